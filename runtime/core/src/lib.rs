@@ -43,7 +43,7 @@ pub use limits::{Limit, LimitError, LimitOverrides, LimitValue, Limits};
 pub use name::{GroupName, InstanceName, NameError, ReceiverName, SecretName, ServiceName};
 pub use output::{OutputPath, OutputPathError, Outputs};
 pub use publish::{Account, AccountError, Expired, FileMode, FileModeError};
-pub use receiver::ReceiverPlan;
+pub use receiver::{Accepted, BoundInstance, ReceiverPlan};
 pub use revision::{LeaseVersion, Revision};
 pub use secret::SecretBytes;
 pub use setting::is_secret_setting;

@@ -2,10 +2,12 @@
 
 #![deny(missing_docs)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::{Digest, Limits, ReceiverName};
+use crate::{
+    ComponentFailure, Digest, Fact, InstanceName, Limits, Outputs, PayloadKind, ReceiverName, ServiceName,
+};
 
 /// A receiver's component and what it is called with. There is no grant in it: a receiver reaches no network and no
 /// secret, it gets deliveries and leaves files.
@@ -21,4 +23,26 @@ pub struct ReceiverPlan {
     pub settings: BTreeMap<String, String>,
     /// What a call may use.
     pub limits: Limits,
+}
+
+/// An instance whose tokens are delivered to a receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundInstance {
+    /// Its name.
+    pub instance: InstanceName,
+    /// The service that its provider names.
+    pub service: ServiceName,
+    /// The kinds of payload that its provider can obtain.
+    pub kinds: BTreeSet<PayloadKind>,
+}
+
+/// What a receiver returns when it applied deliveries.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The files that it left. They are published only if it rejected nothing.
+    pub outputs: Outputs,
+    /// The deliveries that it cannot use, and why.
+    pub rejected: BTreeMap<InstanceName, ComponentFailure>,
+    /// The component's words, for people.
+    pub facts: Vec<Fact>,
 }

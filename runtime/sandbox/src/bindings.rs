@@ -8,11 +8,12 @@ wasmtime::component::bindgen!({
         package deputy:host;
 
         world provider {
-            include delegation:tokens/token-provider@0.1.0;
-            include delegation:tokens/uses-secrets@0.1.0;
-            include delegation:tokens/reveals-secrets@0.1.0;
-            include delegation:tokens/uses-logging@0.1.0;
-            include delegation:tokens/writes-outputs@0.1.0;
+            include delegation:tokens/token-provider@0.2.0;
+            include delegation:tokens/uses-secrets@0.2.0;
+            include delegation:tokens/reveals-secrets@0.2.0;
+            include delegation:tokens/uses-logging@0.2.0;
+            include delegation:tokens/writes-outputs@0.2.0;
+            include delegation:tokens/keeps-state@0.2.0;
         }
     ",
     world: "deputy:host/provider",
@@ -24,6 +25,8 @@ wasmtime::component::bindgen!({
         "delegation:tokens/secrets.[method]secret.pbkdf2-hmac-sha256": async | trappable,
         "delegation:tokens/secrets.[method]secret.sign": async | trappable,
         "delegation:tokens/secret-values.reveal": async | trappable,
+        "delegation:tokens/state.load": async | trappable,
+        "delegation:tokens/state.save": async | trappable,
         default: trappable,
     },
     exports: { default: async },

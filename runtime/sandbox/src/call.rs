@@ -1,7 +1,7 @@
 //! The result of a call, and the classification of engine errors.
 
 use deputy_audit::CallId;
-use deputy_core::{Limit, PolicyDenial, ProviderFailure, Span};
+use deputy_core::{ComponentFailure, Limit, PolicyDenial, Span};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 
@@ -32,7 +32,7 @@ pub struct Call<T> {
 pub enum CallError {
     /// The component reported a failure.
     #[error(transparent)]
-    Failure(#[from] ProviderFailure),
+    Failure(#[from] ComponentFailure),
     /// The host is at fault.
     #[error("the sandbox failed: {0}; this is a bug, please report it")]
     Internal(String),

@@ -5,12 +5,12 @@ use wasmtime::component::types::{Component, ComponentFunc, ComponentInstance, Co
 use wasmtime::component::{ComponentNamedList, Lift, Lower};
 
 use crate::bindings::delegation::tokens::types as wit;
-use crate::bindings::receives::exports::delegation::tokens::receiver::Delivery;
+use crate::bindings::receives::exports::delegation::tokens::receiver::{Accepted, Bound, Delivery};
 
 /// The contract's package.
 pub(crate) const PACKAGE: &str = "delegation:tokens";
 /// The contract's version. A component of the same track has the same types, and runs here.
-pub(crate) const VERSION: &str = "0.1.0";
+pub(crate) const VERSION: &str = "0.2.0";
 
 type Outcome<T> = (Result<T, wit::Failure>,);
 
@@ -26,7 +26,8 @@ const INTERFACES: [Interface; 4] = [
     Interface {
         name: "provider",
         functions: &[
-            ("service-name", typecheck::<(), (String,)>),
+            ("service-name", typecheck::<(&wit::Settings,), Outcome<String>>),
+            ("kinds", typecheck::<(&wit::Settings,), Outcome<Vec<String>>>),
             ("tokens-required", typecheck::<(&wit::Settings,), Outcome<bool>>),
             ("obtain", typecheck::<(&wit::Settings,), Outcome<wit::Tokens>>),
         ],
@@ -34,8 +35,9 @@ const INTERFACES: [Interface; 4] = [
     Interface {
         name: "receiver",
         functions: &[
-            ("services", typecheck::<(), (Vec<String>,)>),
-            ("accept", typecheck::<(&wit::Settings, &Vec<Delivery>), Outcome<()>>),
+            ("kinds", typecheck::<(&wit::Settings,), Outcome<Vec<String>>>),
+            ("check", typecheck::<(&wit::Settings, &Vec<Bound>), Outcome<()>>),
+            ("accept", typecheck::<(&wit::Settings, &Vec<Delivery>), Outcome<Accepted>>),
         ],
     },
     Interface {

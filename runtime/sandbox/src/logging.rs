@@ -11,6 +11,7 @@ impl logging::Host for GuestLog {
             logging::Level::Debug => Level::Debug,
             logging::Level::Info => Level::Info,
             logging::Level::Warn => Level::Warn,
+            logging::Level::Error => Level::Error,
         };
         GuestLog::log(self, level, &message);
         Ok(())

@@ -1,10 +1,12 @@
 //! A loaded provider and its calls.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use deputy_audit::AuditSubject;
 use deputy_core::{
-    Instance, Limit, SecretBytes, SecretName, ServiceName, Timestamp, Tokens, in_one_line, is_secret_setting,
+    Instance, Kinds, Limit, PayloadKind, SecretBytes, SecretName, ServiceName, Span, Timestamp, TokenExpiry, Tokens,
+    in_one_line, is_secret_setting,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -24,7 +26,7 @@ use crate::load_error::LoadError;
 use crate::loaded_component::LoadedComponent;
 use crate::open_call::CalledFunction;
 use crate::outputs::OutputMode;
-use crate::raw_outcome::RawOutcome;
+use crate::raw_outcome::{AnsweredCall, RawOutcome, convert_facts};
 use crate::redact::Redactor;
 use crate::secret_fault::SecretFault;
 use crate::secrets::SecretStore;
@@ -112,15 +114,32 @@ impl LoadedProvider {
     /// Asks for the service's name, without any grant.
     pub async fn service_name(&self) -> Call<ServiceName> {
         let obtains = self.exports.obtains.clone();
+        let settings = self.invoker.settings();
         let call = self.call("service-name", &self.ungranted, None, move |store| {
             async move {
                 let provider = obtains.instantiate_async(&mut *store).await?;
-                provider.delegation_tokens_provider().call_service_name(store).await.map(Ok)
+                provider.delegation_tokens_provider().call_service_name(store, &settings).await
             }
             .boxed()
         });
-        let outcome = call.await;
-        outcome.finish(|name: String, _| name.parse().map_err(invalid)).await
+        call.await.finish(|name: String, _| name.parse().map_err(invalid)).await
+    }
+
+    /// Asks for the kinds of payload that it can obtain, without any grant.
+    pub async fn kinds(&self) -> Call<BTreeSet<PayloadKind>> {
+        let obtains = self.exports.obtains.clone();
+        let settings = self.invoker.settings();
+        let call = self.call("kinds", &self.ungranted, None, move |store| {
+            async move {
+                let provider = obtains.instantiate_async(&mut *store).await?;
+                provider.delegation_tokens_provider().call_kinds(store, &settings).await
+            }
+            .boxed()
+        });
+        let parse = |kinds: Vec<String>, _: AnsweredCall<'_>| {
+            Kinds::parse_provider(kinds.iter().map(String::as_str)).map_err(invalid)
+        };
+        call.await.finish(parse).await
     }
 
     /// Asks whether the instance needs tokens, without any grant.
@@ -148,7 +167,7 @@ impl LoadedProvider {
             }
             .boxed()
         });
-        call.await.finish(|tokens, _| self.tokens(tokens)).await
+        call.await.finish(|tokens, answered| self.tokens(tokens, answered)).await
     }
 
     /// Renews tokens; `None` if the component does not export `renewal`.
@@ -163,7 +182,7 @@ impl LoadedProvider {
             }
             .boxed()
         });
-        Some(call.await.finish(|tokens, _| self.tokens(tokens)).await)
+        Some(call.await.finish(|tokens, answered| self.tokens(tokens, answered)).await)
     }
 
     /// Revokes tokens; `None` if the component does not export `revocation`.
@@ -195,18 +214,49 @@ impl LoadedProvider {
             redactor.learn(name, value);
         }
         if let Some(tokens) = passed {
-            // The component knows the payload: its log and its failures must not show it.
-            redactor.learn(&"payload", &Arc::new(SecretBytes::new(tokens.payload.expose().to_vec())));
+            // The component knows the payload and the handle: its log and its failures must not show them.
+            learn(&redactor, "payload", &tokens.payload);
+            learn(&redactor, "handle", &tokens.handle);
         }
         self.invoker.call(CalledFunction::Named(function), context, redactor, Box::new(run)).await
     }
 
-    fn tokens(&self, tokens: wit::Tokens) -> Result<Tokens, CallError> {
+    fn tokens(&self, tokens: wit::Tokens, answered: AnsweredCall<'_>) -> Result<Tokens, CallError> {
+        let AnsweredCall { redactor, began } = answered;
         let payload = SecretBytes::new(tokens.payload);
-        if payload.len() > self.invoker.limits().payload.as_usize() {
+        let handle = SecretBytes::new(tokens.handle);
+        if payload.len().saturating_add(handle.len()) > self.invoker.limits().payload.as_usize() {
             return Err(CallError::Limit(Limit::Payload));
         }
-        Ok(Tokens { payload, valid_until: tokens.valid_until.map(Timestamp::from_millis) })
+        if !tokens.facts.is_empty() {
+            learn(redactor, "payload", &payload);
+            learn(redactor, "handle", &handle);
+        }
+        Ok(Tokens {
+            kind: tokens.kind.parse().map_err(invalid)?,
+            payload,
+            expiry: convert_expiry(tokens.expiry, began)?,
+            next_at: tokens.next_at.map(Timestamp::from_millis),
+            renewable_until: tokens.renewable_until.map(Timestamp::from_millis),
+            handle,
+            facts: convert_facts(tokens.facts, redactor),
+        })
+    }
+}
+
+fn learn(redactor: &Redactor, name: &str, value: &SecretBytes) {
+    if !value.is_empty() {
+        redactor.learn(&name, &Arc::new(SecretBytes::new(value.expose().to_vec())));
+    }
+}
+
+fn convert_expiry(expiry: wit::Expiry, began: Timestamp) -> Result<TokenExpiry, CallError> {
+    match expiry {
+        wit::Expiry::Unknown => Ok(TokenExpiry::Unknown),
+        wit::Expiry::Never => Ok(TokenExpiry::Never),
+        wit::Expiry::At(at) => Ok(TokenExpiry::At(Timestamp::from_millis(at))),
+        wit::Expiry::AfterMs(0) => Err(invalid("the expiry is 0 ms after the call began")),
+        wit::Expiry::AfterMs(after) => Ok(TokenExpiry::At(began.plus(Span::millis(after)))),
     }
 }
 
@@ -248,6 +298,15 @@ mod tests {
     }
 
     fn tokens() -> Tokens {
-        Tokens { payload: SecretBytes::new(Vec::new()), valid_until: None }
+        Tokens::new("test/1".parse().unwrap(), SecretBytes::new(Vec::new()))
+    }
+
+    #[test]
+    fn provider_expiry_counts_from_the_beginning_of_the_call() {
+        let began = Timestamp::from_millis(1000);
+        let at = |expiry| convert_expiry(expiry, began).unwrap();
+        assert_eq!(at(wit::Expiry::AfterMs(1)), TokenExpiry::At(Timestamp::from_millis(1001)));
+        assert_eq!(at(wit::Expiry::AfterMs(u64::MAX)), TokenExpiry::At(Timestamp::FOREVER), "it saturates");
+        assert!(matches!(convert_expiry(wit::Expiry::AfterMs(0), began), Err(CallError::Invalid(_))));
     }
 }

@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use deputy_audit::{AuditOutcome, CallId};
-use deputy_core::{PolicyDenial, ProviderFailure, Span};
+use deputy_core::failure::{FailureKind, FailureNext};
+use deputy_core::{
+    ComponentFailure, Fact, HOST_FACT_PREFIX, LONGEST_FACT_NAME, LONGEST_FACT_VALUE, MOST_FACTS, PolicyDenial, Span,
+    Timestamp,
+};
+use deputy_support::SystemClock;
 
 use crate::bindings::delegation::tokens::types as wit;
 use crate::call::{Call, CallError, Interruption};
@@ -26,10 +31,20 @@ pub(crate) struct RawOutcome<T> {
     pub(crate) result: Result<T, CallError>,
 }
 
+/// What the conversion of an answer needs to know about its call.
+#[derive(Clone, Copy)]
+pub(crate) struct AnsweredCall<'a> {
+    pub(crate) redactor: &'a Redactor,
+    /// When it began, by the wall clock as it is now.
+    pub(crate) began: Timestamp,
+}
+
 impl<T> RawOutcome<T> {
     /// Converts the answer and writes the call's audit event. A result that can't be recorded is withheld.
-    pub(crate) async fn finish<U>(self, convert: impl FnOnce(T, &Redactor) -> Result<U, CallError>) -> Call<U> {
-        let mut result = self.result.and_then(|value| convert(value, &self.redactor));
+    pub(crate) async fn finish<U>(self, convert: impl FnOnce(T, AnsweredCall<'_>) -> Result<U, CallError>) -> Call<U> {
+        let taken = Span::millis(u64::try_from(self.budget.time().begun().elapsed().as_millis()).unwrap_or(u64::MAX));
+        let answered = AnsweredCall { redactor: &self.redactor, began: SystemClock::wall().minus(taken) };
+        let mut result = self.result.and_then(|value| convert(value, answered));
         if self.budget.audit.is_unrecorded() {
             result = Err(Interruption::Audit.into());
         }
@@ -60,10 +75,7 @@ impl<T> RawOutcome<T> {
 /// The code of a failed call in its audit event.
 fn audit_code(error: &CallError) -> &'static str {
     match error {
-        CallError::Failure(ProviderFailure::Denied(_)) => "denied",
-        CallError::Failure(ProviderFailure::Misconfigured(_)) => "misconfigured",
-        CallError::Failure(ProviderFailure::Throttled { .. }) => "throttled",
-        CallError::Failure(ProviderFailure::Unavailable(_)) => "unavailable",
+        CallError::Failure(failure) => FailureKind::from(failure.next).word(),
         CallError::Internal(_) => "internal",
         CallError::Interrupted(Interruption::Audit) => "audit-unavailable",
         CallError::Interrupted(Interruption::Network(_)) => "no-answer",
@@ -75,14 +87,35 @@ fn audit_code(error: &CallError) -> &'static str {
 }
 
 /// A component's failure, bounded, on one line, and without the values of secrets.
-pub(crate) fn convert_failure(failure: wit::Failure, redactor: &Redactor) -> ProviderFailure {
-    match failure {
-        wit::Failure::Denied(text) => ProviderFailure::Denied(redactor.clean(&text, MAX_FAILURE_TEXT)),
-        wit::Failure::Misconfigured(text) => ProviderFailure::Misconfigured(redactor.clean(&text, MAX_FAILURE_TEXT)),
-        wit::Failure::Throttled(throttle) => ProviderFailure::Throttled {
-            message: redactor.clean(&throttle.message, MAX_FAILURE_TEXT),
-            retry_after: Span::millis(throttle.retry_after_ms),
-        },
-        wit::Failure::Unavailable(text) => ProviderFailure::Unavailable(redactor.clean(&text, MAX_FAILURE_TEXT)),
+pub(crate) fn convert_failure(failure: wit::Failure, redactor: &Redactor) -> ComponentFailure {
+    let short = |text: String| redactor.clean(&text, LONGEST_FACT_VALUE);
+    ComponentFailure {
+        next: convert_next(failure.next),
+        message: redactor.clean(&failure.message, MAX_FAILURE_TEXT),
+        code: failure.code.map(short),
+        setting: failure.setting.map(short),
+        retry_after: failure.retry_after_ms.map(Span::millis),
+        facts: convert_facts(failure.facts, redactor),
     }
+}
+
+fn convert_next(next: wit::Next) -> FailureNext {
+    match next {
+        wit::Next::Attention => FailureNext::Attention,
+        wit::Next::Denied => FailureNext::Denied,
+        wit::Next::Ended => FailureNext::Ended,
+        wit::Next::Misconfigured => FailureNext::Misconfigured,
+        wit::Next::Throttled => FailureNext::Throttled,
+        wit::Next::Unavailable => FailureNext::Unavailable,
+    }
+}
+
+/// The facts that are kept, each on one line and without the values of secrets. The host's own names are not a
+/// component's to set.
+pub(crate) fn convert_facts(facts: Vec<wit::Fact>, redactor: &Redactor) -> Vec<Fact> {
+    let cleaned = facts.into_iter().take(MOST_FACTS).map(|fact| Fact {
+        name: redactor.clean(&fact.name, LONGEST_FACT_NAME),
+        value: redactor.clean(&fact.value, LONGEST_FACT_VALUE),
+    });
+    cleaned.filter(|fact| !fact.name.starts_with(HOST_FACT_PREFIX)).collect()
 }

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deputy_audit::{AcceptedDelivery, AuditSubject};
-use deputy_core::{Delivery, Outputs, ReceiverPlan, Services};
+use deputy_core::{Accepted, BoundInstance, Delivery, Kinds, Outputs, ReceiverPlan};
 use futures::FutureExt;
 use wasmtime::component::{Component, InstancePre};
 
+use crate::bindings::receives::exports::delegation::tokens::receiver as wit;
 use crate::bindings::receives::{TokenReceiver, TokenReceiverPre};
 use crate::call::{Call, CallError};
 use crate::call_context::{CallState, InstanceContext};
@@ -20,6 +21,7 @@ use crate::load_error::LoadError;
 use crate::loaded_component::LoadedComponent;
 use crate::open_call::CalledFunction;
 use crate::outputs::OutputMode;
+use crate::raw_outcome::{AnsweredCall, RawOutcome, convert_facts, convert_failure};
 use crate::redact::Redactor;
 use crate::running_call::GuestCall;
 use crate::secrets::SecretStore;
@@ -63,27 +65,44 @@ impl LoadedReceiver {
         &self.info
     }
 
-    /// Asks for the services whose payloads the component understands.
-    pub async fn services(&self) -> Call<Services> {
+    /// Asks for the kinds of payload that the component takes.
+    pub async fn kinds(&self) -> Call<Kinds> {
         let receives = self.receives.clone();
+        let settings = self.invoker.settings();
         let run: GuestCall<Vec<String>> = Box::new(move |store| {
             async move {
                 let receiver: TokenReceiver = receives.instantiate_async(&mut *store).await?;
-                receiver.delegation_tokens_receiver().call_services(store).await.map(Ok)
+                receiver.delegation_tokens_receiver().call_kinds(store, &settings).await
             }
             .boxed()
         });
-        let function = CalledFunction::Named("services");
-        let call = self.invoker.call(function, &self.ungranted, Redactor::new(Vec::new()), run);
-        let parse = |names: Vec<String>, _: &Redactor| {
-            Services::parse(names.iter().map(String::as_str)).map_err(|error| CallError::Invalid(error.to_string()))
+        let call = self.call(CalledFunction::Named("kinds"), &self.ungranted, run);
+        let parse = |kinds: Vec<String>, _: AnsweredCall<'_>| {
+            let kinds = Kinds::parse_receiver(kinds.iter().map(String::as_str));
+            kinds.map_err(|error| CallError::Invalid(error.to_string()))
         };
         call.await.finish(parse).await
     }
 
-    /// Has it apply all current deliveries of the instances that are bound to it. What it left is for the invoker to
-    /// publish, all of it at once.
-    pub async fn accept(&self, deliveries: &[Delivery]) -> Call<Outputs> {
+    /// Asks whether the component can work with its settings and these instances.
+    pub async fn check(&self, bound: &[BoundInstance]) -> Call<()> {
+        let receives = self.receives.clone();
+        let settings = self.invoker.settings();
+        let bound: Vec<wit::Bound> = bound.iter().map(to_wit_bound).collect();
+        let run: GuestCall<()> = Box::new(move |store| {
+            async move {
+                let receiver: TokenReceiver = receives.instantiate_async(&mut *store).await?;
+                receiver.delegation_tokens_receiver().call_check(store, &settings, &bound).await
+            }
+            .boxed()
+        });
+        let call = self.call(CalledFunction::Named("check"), &self.ungranted, run);
+        call.await.finish(|(), _| Ok(())).await
+    }
+
+    /// Has it apply all current deliveries of the instances that are bound to it. The files that it left are for the
+    /// caller to publish, all of them at once, if it rejected no delivery.
+    pub async fn accept(&self, deliveries: &[Delivery]) -> Call<Accepted> {
         let accepted = |delivery: &Delivery| AcceptedDelivery {
             instance: delivery.instance.to_string(),
             revision: delivery.stamp.revision.0,
@@ -95,18 +114,59 @@ impl LoadedReceiver {
         let receives = self.receives.clone();
         let settings = self.invoker.settings();
         let payloads = WipeOnDrop::deliveries(deliveries);
-        let run: GuestCall<Outputs> = Box::new(move |store| {
+        let run: GuestCall<(wit::Accepted, Outputs)> = Box::new(move |store| {
             async move {
                 let receiver: TokenReceiver = receives.instantiate_async(&mut *store).await?;
                 let accept = receiver.delegation_tokens_receiver();
                 let answer = accept.call_accept(&mut *store, &settings, &payloads).await?;
-                Ok(answer.map(|()| store.data_mut().take_outputs()))
+                Ok(answer.map(|accepted| (accepted, store.data_mut().take_outputs())))
             }
             .boxed()
         });
         let call = self.invoker.call(function, &self.accepting, redactor, run);
-        call.await.finish(|outputs, _| Ok(outputs)).await
+        let convert = |(accepted, outputs), answered: AnsweredCall<'_>| {
+            convert_accepted(accepted, outputs, deliveries, answered.redactor)
+        };
+        call.await.finish(convert).await
     }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        function: CalledFunction,
+        context: &InstanceContext,
+        run: GuestCall<T>,
+    ) -> RawOutcome<T> {
+        self.invoker.call(function, context, Redactor::new(Vec::new()), run).await
+    }
+}
+
+fn to_wit_bound(bound: &BoundInstance) -> wit::Bound {
+    wit::Bound {
+        instance: bound.instance.to_string(),
+        service: bound.service.to_string(),
+        kinds: bound.kinds.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// A receiver can reject only what it was given, once.
+fn convert_accepted(
+    accepted: wit::Accepted,
+    outputs: Outputs,
+    deliveries: &[Delivery],
+    redactor: &Redactor,
+) -> Result<Accepted, CallError> {
+    let mut rejected = BTreeMap::new();
+    for wit::Rejection { instance, failure } in accepted.rejected {
+        let given = deliveries.iter().find(|delivery| delivery.instance.as_str() == instance);
+        let Some(delivery) = given else {
+            let name = redactor.clean(&instance, 80);
+            return Err(CallError::Invalid(format!("it rejects {name}, which was not delivered")));
+        };
+        if rejected.insert(delivery.instance.clone(), convert_failure(failure, redactor)).is_some() {
+            return Err(CallError::Invalid(format!("it rejects {} twice", delivery.instance)));
+        }
+    }
+    Ok(Accepted { outputs, rejected, facts: convert_facts(accepted.facts, redactor) })
 }
 
 #[cfg(test)]
@@ -116,7 +176,8 @@ mod tests {
     #[test]
     fn receiver_calls_are_send() {
         fn assert_send<F: Future + Send>(_: impl FnOnce(&'static LoadedReceiver) -> F) {}
-        assert_send(LoadedReceiver::services);
+        assert_send(LoadedReceiver::kinds);
+        assert_send(|receiver| receiver.check(&[]));
         assert_send(|receiver| receiver.accept(&[]));
     }
 }

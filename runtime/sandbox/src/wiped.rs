@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use deputy_core::{Delivery, Timestamp, Tokens};
+use deputy_core::{Delivery, Fact, Timestamp, TokenExpiry, Tokens};
 use zeroize::Zeroize;
 
 use crate::bindings::delegation::tokens::types as wit;
@@ -19,8 +19,19 @@ pub(crate) trait Wipe {
 impl WipeOnDrop<wit::Tokens> {
     /// Tokens that a provider obtained earlier.
     pub(crate) fn tokens(tokens: &Tokens) -> Self {
-        let valid_until = tokens.valid_until.map(Timestamp::as_millis);
-        Self(wit::Tokens { payload: tokens.payload.expose().to_vec(), valid_until })
+        Self(wit::Tokens {
+            kind: tokens.kind.to_string(),
+            payload: tokens.payload.expose().to_vec(),
+            expiry: match tokens.expiry {
+                TokenExpiry::Unknown => wit::Expiry::Unknown,
+                TokenExpiry::Never => wit::Expiry::Never,
+                TokenExpiry::At(at) => wit::Expiry::At(at.as_millis()),
+            },
+            next_at: tokens.next_at.map(Timestamp::as_millis),
+            renewable_until: tokens.renewable_until.map(Timestamp::as_millis),
+            handle: tokens.handle.expose().to_vec(),
+            facts: tokens.facts.iter().map(to_wit_fact).collect(),
+        })
     }
 }
 
@@ -35,22 +46,31 @@ fn to_wit(delivery: &Delivery) -> wit_receiver::Delivery {
         instance: delivery.instance.to_string(),
         service: delivery.service.to_string(),
         revision: delivery.stamp.revision.0,
-        tokens: wit::Tokens {
-            payload: delivery.payload.expose().to_vec(),
-            valid_until: Some(delivery.valid_until.as_millis()),
+        kind: delivery.kind.to_string(),
+        payload: delivery.payload.expose().to_vec(),
+        expiry: match delivery.valid_until {
+            Timestamp::FOREVER => wit::Expiry::Never,
+            at => wit::Expiry::At(at.as_millis()),
         },
+        obtained_at: delivery.stamp.obtained_at.as_millis(),
+        facts: Vec::new(),
     }
+}
+
+fn to_wit_fact(fact: &Fact) -> wit::Fact {
+    wit::Fact { name: fact.name.clone(), value: fact.value.clone() }
 }
 
 impl Wipe for wit::Tokens {
     fn wipe(&mut self) {
         self.payload.zeroize();
+        self.handle.zeroize();
     }
 }
 
 impl Wipe for Vec<wit_receiver::Delivery> {
     fn wipe(&mut self) {
-        self.iter_mut().for_each(|delivery| delivery.tokens.wipe());
+        self.iter_mut().for_each(|delivery| delivery.payload.zeroize());
     }
 }
 

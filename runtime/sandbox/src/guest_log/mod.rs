@@ -71,6 +71,8 @@ pub(crate) enum Level {
     Info,
     /// For the operator to act upon.
     Warn,
+    /// For the operator to act upon now.
+    Error,
 }
 
 impl GuestLog {
@@ -226,6 +228,7 @@ impl GuestLogInner {
             LogSource::Log(Level::Debug) => event!(debug, "log"),
             LogSource::Log(Level::Info) => event!(info, "log"),
             LogSource::Log(Level::Warn) => event!(warn, "log"),
+            LogSource::Log(Level::Error) => event!(error, "log"),
             LogSource::Stderr => event!(info, "stderr"),
             LogSource::Stdout => event!(info, "stdout"),
         }

@@ -14,8 +14,11 @@ use super::key::{SigningKey, SigningKeyError};
 
 /// Bytes of claims.
 const MAX_CLAIMS: usize = 16 << 10;
-/// Bytes of a key's id.
-const MAX_KEY_ID: usize = 256;
+/// Bytes of a header.
+const MAX_HEADER: usize = 2 << 10;
+/// The members of a header that a component may set. They name the key and the token's type, and change nothing else about
+/// how a verifier reads the token.
+const HEADER_MEMBERS: [&str; 4] = ["kid", "typ", "x5t", "x5t#S256"];
 /// The claims of RFC 7519, which a verifier acts upon.
 const REGISTERED: [&str; 7] = ["aud", "exp", "iat", "iss", "jti", "nbf", "sub"];
 
@@ -24,7 +27,7 @@ const REGISTERED: [&str; 7] = ["aud", "exp", "iat", "iss", "jti", "nbf", "sub"];
 pub(super) struct JwtRequest {
     claims: JwtClaims,
     payload: String,
-    key_id: Option<String>,
+    header: Map<String, Value>,
 }
 
 /// A token that may be signed.
@@ -42,9 +45,12 @@ pub(super) enum ClaimsError {
     /// The issuer.
     #[error("`iss` must be a string")]
     Issuer,
-    /// The key's id.
-    #[error("the key id must have at most {MAX_KEY_ID} bytes")]
-    KeyId,
+    /// The header.
+    #[error(
+        "the header must be a JSON object of at most {MAX_HEADER} bytes, whose members are strings and among `kid`, `typ`, \
+         `x5t` and `x5t#S256`"
+    )]
+    Header,
     /// A key that only looks like a registered one.
     #[error("a claim's name differs from `{0}` in case only: verifiers disagree about such names")]
     Lookalike(&'static str),
@@ -57,11 +63,9 @@ pub(super) enum ClaimsError {
 }
 
 impl JwtRequest {
-    /// Reads claims and key id.
-    pub(super) fn read(claims: &str, key_id: Option<&str>) -> Result<Self, ClaimsError> {
-        if key_id.is_some_and(|id| id.len() > MAX_KEY_ID) {
-            return Err(ClaimsError::KeyId);
-        }
+    /// Reads header and claims.
+    pub(super) fn read(header: &str, claims: &str) -> Result<Self, ClaimsError> {
+        let header = read_header(header)?;
         if claims.len() > MAX_CLAIMS {
             return Err(ClaimsError::Object);
         }
@@ -81,7 +85,7 @@ impl JwtRequest {
             issued_at: time("iat")?,
             expires_at: time("exp")?,
         };
-        Ok(Self { claims, payload: Value::Object(object).to_string(), key_id: key_id.map(str::to_owned) })
+        Ok(Self { claims, payload: Value::Object(object).to_string(), header })
     }
 
     /// The scope for the audit log.
@@ -98,12 +102,9 @@ impl JwtRequest {
         now: Timestamp,
     ) -> Result<UnsignedJwt, PolicyDenial> {
         let permit = grant.permit_jwt(name, algorithm, &self.claims, now)?;
-        let mut header = Map::new();
+        let mut header = self.header;
         header.insert("alg".to_owned(), permit.algorithm().name().into());
-        header.insert("typ".to_owned(), "JWT".into());
-        if let Some(id) = self.key_id {
-            header.insert("kid".to_owned(), id.into());
-        }
+        header.entry("typ").or_insert_with(|| "JWT".into());
         let header = URL_SAFE_NO_PAD.encode(Value::Object(header).to_string());
         let signed_part = format!("{header}.{}", URL_SAFE_NO_PAD.encode(self.payload));
         Ok(UnsignedJwt { permit, signed_part })
@@ -115,6 +116,15 @@ impl UnsignedJwt {
         let signature = SigningKey::read(value, self.permit.algorithm())?.sign(self.signed_part.as_bytes())?;
         Ok(format!("{}.{}", self.signed_part, URL_SAFE_NO_PAD.encode(signature)))
     }
+}
+
+fn read_header(text: &str) -> Result<Map<String, Value>, ClaimsError> {
+    if text.len() > MAX_HEADER {
+        return Err(ClaimsError::Header);
+    }
+    let header: Map<String, Value> = serde_json::from_str(text).map_err(|_| ClaimsError::Header)?;
+    let is_known = header.iter().all(|(name, value)| HEADER_MEMBERS.contains(&name.as_str()) && value.is_string());
+    is_known.then_some(header).ok_or(ClaimsError::Header)
 }
 
 fn audiences(value: Option<&Value>) -> Option<Vec<String>> {

@@ -20,7 +20,7 @@ mod store;
 use std::sync::Arc;
 
 use deputy_audit::AuditAction;
-use deputy_core::grant::{Grant, SecretGrant, SecretOperation, SignatureAlgorithm};
+use deputy_core::grant::{Grant, SecretGrant, SecretOperation, AlgorithmError};
 use deputy_core::{Limit, PolicyDenial, SecretBytes, SecretName, Timestamp};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
@@ -217,13 +217,15 @@ impl secrets::HostSecret for SecretsView<'_> {
     async fn jwt(
         &mut self,
         secret: Resource<SecretHandle>,
-        algorithm: secrets::Algorithm,
+        algorithm: String,
+        header: String,
         claims: String,
-        key_id: Option<String>,
     ) -> Result<String, SecretUseError> {
         let (name, mut record) = self.begin(&secret, SecretOperation::Jwt)?;
-        let algorithm = convert_algorithm(algorithm);
-        let result = self.secrets.jwt(&mut record, &name, algorithm, &claims, key_id.as_deref()).await;
+        let result = match algorithm.parse() {
+            Ok(algorithm) => self.secrets.jwt(&mut record, &name, algorithm, &header, &claims).await,
+            Err(error) => Err(unknown_algorithm(&error)),
+        };
         self.secrets.end(record, result).await
     }
 
@@ -247,11 +249,14 @@ impl secrets::HostSecret for SecretsView<'_> {
     async fn sign(
         &mut self,
         secret: Resource<SecretHandle>,
-        algorithm: secrets::Algorithm,
+        algorithm: String,
         data: Vec<u8>,
     ) -> Result<Vec<u8>, SecretUseError> {
         let (name, mut record) = self.begin(&secret, SecretOperation::Sign)?;
-        let result = self.secrets.sign(&mut record, &name, convert_algorithm(algorithm), data).await;
+        let result = match algorithm.parse() {
+            Ok(algorithm) => self.secrets.sign(&mut record, &name, algorithm, data).await,
+            Err(error) => Err(unknown_algorithm(&error)),
+        };
         self.secrets.end(record, result).await
     }
 
@@ -261,12 +266,8 @@ impl secrets::HostSecret for SecretsView<'_> {
     }
 }
 
-fn convert_algorithm(algorithm: secrets::Algorithm) -> SignatureAlgorithm {
-    match algorithm {
-        secrets::Algorithm::Rs256 => SignatureAlgorithm::Rs256,
-        secrets::Algorithm::Es256 => SignatureAlgorithm::Es256,
-        secrets::Algorithm::Eddsa => SignatureAlgorithm::EdDsa,
-    }
+fn unknown_algorithm(error: &AlgorithmError) -> SecretUseError {
+    SecretUseError::Invalid(error.to_string())
 }
 
 struct HasSecrets;

@@ -50,11 +50,11 @@ impl CallSecrets {
         record: &mut AuditRecord,
         name: &SecretName,
         algorithm: SignatureAlgorithm,
+        header: &str,
         claims: &str,
-        key_id: Option<&str>,
     ) -> Result<String, SecretUseError> {
         let grant = self.granted(name)?;
-        let proposal = JwtRequest::read(claims, key_id).map_err(|error| SecretUseError::Invalid(error.to_string()))?;
+        let proposal = JwtRequest::read(header, claims).map_err(|error| SecretUseError::Invalid(error.to_string()))?;
         self.scope(record, &proposal.scope());
         let token = proposal.permit(grant, name, algorithm, (self.now)()).map_err(SecretUseError::Denied)?;
         let value = self.value(name).await?;

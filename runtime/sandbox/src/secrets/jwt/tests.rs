@@ -19,7 +19,7 @@ fn grant() -> SecretGrant {
 }
 
 fn permit(claims: &str) -> Result<UnsignedJwt, PolicyDenial> {
-    JwtRequest::read(claims, None).unwrap().permit(&grant(), &name(), SignatureAlgorithm::EdDsa, NOW)
+    JwtRequest::read("{}", claims).unwrap().permit(&grant(), &name(), SignatureAlgorithm::EdDsa, NOW)
 }
 
 fn part(token: &str, index: usize) -> Value {
@@ -32,7 +32,7 @@ fn key() -> SecretBytes {
 
 #[test]
 fn jwt_verifies_and_has_the_requested_claims() {
-    let proposal = JwtRequest::read(CLAIMS, Some("k\"1")).unwrap();
+    let proposal = JwtRequest::read(r#"{"kid": "k\"1"}"#, CLAIMS).unwrap();
     assert_eq!(proposal.scope(), "deputy for sts");
     let token = proposal.permit(&grant(), &name(), SignatureAlgorithm::EdDsa, NOW).unwrap().sign(&key()).unwrap();
     let jwk: Value = serde_json::from_str(vector!("eddsa.jwk.json")).unwrap();
@@ -75,9 +75,11 @@ fn jwt_rejects_malformed_claims() {
         (&CLAIMS.replace("1000000000,", "null,"), ClaimsError::Time("iat")),
         (&CLAIMS.replace("\"iat\"", "\"nbf\": 0.5, \"iat\""), ClaimsError::Time("nbf")),
     ] {
-        assert_eq!(JwtRequest::read(text, None).unwrap_err(), error, "{text}");
+        assert_eq!(JwtRequest::read("{}", text).unwrap_err(), error, "{text}");
     }
-    assert_eq!(JwtRequest::read(CLAIMS, Some(&"k".repeat(257))).unwrap_err(), ClaimsError::KeyId);
+    for header in ["", "[]", "{\"kid\": 1}", "{\"jku\": \"https://a.example\"}", "{\"alg\": \"none\"}", &" ".repeat(2049)] {
+        assert_eq!(JwtRequest::read(header, CLAIMS).unwrap_err(), ClaimsError::Header, "{header}");
+    }
 }
 
 #[test]
@@ -92,9 +94,9 @@ fn jwt_rejects_lookalikes_of_registered_claims() {
         ("\\u0049ss", "iss"),
     ] {
         let claims = CLAIMS.replacen('{', &format!("{{\"{name}\": \"other\", "), 1);
-        assert_eq!(JwtRequest::read(&claims, None).unwrap_err(), ClaimsError::Lookalike(registered), "{name}");
+        assert_eq!(JwtRequest::read("{}", &claims).unwrap_err(), ClaimsError::Lookalike(registered), "{name}");
     }
-    JwtRequest::read(&CLAIMS.replacen('{', "{\"scope\": \"a\", \"sub\": \"b\", ", 1), None).unwrap();
+    JwtRequest::read("{}", &CLAIMS.replacen("{", "{\"scope\": \"a\", \"sub\": \"b\", ", 1)).unwrap();
 }
 
 #[test]
@@ -131,6 +133,6 @@ fn jwt_denials_have_codes() {
     ] {
         assert_eq!(permit(&claims).err().unwrap().code(), code, "{claims}");
     }
-    let other = JwtRequest::read(CLAIMS, None).unwrap().permit(&grant(), &name(), SignatureAlgorithm::Rs256, NOW);
+    let other = JwtRequest::read("{}", CLAIMS).unwrap().permit(&grant(), &name(), SignatureAlgorithm::Rs256, NOW);
     assert_eq!(other.err().unwrap().code(), "algorithm-not-granted");
 }
