@@ -1,9 +1,9 @@
 //! When to renew, and when to try again.
 
-use deputy_core::{CallFailure, Span};
 use deputy_core::failure::{FailureKind, FailureRecord};
 use deputy_core::retry::RetryPolicy;
 use deputy_core::schedule::{OperatorEvent, Policy, Ratio};
+use deputy_core::{CallFailure, Span};
 
 use crate::HOUR;
 use deputy_test_support::{TestSchedule, failure, plain_plan, plan_with, tokens_for, tokens_until};

@@ -1,8 +1,8 @@
 //! What goes wrong, and what people do.
 
 use deputy_core::failure::FailureKind;
-use deputy_core::{CallFailure, InstanceName};
 use deputy_core::schedule::{CallOutcome, LeaseRecord, SaveId, ScheduleEvent, ScheduledCallId};
+use deputy_core::{CallFailure, InstanceName};
 
 use crate::generate::{self, millis, once_in};
 use crate::history::{Disk, History, Process};

@@ -1,11 +1,11 @@
 //! The shell of the simulation: one event in, actions out, and the end of the process in between.
 
 use deputy_core::failure::FailureKind;
-use deputy_core::{CallFailure, InstanceName};
 use deputy_core::schedule::{
     CallOutcome, LeaseOrigin, LeaseRecord, OperatorEvent, ProviderCall, SaveId, ScheduleAction, ScheduleEvent,
     ScheduledCallId,
 };
+use deputy_core::{CallFailure, InstanceName};
 
 use crate::generate::{self, millis, once_in};
 use crate::history::{Disk, History, Process, Weather};

@@ -26,7 +26,7 @@ struct Lines(String);
 
 impl InstanceEntry {
     /// Everything that makes this instance's tokens what they are: the component by its digest, its settings, grants and
-    /// the places of its secrets; the file; the service. Not its name, its limits, its policy, its upstream: they change
+    /// the places of its secrets; the file; the service; the kind of the file. Not its name, its limits, its policy, its upstream: they change
     /// when a token is obtained, and not which.
     ///
     /// A [`Fingerprint`](deputy_core::schedule::Fingerprint) is the first 16 bytes of this text's SHA-256. `component` is
@@ -50,6 +50,9 @@ impl InstanceEntry {
         }
         if let Some(service) = &self.service {
             lines.line("service", [quoted(service.as_str())]);
+        }
+        if let Some(kind) = &self.kind {
+            lines.line("kind", [quoted(kind.as_str())]);
         }
         lines.0
     }

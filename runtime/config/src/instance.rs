@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use deputy_core::grant::Grant;
 use deputy_core::schedule::{Policy, PreferredSource, UpstreamName};
-use deputy_core::{FileSource, GroupName, Instance, InstanceName, Limits, ServiceName, Span, is_secret_setting};
+use deputy_core::{
+    FileSource, GroupName, Instance, InstanceName, Limits, PayloadKind, ServiceName, Span, is_secret_setting,
+};
 
 use crate::delivered::Delivered;
 use crate::diagnostic::DiagnosticSink;
@@ -26,6 +28,8 @@ pub struct InstanceEntry {
     pub file: Option<FileSource>,
     /// The service of an instance without a component; a component names its service itself.
     pub service: Option<ServiceName>,
+    /// The kind of what the file holds; without it, that of the component.
+    pub kind: Option<PayloadKind>,
     pub policy: Policy,
     /// The upstream whose budget its calls use. `None` if it follows from the service and the endpoint.
     pub upstream: Option<UpstreamName>,
@@ -80,6 +84,7 @@ impl<'c> InstanceReader<'c> {
         let prefer = optional(fields.optional("prefer"), |v| policy::prefer(sink, v));
         let file = optional(fields.optional("file"), |v| self.file(sink, v));
         let service = optional(fields.optional("service"), |v| v.parsed(sink, "\"s3\""));
+        let kind = optional(fields.optional("kind"), |v| v.parsed(sink, "\"aws-credential-process/1\""));
         let deliver_to = self.delivered.read(sink, key, fields.optional("deliver-to"));
         let is_valid = check_combinations(sink, &fields, key);
         fields.finish(sink);
@@ -92,6 +97,7 @@ impl<'c> InstanceReader<'c> {
             component: component?,
             file: file?,
             service: service?,
+            kind: kind?,
             policy,
             upstream: upstream?,
             deliver_to: deliver_to?,
@@ -144,6 +150,9 @@ fn check_combinations(sink: &mut DiagnosticSink, fields: &TableReader<'_>, key: 
     if !(has_component && has_file) {
         reject("prefer", ": there is only one source", "with a `component` and a `file`");
     }
+    if !has_file {
+        reject("kind", ": the component names the kinds of its payloads itself", "with a `file`");
+    }
     if has_component {
         reject("service", ": the component names its service itself", "without a component");
     } else if has_file {
@@ -154,11 +163,18 @@ fn check_combinations(sink: &mut DiagnosticSink, fields: &TableReader<'_>, key: 
             .expected("needs component = \"provider.wasm\"")
             .hint(format!("or [instances.{}.file], for a file that another program maintains", truncated(key.name)));
         is_valid = false;
-    } else if !has_component && !has("service") {
-        sink.error(fields.at(), "`service` is missing")
-            .expected("needs service = \"s3\"")
-            .hint("without a component, the configuration has to name the service");
-        is_valid = false;
+    }
+    if !has_component && has_file {
+        let mut require = |name: &'static str, example: &str, hint: &str| {
+            if !has(name) {
+                sink.error(fields.at(), format!("`{name}` is missing"))
+                    .expected(format!("needs {name} = \"{example}\""))
+                    .hint(format!("without a component, the configuration has to name {hint}"));
+                is_valid = false;
+            }
+        };
+        require("service", "s3", "the service");
+        require("kind", "aws-credential-process/1", "the kind of what the file holds");
     }
     is_valid
 }

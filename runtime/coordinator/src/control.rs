@@ -10,7 +10,7 @@ use deputy_core::time::Clock;
 use deputy_core::{InstanceName, LeaseVersion, SecretBytes, Span};
 use deputy_http_server::HttpHandler;
 use deputy_link::{EnrolmentStatus, WorkerId};
-use deputy_local::reply::{self, json};
+use deputy_local::reply::{self, LeaseHeaders, json};
 use deputy_local::{
     ControlError, ControlRequest, OTHER_GROUPS, Parameters, SCHEMA, TOKEN_EXPIRES, TOKEN_ID, lease_wait,
 };
@@ -137,7 +137,7 @@ impl Control {
             && let Ok(instance) = name.parse::<InstanceName>()
             && let Some(lease) = self.valid_lease(&instance)
         {
-            return Ok(lease_reply(&instance, &lease, None));
+            return Ok(lease_reply(&instance, &lease));
         }
         let wait = self.wait_until_configured(wait).await;
         // Subscribed before the request, so that no lease that follows from it is missed.
@@ -155,7 +155,7 @@ impl Control {
         let lease = lease.unwrap_or_else(|_| self.valid_lease(&instance));
         let status = self.handle.instance(name).await?;
         match lease {
-            Some(lease) => Ok(lease_reply(&instance, &lease, status.service)),
+            Some(lease) => Ok(lease_reply(&instance, &lease)),
             None => {
                 let error = ControlError::new("not-ready", &format!("{name} is not ready: {}", status.reason));
                 Err(ControlError { cause: status.trouble.map(|failure| failure.kind), ..error })
@@ -223,8 +223,13 @@ fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, ControlError> {
     text.parse().map_err(|error: T::Err| ControlError::new("request", &error.to_string()))
 }
 
-fn lease_reply(instance: &InstanceName, lease: &Lease, service: Option<String>) -> Response<Bytes> {
+fn lease_reply(instance: &InstanceName, lease: &Lease) -> Response<Bytes> {
     tracing::info!(%instance, revision = %lease.revision, "payload sent over the control socket");
-    let version = LeaseVersion { revision: lease.revision, obtained_at: lease.obtained_at };
-    reply::lease(version, service.as_deref(), lease.valid_until, Arc::clone(&lease.payload))
+    let headers = LeaseHeaders {
+        version: LeaseVersion { revision: lease.revision, obtained_at: lease.obtained_at },
+        service: lease.service.clone(),
+        kind: lease.kind.clone(),
+        valid_until: lease.valid_until,
+    };
+    reply::lease(headers, Arc::clone(&lease.payload))
 }

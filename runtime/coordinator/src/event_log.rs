@@ -1,6 +1,8 @@
 //! The schedule's events as log lines. An error is something that only a person can fix.
 
+use deputy_core::failure::FailureRecord;
 use deputy_core::schedule::{NotRevoked, OperatorEvent};
+use deputy_core::{CallFailure, InstanceName, Span};
 
 pub(crate) fn log(event: &OperatorEvent) {
     match event {
@@ -20,13 +22,7 @@ pub(crate) fn log(event: &OperatorEvent) {
             ),
             None => tracing::debug!(%instance, %assumed, "service returned no expiry; the configured lifetime is used"),
         },
-        OperatorEvent::Failed(instance, failure, wait) if failure.kind.is_slow() => tracing::error!(
-            %instance, kind = %failure.kind, error = %failure.message, retry_in = %wait,
-            "call failed; a configuration change is needed"
-        ),
-        OperatorEvent::Failed(instance, failure, wait) => tracing::warn!(
-            %instance, kind = %failure.kind, error = %failure.message, retry_in = %wait, "call failed"
-        ),
+        OperatorEvent::Failed(instance, FailureRecord { failure, .. }, wait) => log_failure(instance, failure, *wait),
         OperatorEvent::Orphaned(instance, until) => tracing::warn!(
             %instance, kept_until = %until,
             "instance no longer configured; its lease is kept sealed and not revoked. Configure the instance again to use it"
@@ -35,7 +31,7 @@ pub(crate) fn log(event: &OperatorEvent) {
             %instance, %revision,
             "lease published unsaved, since the previous one is about to expire: a restart would lose it"
         ),
-        OperatorEvent::RevokeFailed(instance, revision, failure, wait) => tracing::warn!(
+        OperatorEvent::RevokeFailed(instance, revision, FailureRecord { failure, .. }, wait) => tracing::warn!(
             %instance, %revision, kind = %failure.kind, error = %failure.message, retry_in = %wait,
             "revocation failed"
         ),
@@ -50,5 +46,22 @@ pub(crate) fn log(event: &OperatorEvent) {
         OperatorEvent::SaveFailed(instance, error, wait) => tracing::error!(
             %instance, %error, retry_in = %wait, "saving the lease failed; it stays unpublished"
         ),
+    }
+}
+
+fn log_failure(instance: &InstanceName, failure: &CallFailure, wait: Option<Span>) {
+    let CallFailure { kind, message, code, .. } = failure;
+    let code = code.as_deref();
+    match wait {
+        None => tracing::error!(
+            %instance, %kind, error = %message, code,
+            "call failed and a person has to act; then run `deputy renew {instance}`"
+        ),
+        Some(wait) if kind.is_slow() => tracing::error!(
+            %instance, %kind, error = %message, code, retry_in = %wait, "call failed; a configuration change is needed"
+        ),
+        Some(wait) => {
+            tracing::warn!(%instance, %kind, error = %message, code, retry_in = %wait, "call failed");
+        }
     }
 }

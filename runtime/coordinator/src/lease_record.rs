@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use deputy_core::schedule::{ConfigFingerprint, Lease, LeaseOrigin, LeaseRecord, RetiredLease};
-use deputy_core::{Revision, SecretBytes, Timestamp};
+use deputy_core::{Fact, Revision, SecretBytes, Timestamp, TokenExpiry};
 use deputy_store::framing;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,8 @@ pub(crate) enum LeaseRecordError {
     Format(u32),
     #[error("it is not a lease record")]
     Malformed,
+    #[error("the lease is not for every worker of a group, which only a newer version of deputy can read")]
+    Subject,
 }
 
 #[derive(Debug)]
@@ -48,12 +50,38 @@ struct LeaseHead {
     revision: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     service: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
     obtained_at: u64,
     issued_at: u64,
+    #[serde(default)]
+    stated: ExpiryHead,
     valid_until: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_at: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    renewable_until: Option<u64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    facts: Vec<(String, String)>,
     origin: OriginHead,
     fingerprint: [u8; 16],
     payload: usize,
+    /// The handle follows the payload.
+    #[serde(default)]
+    handle: usize,
+    /// Reserved: whom within a group the lease is for. Empty: everybody.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    subject: String,
+}
+
+/// Until when the service accepts the tokens, in its own words.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ExpiryHead {
+    #[default]
+    Unknown,
+    Never,
+    At(u64),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -89,7 +117,7 @@ pub(crate) fn encode(record: &LeaseRecord) -> Result<SecretBytes, serde_json::Er
         waiting: waiting.collect(),
         removed: record.removed.map(Timestamp::as_millis),
     })?;
-    Ok(framing::join(&head, record.lease.iter().map(|lease| &*lease.payload)))
+    Ok(framing::join(&head, record.lease.iter().flat_map(|lease| [&*lease.payload, &*lease.handle])))
 }
 
 /// Encodes a lease that waits for revocation.
@@ -127,27 +155,52 @@ fn encode_lease(lease: &Lease) -> LeaseHead {
     LeaseHead {
         revision: lease.revision.0,
         service: lease.service.as_ref().map(ToString::to_string),
+        kind: lease.kind.as_ref().map(ToString::to_string),
         obtained_at: lease.obtained_at.as_millis(),
         issued_at: lease.issued_at.as_millis(),
+        stated: match lease.stated {
+            TokenExpiry::Unknown => ExpiryHead::Unknown,
+            TokenExpiry::Never => ExpiryHead::Never,
+            TokenExpiry::At(at) => ExpiryHead::At(at.as_millis()),
+        },
         valid_until: lease.valid_until.as_millis(),
+        next_at: lease.next_at.map(Timestamp::as_millis),
+        renewable_until: lease.renewable_until.map(Timestamp::as_millis),
+        facts: lease.facts.iter().map(|fact| (fact.name.clone(), fact.value.clone())).collect(),
         origin: match lease.origin {
             LeaseOrigin::Component => OriginHead::Component,
             LeaseOrigin::File => OriginHead::File,
         },
         fingerprint: lease.fingerprint.0,
         payload: lease.payload.len(),
+        handle: lease.handle.len(),
+        subject: String::new(),
     }
 }
 
 fn decode_lease(head: LeaseHead, payloads: &mut &[u8]) -> Result<Lease, LeaseRecordError> {
     let payload = framing::take(payloads, head.payload).ok_or(LeaseRecordError::Malformed)?;
+    let handle = framing::take(payloads, head.handle).ok_or(LeaseRecordError::Malformed)?;
+    if !head.subject.is_empty() {
+        return Err(LeaseRecordError::Subject);
+    }
     Ok(Lease {
         revision: Revision(head.revision),
         service: head.service.map(|service| service.parse()).transpose().map_err(|_| LeaseRecordError::Malformed)?,
+        kind: head.kind.map(|kind| kind.parse()).transpose().map_err(|_| LeaseRecordError::Malformed)?,
         payload: Arc::new(payload),
+        handle: Arc::new(handle),
         obtained_at: Timestamp::from_millis(head.obtained_at),
         issued_at: Timestamp::from_millis(head.issued_at),
+        stated: match head.stated {
+            ExpiryHead::Unknown => TokenExpiry::Unknown,
+            ExpiryHead::Never => TokenExpiry::Never,
+            ExpiryHead::At(at) => TokenExpiry::At(Timestamp::from_millis(at)),
+        },
         valid_until: Timestamp::from_millis(head.valid_until),
+        next_at: head.next_at.map(Timestamp::from_millis),
+        renewable_until: head.renewable_until.map(Timestamp::from_millis),
+        facts: head.facts.into_iter().map(|(name, value)| Fact { name, value }).collect(),
         origin: match head.origin {
             OriginHead::Component => LeaseOrigin::Component,
             OriginHead::File => LeaseOrigin::File,
@@ -164,6 +217,12 @@ mod tests {
         Lease {
             revision: Revision(revision),
             service: Some("s3".parse().unwrap()),
+            kind: Some("aws-credential-process/1".parse().unwrap()),
+            handle: Arc::new(SecretBytes::new(b"handle".to_vec())),
+            stated: TokenExpiry::Never,
+            next_at: Some(Timestamp::from_millis(5)),
+            renewable_until: None,
+            facts: vec![Fact { name: "a".to_owned(), value: "b".to_owned() }],
             payload: Arc::new(SecretBytes::new(payload.to_vec())),
             obtained_at: Timestamp::from_millis(revision),
             issued_at: Timestamp::from_millis(revision + 1),
@@ -192,7 +251,7 @@ mod tests {
             waiting: Vec::new(),
             removed: None,
         });
-        let payloads = [SecretBytes::new(b"the payload".to_vec()), SecretBytes::new(b"another".to_vec())];
+        let payloads = ["the payload", "handle", "another", "handle"].map(|text| SecretBytes::new(text.into()));
         framing::join(&head.unwrap(), payloads.iter()).expose().to_vec()
     }
 
@@ -241,6 +300,6 @@ mod tests {
         assert!(!format!("{:?}", record()).contains("payload\""));
         let bytes = encode(&record()).unwrap();
         let text = String::from_utf8_lossy(bytes.expose()).into_owned();
-        assert!(text.ends_with("the payload") && !text.contains("another"));
+        assert!(text.ends_with("the payloadhandle") && !text.contains("another"));
     }
 }

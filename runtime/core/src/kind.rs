@@ -107,9 +107,7 @@ impl Kinds {
     ///
     /// # Errors
     /// If one of them is no kind, if there are none, or too many.
-    pub fn parse_provider<'a>(
-        words: impl IntoIterator<Item = &'a str>,
-    ) -> Result<BTreeSet<PayloadKind>, KindsError> {
+    pub fn parse_provider<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<BTreeSet<PayloadKind>, KindsError> {
         let words: BTreeSet<&str> = words.into_iter().collect();
         match words.len() {
             0 => Err(KindsError::None),
@@ -161,7 +159,9 @@ mod tests {
 
     #[test]
     fn kind_rejects_other_text() {
-        for text in ["", "pem", "pem/", "pem/0", "pem/01", "pem/1/1", "pem/+1", "pem/65536", "PEM/1", "/1", "a b/1", "*"] {
+        for text in
+            ["", "pem", "pem/", "pem/0", "pem/01", "pem/1/1", "pem/+1", "pem/65536", "PEM/1", "/1", "a b/1", "*"]
+        {
             assert!(text.parse::<PayloadKind>().is_err(), "{text:?}");
         }
     }

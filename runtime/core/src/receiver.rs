@@ -5,9 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::{
-    ComponentFailure, Digest, Fact, InstanceName, Limits, Outputs, PayloadKind, ReceiverName, ServiceName,
-};
+use crate::{ComponentFailure, Digest, Fact, InstanceName, Limits, Outputs, PayloadKind, ReceiverName, ServiceName};
 
 /// A receiver's component and what it is called with. There is no grant in it: a receiver reaches no network and no
 /// secret, it gets deliveries and leaves files.

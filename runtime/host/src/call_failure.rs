@@ -1,7 +1,7 @@
 //! What kind of failure a failed call is. The kind decides when the call is repeated, and with which code a command ends.
 
-use deputy_core::failure::FailureKind;
-use deputy_core::{PolicyDenial, ProviderFailure};
+use deputy_core::failure::{FailureKind, FailureNext};
+use deputy_core::{CallFailure, PolicyDenial};
 use deputy_sandbox::{Call, CallError, SecretFault};
 
 /// The kind of a call's failure; `None` if the call succeeded.
@@ -15,7 +15,7 @@ pub fn failure_kind<T>(call: &Call<T>) -> Option<FailureKind> {
         CallError::Internal(_) => FailureKind::Internal,
         CallError::Interrupted(_) => FailureKind::Unavailable,
         CallError::Limit(_) => FailureKind::OverLimit,
-        CallError::Failure(ProviderFailure::Throttled { retry_after, .. }) => FailureKind::Throttled(*retry_after),
+        CallError::Failure(failure) if failure.next == FailureNext::Throttled => FailureKind::Throttled,
         _ if call.denials.iter().any(|denial| !matches!(denial, PolicyDenial::Limit(_))) => FailureKind::Refused,
         _ if !call.denials.is_empty() => FailureKind::OverLimit,
         // Only another value mends a wrong one; a source that failed may work later.
@@ -23,21 +23,37 @@ pub fn failure_kind<T>(call: &Call<T>) -> Option<FailureKind> {
             FailureKind::Misconfigured
         }
         _ if !call.secret_faults.is_empty() => FailureKind::Unavailable,
-        CallError::Failure(ProviderFailure::Denied(_)) => FailureKind::Denied,
-        CallError::Failure(ProviderFailure::Misconfigured(_)) => FailureKind::Misconfigured,
-        CallError::Failure(ProviderFailure::Unavailable(_)) => FailureKind::Unavailable,
+        CallError::Failure(failure) => failure.next.into(),
         CallError::Invalid(_) | CallError::Trap { .. } if !call.timeouts.is_empty() => FailureKind::Unavailable,
         CallError::Invalid(_) | CallError::Trap { .. } => FailureKind::Broken,
+    })
+}
+
+/// The failure of a call for the schedule; `None` if the call succeeded.
+pub(crate) fn call_failure<T>(call: &Call<T>) -> Option<CallFailure> {
+    let error = call.result.as_ref().err()?;
+    let message = failure_message(error);
+    let message = match secret_fault_text(&call.secret_faults) {
+        Some(faults) => format!("{faults}; the component said: {message}"),
+        None => message,
+    };
+    let failure = CallFailure::new(failure_kind(call)?, message);
+    Some(match error {
+        CallError::Failure(own) => CallFailure {
+            code: own.code.clone(),
+            // A delay belongs to the component's own account of the failure.
+            retry_after: own.retry_after.filter(|_| failure.kind == own.next.into()),
+            facts: own.facts.clone(),
+            ..failure
+        },
+        _ => failure,
     })
 }
 
 /// A failure's message without its kind, which is shown beside it.
 pub(crate) fn failure_message(error: &CallError) -> String {
     match error {
-        CallError::Failure(
-            ProviderFailure::Denied(text) | ProviderFailure::Misconfigured(text) | ProviderFailure::Unavailable(text),
-        ) => text.clone(),
-        CallError::Failure(ProviderFailure::Throttled { message, .. }) => message.clone(),
+        CallError::Failure(failure) => failure.message.clone(),
         error => error.to_string(),
     }
 }

@@ -93,6 +93,8 @@ impl EncodedLease {
             obtained_ms: delivery.stamp.obtained_at.as_millis(),
             valid_until_ms: delivery.valid_until.as_millis(),
             payload: delivery.payload.expose().to_vec(),
+            kind: delivery.kind.to_string(),
+            subject: String::new(),
         };
         let mut message = ServerMessage::from(ServerMessageKind::LeaseUpdate(update));
         let frame = encode(&message);

@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use zeroize::Zeroizing;
 
 use crate::control_error::ErrorReply;
-use crate::headers::{REVISION, SERVICE, VALID_UNTIL};
+use crate::headers::{KIND, REVISION, SERVICE, VALID_UNTIL};
 use crate::request::WAIT;
 use crate::{ControlRequest, Parameters, SocketClientError, SocketPeer};
 
@@ -42,6 +42,7 @@ pub struct ReceivedPayload {
     /// RFC 3339.
     pub valid_until: Option<String>,
     pub service: Option<String>,
+    pub kind: Option<String>,
 }
 
 impl SocketClient {
@@ -77,6 +78,7 @@ impl SocketClient {
             revision: header(REVISION).and_then(|text| text.parse().ok()),
             valid_until: header(VALID_UNTIL),
             service: header(SERVICE),
+            kind: header(KIND),
         })
     }
 

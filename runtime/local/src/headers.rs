@@ -2,6 +2,7 @@
 
 pub(crate) const OBTAINED_AT: &str = "deputy-obtained-at";
 pub(crate) const REVISION: &str = "deputy-revision";
+pub(crate) const KIND: &str = "deputy-kind";
 pub(crate) const SERVICE: &str = "deputy-service";
 pub(crate) const VALID_UNTIL: &str = "deputy-valid-until";
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deputy_core::{LeaseVersion, SecretBytes, Timestamp};
+use deputy_core::{LeaseVersion, PayloadKind, SecretBytes, ServiceName, Timestamp};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use serde::Serialize;
 
 use crate::control_error::ErrorReply;
-use crate::headers::{OBTAINED_AT, REVISION, SERVICE, VALID_UNTIL};
+use crate::headers::{KIND, OBTAINED_AT, REVISION, SERVICE, VALID_UNTIL};
 use crate::{ControlError, ControlRequest, Parameters, lease_wait};
 
 /// The version of the JSON that is served. It grows when a field is removed or changes its meaning.
@@ -38,18 +38,24 @@ pub fn error(error: &ControlError) -> Response<Bytes> {
     response(error.status(), JSON, text)
 }
 
+/// What a reply says of a lease beside its payload.
+#[derive(Debug, Clone)]
+pub struct LeaseHeaders {
+    pub version: LeaseVersion,
+    pub service: Option<ServiceName>,
+    pub kind: Option<PayloadKind>,
+    pub valid_until: Timestamp,
+}
+
 /// A lease: its payload as the body, which is wiped after it was sent, and its metadata as headers.
-pub fn lease(
-    version: LeaseVersion,
-    service: Option<&str>,
-    valid_until: Timestamp,
-    payload: Arc<SecretBytes>,
-) -> Response<Bytes> {
+pub fn lease(lease: LeaseHeaders, payload: Arc<SecretBytes>) -> Response<Bytes> {
+    let LeaseHeaders { version, service, kind, valid_until } = lease;
     let headers = [
         (REVISION, Some(version.revision.to_string())),
         (OBTAINED_AT, Some(version.obtained_at.to_string())),
         (VALID_UNTIL, Some(valid_until.to_string())),
-        (SERVICE, service.map(str::to_owned)),
+        (SERVICE, service.map(|service| service.to_string())),
+        (KIND, kind.map(|kind| kind.to_string())),
     ];
     secret(headers.into_iter().filter_map(|(name, value)| Some((name, value?))), payload)
 }
@@ -87,18 +93,25 @@ mod tests {
     use deputy_core::Revision;
 
     #[test]
-    fn lease_reply_leaves_out_a_service_that_no_header_can_hold() {
-        let reply = |service: Option<&str>| {
-            let version = LeaseVersion { revision: Revision(7), obtained_at: Timestamp::from_millis(0) };
-            let payload = Arc::new(SecretBytes::new(b"payload".to_vec()));
-            lease(version, service, Timestamp::from_millis(1), payload)
-        };
-        let response = reply(Some("s3"));
-        assert_eq!(
-            (&response.headers()["deputy-service"], &response.headers()["deputy-revision"]),
-            (&"s3".parse().unwrap(), &"7".parse().unwrap())
+    fn lease_reply_has_its_metadata_as_headers() {
+        let lease = lease(
+            LeaseHeaders {
+                version: LeaseVersion { revision: Revision(7), obtained_at: Timestamp::from_millis(0) },
+                service: Some("s3".parse().unwrap()),
+                kind: None,
+                valid_until: Timestamp::FOREVER,
+            },
+            Arc::new(SecretBytes::new(b"payload".to_vec())),
         );
-        assert_eq!(response.body().as_ref(), b"payload");
-        assert!(!reply(Some("a\nb")).headers().contains_key("deputy-service"));
+        let header = |name: &str| lease.headers().get(name).map(|value| value.to_str().unwrap());
+        assert_eq!((header("deputy-service"), header("deputy-revision")), (Some("s3"), Some("7")));
+        assert_eq!((header("deputy-kind"), header("deputy-valid-until")), (None, Some("never")));
+        assert_eq!(lease.body().as_ref(), b"payload");
+    }
+
+    #[test]
+    fn secret_reply_leaves_out_a_value_that_no_header_can_hold() {
+        let response = secret([("deputy-service", "a\nb".to_owned())], Arc::new(SecretBytes::new(Vec::new())));
+        assert!(!response.headers().contains_key("deputy-service"));
     }
 }

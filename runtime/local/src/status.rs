@@ -1,7 +1,7 @@
 //! What the status of a coordinator and that of a worker have in common.
 
-use deputy_core::Timestamp;
 use deputy_core::failure::FailureRecord;
+use deputy_core::{Fact, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The last failure of a provider or a receiver.
@@ -10,13 +10,38 @@ pub struct FailureStatus {
     /// One of the words of the exit codes, or `throttled`.
     pub kind: String,
     pub message: String,
+    /// The service's own code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What else the component says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<FactStatus>,
     /// RFC 3339.
     pub at: String,
 }
 
+/// A fact in a component's words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FactStatus {
+    pub name: String,
+    pub value: String,
+}
+
 impl From<&FailureRecord> for FailureStatus {
-    fn from(failure: &FailureRecord) -> Self {
-        Self { kind: failure.kind.to_string(), message: failure.message.clone(), at: failure.at.to_string() }
+    fn from(FailureRecord { failure, at }: &FailureRecord) -> Self {
+        Self {
+            kind: failure.kind.to_string(),
+            message: failure.message.clone(),
+            code: failure.code.clone(),
+            facts: failure.facts.iter().map(FactStatus::from).collect(),
+            at: at.to_string(),
+        }
+    }
+}
+
+impl From<&Fact> for FactStatus {
+    fn from(fact: &Fact) -> Self {
+        Self { name: fact.name.clone(), value: fact.value.clone() }
     }
 }
 

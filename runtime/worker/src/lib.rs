@@ -14,8 +14,10 @@
 //! This crate loads no component, reads no TOML and opens no connection: a [`ReceiverLoader`] loads receivers, a `watch` has
 //! what is held. It prints no payload, and never withdraws what is published because something failed.
 
+mod applied_deliveries;
 pub mod cache;
 pub mod components;
+
 mod connection;
 pub mod endpoint;
 mod event_log;

@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use deputy_core::failure::FailureKind;
-use deputy_core::{Delivery, Outputs, ProviderFailure, ReceiverName, Services};
+use deputy_core::{Accepted, CallFailure, Delivery, Kinds, ReceiverName};
 use deputy_link::ReceiverBinding;
 
 /// Turns deliveries into files.
 #[async_trait]
 pub trait Receiver: Send + Sync {
-    /// The services whose payloads it accepts.
-    fn services(&self) -> &Services;
+    /// The kinds of payload that it takes.
+    fn kinds(&self) -> &Kinds;
 
-    /// Turns all current deliveries of its instances into all files of the unit. Returns within the call's limits.
-    async fn accept(&self, deliveries: &[Delivery]) -> Result<Outputs, AcceptError>;
+    /// Turns all current deliveries of its instances into all files of the unit, or rejects some. Returns within the
+    /// call's limits.
+    async fn accept(&self, deliveries: &[Delivery]) -> Result<Accepted, AcceptError>;
 }
 
 /// Loads the component of a binding: fetches it by its digest, checks and compiles it.
@@ -26,22 +27,12 @@ pub trait ReceiverLoader: Send + Sync {
 
 /// A receiver failed, or could not be loaded or published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{kind}: {message}")]
-pub struct AcceptError {
-    /// It decides when the run is retried.
-    pub kind: FailureKind,
-    /// For the operator: short, printable, and without any secret.
-    pub message: String,
-}
+#[error("{}: {}", .0.kind, .0.message)]
+pub struct AcceptError(pub CallFailure);
 
-impl From<&ProviderFailure> for AcceptError {
-    fn from(failure: &ProviderFailure) -> Self {
-        let (kind, message) = match failure {
-            ProviderFailure::Denied(message) => (FailureKind::Denied, message),
-            ProviderFailure::Misconfigured(message) => (FailureKind::Misconfigured, message),
-            ProviderFailure::Throttled { message, retry_after } => (FailureKind::Throttled(*retry_after), message),
-            ProviderFailure::Unavailable(message) => (FailureKind::Unavailable, message),
-        };
-        Self { kind, message: message.clone() }
+impl AcceptError {
+    /// A failure of the host's. The message is short, printable, and without any secret.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self(CallFailure::new(kind, message))
     }
 }

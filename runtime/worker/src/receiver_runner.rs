@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use deputy_core::failure::FailureKind;
 use deputy_core::time::{Clock, MonotonicTime};
-use deputy_core::{Delivery, InstanceName, OutputPath, ReceiverName, ServiceName, Services, Span, in_one_line};
+use deputy_core::{Delivery, InstanceName, Kinds, OutputPath, PayloadKind, ReceiverName, Span, in_one_line};
 use deputy_link::ReceiverBinding;
 use deputy_store::Random;
 use deputy_support::{LockUnpoisoned as _, blocking};
 
+use crate::applied_deliveries::AppliedDeliveries;
 use crate::hook::{Hook, HookContext};
 use crate::receiver::{AcceptError, Receiver, ReceiverLoader};
 use crate::receiver_policy::ReceiverPolicy;
@@ -26,6 +27,7 @@ pub(crate) struct ReceiverRunner {
     publisher: Arc<Mutex<UnitPublisher>>,
     /// The files of the published unit.
     files: Mutex<Vec<String>>,
+    applied: Mutex<AppliedDeliveries>,
     /// Locked by the only run at a time.
     loaded: tokio::sync::Mutex<Option<LoadedReceiver>>,
     stall: Arc<StallDetector>,
@@ -53,6 +55,7 @@ impl ReceiverRunner {
             link: publisher.link(),
             publisher: Arc::new(Mutex::new(publisher)),
             files: Mutex::default(),
+            applied: Mutex::default(),
             loaded: tokio::sync::Mutex::default(),
             stall: Arc::default(),
             loader,
@@ -93,15 +96,23 @@ impl ReceiverRunner {
         deliveries: Vec<Delivery>,
     ) -> Result<(PublishedUnit, Rejections), AcceptError> {
         let receiver = self.load(binding).await?;
-        let services = receiver.services();
-        let (accepted, others): (Vec<_>, Vec<_>) =
-            deliveries.into_iter().partition(|delivery| services.accept(&delivery.service));
-        let rejected =
-            others.into_iter().map(|delivery| (delivery.instance, rejection(services, &delivery.service))).collect();
-        if accepted.is_empty() {
-            return Ok((self.withdraw().await?, rejected));
-        }
-        let outputs = receiver.accept(&accepted).await?;
+        let kinds = receiver.kinds();
+        let (mut accepted, others): (Vec<_>, Vec<_>) =
+            deliveries.into_iter().partition(|delivery| kinds.accept(&delivery.kind));
+        let mut rejected: Rejections =
+            others.into_iter().map(|delivery| (delivery.instance, wrong_kind(kinds, &delivery.kind))).collect();
+        let outputs = loop {
+            if accepted.is_empty() {
+                return Ok((self.withdraw().await?, rejected));
+            }
+            let answer = receiver.accept(&accepted).await?;
+            if answer.rejected.is_empty() {
+                break answer.outputs;
+            }
+            let now = self.clock.now().wall;
+            accepted = self.applied.lock_unpoisoned().instead_of(accepted, &answer.rejected, &mut rejected, now);
+        };
+        self.applied.lock_unpoisoned().remember(&accepted);
         let files = outputs.files.keys().map(OutputPath::to_string).collect();
         let unit = self.on_disk(move |publisher, now| publisher.publish(&outputs, now)).await?;
         *self.files.lock_unpoisoned() = files;
@@ -129,7 +140,7 @@ impl ReceiverRunner {
     pub(crate) async fn check_unit(&self, unit: UnitName) -> Result<(), String> {
         let files = self.files();
         let checked = self.on_disk(move |publisher, _| Ok(publisher.verify(unit, &files))).await;
-        checked.unwrap_or_else(|error| Err(error.message))
+        checked.unwrap_or_else(|error| Err(error.0.message))
     }
 
     /// Runs the hook, and records beside the unit that it succeeded.
@@ -168,10 +179,10 @@ impl ReceiverRunner {
 impl From<&PublishError> for AcceptError {
     fn from(error: &PublishError) -> Self {
         let kind = if error.is_lasting() { FailureKind::Misconfigured } else { FailureKind::Unavailable };
-        Self { kind, message: in_one_line(error) }
+        Self::new(kind, in_one_line(error))
     }
 }
 
-fn rejection(services: &Services, service: &ServiceName) -> String {
-    format!("the receiver accepts only {services}, not {service}; unbind it from this instance")
+fn wrong_kind(kinds: &Kinds, kind: &PayloadKind) -> String {
+    format!("the receiver takes only {kinds}, not {kind}; unbind it from this instance")
 }

@@ -191,10 +191,10 @@ impl Worker {
         let runner = self.runner(&receiver);
         let span = tracing::info_span!("apply", %receiver, run = id.0);
         let started = StartedRun { id, receiver, began: self.options.clock.now().mono };
-        let panicked = RunOutcome::Failed(AcceptError {
-            kind: FailureKind::Internal,
-            message: "the run panicked; this is a bug, please report it".to_owned(),
-        });
+        let panicked = RunOutcome::Failed(AcceptError::new(
+            FailureKind::Internal,
+            "the run panicked; this is a bug, please report it",
+        ));
         self.tasks.spawn(
             TaskResult::Run(started.clone(), panicked),
             async move { TaskResult::Run(started, runner.run(work).await) }.instrument(span),
@@ -241,7 +241,7 @@ impl Worker {
         let took = self.options.clock.now().mono.since(began);
         let outcome_word = match &outcome {
             RunOutcome::Published(..) => "done",
-            RunOutcome::Failed(error) => error.kind.word(),
+            RunOutcome::Failed(error) => error.0.kind.word(),
         };
         self.options.metrics.record_run(receiver.as_str(), outcome_word, took.duration().as_secs_f64());
         if let RunOutcome::Published(published, _) = &outcome {

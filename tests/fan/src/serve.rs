@@ -28,6 +28,7 @@ pub(crate) const INSTANCE: &str = "s3-prod";
 pub(crate) const FILLER: &str = "filler";
 
 const SERVICE: &str = "s3";
+const KIND: &str = "aws-credential-process/1";
 
 /// Of a lease: what S3 credentials with a long session token have.
 pub(crate) const PAYLOAD: usize = 1450;
@@ -148,6 +149,7 @@ impl Site {
         Ok(EncodedLease::new(&Delivery {
             instance: instance.parse()?,
             service: SERVICE.parse()?,
+            kind: KIND.parse()?,
             stamp: LeaseVersion { revision: Revision(self.revision), obtained_at: now() },
             valid_until: now().plus(Span::secs(3600)),
             payload: Arc::new(SecretBytes::new(vec![b'x'; size])),
@@ -164,5 +166,7 @@ fn frame(revision: u64) -> Bytes {
         obtained_ms: now().as_millis(),
         valid_until_ms: now().plus(Span::secs(3600)).as_millis(),
         payload: vec![b'x'; PAYLOAD],
+        kind: KIND.to_owned(),
+        subject: String::new(),
     })))
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deputy_core::schedule::{CallOutcome, Schedule, ScheduleConfig, ScheduleEvent, ScheduledCallId};
-use deputy_core::{InstanceName, Span};
+use deputy_core::{CallFailure, InstanceName, Span};
 use deputy_store::{StoreKey, StoreLock};
 use deputy_support::{TrackedTasks, pause};
 use tokio::sync::{mpsc, watch};
@@ -188,7 +188,7 @@ impl Coordinator {
         for (id, call) in std::mem::take(&mut self.calls) {
             call.abort.abort();
             tracing::warn!(instance = %call.instance, function = call.function, "call cancelled by shutdown");
-            let outcome = CallOutcome::Failed(FailureKind::Unavailable, "the coordinator stopped".to_owned());
+            let outcome = CallOutcome::Failed(CallFailure::new(FailureKind::Unavailable, "the coordinator stopped"));
             self.handle(ScheduleEvent::Finished(id, outcome));
         }
         self.stop_at = Some(now.mono.plus(FINAL_WRITES));

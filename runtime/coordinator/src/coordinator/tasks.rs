@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use deputy_audit::AuditOutcome;
 use deputy_core::schedule::{CallOutcome, LeaseRecord, ProviderCall, SaveId, ScheduleEvent, ScheduledCallId};
-use deputy_core::{InstanceName, in_one_line};
+use deputy_core::{CallFailure, InstanceName, in_one_line};
 use deputy_store::StoreError;
 use tokio::task::{AbortHandle, JoinError};
 use tracing::Instrument;
@@ -49,10 +49,10 @@ impl Coordinator {
         let task = async move {
             let outcome = match provider {
                 Some(provider) => provider.call(&call).await,
-                None => CallOutcome::Failed(
+                None => CallOutcome::Failed(CallFailure::new(
                     FailureKind::Misconfigured,
-                    "the component that obtained it is not loaded".to_owned(),
-                ),
+                    "the component that obtained it is not loaded",
+                )),
             };
             TaskOutcome::Called(id, outcome)
         };
@@ -99,8 +99,8 @@ impl Coordinator {
         match subject {
             TaskSubject::Call(call) => {
                 tracing::error!("call panicked; this is a bug, please report it");
-                let message = "the call panicked: this is a bug".to_owned();
-                self.finish_call(call, CallOutcome::Failed(FailureKind::Internal, message));
+                let failure = CallFailure::new(FailureKind::Internal, "the call panicked: this is a bug");
+                self.finish_call(call, CallOutcome::Failed(failure));
             }
             TaskSubject::Write(save, name) => {
                 self.begin_next_write(&name);
@@ -115,7 +115,7 @@ impl Coordinator {
         // A call that was cancelled may have ended at the same time.
         let Some(call) = self.calls.remove(&id) else { return };
         let outcome_word = match &outcome {
-            CallOutcome::Failed(kind, _) => kind.word(),
+            CallOutcome::Failed(failure) => failure.kind.word(),
             CallOutcome::NotRequired => "not-required",
             CallOutcome::Obtained(_) | CallOutcome::Revoked => "done",
         };
@@ -148,9 +148,10 @@ impl Coordinator {
 /// Turns tokens that can never be saved into a failure of their call: they must not be published.
 fn reject_oversized(outcome: CallOutcome) -> CallOutcome {
     match outcome {
-        CallOutcome::Obtained(tokens) if !LeaseStore::fits(tokens.payload.len()) => {
-            let message = format!("the payload has {} bytes, too many to be saved", tokens.payload.len());
-            CallOutcome::Failed(FailureKind::OverLimit, message)
+        CallOutcome::Obtained(tokens) if !LeaseStore::fits(tokens.payload.len() + tokens.handle.len()) => {
+            let size = tokens.payload.len() + tokens.handle.len();
+            let message = format!("payload and handle have {size} bytes, too many to be saved");
+            CallOutcome::Failed(CallFailure::new(FailureKind::OverLimit, message))
         }
         outcome => outcome,
     }

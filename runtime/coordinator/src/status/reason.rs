@@ -1,6 +1,7 @@
 //! What an instance is doing and why it is not ready, in words.
 
 use deputy_core::Span;
+use deputy_core::failure::FailureRecord;
 use deputy_core::schedule::{InstanceActivity, InstanceSnapshot, Readiness};
 use deputy_core::time::Now;
 
@@ -17,6 +18,7 @@ pub(super) fn state(activity: &InstanceActivity) -> &'static str {
         InstanceActivity::Calling(..) => "revoking",
         InstanceActivity::Holding => "holding",
         InstanceActivity::Leaving => "leaving",
+        InstanceActivity::NeedsAttention => "needs-attention",
         InstanceActivity::NoFile => "no-file",
         InstanceActivity::NotRequired => "not-required",
         InstanceActivity::Retrying => "retrying",
@@ -50,8 +52,14 @@ fn activity(snapshot: &InstanceSnapshot<'_>, file_trouble: Option<&str>) -> Stri
         },
         InstanceActivity::NoFile => file_trouble.unwrap_or("its file was not read yet").to_owned(),
         InstanceActivity::NotRequired => "the component needs no tokens".to_owned(),
+        InstanceActivity::NeedsAttention => {
+            let message = snapshot.failure.map_or("", |record| record.failure.message.as_str());
+            format!("{message}; when that is done, run `deputy renew {}`", snapshot.name)
+        }
         InstanceActivity::Retrying => match snapshot.failure {
-            Some(failure) => format!("{} {}: {}", failure.kind, times(snapshot.failures), failure.message),
+            Some(FailureRecord { failure, .. }) => {
+                format!("{} {}: {}", failure.kind, times(snapshot.failures), failure.message)
+            }
             None => "due".to_owned(),
         },
         InstanceActivity::Saving(0) => "being saved".to_owned(),

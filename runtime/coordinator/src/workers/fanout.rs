@@ -110,11 +110,12 @@ impl Fanout {
     }
 
     fn publish(&mut self, deliveries: &Deliveries, instance: &InstanceName, lease: &Lease) {
-        // No receiver can use a lease without its service. Only records of earlier versions lack it.
-        let Some(service) = &lease.service else { return };
+        // No receiver can use a lease without its service and kind. A file's are unknown until its component is loaded.
+        let (Some(service), Some(kind)) = (&lease.service, &lease.kind) else { return };
         let encoded = EncodedLease::new(&Delivery {
             instance: instance.clone(),
             service: service.clone(),
+            kind: kind.clone(),
             stamp: LeaseVersion { revision: lease.revision, obtained_at: lease.obtained_at },
             valid_until: lease.valid_until,
             payload: Arc::clone(&lease.payload),

@@ -1,8 +1,8 @@
 //! When to obtain, renew, retry and revoke, as configured.
 
-use crate::{PayloadKind, ServiceName};
 use crate::retry::RetryPolicy;
 use crate::time::Span;
+use crate::{PayloadKind, ServiceName};
 
 use super::budget::UpstreamName;
 use super::orphans::REMOVAL_GRACE;

@@ -69,8 +69,11 @@ impl Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// RFC 3339 in UTC with milliseconds.
+    /// RFC 3339 in UTC with milliseconds; [`FOREVER`](Self::FOREVER) is `never`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::FOREVER {
+            return f.write_str("never");
+        }
         let CivilDate { year, month, day } = self.date();
         let of_day = self.0 % 86_400_000;
         let hour = of_day / 3_600_000;

@@ -193,7 +193,10 @@ fn clock_ahead_of_the_service_causes_no_hot_loop() {
     assert!((120..=250).contains(&calls), "{calls} in ten hours, five minutes apart at most");
     assert_eq!(schedule.snapshot("a").readiness, Readiness::Missing, "what has ended is not given out");
     assert!(
-        schedule.snapshot("a").failure.is_some_and(|record| record.failure.message.contains("compare this machine's clock"))
+        schedule
+            .snapshot("a")
+            .failure
+            .is_some_and(|record| record.failure.message.contains("compare this machine's clock"))
     );
 }
 

@@ -125,9 +125,7 @@ fn revocation_waits_for_a_component_that_is_not_loaded() {
     schedule.complete("a", HOUR);
     let unloaded = InstancePlan { fingerprint: ConfigFingerprint::UNKNOWN, ..revoking_plan() };
     schedule.configuration.plans.insert(instance_name("a"), unloaded);
-    schedule.answer_calls("a", |_, _| {
-        Some((Span::millis(10), failure(FailureKind::Misconfigured)))
-    });
+    schedule.answer_calls("a", |_, _| Some((Span::millis(10), failure(FailureKind::Misconfigured))));
     schedule.crash();
     schedule.advance(Span::secs(600));
     assert_eq!((schedule.snapshot("a").retired, schedule.snapshot("a").abandoned), (1, None));

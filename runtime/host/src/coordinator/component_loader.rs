@@ -14,18 +14,18 @@ use tokio::io::AsyncReadExt as _;
 
 use super::configured_component::{ConfiguredComponent, LoadedInstance, ReadyComponent};
 use super::instance_plan::{ComponentFacts, instance_plan};
+use super::provider_answers::ProviderAnswers;
 use super::sandboxed_provider::{SandboxedProvider, UnloadedProvider};
-use super::service_names::ServiceNames;
 
 pub(crate) struct ComponentLoader {
     sandbox: Sandbox,
     clock: Arc<dyn Clock>,
-    services: ServiceNames,
+    answers: ProviderAnswers,
 }
 
 impl ComponentLoader {
     pub(crate) fn new(sandbox: Sandbox, clock: Arc<dyn Clock>) -> Self {
-        Self { sandbox, services: ServiceNames::new(Arc::clone(&clock)), clock }
+        Self { sandbox, answers: ProviderAnswers::new(Arc::clone(&clock)), clock }
     }
 
     pub(crate) async fn load(
@@ -62,14 +62,16 @@ impl ComponentLoader {
     ) -> Result<LoadedInstance, String> {
         let provider = self.sandbox.load(instance).await.map_err(|error| in_one_line(&error))?;
         let info = provider.info();
+        let answer = self.answers.get(&provider, instance).await?;
         let facts = ComponentFacts {
-            service: Some(self.services.get(&provider).await?),
+            service: Some(answer.service),
+            kinds: answer.kinds.clone(),
             exports: Some(OptionalExports { renews: info.renews, revokes: info.revokes }),
             digest: Some(info.digest),
         };
         let plan = instance_plan(entry, facts);
         let config = config.path.display().to_string();
-        let provider = Arc::new(SandboxedProvider::new(instance.clone(), provider, config));
+        let provider = Arc::new(SandboxedProvider::new(instance.clone(), provider, answer.kinds, config));
         Ok(LoadedInstance { plan, provider })
     }
 

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 
 use deputy_config::InstanceEntry;
 use deputy_core::schedule::{ConfigFingerprint, InstancePlan, OptionalExports, UpstreamAccount, UpstreamName};
-use deputy_core::{Digest, SecretSource, ServiceName};
+use deputy_core::{Digest, PayloadKind, SecretSource, ServiceName};
 use deputy_support::sha256;
 
 /// What is known of an instance's component.
 #[derive(Default)]
 pub(crate) struct ComponentFacts {
     pub(crate) service: Option<ServiceName>,
+    pub(crate) kinds: BTreeSet<PayloadKind>,
     pub(crate) exports: Option<OptionalExports>,
     pub(crate) digest: Option<Digest>,
 }
@@ -23,9 +24,15 @@ pub(crate) fn instance_plan(entry: &InstanceEntry, component: ComponentFacts) ->
         upstream: entry.upstream.clone().unwrap_or_else(|| derived_upstream(entry, &component)),
         account: account(entry),
         fingerprint: ConfigFingerprint(fingerprint),
+        file_kind: entry.kind.clone().or_else(|| only(&component.kinds)),
         service: component.service,
         component: component.exports,
     }
+}
+
+/// The kind of what a file holds, where the configuration does not say: that of the component, if it has one kind.
+fn only(kinds: &BTreeSet<PayloadKind>) -> Option<PayloadKind> {
+    if kinds.len() == 1 { kinds.first().cloned() } else { None }
 }
 
 /// Instances with the same secrets are taken to use the same account. The sources count, not the values, which are read only

@@ -5,11 +5,11 @@ mod configured_component;
 mod effective_config;
 mod instance_plan;
 mod loading_tasks;
+mod provider_answers;
 mod reload_report;
 mod reloader;
 mod removal;
 mod sandboxed_provider;
-mod service_names;
 mod unloaded_config;
 
 use std::net::SocketAddr;

@@ -1,17 +1,21 @@
 //! A provider in the sandbox, as the coordinator calls it.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use deputy_coordinator::ConfiguredProvider;
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{CallOutcome, Lease, ProviderCall};
-use deputy_core::{Instance, Principal, SecretBytes, Tokens};
+use deputy_core::{CallFailure, Instance, PayloadKind, Principal, SecretBytes, TokenExpiry, Tokens};
 use deputy_sandbox::{Call, LoadedProvider};
 
-use crate::call_failure::{failure_kind, failure_message, log_stderr, secret_fault_text};
+use crate::call_failure::{call_failure, log_stderr};
 
 pub(crate) struct SandboxedProvider {
     instance: Instance,
     provider: LoadedProvider,
+    /// The kinds of payload that it announced for its settings.
+    kinds: BTreeSet<PayloadKind>,
     /// The configuration that a denial names.
     config: String,
 }
@@ -22,35 +26,55 @@ pub(crate) struct UnloadedProvider {
 }
 
 impl SandboxedProvider {
-    pub(crate) fn new(instance: Instance, provider: LoadedProvider, config: String) -> Self {
-        Self { instance, provider, config }
+    pub(crate) fn new(
+        instance: Instance,
+        provider: LoadedProvider,
+        kinds: BTreeSet<PayloadKind>,
+        config: String,
+    ) -> Self {
+        Self { instance, provider, kinds, config }
+    }
+
+    async fn renew(&self, lease: &Lease) -> Option<Call<Tokens>> {
+        self.provider.renew(&tokens(lease)?).await
+    }
+
+    async fn revoke(&self, lease: &Lease) -> Option<Call<()>> {
+        self.provider.revoke(&tokens(lease)?).await
     }
 
     async fn obtain(&self) -> CallOutcome {
         let required = self.provider.tokens_required().await;
         match required.result {
-            Ok(true) => self.outcome(self.provider.obtain().await, CallOutcome::Obtained),
+            Ok(true) => self.outcome(self.provider.obtain().await, |tokens| self.of_known_kind(tokens)),
             Ok(false) => CallOutcome::NotRequired,
             Err(_) => self.outcome(required, |_| CallOutcome::NotRequired),
         }
     }
 
+    /// Refuses a payload of a kind that the provider did not announce: no receiver was checked against it.
+    fn of_known_kind(&self, tokens: Tokens) -> CallOutcome {
+        if self.kinds.contains(&tokens.kind) {
+            return CallOutcome::Obtained(tokens);
+        }
+        let announced: Vec<&str> = self.kinds.iter().map(PayloadKind::as_str).collect();
+        let message = format!(
+            "it returned a payload of kind {}, and `kinds` says {} for these settings",
+            tokens.kind,
+            announced.join(", ")
+        );
+        CallOutcome::Failed(CallFailure::new(FailureKind::Broken, message))
+    }
+
     fn outcome<T>(&self, call: Call<T>, succeeded: impl FnOnce(T) -> CallOutcome) -> CallOutcome {
         self.log_denials(&call);
-        let kind = failure_kind(&call);
-        if kind.is_some() {
+        if let Some(failure) = call_failure(&call) {
             log_stderr(&call);
+            return CallOutcome::Failed(failure);
         }
         match call.result {
             Ok(value) => succeeded(value),
-            Err(error) => {
-                let message = failure_message(&error);
-                let message = match secret_fault_text(&call.secret_faults) {
-                    Some(faults) => format!("{faults}; the component said: {message}"),
-                    None => message,
-                };
-                CallOutcome::Failed(kind.unwrap_or(FailureKind::Internal), message)
-            }
+            Err(error) => CallOutcome::Failed(CallFailure::new(FailureKind::Internal, error.to_string())),
         }
     }
 
@@ -63,12 +87,28 @@ impl SandboxedProvider {
     }
 }
 
-fn tokens(lease: &Lease) -> Tokens {
-    Tokens { payload: SecretBytes::new(lease.payload.expose().to_vec()), valid_until: Some(lease.valid_until) }
+/// What a component gets of a lease that it obtained. A component's lease has a kind.
+fn tokens(lease: &Lease) -> Option<Tokens> {
+    Some(Tokens {
+        kind: lease.kind.clone()?,
+        payload: SecretBytes::new(lease.payload.expose().to_vec()),
+        expiry: match lease.stated {
+            TokenExpiry::At(_) => TokenExpiry::At(lease.valid_until),
+            other => other,
+        },
+        next_at: lease.next_at,
+        renewable_until: lease.renewable_until,
+        handle: SecretBytes::new(lease.handle.expose().to_vec()),
+        facts: lease.facts.clone(),
+    })
 }
 
 fn not_exported(function: &str) -> CallOutcome {
-    CallOutcome::Failed(FailureKind::Misconfigured, format!("the component does not export {function}"))
+    misconfigured(format!("the component does not export {function}"))
+}
+
+fn misconfigured(message: String) -> CallOutcome {
+    CallOutcome::Failed(CallFailure::new(FailureKind::Misconfigured, message))
 }
 
 #[async_trait]
@@ -76,11 +116,11 @@ impl ConfiguredProvider for SandboxedProvider {
     async fn call(&self, call: &ProviderCall) -> CallOutcome {
         match call {
             ProviderCall::Obtain => self.obtain().await,
-            ProviderCall::Renew(lease) => match self.provider.renew(&tokens(lease)).await {
-                Some(call) => self.outcome(call, CallOutcome::Obtained),
+            ProviderCall::Renew(lease) => match self.renew(lease).await {
+                Some(call) => self.outcome(call, |tokens| self.of_known_kind(tokens)),
                 None => not_exported("renewal"),
             },
-            ProviderCall::Revoke(lease) => match self.provider.revoke(&tokens(lease)).await {
+            ProviderCall::Revoke(lease) => match self.revoke(lease).await {
                 Some(call) => self.outcome(call, |()| CallOutcome::Revoked),
                 None => not_exported("revocation"),
             },
@@ -91,6 +131,6 @@ impl ConfiguredProvider for SandboxedProvider {
 #[async_trait]
 impl ConfiguredProvider for UnloadedProvider {
     async fn call(&self, _: &ProviderCall) -> CallOutcome {
-        CallOutcome::Failed(FailureKind::Misconfigured, self.error.clone())
+        misconfigured(self.error.clone())
     }
 }

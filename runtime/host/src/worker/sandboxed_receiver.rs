@@ -8,14 +8,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deputy_config::{ReceiverComponent, WorkerConfig};
 use deputy_core::failure::FailureKind;
-use deputy_core::{Delivery, Digest, Limits, Outputs, Principal, ReceiverName, ReceiverPlan, Services, in_one_line};
+use deputy_core::{Accepted, Delivery, Digest, Kinds, Limits, Principal, ReceiverName, ReceiverPlan, in_one_line};
 use deputy_link::ReceiverBinding;
 use deputy_link::client::Link;
 use deputy_sandbox::{Call, LoadedReceiver, Sandbox};
 use deputy_worker::components::ComponentStore;
 use deputy_worker::{AcceptError, Receiver, ReceiverLoader};
 
-use crate::call_failure::{failure_kind, failure_message, log_stderr};
+use crate::call_failure::{call_failure, log_stderr};
 
 /// Loads receivers: those of the worker's configuration from their files, the coordinator's by their digest.
 pub(crate) struct SandboxedReceivers {
@@ -29,7 +29,7 @@ struct SandboxedReceiver {
     name: ReceiverName,
     limits: Limits,
     receiver: LoadedReceiver,
-    services: Services,
+    kinds: Kinds,
 }
 
 impl SandboxedReceivers {
@@ -51,7 +51,7 @@ impl SandboxedReceivers {
 }
 
 fn unavailable(error: &(dyn Error + 'static)) -> AcceptError {
-    AcceptError { kind: FailureKind::Unavailable, message: in_one_line(error) }
+    AcceptError::new(FailureKind::Unavailable, in_one_line(error))
 }
 
 #[async_trait]
@@ -72,24 +72,24 @@ impl ReceiverLoader for SandboxedReceivers {
             .sandbox
             .load_receiver(&plan)
             .await
-            .map_err(|error| AcceptError { kind: FailureKind::Misconfigured, message: in_one_line(&error) })?;
-        let services = result(receiver.services().await, &plan.name, &plan.limits)?;
+            .map_err(|error| AcceptError::new(FailureKind::Misconfigured, in_one_line(&error)))?;
+        let kinds = result(receiver.kinds().await, &plan.name, &plan.limits)?;
         // The receiver that this one replaces is still in use, and pruned the next time.
         let removed = self.sandbox.prune().await;
         if removed > 0 {
             tracing::info!(files = removed, "removed compiled components that are not used");
         }
-        Ok(Arc::new(SandboxedReceiver { name: plan.name, limits: plan.limits, receiver, services }))
+        Ok(Arc::new(SandboxedReceiver { name: plan.name, limits: plan.limits, receiver, kinds }))
     }
 }
 
 #[async_trait]
 impl Receiver for SandboxedReceiver {
-    fn services(&self) -> &Services {
-        &self.services
+    fn kinds(&self) -> &Kinds {
+        &self.kinds
     }
 
-    async fn accept(&self, deliveries: &[Delivery]) -> Result<Outputs, AcceptError> {
+    async fn accept(&self, deliveries: &[Delivery]) -> Result<Accepted, AcceptError> {
         result(self.receiver.accept(deliveries).await, &self.name, &self.limits)
     }
 }
@@ -99,10 +99,9 @@ fn result<T>(call: Call<T>, name: &ReceiverName, limits: &Limits) -> Result<T, A
         let fix = denial.fix(Principal::Receiver(name, limits)).unwrap_or_default();
         tracing::warn!(receiver = %name, call = %call.id, code = denial.code(), fix, "denied by policy: {denial}");
     }
-    let kind = failure_kind(&call);
-    if kind.is_some() {
+    if let Some(failure) = call_failure(&call) {
         log_stderr(&call);
+        return Err(AcceptError(failure));
     }
-    call.result
-        .map_err(|error| AcceptError { kind: kind.unwrap_or(FailureKind::Internal), message: failure_message(&error) })
+    call.result.map_err(|error| AcceptError::new(FailureKind::Internal, error.to_string()))
 }

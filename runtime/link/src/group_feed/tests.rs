@@ -11,6 +11,7 @@ fn lease(instance: &str, revision: u64) -> EncodedLease {
     EncodedLease::new(&Delivery {
         instance: instance.parse().unwrap(),
         service: "s3".parse().unwrap(),
+        kind: "aws-credential-process/1".parse().unwrap(),
         stamp: stamp(revision),
         valid_until: Timestamp::from_millis(9_000_000),
         payload: Arc::new(SecretBytes::new(format!("{instance} {revision}").into_bytes())),

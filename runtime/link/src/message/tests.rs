@@ -76,6 +76,8 @@ fn server_messages() -> Vec<ServerMessageKind> {
             obtained_ms: 2,
             valid_until_ms: 3,
             payload: vec![4, 5],
+            kind: "pem/1".to_owned(),
+            subject: String::new(),
         }),
         ServerMessageKind::LeaseWithdrawn(LeaseWithdrawn { instance: "s3".to_owned() }),
         ServerMessageKind::ReceiverBound(ReceiverBound {

@@ -20,7 +20,7 @@ mod store;
 use std::sync::Arc;
 
 use deputy_audit::AuditAction;
-use deputy_core::grant::{Grant, SecretGrant, SecretOperation, AlgorithmError};
+use deputy_core::grant::{AlgorithmError, Grant, SecretGrant, SecretOperation};
 use deputy_core::{Limit, PolicyDenial, SecretBytes, SecretName, Timestamp};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 

@@ -9,7 +9,7 @@ use deputy_store::framing;
 use serde::{Deserialize, Serialize};
 
 /// The version of both heads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Bytes that are of no use here.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,7 @@ struct DeliveryHead {
     worker: String,
     instance: String,
     service: String,
+    kind: String,
     revision: u64,
     obtained_at: u64,
     valid_until: u64,
@@ -70,6 +71,7 @@ pub(super) fn encode(worker: &str, delivery: &Delivery) -> Result<SecretBytes, s
         worker: worker.to_owned(),
         instance: delivery.instance.to_string(),
         service: delivery.service.to_string(),
+        kind: delivery.kind.to_string(),
         revision: delivery.stamp.revision.0,
         obtained_at: delivery.stamp.obtained_at.as_millis(),
         valid_until: delivery.valid_until.as_millis(),
@@ -92,6 +94,7 @@ pub(super) fn decode(worker: &str, bytes: &[u8]) -> Result<Delivery, CacheRecord
     Ok(Delivery {
         instance: head.instance.parse().map_err(|_| CacheRecordError::Malformed)?,
         service: head.service.parse().map_err(|_| CacheRecordError::Malformed)?,
+        kind: head.kind.parse().map_err(|_| CacheRecordError::Malformed)?,
         stamp: LeaseVersion {
             revision: Revision(head.revision),
             obtained_at: Timestamp::from_millis(head.obtained_at),

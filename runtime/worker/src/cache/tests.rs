@@ -38,6 +38,7 @@ fn held(deliveries: &[(&str, u64)]) -> DeliveredState {
         let delivery = Delivery {
             instance: instance.clone(),
             service: "s3".parse().unwrap(),
+            kind: "aws-credential-process/1".parse().unwrap(),
             stamp: LeaseVersion { revision: Revision(*revision), obtained_at: Timestamp::from_millis(*revision) },
             valid_until: Timestamp::from_millis(revision + 1000),
             payload: Arc::new(SecretBytes::new(format!("payload of {name} {revision}").into_bytes())),

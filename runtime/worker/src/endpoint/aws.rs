@@ -207,9 +207,11 @@ fn is_loopback(authority: &Authority) -> bool {
     is_loopback || host.eq_ignore_ascii_case("localhost")
 }
 
-/// A time rounded down to seconds, since not every library parses fractions.
+/// A time rounded down to seconds, since not every library parses fractions. Credentials that do not expire end with the year 9999: clients take
+/// a missing expiration for an error.
 fn in_seconds(time: Timestamp) -> String {
-    let text = time.to_string();
+    const LAST: Timestamp = Timestamp::from_millis(253_402_300_799_000);
+    let text = time.min(LAST).to_string();
     match text.split_once('.') {
         Some((seconds, _)) => format!("{seconds}Z"),
         None => text,

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use deputy_core::{Delivery, InstanceName, Span};
 use deputy_http_server::HttpHandler;
 use deputy_link::DeliveredState;
+use deputy_local::reply::LeaseHeaders;
 use deputy_local::{ControlError, ControlRequest, Parameters, lease_wait, reply};
 use http::{Request, Response};
 use serde_json::Value;
@@ -113,9 +114,9 @@ impl HttpHandler for LocalEndpoint {
 }
 
 fn lease_reply(delivery: Delivery) -> Response<Bytes> {
-    let Delivery { instance, service, stamp, valid_until, payload } = delivery;
+    let Delivery { instance, service, kind, stamp, valid_until, payload } = delivery;
     tracing::info!(%instance, revision = %stamp.revision, "payload sent over the worker's socket");
-    reply::lease(stamp, Some(service.as_str()), valid_until, payload)
+    reply::lease(LeaseHeaders { version: stamp, service: Some(service), kind: Some(kind), valid_until }, payload)
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ pub(super) fn held(payload: &str) -> Arc<DeliveredState> {
     let stamp = LeaseVersion { revision: Revision(7), obtained_at: Timestamp::from_millis(0) };
     let payload = Arc::new(SecretBytes::new(payload.as_bytes().to_vec()));
     let service = "s3".parse().unwrap();
-    let delivery = Delivery { instance: instance.clone(), service, stamp, valid_until: HOUR, payload };
+    let kind = "aws-credential-process/1".parse().unwrap();
+    let delivery = Delivery { instance: instance.clone(), service, kind, stamp, valid_until: HOUR, payload };
     Arc::new(DeliveredState { deliveries: [(instance, delivery)].into(), complete: true, ..DeliveredState::default() })
 }
 

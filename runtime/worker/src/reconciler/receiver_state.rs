@@ -182,7 +182,9 @@ impl ReceiverState {
             return rejection.map_or(DeliveryState::Applied, |reason| DeliveryState::Failed(reason.clone()));
         }
         match self.failed.as_ref().filter(|failed| self.has_input(&failed.inputs, instance, version)) {
-            Some(FailedRun { failure, .. }) => DeliveryState::Failed(format!("{}: {}", failure.kind, failure.message)),
+            Some(FailedRun { failure: FailureRecord { failure, .. }, .. }) => {
+                DeliveryState::Failed(format!("{}: {}", failure.kind, failure.message))
+            }
             None => DeliveryState::Pending,
         }
     }

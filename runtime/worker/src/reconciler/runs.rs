@@ -102,10 +102,10 @@ impl Reconciler {
     fn run_failed(&mut self, name: &ReceiverName, inputs: RunInputs, error: AcceptError, now: Now) {
         let random = self.rng.u16(..);
         let Some(receiver) = self.receivers.get_mut(name) else { return };
-        let failure = FailureRecord { kind: error.kind, message: error.message, at: now.wall };
+        let failure = FailureRecord { failure: error.0, at: now.wall };
         let failures = receiver.failures().saturating_add(1);
-        let mut wait = self.policies.retry.delay(failure.kind, failures, None, random);
-        if let FailureKind::Throttled(_) = failure.kind {
+        let mut wait = self.policies.retry.delay(&failure.failure, failures, None, random);
+        if failure.failure.kind == FailureKind::Throttled {
             // A receiver calls no service that could ask for a longer delay.
             wait = wait.min(self.policies.retry.most);
         }

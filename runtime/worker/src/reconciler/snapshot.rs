@@ -79,7 +79,7 @@ impl ReceiverSnapshot<'_> {
     /// Why it is not ready, or what else is wrong.
     pub(crate) fn reason(&self) -> Option<String> {
         if let Some(failure) = self.failure {
-            return Some(failure.message.clone());
+            return Some(failure.failure.message.clone());
         }
         if let Some((instance, reason)) = self.rejected.into_iter().flatten().next() {
             return Some(format!("{instance}: {reason}"));

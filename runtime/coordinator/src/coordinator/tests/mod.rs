@@ -11,7 +11,7 @@ use deputy_core::schedule::{
     Budget, CallOutcome, ConfigFingerprint, InstancePlan, OptionalExports, Policy, ProviderCall, ScheduleConfig,
     UpstreamName,
 };
-use deputy_core::{InstanceName, Span};
+use deputy_core::{InstanceName, Span, TokenExpiry, Tokens};
 use deputy_http_server::HttpHandler;
 use deputy_local::ControlError;
 use deputy_sources::SourceContext;
@@ -87,6 +87,7 @@ fn config_of(name: &str) -> CoordinatorConfig {
         upstream: UpstreamName::derived("test", "here"),
         account: None,
         service: None,
+        file_kind: None,
         component: Some(OptionalExports::default()),
         fingerprint: ConfigFingerprint::default(),
     };
@@ -118,8 +119,8 @@ struct HourProvider;
 impl ConfiguredProvider for HourProvider {
     async fn call(&self, _: &ProviderCall) -> CallOutcome {
         let payload = deputy_core::SecretBytes::new(b"the payload".to_vec());
-        let valid_until = Some(SystemClock::default().now().wall.plus(Span::secs(3600)));
-        CallOutcome::Obtained(deputy_core::Tokens { payload, valid_until })
+        let expiry = TokenExpiry::At(SystemClock::default().now().wall.plus(Span::secs(3600)));
+        CallOutcome::Obtained(Tokens { expiry, ..Tokens::new("test/1".parse().unwrap(), payload) })
     }
 }
 

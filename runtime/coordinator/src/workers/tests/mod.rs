@@ -25,7 +25,8 @@ use deputy_audit::{Audit, AuditAction, AuditEvent};
 use deputy_core::schedule::{ConfigFingerprint, Lease, LeaseOrigin};
 use deputy_core::time::{Clock, Now};
 use deputy_core::{
-    Digest, GroupName, InstanceName, LeaseVersion, Limit, LimitOverrides, Revision, SecretBytes, Span, Timestamp,
+    Digest, Fact, GroupName, InstanceName, LeaseVersion, Limit, LimitOverrides, Revision, SecretBytes, Span, Timestamp,
+    TokenExpiry,
 };
 use deputy_link::client::{
     ClientOptions, ClientStopped, IdentityStore, JoinFailure, Link, LinkClient, LinkPhase, join,
@@ -202,6 +203,12 @@ impl TestCoordinator {
         let lease = Lease {
             revision: Revision(revision),
             service: Some("s3".parse().unwrap()),
+            kind: Some("aws-credential-process/1".parse().unwrap()),
+            handle: Arc::new(SecretBytes::new(b"handle".to_vec())),
+            stated: TokenExpiry::Never,
+            next_at: Some(Timestamp::from_millis(5)),
+            renewable_until: None,
+            facts: vec![Fact { name: "a".to_owned(), value: "b".to_owned() }],
             payload: Arc::new(SecretBytes::new(text.into_bytes())),
             obtained_at: now,
             issued_at: now,

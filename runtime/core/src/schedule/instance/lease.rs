@@ -146,11 +146,8 @@ impl InstanceState {
             not_revoked = self.retire(now);
         }
         let revision = self.next_revision();
-        self.record.lease = Some(Lease {
-            revision,
-            issued_at,
-            ..self.new_lease(tokens, obtained_at, valid_until, fingerprint)
-        });
+        self.record.lease =
+            Some(Lease { revision, issued_at, ..self.new_lease(tokens, obtained_at, valid_until, fingerprint) });
         self.obtained = Some(began.mono);
         self.distrusted = false;
         self.usual_life = Some(valid_until.since(obtained_at));

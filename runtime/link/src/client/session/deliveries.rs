@@ -15,9 +15,14 @@ use crate::message::{GroupInstances, LeaseUpdate, LeaseWithdrawn, ReceiverBound,
 impl ClientSession<'_> {
     pub(super) fn update(&self, update: LeaseUpdate) -> Result<(), ConnectionLost> {
         let payload = Arc::new(SecretBytes::new(update.payload));
+        if !update.subject.is_empty() {
+            tracing::warn!(instance = %instance(&update.instance)?, "ignored a lease that is not for every worker");
+            return Ok(());
+        }
         let delivery = Delivery {
             instance: instance(&update.instance)?,
             service: update.service.parse().map_err(|_| ConnectionLost::Malformed("service name"))?,
+            kind: update.kind.parse().map_err(|_| ConnectionLost::Malformed("kind of payload"))?,
             stamp: LeaseVersion {
                 revision: Revision(update.revision),
                 obtained_at: Timestamp::from_millis(update.obtained_ms),

@@ -77,7 +77,9 @@ fn jwt_rejects_malformed_claims() {
     ] {
         assert_eq!(JwtRequest::read("{}", text).unwrap_err(), error, "{text}");
     }
-    for header in ["", "[]", "{\"kid\": 1}", "{\"jku\": \"https://a.example\"}", "{\"alg\": \"none\"}", &" ".repeat(2049)] {
+    for header in
+        ["", "[]", "{\"kid\": 1}", "{\"jku\": \"https://a.example\"}", "{\"alg\": \"none\"}", &" ".repeat(2049)]
+    {
         assert_eq!(JwtRequest::read(header, CLAIMS).unwrap_err(), ClaimsError::Header, "{header}");
     }
 }

@@ -141,7 +141,7 @@ async fn secret_of_sigv4_serves_no_other_operation() {
     for text in attempts() {
         assert!(matches!(call.hmac(secret, text.as_bytes()).await, Err(SecretError::Denied(_))));
         assert!(matches!(call.pbkdf2(secret, text.as_bytes(), 4096).await, Err(SecretError::Denied(_))));
-        for algorithm in [wit::Algorithm::Rs256, wit::Algorithm::Es256, wit::Algorithm::Eddsa] {
+        for algorithm in ["RS256", "ES256", "EdDSA"] {
             assert!(matches!(call.sign(secret, algorithm, text.as_bytes()).await, Err(SecretError::Denied(_))));
         }
     }
@@ -189,7 +189,7 @@ async fn jwt_yields_no_token_outside_the_grant() {
     assert!(attempts.len() > 500, "{}", attempts.len());
     let (mut signed, mut refused) = (0, 0);
     for claims in attempts {
-        for algorithm in [wit::Algorithm::Eddsa, wit::Algorithm::Es256, wit::Algorithm::Rs256] {
+        for algorithm in ["EdDSA", "ES256", "RS256"] {
             let Ok(token) = call.jwt(secret, algorithm, &claims).await else {
                 refused += 1;
                 continue;
@@ -226,10 +226,9 @@ async fn jwt_key_id_cannot_change_the_header() {
     let secret = call.open("key").await.unwrap();
     for id in ["\", \"alg\": \"none", "a.b", "\n", "\u{0}", "../../key"] {
         let view = &mut call.view();
-        let token = view
-            .jwt(Resource::new_borrow(secret), wit::Algorithm::Eddsa, CLAIMS.to_owned(), Some(id.to_owned()))
-            .await
-            .unwrap();
+        let header = serde_json::json!({"kid": id}).to_string();
+        let secret = Resource::new_borrow(secret);
+        let token = view.jwt(secret, "EdDSA".to_owned(), header, CLAIMS.to_owned()).await.unwrap();
         let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
         let header: Value = serde_json::from_slice(&header).unwrap();
         assert_eq!(header, serde_json::json!({"alg": "EdDSA", "typ": "JWT", "kid": id}));

@@ -49,7 +49,7 @@ async fn secret_value_is_printed_nowhere() {
             call.values.set(name, &value);
             let secret = call.open(name).await.unwrap();
             results.push(format!("{:?}", call.sigv4(secret, &text("20150830", "us-east-1", "sts")).await));
-            for algorithm in [wit::Algorithm::Rs256, wit::Algorithm::Es256, wit::Algorithm::Eddsa] {
+            for algorithm in ["RS256", "ES256", "EdDSA"] {
                 results.push(format!("{:?}", call.jwt(secret, algorithm, CLAIMS).await));
                 results.push(format!("{:?}", call.sign(secret, algorithm, b"data").await));
             }
@@ -82,7 +82,7 @@ async fn secret_that_is_revealed_is_blanked_in_records() {
     }
     let jwt = call.open("jwt").await.unwrap();
     for claims in [CLAIMS.replace("deputy", value), CLAIMS.replace("sts", value)] {
-        assert!(call.jwt(jwt, wit::Algorithm::Eddsa, &claims).await.is_err());
+        assert!(call.jwt(jwt, "EdDSA", &claims).await.is_err());
     }
     check(&capture.lines().join("\n"));
     let events = call.events();

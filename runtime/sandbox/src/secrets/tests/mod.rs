@@ -92,8 +92,9 @@ impl TestCall {
         self.convert(result)
     }
 
-    async fn jwt(&mut self, secret: u32, algorithm: wit::Algorithm, claims: &str) -> Result<String, SecretError> {
-        let result = self.view().jwt(Resource::new_borrow(secret), algorithm, claims.to_owned(), None).await;
+    async fn jwt(&mut self, secret: u32, algorithm: &str, claims: &str) -> Result<String, SecretError> {
+        let secret = Resource::new_borrow(secret);
+        let result = self.view().jwt(secret, algorithm.to_owned(), "{}".to_owned(), claims.to_owned()).await;
         self.convert(result)
     }
 
@@ -107,8 +108,8 @@ impl TestCall {
         self.convert(result)
     }
 
-    async fn sign(&mut self, secret: u32, algorithm: wit::Algorithm, data: &[u8]) -> Result<Vec<u8>, SecretError> {
-        let result = self.view().sign(Resource::new_borrow(secret), algorithm, data.to_vec()).await;
+    async fn sign(&mut self, secret: u32, algorithm: &str, data: &[u8]) -> Result<Vec<u8>, SecretError> {
+        let result = self.view().sign(Resource::new_borrow(secret), algorithm.to_owned(), data.to_vec()).await;
         self.convert(result)
     }
 

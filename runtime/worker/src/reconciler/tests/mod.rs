@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::Revision;
 use deputy_core::failure::FailureKind;
-use deputy_core::{Delivery, Digest, Expired, HookSignal, LeaseVersion, LimitOverrides, SecretBytes, Span, Timestamp};
+use deputy_core::{CallFailure, Delivery, Digest, Expired, HookSignal, LeaseVersion, LimitOverrides, SecretBytes, Span, Timestamp};
 use deputy_link::{DeliveryReport, ReceiverBinding};
 
 use super::*;
@@ -44,6 +44,7 @@ fn delivery(instance: &str, revision: u64, obtained_at: u64) -> Delivery {
     Delivery {
         instance: instance.parse().unwrap(),
         service: "s3".parse().unwrap(),
+        kind: "aws-credential-process/1".parse().unwrap(),
         stamp: LeaseVersion { revision: Revision(revision), obtained_at: Timestamp::from_millis(obtained_at) },
         valid_until: Timestamp::from_millis(obtained_at + LIFE),
         payload: Arc::new(SecretBytes::new(vec![1])),
@@ -85,7 +86,14 @@ fn nothing_published() -> PublishedUnit {
 }
 
 fn failure(kind: FailureKind) -> RunOutcome {
-    RunOutcome::Failed(AcceptError { kind, message: "no".to_owned() })
+    RunOutcome::Failed(AcceptError::new(kind, "no"))
+}
+
+fn throttled(after: Span) -> RunOutcome {
+    RunOutcome::Failed(AcceptError(CallFailure {
+        retry_after: Some(after),
+        ..CallFailure::new(FailureKind::Throttled, "no")
+    }))
 }
 
 /// A reconciler, its state and its time.

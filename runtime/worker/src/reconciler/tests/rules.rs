@@ -118,7 +118,7 @@ fn retry_delay_follows_from_the_kind_of_failure() {
     assert!(test.wake_at().unwrap() >= 30_000, "a person has to fix it");
     test.held.receivers.insert("aws".parse().unwrap(), binding(2, &["s3"]));
     assert_eq!(summary(&test.send_state()), ["run 2 aws s3:1"], "and has fixed it");
-    test.finish_run(2, failure(FailureKind::Throttled(Span::secs(20))));
+    test.finish_run(2, throttled(Span::secs(20)));
     assert!((20_000..=22_000).contains(&test.wake_at().unwrap()));
 }
 
@@ -314,7 +314,7 @@ fn report_reason_is_truncated_and_printable() {
     let mut test = one_receiver();
     test.deliver("s3", 1);
     let message = "a\nb\u{1b}".to_owned() + &"x".repeat(5000);
-    let actions = test.finish_run(1, RunOutcome::Failed(AcceptError { kind: FailureKind::Broken, message }));
+    let actions = test.finish_run(1, RunOutcome::Failed(AcceptError::new(FailureKind::Broken, message)));
     let [ReconcilerAction::Report(DeliveryReport { result: Err(why), .. })] = actions.as_slice() else {
         panic!("{actions:?}")
     };
@@ -450,9 +450,9 @@ fn rejection_makes_the_receiver_unready() {
 fn throttled_receiver_is_retried_within_a_minute() {
     let mut test = one_receiver();
     test.deliver("s3", 1);
-    test.finish_run(1, failure(FailureKind::Throttled(Span::secs(86_400))));
+    test.finish_run(1, throttled(Span::secs(86_400)));
     assert_eq!(summary(&test.advance(60_000)), ["run 2 aws s3:1"]);
-    test.finish_run(2, failure(FailureKind::Throttled(Span::secs(5))));
+    test.finish_run(2, throttled(Span::secs(5)));
     assert!(test.advance(4_999).is_empty(), "a requested delay is respected");
     assert_eq!(summary(&test.advance(1_000)), ["run 3 aws s3:1"]);
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use deputy_audit::Audit;
 use deputy_core::{
-    Delivery, Digest, Expired, HookCommand, LeaseVersion, LimitOverrides, Outputs, Revision, SecretBytes, Services,
+    Accepted, Delivery, Digest, Expired, HookCommand, LeaseVersion, LimitOverrides, Outputs, Revision, SecretBytes, Kinds,
     Timestamp,
 };
 use deputy_http_server::HttpHandler as _;
@@ -36,7 +36,7 @@ const CANARY: &str = "canary-7f3a";
 
 /// Writes each payload to a file of its instance's name, or misbehaves as the test tells it to.
 struct CopyingReceiver {
-    services: Services,
+    kinds: Kinds,
     calls: AtomicUsize,
     fails: AtomicBool,
     hangs: AtomicBool,
@@ -46,24 +46,25 @@ struct CopyingReceiver {
 
 #[async_trait]
 impl Receiver for CopyingReceiver {
-    fn services(&self) -> &Services {
-        &self.services
+    fn kinds(&self) -> &Kinds {
+        &self.kinds
     }
 
-    async fn accept(&self, deliveries: &[Delivery]) -> Result<Outputs, AcceptError> {
+    async fn accept(&self, deliveries: &[Delivery]) -> Result<Accepted, AcceptError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         assert!(!self.panics.load(Ordering::SeqCst), "as the test wants it");
         if self.hangs.load(Ordering::SeqCst) {
             self.resume.notified().await;
         }
         if self.fails.load(Ordering::SeqCst) {
-            return Err(AcceptError { kind: FailureKind::Broken, message: "it broke off".to_owned() });
+            return Err(AcceptError::new(FailureKind::Broken, "it broke off"));
         }
         let files = deliveries.iter().map(|delivery| {
             let bytes = delivery.payload.expose().to_vec();
             (delivery.instance.as_str().parse().unwrap(), SecretBytes::new(bytes))
         });
-        Ok(Outputs { files: files.collect() })
+        let outputs = Outputs { files: files.collect() };
+        Ok(Accepted { outputs, rejected: BTreeMap::new(), facts: Vec::new() })
     }
 }
 
@@ -76,7 +77,7 @@ impl TestLoader {
         let mut receivers = self.0.lock().unwrap();
         let receiver = receivers.entry(name.parse().unwrap()).or_insert_with(|| {
             Arc::new(CopyingReceiver {
-                services: Services::parse(["s3"]).unwrap(),
+                kinds: Kinds::parse_receiver(["s3/1"]).unwrap(),
                 calls: AtomicUsize::default(),
                 fails: AtomicBool::default(),
                 hangs: AtomicBool::default(),
@@ -266,6 +267,7 @@ fn delivery(instance: &str, service: &str, revision: u64, life: Span) -> Deliver
     Delivery {
         instance: instance.parse().unwrap(),
         service: service.parse().unwrap(),
+        kind: format!("{service}/1").parse().unwrap(),
         stamp: LeaseVersion { revision: Revision(revision), obtained_at: now },
         valid_until: now.plus(life),
         payload: Arc::new(SecretBytes::new(format!("{CANARY} {instance} {revision}").into_bytes())),
