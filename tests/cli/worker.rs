@@ -95,7 +95,8 @@ impl Worker {
             let stamp = LeaseVersion { revision: Revision(7), obtained_at: Timestamp::from_millis(0) };
             let payload = Arc::new(SecretBytes::new(payload.as_bytes().to_vec()));
             let service = service.parse().unwrap();
-            let delivery = Delivery { instance: instance.clone(), service, stamp, valid_until: UNTIL, payload };
+            let kind = "aws-credential-process/1".parse().unwrap();
+            let delivery = Delivery { instance: instance.clone(), service, kind, stamp, valid_until: UNTIL, payload };
             held.deliveries.insert(instance, delivery);
         }
         let (sender, receiver) = watch::channel(Arc::new(held));

@@ -78,6 +78,7 @@ impl Endpoint {
         let delivery = Delivery {
             instance: instance.clone(),
             service: "s3".parse().unwrap(),
+            kind: "aws-credential-process/1".parse().unwrap(),
             stamp: LeaseVersion { revision: Revision(revision), obtained_at: SystemClock::wall() },
             valid_until: Timestamp::from_millis(SystemClock::wall().as_millis() + millis),
             payload: Arc::new(SecretBytes::new(payload.clone().into_bytes())),

@@ -1,8 +1,9 @@
 //! What a component could find in its surroundings, leave in them, or tell the operator: nothing, nothing, and nothing
 //! that is not true.
 
+use deputy_core::failure::FailureNext;
 use deputy_core::grant::SecretGrant;
-use deputy_core::{ByteSize, ProviderFailure, SecretBytes, Span, Tokens};
+use deputy_core::{ByteSize, SecretBytes, Span, Timestamp, TokenExpiry, Tokens};
 use deputy_sandbox::CallError;
 
 use crate::harness::{Attack, ObtainReport, host};
@@ -53,8 +54,7 @@ fn operation_in_bare_question() {
             assert_eq!(service.result.unwrap().as_str(), "refused");
             assert_eq!(service.denials[0].code(), "secret-not-granted");
             let required = provider.tokens_required().await;
-            let told = ProviderFailure::Denied("err HttpRequestDenied".to_owned());
-            assert_eq!(required.result.unwrap_err(), CallError::Failure(told));
+            assert_eq!(required.result.unwrap_err().to_string(), "denied: err HttpRequestDenied");
             assert_eq!(required.denials[0].code(), "host-not-granted");
             assert_eq!(server.heard(), [""; 0]);
             // The grant itself is good.
@@ -80,7 +80,9 @@ fn error_text_full_of_secrets() {
     let value = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
     let case = Attack::new("error-text-full-of-secrets").setting("secret", "key");
     let seen = case.secret("key", value, SecretGrant::new(None, true)).obtain();
-    let Err(CallError::Failure(ProviderFailure::Denied(text))) = &seen.call.result else { panic!("{seen:?}") };
+    let Err(CallError::Failure(failure)) = &seen.call.result else { panic!("{seen:?}") };
+    assert_eq!(failure.next, FailureNext::Denied);
+    let text = &failure.message;
     assert!(!text.contains(value), "{text}");
     assert!(text.len() <= 4096, "{} bytes", text.len());
     let forges = |c: char| c.is_control() || ['\u{202e}', '\u{2066}', '\u{2028}'].contains(&c);
@@ -109,21 +111,17 @@ fn path_holds_secret() {
 #[test]
 fn error_text_for_ever() {
     let seen = Attack::new("error-text-for-ever").setting("message", "later").obtain();
-    let Err(CallError::Failure(failure @ ProviderFailure::Throttled { retry_after, .. })) = &seen.call.result else {
-        panic!("{seen:?}")
-    };
-    assert_eq!(*retry_after, Span::millis(u64::MAX));
+    let Err(CallError::Failure(failure)) = &seen.call.result else { panic!("{seen:?}") };
+    assert_eq!((failure.next, failure.retry_after), (FailureNext::Throttled, Some(Span::millis(u64::MAX))));
     assert!(failure.to_string().contains("later"));
 }
 
 #[test]
 fn payload_valid_for_ever() {
     let seen = Attack::new("payload-valid-for-ever").obtain();
-    let Tokens { payload, valid_until } = seen.call.result.as_ref().unwrap();
-    assert_eq!(payload.expose(), b"tokens");
-    let until = valid_until.expect("a time");
-    assert_eq!(until.as_millis(), u64::MAX);
-    assert!(until.to_string().starts_with("584556019-"), "{until}");
+    let tokens = seen.call.result.as_ref().unwrap();
+    assert_eq!(tokens.payload.expose(), b"tokens");
+    assert_eq!(tokens.expiry, TokenExpiry::At(Timestamp::FOREVER));
 }
 
 /// Tokens are handed to a renewal whole, whatever its component makes of them.
@@ -133,7 +131,7 @@ fn tokens_that_are_passed_to_a_component_are_within_its_limits() {
     host().during_attack(|| {
         let host = host();
         let provider = host.runtime.block_on(host.sandbox.load(&case.instance)).unwrap();
-        let tokens = Tokens { payload: SecretBytes::new(vec![b'x'; 8 << 20]), valid_until: None };
+        let tokens = Tokens::new("hostile/1".parse().unwrap(), SecretBytes::new(vec![b'x'; 8 << 20]));
         let call = host.runtime.block_on(provider.renew(&tokens)).expect("it renews");
         assert_eq!(call.result.unwrap_err(), CallError::Limit(deputy_core::Limit::Memory));
     });

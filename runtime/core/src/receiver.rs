@@ -28,9 +28,9 @@ pub struct ReceiverPlan {
 pub struct BoundInstance {
     /// Its name.
     pub instance: InstanceName,
-    /// The service that its provider names.
-    pub service: ServiceName,
-    /// The kinds of payload that its provider can obtain.
+    /// The service that its provider names, if that is known.
+    pub service: Option<ServiceName>,
+    /// The kinds of payload that its provider can obtain; empty if they are not known.
     pub kinds: BTreeSet<PayloadKind>,
 }
 

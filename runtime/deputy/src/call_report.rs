@@ -1,7 +1,6 @@
 //! What a command reports of a call.
 
-use deputy_core::failure::FailureKind;
-use deputy_core::{Instance, Limits, PolicyDenial, Principal, ProviderFailure};
+use deputy_core::{ComponentFailure, Instance, Limits, PolicyDenial, Principal, Span};
 use deputy_host::{failure_kind, secret_fault_text};
 use deputy_sandbox::{Call, CallError, CallUsage};
 use serde::Serialize;
@@ -23,6 +22,12 @@ pub(crate) struct CallErrorJson {
     kind: &'static str,
     exit_code: u8,
     message: String,
+    /// The service's own code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    /// The setting that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    setting: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
 }
@@ -79,11 +84,18 @@ pub(crate) fn denials(denials: &[PolicyDenial], principal: Principal<'_>) -> Vec
 pub(crate) fn error_json<T>(call: &Call<T>) -> Option<CallErrorJson> {
     let error = call.result.as_ref().err()?;
     let exit = exit(call);
-    let retry_after_ms = match failure_kind(call) {
-        Some(FailureKind::Throttled(retry_after)) => Some(retry_after.as_millis()),
+    let own = match error {
+        CallError::Failure(failure) => Some(failure),
         _ => None,
     };
-    Some(CallErrorJson { kind: exit.word(), exit_code: exit.code(), message: message(call, error), retry_after_ms })
+    Some(CallErrorJson {
+        kind: exit.word(),
+        exit_code: exit.code(),
+        message: message(call, error),
+        code: own.and_then(|failure| failure.code.clone()),
+        setting: own.and_then(|failure| failure.setting.clone()),
+        retry_after_ms: own.and_then(|failure| failure.retry_after).map(Span::as_millis),
+    })
 }
 
 /// The message of a failed call: first what the host knows about its secrets, then the component's own message.
@@ -98,7 +110,7 @@ fn message<T>(call: &Call<T>, error: &CallError) -> String {
 pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &Instance, config: &str) {
     if let Err(error) = &call.result {
         printer.labelled(ERROR, "error", &format!("{}: {}", instance.name, message(call, error)));
-        if let CallError::Failure(ProviderFailure::Throttled { retry_after, .. }) = error {
+        if let CallError::Failure(ComponentFailure { retry_after: Some(retry_after), .. }) = error {
             printer.labelled(HINT, "hint", &format!("try again in {retry_after}"));
         }
         if !call.log_tail.trim().is_empty() {
@@ -126,7 +138,8 @@ pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &Instance, co
 #[cfg(test)]
 mod tests {
     use deputy_audit::CallId;
-    use deputy_core::{Limit, Span};
+    use deputy_core::Limit;
+    use deputy_core::failure::FailureNext;
     use deputy_sandbox::SecretFault;
 
     use super::*;
@@ -143,8 +156,16 @@ mod tests {
         }
     }
 
+    fn failure(next: FailureNext, message: &str) -> ComponentFailure {
+        let message = message.to_owned();
+        ComponentFailure { next, message, code: None, setting: None, retry_after: None, facts: Vec::new() }
+    }
+
     fn throttled() -> CallError {
-        CallError::Failure(ProviderFailure::Throttled { message: "slow".into(), retry_after: Span::secs(30) })
+        CallError::Failure(ComponentFailure {
+            retry_after: Some(Span::secs(30)),
+            ..failure(FailureNext::Throttled, "slow")
+        })
     }
 
     #[test]
@@ -162,7 +183,7 @@ mod tests {
             (SecretFault::Source("secret a: /x can't be read".into()), "unavailable"),
             (SecretFault::Value("secret b: its value is no key".into()), "misconfigured"),
         ] {
-            let denied = CallError::Failure(ProviderFailure::Denied("no".into()));
+            let denied = CallError::Failure(failure(FailureNext::Denied, "no"));
             let expected = format!("{kind}: {fault}; the component said: denied: no");
             let json = error_json(&Call { secret_faults: vec![fault], ..call(Err(denied)) }).unwrap();
             assert_eq!((json.kind, json.message), (kind, expected));

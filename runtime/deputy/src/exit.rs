@@ -71,12 +71,12 @@ impl From<FailureKind> for Exit {
     fn from(kind: FailureKind) -> Self {
         match kind {
             FailureKind::Broken => Self::Broken,
-            FailureKind::Denied => Self::Denied,
+            FailureKind::Attention | FailureKind::Denied | FailureKind::Ended => Self::Denied,
             FailureKind::Internal => Self::Internal,
             FailureKind::Misconfigured => Self::Misconfigured,
             FailureKind::OverLimit => Self::OverLimit,
             FailureKind::Refused => Self::Refused,
-            FailureKind::Throttled(_) | FailureKind::Unavailable => Self::Unavailable,
+            FailureKind::Throttled | FailureKind::Unavailable => Self::Unavailable,
         }
     }
 }
@@ -114,7 +114,8 @@ mod tests {
     fn exit_code_has_the_word_of_the_failure() {
         for kind in FailureKind::ALL {
             match kind {
-                FailureKind::Throttled(_) => assert_eq!(Exit::from(kind), Exit::Unavailable),
+                FailureKind::Throttled => assert_eq!(Exit::from(kind), Exit::Unavailable),
+                FailureKind::Attention | FailureKind::Ended => assert_eq!(Exit::from(kind), Exit::Denied),
                 kind => assert_eq!(Exit::from(kind).word(), kind.word()),
             }
         }

@@ -143,7 +143,7 @@ impl LoadedReceiver {
 fn to_wit_bound(bound: &BoundInstance) -> wit::Bound {
     wit::Bound {
         instance: bound.instance.to_string(),
-        service: bound.service.to_string(),
+        service: bound.service.as_ref().map(ToString::to_string).unwrap_or_default(),
         kinds: bound.kinds.iter().map(ToString::to_string).collect(),
     }
 }

@@ -1,7 +1,7 @@
 //! The reconciler's events as lines of the log: errors are what only a person can fix.
 
-use deputy_core::failure::FailureRecord;
 use crate::reconciler::WorkerEvent;
+use deputy_core::failure::FailureRecord;
 
 pub(crate) fn log(event: &WorkerEvent) {
     match event {
@@ -20,10 +20,12 @@ pub(crate) fn log(event: &WorkerEvent) {
         WorkerEvent::Received(instance, version) => {
             tracing::debug!(%instance, revision = %version.revision, "lease received; applying it");
         }
-        WorkerEvent::RunFailed(receiver, FailureRecord { failure, .. }, wait) if failure.kind.is_slow() => tracing::error!(
-            %receiver, kind = %failure.kind, error = %failure.message, retry_in = %wait,
-            "receiver failed; a configuration change is needed; the published unit stays"
-        ),
+        WorkerEvent::RunFailed(receiver, FailureRecord { failure, .. }, wait) if failure.kind.is_slow() => {
+            tracing::error!(
+                %receiver, kind = %failure.kind, error = %failure.message, retry_in = %wait,
+                "receiver failed; a configuration change is needed; the published unit stays"
+            )
+        }
         WorkerEvent::RunFailed(receiver, FailureRecord { failure, .. }, wait) => tracing::warn!(
             %receiver, kind = %failure.kind, error = %failure.message, retry_in = %wait,
             "receiver failed; the published unit stays"

@@ -3,48 +3,11 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use wasmtime::component::{ComponentType, Lift, Lower};
-
 use crate::bare::{self, Bare};
+use crate::contract::{Failure, Setting, Tokens};
 use crate::report::Report;
 use crate::sandboxed::{REGION, ROLE, instance, sandbox};
 use crate::{Result, native};
-
-#[derive(Clone, ComponentType, Lower)]
-#[component(record)]
-struct Setting {
-    name: String,
-    value: String,
-}
-
-#[derive(ComponentType, Lift)]
-#[component(record)]
-struct Tokens {
-    payload: Vec<u8>,
-    #[component(name = "valid-until")]
-    valid_until: Option<u64>,
-}
-
-#[derive(ComponentType, Lift)]
-#[component(record)]
-struct Throttle {
-    message: String,
-    #[component(name = "retry-after-ms")]
-    retry_after_ms: u64,
-}
-
-#[derive(ComponentType, Lift)]
-#[component(variant)]
-enum Failure {
-    #[component(name = "misconfigured")]
-    Misconfigured(String),
-    #[component(name = "denied")]
-    Denied(String),
-    #[component(name = "unavailable")]
-    Unavailable(String),
-    #[component(name = "throttled")]
-    Throttled(Throttle),
-}
 
 fn settings(settings: &[(&str, &str)]) -> Vec<Setting> {
     settings.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
@@ -75,15 +38,16 @@ pub(crate) async fn measure(report: &mut Report, count: usize) -> Result {
     let code = bare::code(&folder.path().join("state"), &s3.info().digest)?;
     let bare_s3 = Bare::new(bare::engine()?, &code)?;
 
+    let asked = settings(&[ROLE, REGION]);
     let (bare, sandboxed) = in_turns!(count,
-        bare => bare_s3.call::<(), (String,)>("service-name", ()).await?.0,
+        bare => bare_s3.call::<_, (std::result::Result<String, Failure>,)>("service-name", (asked.clone(),)).await?.0
+            .map_err(told)?,
         sandboxed => s3.service_name().await.result?
     );
     let section = report.section("service-name of s3-sts, in a fresh instance");
     section.times("bare wasmtime", &bare);
     section.times("the sandbox", &sandboxed);
 
-    let asked = settings(&[ROLE, REGION]);
     let (bare, sandboxed) = in_turns!(count,
         bare => bare_s3.call::<_, (std::result::Result<bool, Failure>,)>("tokens-required", (asked.clone(),)).await?.0
             .map_err(told)?,
@@ -101,7 +65,7 @@ pub(crate) async fn measure(report: &mut Report, count: usize) -> Result {
     let (bare, sandboxed, native) = in_turns!(count,
         bare => bare_benign.call::<_, (std::result::Result<Tokens, Failure>,)>("obtain", (asked.clone(),)).await?.0
             .map_err(told)
-            .map(|tokens| (tokens.payload, tokens.valid_until))?,
+            .map(|tokens| (tokens.payload, tokens.expiry))?,
         sandboxed => benign.obtain().await.result?,
         native => native::obtain(black_box(&greeted))
     );
@@ -113,8 +77,5 @@ pub(crate) async fn measure(report: &mut Report, count: usize) -> Result {
 }
 
 fn told(failure: Failure) -> String {
-    match failure {
-        Failure::Misconfigured(text) | Failure::Denied(text) | Failure::Unavailable(text) => text,
-        Failure::Throttled(throttle) => format!("{} ({} ms)", throttle.message, throttle.retry_after_ms),
-    }
+    failure.message
 }

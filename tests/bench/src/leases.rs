@@ -17,7 +17,7 @@ use deputy_core::schedule::{
     Budget, CallOutcome, CallRate, ConfigFingerprint, InstancePlan, OptionalExports, Policy, ProviderCall, Ratio,
     ScheduleConfig, UpstreamName,
 };
-use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, Tokens};
+use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, TokenExpiry, Tokens};
 use deputy_metrics::CoordinatorMetrics;
 use deputy_sources::SourceContext;
 use deputy_store::{DirectoryStore, MasterKey, Random};
@@ -173,7 +173,8 @@ impl ConfiguredProvider for Slow {
 /// A kilobyte, as credentials with a session token have.
 fn tokens(valid_until: u64) -> CallOutcome {
     let payload = SecretBytes::new(vec![b'x'; 1024]);
-    CallOutcome::Obtained(Tokens { payload, valid_until: Some(Timestamp::from_millis(valid_until)) })
+    let expiry = TokenExpiry::At(Timestamp::from_millis(valid_until));
+    CallOutcome::Obtained(Tokens { expiry, ..Tokens::new("bench/1".parse().expect("a kind"), payload) })
 }
 
 /// A coordinator with state of its own.
@@ -246,6 +247,7 @@ fn plan() -> InstancePlan {
         upstream,
         account: None,
         service: None,
+        file_kind: None,
         component: Some(OptionalExports::default()),
         fingerprint: ConfigFingerprint::default(),
     }

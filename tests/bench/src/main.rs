@@ -12,6 +12,7 @@
 
 mod bare;
 mod calls;
+mod contract;
 mod first;
 mod leases;
 mod memory;

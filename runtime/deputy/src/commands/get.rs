@@ -49,6 +49,7 @@ struct GetJson<'a> {
     schema: u32,
     instance: &'a str,
     revision: Option<u64>,
+    kind: Option<String>,
     valid_until: Option<String>,
     payload_bytes: usize,
     out: Option<String>,
@@ -65,6 +66,7 @@ pub(crate) async fn run(context: &Context, arguments: &GetArgs) -> Result<Exit, 
             schema: SCHEMA,
             instance: &arguments.instance,
             revision: lease.revision,
+            kind: lease.kind,
             valid_until: lease.valid_until,
             payload_bytes: lease.payload.len(),
             out: arguments.out.as_ref().map(|path| path.display().to_string()),
@@ -81,6 +83,7 @@ fn text(arguments: &GetArgs, lease: &ReceivedPayload) -> String {
     let mut table = Table::default();
     table.row(["instance", &arguments.instance]);
     table.row(["revision", &lease.revision.map(|revision| revision.to_string()).unwrap_or_default()]);
+    table.row(["kind", lease.kind.as_deref().unwrap_or("unknown")]);
     table.row(["valid until", lease.valid_until.as_deref().unwrap_or_default()]);
     table.row(["payload", &payload_text(lease.payload.len(), arguments.out.as_deref())]);
     table.render(0)

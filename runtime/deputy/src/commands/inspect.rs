@@ -7,8 +7,8 @@ use std::sync::Arc;
 use clap::{Args, ValueHint};
 use deputy_audit::Audit;
 use deputy_core::grant::Grant;
-use deputy_core::{Instance, Limits, NameError, ReceiverPlan, Services, in_one_line};
-use deputy_sandbox::{ComponentInfo, ComponentKind, Import, LoadError, Sandbox};
+use deputy_core::{Instance, Limits, NameError, ReceiverPlan, in_one_line};
+use deputy_sandbox::{Call, CallError, ComponentInfo, ComponentKind, Import, LoadError, Sandbox};
 use serde::Serialize;
 
 use crate::capability::{Capability, Decision, unknown_imports};
@@ -62,11 +62,10 @@ pub(crate) struct ImportJson {
 struct InspectJson<'a> {
     schema: u32,
     path: String,
-    /// `null` for a receiver.
+    /// `null` for a receiver, and if it depends on settings.
     service: Option<&'a str>,
-    /// Of a receiver: names, or `*` for all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    services: Option<&'a [String]>,
+    /// The kinds of payload that it obtains or takes, `*` for all; `null` if they depend on settings.
+    kinds: Option<&'a [String]>,
     #[serde(flatten)]
     component: ComponentJson,
     can_if_granted: Vec<&'static str>,
@@ -106,11 +105,11 @@ pub(crate) async fn run(context: &Context, arguments: &InspectArgs) -> Result<Ex
         None => context.sandbox_without_config(audit).await?,
     };
     let info = sandbox.inspect(&arguments.file).await?;
-    let services = services(&sandbox, &arguments.file, &info).await;
+    let answers = ask(&sandbox, &arguments.file, &info).await;
     if arguments.json {
-        context.json(&json(&arguments.file, &info, services.as_deref().ok()))?;
+        context.json(&json(&arguments.file, &info, &answers))?;
     } else {
-        context.stdout(&text(&arguments.file, &info, &services))?;
+        context.stdout(&text(&arguments.file, &info, &answers))?;
     }
     if info.missing_imports.is_empty() {
         return Ok(Exit::Done);
@@ -120,52 +119,73 @@ pub(crate) async fn run(context: &Context, arguments: &InspectArgs) -> Result<Ex
     Ok(Exit::Misconfigured)
 }
 
-/// The services that the component names, or why it does not. It is called without a grant.
-async fn services(sandbox: &Sandbox, path: &Path, info: &ComponentInfo) -> Result<Vec<String>, String> {
-    if !info.missing_imports.is_empty() {
-        return Err("the component cannot run here".to_owned());
-    }
-    match info.kind {
-        ComponentKind::Provider => {
-            let instance = Instance {
-                name: "inspected".parse().map_err(|error: NameError| error.to_string())?,
-                component: path.to_owned(),
-                sha256: Some(info.digest),
-                settings: BTreeMap::new(),
-                grant: Grant::default(),
-                sources: BTreeMap::new(),
-                limits: Limits::default(),
-            };
-            let provider = sandbox.load(&instance).await.map_err(|error| in_one_line(&error))?;
-            let service = provider.service_name().await.result.map_err(|error| error.to_string())?;
-            Ok(vec![service.to_string()])
-        }
-        ComponentKind::Receiver => {
-            let plan = ReceiverPlan {
-                name: "inspected".parse().map_err(|error: NameError| error.to_string())?,
-                component: path.to_owned(),
-                sha256: Some(info.digest),
-                settings: BTreeMap::new(),
-                limits: Limits::default(),
-            };
-            let receiver = sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
-            Ok(match receiver.services().await.result.map_err(|error| error.to_string())? {
-                Services::Any => vec!["*".to_owned()],
-                Services::Named(names) => names.iter().map(ToString::to_string).collect(),
-            })
-        }
+/// What a component answers without settings.
+struct Answers {
+    /// Of a provider.
+    service: Option<Result<String, String>>,
+    kinds: Result<Vec<String>, String>,
+}
+
+impl Answers {
+    fn none(info: &ComponentInfo, why: &str) -> Self {
+        let service = (info.kind == ComponentKind::Provider).then(|| Err(why.to_owned()));
+        Self { service, kinds: Err(why.to_owned()) }
     }
 }
 
-fn json<'a>(path: &Path, info: &'a ComponentInfo, services: Option<&'a [String]>) -> InspectJson<'a> {
+/// What the component answers without settings and grants, or why it does not: most answers depend on settings.
+async fn ask(sandbox: &Sandbox, path: &Path, info: &ComponentInfo) -> Answers {
+    if !info.missing_imports.is_empty() {
+        return Answers::none(info, "the component cannot run here");
+    }
+    let asked = match info.kind {
+        ComponentKind::Provider => ask_provider(sandbox, path, info).await,
+        ComponentKind::Receiver => ask_receiver(sandbox, path, info).await,
+    };
+    asked.unwrap_or_else(|error| Answers::none(info, &error))
+}
+
+async fn ask_provider(sandbox: &Sandbox, path: &Path, info: &ComponentInfo) -> Result<Answers, String> {
+    let instance = Instance {
+        name: "inspected".parse().map_err(|error: NameError| error.to_string())?,
+        component: path.to_owned(),
+        sha256: Some(info.digest),
+        settings: BTreeMap::new(),
+        grant: Grant::default(),
+        sources: BTreeMap::new(),
+        limits: Limits::default(),
+    };
+    let provider = sandbox.load(&instance).await.map_err(|error| in_one_line(&error))?;
+    let service = answer(provider.service_name().await).map(|service| service.to_string());
+    let kinds = answer(provider.kinds().await).map(|kinds| kinds.iter().map(ToString::to_string).collect());
+    Ok(Answers { service: Some(service), kinds })
+}
+
+async fn ask_receiver(sandbox: &Sandbox, path: &Path, info: &ComponentInfo) -> Result<Answers, String> {
+    let plan = ReceiverPlan {
+        name: "inspected".parse().map_err(|error: NameError| error.to_string())?,
+        component: path.to_owned(),
+        sha256: Some(info.digest),
+        settings: BTreeMap::new(),
+        limits: Limits::default(),
+    };
+    let receiver = sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
+    Ok(Answers { service: None, kinds: answer(receiver.kinds().await).map(|kinds| kinds.texts()) })
+}
+
+fn answer<T>(call: Call<T>) -> Result<T, String> {
+    call.result.map_err(|error| match error {
+        CallError::Failure(_) => "depends on settings".to_owned(),
+        error => error.to_string(),
+    })
+}
+
+fn json<'a>(path: &Path, info: &'a ComponentInfo, answers: &'a Answers) -> InspectJson<'a> {
     InspectJson {
         schema: SCHEMA,
         path: path.display().to_string(),
-        service: services
-            .filter(|_| info.kind == ComponentKind::Provider)
-            .and_then(<[String]>::first)
-            .map(String::as_str),
-        services: services.filter(|_| info.kind == ComponentKind::Receiver),
+        service: answers.service.as_ref().and_then(|service| service.as_deref().ok()),
+        kinds: answers.kinds.as_deref().ok(),
         component: ComponentJson::from(info),
         can_if_granted: keys(&imported(info, Decision::ByGrant)),
         can: keys(&imported(info, Decision::Always)),
@@ -193,9 +213,9 @@ fn not_imported(info: &ComponentInfo) -> Vec<Capability> {
         .collect()
 }
 
-fn text(path: &Path, info: &ComponentInfo, services: &Result<Vec<String>, String>) -> String {
+fn text(path: &Path, info: &ComponentInfo, answers: &Answers) -> String {
     let mut text = format!("{}\n", styled(HEADING, sanitize(&path.display().to_string())));
-    text.push_str(&facts(info, services).render(2));
+    text.push_str(&facts(info, answers).render(2));
     let never = match info.kind {
         ComponentKind::Provider => "Never, whatever it is granted",
         ComponentKind::Receiver => "Never",
@@ -210,17 +230,16 @@ fn text(path: &Path, info: &ComponentInfo, services: &Result<Vec<String>, String
     text
 }
 
-fn facts(info: &ComponentInfo, services: &Result<Vec<String>, String>) -> Table {
+fn facts(info: &ComponentInfo, answers: &Answers) -> Table {
     let mut table = Table::default();
     table.row(["kind", &info.kind.to_string()]);
-    let title = match info.kind {
-        ComponentKind::Provider => "service",
-        ComponentKind::Receiver => "services",
-    };
-    match services {
-        Ok(names) if names.iter().any(|name| name == "*") => table.row([title, "all"]),
-        Ok(names) => table.row([title, &names.join(", ")]),
-        Err(reason) => table.row([title, &format!("unknown: {reason}")]),
+    if let Some(service) = &answers.service {
+        table.row(["service", service.as_ref().unwrap_or_else(|why| why)]);
+    }
+    match &answers.kinds {
+        Ok(kinds) if kinds.iter().any(|kind| kind == "*") => table.row(["payloads", "of all kinds"]),
+        Ok(kinds) => table.row(["payloads", &kinds.join(", ")]),
+        Err(why) => table.row(["payloads", why]),
     }
     if info.kind == ComponentKind::Provider {
         table.row(["renews", yes_or_no(info.renews)]);

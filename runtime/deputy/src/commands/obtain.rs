@@ -6,8 +6,9 @@ use std::sync::Arc;
 use clap::{Args, ValueHint};
 use deputy_audit::{Audit, AuditOutcome};
 use deputy_config::{CoordinatorFile, InstanceEntry};
-use deputy_core::{Instance, Principal, Timestamp, Tokens};
+use deputy_core::{Instance, Principal, Timestamp, TokenExpiry, Tokens};
 use deputy_host::sandbox::open_audit;
+use deputy_local::FactStatus;
 use deputy_sandbox::{Call, CallUsage, LoadedProvider};
 use serde::Serialize;
 
@@ -57,8 +58,16 @@ struct ObtainJson<'a> {
     call: u64,
     /// The component's answer; `null` if that call failed.
     tokens_required: Option<bool>,
-    /// RFC 3339; `null` if the service did not say.
+    kind: Option<String>,
+    /// RFC 3339, or `never`; `null` if the service did not say.
     valid_until: Option<String>,
+    /// Nothing newer can be obtained before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    renewable_until: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    facts: Vec<FactStatus>,
     payload_bytes: Option<usize>,
     out: Option<String>,
     usage: UsageJson,
@@ -220,7 +229,11 @@ fn json<'a, T>(
         service,
         call: call.id.0,
         tokens_required,
-        valid_until: tokens.and_then(|tokens| tokens.valid_until).map(|time| time.to_string()),
+        kind: tokens.map(|tokens| tokens.kind.to_string()),
+        valid_until: tokens.and_then(|tokens| stated_expiry(tokens.expiry)).map(|time| time.to_string()),
+        next_at: tokens.and_then(|tokens| tokens.next_at).map(|time| time.to_string()),
+        renewable_until: tokens.and_then(|tokens| tokens.renewable_until).map(|time| time.to_string()),
+        facts: tokens.map(|tokens| tokens.facts.iter().map(FactStatus::from).collect()).unwrap_or_default(),
         payload_bytes: tokens.map(|tokens| tokens.payload.len()),
         out: out.map(|path| path.display().to_string()),
         usage: call.usage.into(),
@@ -242,14 +255,35 @@ fn text(
     if let Some(service) = service {
         table.row(["service", service]);
     }
-    table.row(["valid until", &expiry_text(tokens.valid_until, now)]);
+    table.row(["kind", tokens.kind.as_str()]);
+    table.row(["valid until", &expiry_text(stated_expiry(tokens.expiry), now)]);
+    if let Some(at) = tokens.next_at {
+        table.row(["next at", &expiry_text(Some(at), now)]);
+    }
+    if let Some(until) = tokens.renewable_until {
+        table.row(["renewable", &format!("until {}", expiry_text(Some(until), now))]);
+    }
+    for fact in &tokens.facts {
+        table.row(["", &format!("{}: {}", fact.name, fact.value)]);
+    }
     table.row(["payload", &payload_text(tokens.payload.len(), arguments.out.as_deref())]);
     table.row(["usage", &call_report::usage_text(usage, &instance.limits)]);
     table.render(0)
 }
 
+fn stated_expiry(expiry: TokenExpiry) -> Option<Timestamp> {
+    match expiry {
+        TokenExpiry::Unknown => None,
+        TokenExpiry::Never => Some(Timestamp::FOREVER),
+        TokenExpiry::At(at) => Some(at),
+    }
+}
+
 fn expiry_text(expiry: Option<Timestamp>, now: Timestamp) -> String {
     let Some(expiry) = expiry else { return "unknown: the service did not say".to_owned() };
+    if expiry == Timestamp::FOREVER {
+        return expiry.to_string();
+    }
     match expiry.as_secs().checked_sub(now.as_secs()).filter(|left| *left > 0) {
         Some(left) => format!("{expiry}, in {}", short_time(left.saturating_mul(1000))),
         None => format!("{expiry}, already expired"),

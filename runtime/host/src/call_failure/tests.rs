@@ -1,5 +1,5 @@
 use deputy_audit::CallId;
-use deputy_core::{Limit, Span};
+use deputy_core::{ComponentFailure, Limit, Span};
 use deputy_sandbox::{CallUsage, Interruption};
 
 use super::*;
@@ -16,8 +16,19 @@ fn call(result: Result<(), CallError>, denials: Vec<PolicyDenial>) -> Call<()> {
     }
 }
 
+fn failure(next: FailureNext) -> ComponentFailure {
+    ComponentFailure {
+        next,
+        message: "no".into(),
+        code: Some("invalid_client".into()),
+        setting: None,
+        retry_after: Some(Span::secs(30)),
+        facts: Vec::new(),
+    }
+}
+
 fn denied() -> CallError {
-    CallError::Failure(ProviderFailure::Denied("no".into()))
+    CallError::Failure(failure(FailureNext::Denied))
 }
 
 fn trap() -> CallError {
@@ -25,7 +36,7 @@ fn trap() -> CallError {
 }
 
 fn throttled() -> CallError {
-    CallError::Failure(ProviderFailure::Throttled { message: "slow".into(), retry_after: Span::secs(30) })
+    CallError::Failure(failure(FailureNext::Throttled))
 }
 
 #[test]
@@ -33,9 +44,9 @@ fn failure_kind_of_each_call_error() {
     assert_eq!(failure_kind(&call(Ok(()), Vec::new())), None);
     for (error, expected) in [
         (denied(), FailureKind::Denied),
-        (CallError::Failure(ProviderFailure::Misconfigured("a".into())), FailureKind::Misconfigured),
-        (throttled(), FailureKind::Throttled(Span::secs(30))),
-        (CallError::Failure(ProviderFailure::Unavailable("a".into())), FailureKind::Unavailable),
+        (CallError::Failure(failure(FailureNext::Misconfigured)), FailureKind::Misconfigured),
+        (throttled(), FailureKind::Throttled),
+        (CallError::Failure(failure(FailureNext::Unavailable)), FailureKind::Unavailable),
         (CallError::Internal("a".into()), FailureKind::Internal),
         (CallError::Invalid("a".into()), FailureKind::Broken),
         (CallError::Limit(Limit::Cpu), FailureKind::OverLimit),
@@ -55,7 +66,7 @@ fn failure_kind_of_a_call_with_denials() {
         (denied(), vec![limit.clone(), PolicyDenial::Udp], FailureKind::Refused),
         (CallError::Limit(Limit::Wall), vec![PolicyDenial::Udp], FailureKind::OverLimit),
         (CallError::Internal("a".into()), vec![PolicyDenial::Udp], FailureKind::Internal),
-        (throttled(), vec![PolicyDenial::Udp], FailureKind::Throttled(Span::secs(30))),
+        (throttled(), vec![PolicyDenial::Udp], FailureKind::Throttled),
     ] {
         assert_eq!(failure_kind(&call(Err(error), denials)), Some(expected));
     }
@@ -94,4 +105,14 @@ fn failure_kind_of_a_call_whose_secrets_failed() {
         assert_eq!(failure_kind(&refused), Some(FailureKind::Refused));
     }
     assert_eq!(failure_kind(&Call { secret_faults: vec![value()], ..call(Ok(()), Vec::new()) }), None);
+}
+
+#[test]
+fn call_failure_has_the_delay_of_the_component_s_own_account() {
+    let own = call_failure(&call(Err(throttled()), Vec::new())).unwrap();
+    assert_eq!((own.kind, own.retry_after), (FailureKind::Throttled, Some(Span::secs(30))));
+    assert_eq!((own.message.as_str(), own.code.as_deref()), ("no", Some("invalid_client")));
+    let refused = call_failure(&call(Err(denied()), vec![PolicyDenial::Udp])).unwrap();
+    assert_eq!((refused.kind, refused.retry_after), (FailureKind::Refused, None));
+    assert_eq!(call_failure(&call(Ok(()), Vec::new())), None);
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use deputy_config::{ReceiverComponent, WorkerGroup, WorkersSection};
-use deputy_core::{GroupName, InstanceName, Limits, ReceiverName, ReceiverPlan};
-use deputy_host::rejected_settings;
+use deputy_core::{BoundInstance, GroupName, InstanceName, Limits, ReceiverName, ReceiverPlan};
+use deputy_host::check_binding;
 use deputy_sandbox::{ComponentKind, Sandbox};
 use serde::Serialize;
 
+use super::instance::InstanceJson;
 use crate::commands::inspect::ComponentJson;
 use crate::error::{CommandError, ErrorJson};
 use crate::exit::Exit;
@@ -47,8 +48,6 @@ enum ReceiverError {
     Provider { path: String },
     #[error("{path} has another SHA-256 than the configured one: {found}")]
     Digest { path: String, found: String },
-    #[error("the receiver rejects its settings: {message}")]
-    Settings { message: String },
 }
 
 impl From<&WorkersSection> for WorkersJson {
@@ -57,17 +56,27 @@ impl From<&WorkersSection> for WorkersJson {
     }
 }
 
-pub(super) async fn check(sandbox: &Sandbox, name: &GroupName, group: &WorkerGroup) -> GroupJson {
+pub(super) async fn check(
+    sandbox: &Sandbox,
+    name: &GroupName,
+    group: &WorkerGroup,
+    instances: &[InstanceJson],
+) -> GroupJson {
     let mut receivers = Vec::new();
     for (name, receiver) in &group.receivers {
-        receivers.push(check_receiver(sandbox, name, receiver).await);
+        receivers.push(check_receiver(sandbox, name, receiver, instances).await);
     }
     let ok = receivers.iter().all(|receiver| receiver.ok);
     GroupJson { name: name.to_string(), ok, instances: names(&group.instances), receivers }
 }
 
-async fn check_receiver(sandbox: &Sandbox, name: &ReceiverName, receiver: &ReceiverComponent) -> GroupReceiverJson {
-    let loaded = load(sandbox, name, receiver).await;
+async fn check_receiver(
+    sandbox: &Sandbox,
+    name: &ReceiverName,
+    receiver: &ReceiverComponent,
+    instances: &[InstanceJson],
+) -> GroupReceiverJson {
+    let loaded = load(sandbox, name, receiver, instances).await;
     let error = loaded.as_ref().err().map(CommandError::json);
     GroupReceiverJson {
         name: name.to_string(),
@@ -83,6 +92,7 @@ async fn load(
     sandbox: &Sandbox,
     name: &ReceiverName,
     receiver: &ReceiverComponent,
+    instances: &[InstanceJson],
 ) -> Result<ComponentJson, CommandError> {
     let info = sandbox.inspect(&receiver.component).await?;
     let path = receiver.component.display().to_string();
@@ -100,10 +110,19 @@ async fn load(
         settings: receiver.settings.clone(),
         limits: Limits::default().with(&receiver.limits),
     };
-    match rejected_settings(&sandbox.load_receiver(&plan).await?).await {
-        Some(message) => Err(CommandError::new(Exit::Misconfigured, ReceiverError::Settings { message })),
-        None => Ok(ComponentJson::from(&info)),
+    let loaded = sandbox.load_receiver(&plan).await?;
+    // Without the answers of all its instances, it would be told that some are not bound.
+    if let Some(bound) = bound(receiver, instances) {
+        let checked = check_binding(&loaded, &bound).await;
+        checked.map_err(|error| CommandError::new(Exit::Misconfigured, error))?;
     }
+    Ok(ComponentJson::from(&info))
+}
+
+/// The bound instances, if all of them are known.
+fn bound(receiver: &ReceiverComponent, instances: &[InstanceJson]) -> Option<Vec<BoundInstance>> {
+    let find = |name: &InstanceName| instances.iter().find(|instance| instance.name == name.as_str())?.bound.clone();
+    receiver.instances.iter().map(find).collect()
 }
 
 fn names(names: &BTreeSet<InstanceName>) -> Vec<String> {

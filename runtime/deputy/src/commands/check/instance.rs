@@ -1,11 +1,12 @@
 //! What `deputy check` finds out about one instance.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use deputy_config::InstanceEntry;
-use deputy_core::{FileSource, Instance, in_one_line};
+use deputy_core::{BoundInstance, FileSource, Instance, PayloadKind, in_one_line};
 use deputy_sandbox::{CallError, ComponentInfo, LoadedProvider, Sandbox};
 use serde::Serialize;
 
@@ -31,6 +32,9 @@ pub(super) struct InstanceJson {
     pub(super) error: Option<ErrorJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) loaded: Option<LoadedJson>,
+    /// What receivers are checked against, if it is known.
+    #[serde(skip)]
+    pub(super) bound: Option<BoundInstance>,
 }
 
 #[derive(Serialize)]
@@ -47,6 +51,7 @@ pub(super) struct LoadedJson {
     #[serde(flatten)]
     pub(super) component: ComponentJson,
     pub(super) service: AnswerJson<String>,
+    pub(super) kinds: AnswerJson<BTreeSet<String>>,
     pub(super) tokens_required: AnswerJson<bool>,
     /// Imported and granted.
     pub(super) granted: Vec<GrantJson>,
@@ -94,6 +99,7 @@ pub(super) async fn check(sandbox: &Sandbox, entry: &InstanceEntry) -> InstanceJ
         deliver_to: entry.deliver_to.iter().map(ToString::to_string).collect(),
         error: None,
         loaded: None,
+        bound: file_bound(entry),
     };
     if !entry.enabled {
         return checked;
@@ -107,6 +113,7 @@ pub(super) async fn check(sandbox: &Sandbox, entry: &InstanceEntry) -> InstanceJ
         Ok(provider) => {
             let loaded = LoadedJson::check(&provider, instance).await;
             checked.ok = loaded.is_ok();
+            checked.bound = loaded.bound(instance, entry.kind.as_ref());
             checked.loaded = Some(loaded);
         }
         Err(error) => {
@@ -115,6 +122,12 @@ pub(super) async fn check(sandbox: &Sandbox, entry: &InstanceEntry) -> InstanceJ
         }
     }
     checked
+}
+
+/// An instance whose tokens come only from a file.
+fn file_bound(entry: &InstanceEntry) -> Option<BoundInstance> {
+    let kinds = entry.kind.iter().cloned().collect();
+    Some(BoundInstance { instance: entry.name.clone(), service: Some(entry.service.clone()?), kinds })
 }
 
 impl TokenFileJson {
@@ -140,12 +153,25 @@ fn open(path: &Path) -> io::Result<()> {
 }
 
 impl LoadedJson {
+    /// The instance as its receivers know it, if its component answered.
+    fn bound(&self, instance: &Instance, file_kind: Option<&PayloadKind>) -> Option<BoundInstance> {
+        let (AnswerJson::Ok(service), AnswerJson::Ok(kinds)) = (&self.service, &self.kinds) else { return None };
+        let kinds = kinds.iter().map(|kind| kind.parse()).chain(file_kind.cloned().map(Ok));
+        Some(BoundInstance {
+            instance: instance.name.clone(),
+            service: Some(service.parse().ok()?),
+            kinds: kinds.collect::<Result<_, _>>().ok()?,
+        })
+    }
+
     async fn check(provider: &LoadedProvider, instance: &Instance) -> Self {
         let info = provider.info();
         let service = provider.service_name().await.result.map(|service| service.to_string());
+        let kinds = provider.kinds().await.result.map(|kinds| kinds.iter().map(ToString::to_string).collect());
         let mut checked = Self {
             component: ComponentJson::from(info),
             service: AnswerJson::from(service),
+            kinds: AnswerJson::from(kinds),
             tokens_required: AnswerJson::from(provider.tokens_required().await.result),
             granted: Vec::new(),
             not_granted: Vec::new(),
@@ -178,6 +204,7 @@ impl LoadedJson {
     fn is_ok(&self) -> bool {
         self.secrets.iter().all(|secret| secret.ok)
             && self.service.error().is_none()
+            && self.kinds.error().is_none()
             && self.tokens_required.error().is_none()
     }
 }

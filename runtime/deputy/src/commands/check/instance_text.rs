@@ -62,6 +62,9 @@ impl LoadedJson {
             facts.push_str(", revokes");
         }
         table.row(["", &format!("{facts}, {}", bytes(component.size))]);
+        if let AnswerJson::Ok(kinds) = &self.kinds {
+            table.row(["obtains", &kinds.iter().map(String::as_str).collect::<Vec<_>>().join(", ")]);
+        }
         table.row(["sha256", &component.sha256]);
         if let AnswerJson::Ok(false) = self.tokens_required {
             table.row(["tokens", "not required with these settings"]);
@@ -74,7 +77,11 @@ impl LoadedJson {
     }
 
     fn errors(&self) -> String {
-        let answers = [("service", self.service.error()), ("tokens-required", self.tokens_required.error())];
+        let answers = [
+            ("service-name", self.service.error()),
+            ("kinds", self.kinds.error()),
+            ("tokens-required", self.tokens_required.error()),
+        ];
         let failed = answers.into_iter().filter_map(|(function, error)| Some((function, error?)));
         failed.map(|(function, error)| format!("  {} {}\n", styled(ERROR, function), sanitize(error))).collect()
     }

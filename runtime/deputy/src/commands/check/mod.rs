@@ -70,7 +70,7 @@ async fn check_coordinator(context: &Context, json: bool) -> Result<Exit, Comman
     }
     let mut groups = Vec::new();
     for (name, group) in &config.groups {
-        let checked = groups::check(&sandbox, name, group).await;
+        let checked = groups::check(&sandbox, name, group, &instances).await;
         if !json {
             context.stdout(&checked.text())?;
         }

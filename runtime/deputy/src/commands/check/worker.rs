@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use deputy_audit::Audit;
 use deputy_config::{Colour, Finding, ReceiverComponent, WorkerConfig};
-use deputy_core::{ByteSize, Limits, ReceiverName, ReceiverPlan, SecretSource, in_one_line};
+use deputy_core::{
+    BoundInstance, ByteSize, InstanceName, Limits, ReceiverName, ReceiverPlan, SecretSource, in_one_line,
+};
 use deputy_files::FileError;
-use deputy_host::rejected_settings;
+use deputy_host::check_binding;
 use deputy_host::sandbox::open_without_state;
 use deputy_host::worker::receiver_policies;
 use deputy_sandbox::Sandbox;
@@ -166,10 +168,14 @@ async fn load(sandbox: &Sandbox, name: &ReceiverName, component: &ReceiverCompon
         limits: Limits::default().with(&component.limits),
     };
     let receiver = sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
-    match rejected_settings(&receiver).await {
-        Some(message) => Err(format!("the receiver rejects its settings: {message}")),
-        None => Ok(receiver.info().digest.to_string()),
-    }
+    // The coordinator alone knows what its instances obtain.
+    let bound: Vec<BoundInstance> = component.instances.iter().map(unknown).collect();
+    check_binding(&receiver, &bound).await.map_err(|error| in_one_line(&error))?;
+    Ok(receiver.info().digest.to_string())
+}
+
+fn unknown(instance: &InstanceName) -> BoundInstance {
+    BoundInstance { instance: instance.clone(), service: None, kinds: BTreeSet::new() }
 }
 
 impl WorkerCheckJson {

@@ -133,6 +133,7 @@ mod tests {
         ReceivedPayload {
             payload: SecretBytes::new(payload.to_vec()),
             revision: Some(1),
+            kind: None,
             valid_until: Some("2100-01-01T00:00:00.000Z".into()),
             service: service.map(str::to_owned),
         }

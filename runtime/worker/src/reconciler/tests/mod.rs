@@ -2,7 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::Revision;
 use deputy_core::failure::FailureKind;
-use deputy_core::{CallFailure, Delivery, Digest, Expired, HookSignal, LeaseVersion, LimitOverrides, SecretBytes, Span, Timestamp};
+use deputy_core::{
+    CallFailure, Delivery, Digest, Expired, HookSignal, LeaseVersion, LimitOverrides, SecretBytes, Span, Timestamp,
+};
 use deputy_link::{DeliveryReport, ReceiverBinding};
 
 use super::*;

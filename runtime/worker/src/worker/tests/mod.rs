@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use deputy_audit::Audit;
 use deputy_core::{
-    Accepted, Delivery, Digest, Expired, HookCommand, LeaseVersion, LimitOverrides, Outputs, Revision, SecretBytes, Kinds,
-    Timestamp,
+    Accepted, Delivery, Digest, Expired, HookCommand, Kinds, LeaseVersion, LimitOverrides, Outputs, Revision,
+    SecretBytes, Timestamp,
 };
 use deputy_http_server::HttpHandler as _;
 use deputy_link::ReceiverBinding;
