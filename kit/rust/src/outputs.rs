@@ -1,6 +1,7 @@
 //! The files that a receiver puts.
 
 use crate::bindings::delegation::tokens::outputs::{self, OutputError};
+use crate::failure;
 use crate::types::Failure;
 
 /// The files of one call by their paths, before any of them is put. Code that makes them can be tested without a host.
@@ -19,7 +20,7 @@ pub fn put(files: &OutputFiles) -> Result<(), Failure> {
 
 fn denied(path: &str, error: OutputError) -> Failure {
     let path = crate::text::one_line(path, 100);
-    Failure::Misconfigured(match error {
+    failure::misconfigured(match error {
         OutputError::Denied(text) => format!("the file `{path}` is denied: {text}"),
         OutputError::InvalidPath(text) => format!("the path `{path}` is not valid: {text}"),
         OutputError::TooLarge(text) => format!("the file `{path}` is too large: {text}; raise the receiver's limits"),
@@ -29,11 +30,12 @@ fn denied(path: &str, error: OutputError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Next;
 
     #[test]
     fn outputs_failure_names_the_file() {
         let failure = denied("../x\n", OutputError::InvalidPath("\"../x\" is not the path of an output".to_owned()));
-        let Failure::Misconfigured(text) = failure else { panic!("{failure:?}") };
-        assert_eq!(text, "the path `../x` is not valid: \"../x\" is not the path of an output");
+        assert_eq!(failure.next, Next::Misconfigured);
+        assert_eq!(failure.message, "the path `../x` is not valid: \"../x\" is not the path of an output");
     }
 }
