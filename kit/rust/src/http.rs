@@ -246,7 +246,10 @@ mod tests {
     fn http_broken_connection_is_unavailable_without_host_text() {
         let url = Url::parse("https://sts.example/").unwrap();
         let failure = Failure::from(no_response(&Method::Post, &url, &ErrorCode::ConnectionRefused));
-        assert_eq!((failure.next, failure.message.as_str()), (Next::Unavailable, "https://sts.example/: connection refused"));
+        assert_eq!(
+            (failure.next, failure.message.as_str()),
+            (Next::Unavailable, "https://sts.example/: connection refused")
+        );
         let code = ErrorCode::InternalError(Some("10.1.2.3".to_owned()));
         let failure = Failure::from(no_response(&Method::Post, &url, &code));
         assert_eq!((failure.next, failure.message.as_str()), (Next::Unavailable, "https://sts.example/: no response"));

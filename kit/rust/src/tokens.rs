@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn tokens_keep_all_that_was_given() {
-        let full = tokens(BEARER_TOKEN, "t").expires(Expiry::At(3)).next_at(1).renewable_until(9).handle("h").fact("a", "b");
+        let full =
+            tokens(BEARER_TOKEN, "t").expires(Expiry::At(3)).next_at(1).renewable_until(9).handle("h").fact("a", "b");
         assert!(matches!(full.expiry, Expiry::At(3)));
         assert_eq!((full.next_at, full.renewable_until, full.handle.as_slice()), (Some(1), Some(9), b"h".as_slice()));
         assert_eq!(full.facts.len(), 1);
