@@ -3,7 +3,7 @@
 //! could not be sent are rejected.
 
 use crate::endpoint;
-use deputy_kit::settings::{SettingsReader, wrong_setting, seconds};
+use deputy_kit::settings::{SettingsReader, seconds, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
 use std::ops::RangeInclusive;

@@ -87,7 +87,8 @@ pub(crate) fn of(operation: StsOperation, response: &Response, now: Timestamp) -
     if let Some(hint) = hint(code, message) {
         text.push_str(hint);
     }
-    let mut failure = classify(code, message, response, text, now);
+    let wait = response.retry_after_ms(now);
+    let mut failure = Failure { retry_after_ms: wait, ..classify(code, message, response.status, text, wait) };
     if !code.is_empty() {
         failure = failure.code(code);
     }
@@ -100,9 +101,7 @@ pub(crate) fn of(operation: StsOperation, response: &Response, now: Timestamp) -
     }
 }
 
-fn classify(code: &str, message: &str, response: &Response, text: String, now: Timestamp) -> Failure {
-    let status = response.status;
-    let wait = response.retry_after_ms(now);
+fn classify(code: &str, message: &str, status: u16, text: String, wait: Option<u64>) -> Failure {
     // The message when AWS could not fetch the identity provider's keys; a wrong token has another message.
     let is_unreachable = code == "InvalidIdentityToken" && message.contains("retrieve verification key");
     if THROTTLED.contains(&code) || status == 429 || (status == 503 && wait.is_some()) {

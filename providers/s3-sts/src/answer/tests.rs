@@ -124,7 +124,10 @@ fn answer_that_is_damaged_causes_no_panic() {
         }
         let status = if random(2) == 0 { 200 } else { 400 };
         let damaged = Response { status, headers: Vec::new(), body };
-        assert!(matches!(read(StsOperation::AssumeRole, &damaged, NOW), Ok(_) | Err(Failure { next: Next::Denied, .. })));
+        assert!(matches!(
+            read(StsOperation::AssumeRole, &damaged, NOW),
+            Ok(_) | Err(Failure { next: Next::Denied, .. })
+        ));
     }
 }
 

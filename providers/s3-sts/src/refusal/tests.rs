@@ -70,8 +70,7 @@ fn refusal_honours_retry_after() {
 
 #[test]
 fn refusal_honours_retry_after_dates_and_fractions() {
-    for (value, expected) in [("Sun, 30 Aug 2015 12:38:00 GMT", Some(120_000)), ("1.5", Some(1500)), ("soon", None)]
-    {
+    for (value, expected) in [("Sun, 30 Aug 2015 12:38:00 GMT", Some(120_000)), ("1.5", Some(1500)), ("soon", None)] {
         let failure = of_body(429, &[("retry-after", value)], "");
         assert_eq!((failure.next, failure.retry_after_ms), (Next::Throttled, expected), "{value}");
     }
