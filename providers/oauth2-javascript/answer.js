@@ -4,6 +4,8 @@
 // is complete and not one of OAuth 2.0 is `denied`, since a retry would get the same one.
 import { fail, oneLine } from './guard.js';
 
+/** The format of the payload. */
+export const kind = 'bearer-token/1';
 export const maxBody = 1024 * 1024;
 const maxNesting = 100;
 const maxWait = 86_400; // seconds; the bound on Retry-After
@@ -14,16 +16,17 @@ const unavailableCodes = ['server_error', 'temporarily_unavailable'];
 /** What completes the sentence "the answer …". */
 class Unreadable extends Error {}
 
-/** The token of an answer to a request that was sent at this time, in milliseconds. Throws a failure. */
-export async function tokens(answer, askedAt) {
+/** The token of an answer. Throws a failure. */
+export async function tokens(answer) {
   const { fields, problem } = await read(answer);
   const { status } = answer;
-  if (status < 200 || status >= 300 || fields.error) refuse(answer, fields, problem, askedAt);
+  if (status < 200 || status >= 300 || fields.error) refuse(answer, fields, problem);
   if (status === 202 && fields.access_token === undefined) {
     fail('unavailable', '202: the service accepted the request and has no token yet');
   }
   if (problem) fail('denied', `${status}, and the answer ${problem}; look at \`token-url\``);
-  return { payload: new TextEncoder().encode(token(fields)), validUntil: validUntil(fields, askedAt) };
+  const payload = new TextEncoder().encode(token(fields));
+  return { kind, payload, expiry: expiry(fields), handle: new Uint8Array(), facts: [] };
 }
 
 async function read(answer) {
@@ -113,15 +116,19 @@ function token({ access_token: value }) {
 }
 
 /** When the token ends, by `expires_in`, or by the `expires_on` that Azure writes in its place. */
-function validUntil({ expires_in: life, expires_on: end }, askedAt) {
+function expiry({ expires_in: life, expires_on: end }) {
   if (life === undefined || life === null || life === '') {
     const seconds = number(end);
-    return seconds === undefined ? undefined : milliseconds(seconds, askedAt / 1000 + century);
+    return seconds === undefined ? { tag: 'unknown' } : until('at', seconds, Date.now() / 1000 + century);
   }
   const seconds = number(life);
   if (seconds === undefined) return fail('denied', "the answer's expires_in is not a number of seconds");
-  // Zero or less means that it has expired already: the host decides about that.
-  return BigInt(askedAt) + milliseconds(seconds, century);
+  // Zero or less means that it has expired already: the host refuses it.
+  return until('after-ms', seconds, century);
+}
+
+function until(tag, seconds, most) {
+  return seconds > most ? { tag: 'never' } : { tag, val: BigInt(Math.floor(Math.max(seconds, 0) * 1000)) };
 }
 
 /** A JSON number, or a string that holds one. */
@@ -131,12 +138,8 @@ function number(value) {
   return written ? Number(value) : undefined;
 }
 
-function milliseconds(seconds, most) {
-  return BigInt(Math.floor(Math.min(Math.max(seconds, 0), most) * 1000));
-}
-
 /** The failure for an error of RFC 6749, 5.2, independent of its status. Never quotes a body that is no such error. */
-function refuse({ status, headers }, fields, problem, now) {
+function refuse({ status, headers }, fields, problem) {
   const { code, description } = errorOf(fields);
   const parts = [code, description].filter((part) => part !== '').map((part) => oneLine(part, 300));
   let text = [status, ...parts].join(': ');
@@ -144,12 +147,25 @@ function refuse({ status, headers }, fields, problem, now) {
   if (status >= 300 && status < 400) {
     text += '; a redirect is not followed: set `token-url` to where it leads, if that is right';
   }
-  const wait = retryAfter(headers, now);
-  if (status === 429 || code === 'slow_down' || (status === 503 && wait !== undefined)) {
-    fail('throttled', { message: text, retryAfterMs: BigInt(wait ?? 0) });
-  }
-  if (status === 408 || status === 425 || status >= 500 || unavailableCodes.includes(code)) fail('unavailable', text);
-  fail(misconfiguredCodes.includes(code) ? 'misconfigured' : 'denied', text);
+  const wait = retryAfter(headers);
+  fail(next(status, code, wait), text, {
+    code: code === '' ? undefined : oneLine(code, 100),
+    setting: settingOf(status, code),
+    retryAfterMs: wait === undefined ? undefined : BigInt(wait),
+  });
+}
+
+/** What the host shall do, by status and code. */
+function next(status, code, wait) {
+  if (status === 429 || code === 'slow_down' || (status === 503 && wait !== undefined)) return 'throttled';
+  if (status === 408 || status === 425 || status >= 500 || unavailableCodes.includes(code)) return 'unavailable';
+  return misconfiguredCodes.includes(code) ? 'misconfigured' : 'denied';
+}
+
+/** The setting that an error is about. */
+function settingOf(status, code) {
+  if (status >= 300 && status < 400) return 'token-url';
+  return code === 'invalid_scope' ? 'scope' : undefined;
 }
 
 /** The code and its description: texts, or nested as `{"error": {"code": …, "message": …}}`. */
@@ -161,12 +177,12 @@ function errorOf({ error: code, error_description: description }) {
 }
 
 /** `Retry-After` in milliseconds: seconds, possibly with a fraction, or a date by the service's clock. */
-function retryAfter(headers, now) {
+function retryAfter(headers) {
   const text = (headers.get('retry-after') ?? '').trim();
   if (/^[0-9]{1,20}(\.[0-9]{1,20})?$/.test(text)) return Math.ceil(Math.min(Number(text), maxWait) * 1000);
   const until = httpDate(text);
   if (until === undefined) return undefined;
-  const sent = httpDate((headers.get('date') ?? '').trim()) ?? now;
+  const sent = httpDate((headers.get('date') ?? '').trim()) ?? Date.now();
   return Math.min(Math.max(until - sent, 0), maxWait * 1000);
 }
 

@@ -1,10 +1,18 @@
 // Shared by the providers in JavaScript: reading settings, and turning exceptions into failures.
 
-const failures = ['misconfigured', 'denied', 'unavailable', 'throttled'];
+/** A failure of the contract. As no `Error` it is no exception of JavaScript's own. */
+class Failure {
+  constructor(next, message, { code, setting, retryAfterMs, facts = [] } = {}) {
+    Object.assign(this, { next, message, code, setting, retryAfterMs, facts });
+  }
+}
 
-/** Throws a failure of the contract: an object with its tag and value. */
-export function fail(tag, val) {
-  throw { tag, val };
+/**
+ * Throws a failure of the contract: what the host does next, a message, and what else is known: `code`, `setting`,
+ * `retryAfterMs` as a BigInt, `facts`.
+ */
+export function fail(next, message, more) {
+  throw new Failure(next, message, more);
 }
 
 /**
@@ -16,7 +24,7 @@ export function guarded(interfaces) {
     try {
       return await call(...values);
     } catch (thrown) {
-      if (failures.includes(thrown?.tag)) throw thrown;
+      if (thrown instanceof Failure) throw thrown;
       return fail('unavailable', `bug: ${thrown?.constructor?.name ?? typeof thrown}`);
     }
   };
@@ -41,7 +49,7 @@ export function read(settings, required, optional, families = []) {
 }
 
 export function misconfigured(name, problem) {
-  fail('misconfigured', `setting \`${oneLine(name, 100)}\`: ${problem}`);
+  fail('misconfigured', `setting \`${oneLine(name, 100)}\`: ${problem}`, { setting: name });
 }
 
 /** Untrusted text made safe for a log: one line of bounded length, without control characters and direction marks. */

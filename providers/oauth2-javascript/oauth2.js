@@ -3,7 +3,7 @@
 // The client's secret does not pass through here: the host adds it to the request, by the operator's http rule, as the
 // header `Authorization: Basic …` or as the form field `client_secret`. So an import scan finds no secrets, and a bug in
 // this file can leak none.
-import { collect, maxBody, tokens } from './answer.js';
+import { collect, kind, maxBody, tokens } from './answer.js';
 import { fail, guarded, misconfigured, read } from './guard.js';
 
 const headers = {
@@ -15,20 +15,24 @@ const fields = { 'client-id': 'client_id', scope: 'scope', audience: 'audience' 
 // Fields with a setting of their own, and fields that only the host may add.
 const taken = ['grant_type', 'resource', 'client_secret', 'client_assertion', ...Object.values(fields)];
 
-export const provider = {
-  serviceName: () => 'oauth2',
-  ...guarded({
-    tokensRequired(settings) {
-      request(settings);
-      return true;
-    },
-    async obtain(settings) {
-      const { url, form } = request(settings);
-      const askedAt = Date.now(); // before the request, so that the token never seems to live longer than it does
-      return tokens(await post(url, form), askedAt);
-    },
-  }),
-};
+export const provider = guarded({
+  serviceName(settings) {
+    request(settings);
+    return 'oauth2';
+  },
+  kinds(settings) {
+    request(settings);
+    return [kind];
+  },
+  tokensRequired(settings) {
+    request(settings);
+    return true;
+  },
+  async obtain(settings) {
+    const { url, form } = request(settings);
+    return tokens(await post(url, form));
+  },
+});
 
 function request(settings) {
   const found = read(settings, ['token-url'], [...Object.keys(fields), 'resource'], ['form']);

@@ -2,27 +2,33 @@
 //
 // A token is two hexadecimal parts with a dot between them: the JSON with `sub`, `iat` and `exp` in seconds, and its
 // HMAC-SHA256. A service with the same secret can verify it. It is renewed until it is eight lifetimes old.
-import { open } from 'delegation:tokens/secrets@0.1.0';
+import { open } from 'delegation:tokens/secrets@0.2.0';
 import { fail, guarded, misconfigured, read } from './guard.js';
 
+const kind = 'signed-claims/1';
 const lifetimes = 8;
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 const unhex = (text) => Uint8Array.from(text.match(/../g), (digits) => parseInt(digits, 16));
 const now = () => Math.floor(Date.now() / 1000);
 
-export const provider = {
-  serviceName: () => 'signed',
-  ...guarded({
-    tokensRequired(settings) {
-      options(settings);
-      return true;
-    },
-    obtain(settings) {
-      const { subject, lifetime } = options(settings);
-      return signed({ sub: subject, iat: now(), exp: now() + lifetime });
-    },
-  }),
-};
+export const provider = guarded({
+  serviceName(settings) {
+    options(settings);
+    return 'signed';
+  },
+  kinds(settings) {
+    options(settings);
+    return [kind];
+  },
+  tokensRequired(settings) {
+    options(settings);
+    return true;
+  },
+  obtain(settings) {
+    const { subject, lifetime } = options(settings);
+    return signed({ sub: subject, iat: now(), exp: now() + lifetime }, lifetime);
+  },
+});
 
 export const renewal = guarded({
   renew(settings, { payload }) {
@@ -30,8 +36,8 @@ export const renewal = guarded({
     const [body, mac] = new TextDecoder().decode(payload).split('.');
     if (mac !== macOf(body)) fail('denied', 'not a token of this secret');
     const claims = JSON.parse(new TextDecoder().decode(unhex(body)));
-    if (now() >= claims.iat + lifetimes * lifetime) fail('denied', `the token has been renewed for ${lifetimes} lifetimes`);
-    return signed({ ...claims, exp: now() + lifetime });
+    if (now() >= claims.iat + lifetimes * lifetime) fail('ended', `the token has been renewed for ${lifetimes} lifetimes`);
+    return signed({ ...claims, exp: now() + lifetime }, lifetime);
   },
 });
 
@@ -42,9 +48,16 @@ function options(settings) {
   return { subject: found.get('subject'), lifetime };
 }
 
-function signed(claims) {
+function signed(claims, lifetime) {
   const body = hex(new TextEncoder().encode(JSON.stringify(claims)));
-  return { payload: new TextEncoder().encode(`${body}.${macOf(body)}`), validUntil: BigInt(claims.exp) * 1000n };
+  return {
+    kind,
+    payload: new TextEncoder().encode(`${body}.${macOf(body)}`),
+    expiry: { tag: 'at', val: BigInt(claims.exp) * 1000n },
+    renewableUntil: BigInt(claims.iat + lifetimes * lifetime) * 1000n,
+    handle: new Uint8Array(),
+    facts: [{ name: 'subject', value: claims.sub }],
+  };
 }
 
 function macOf(body) {

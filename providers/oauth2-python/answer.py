@@ -7,6 +7,7 @@ whole and is not one of OAuth 2.0 is `denied`, since asking again soon brings th
 import json
 import math
 import re
+import time
 import zlib
 from calendar import timegm
 from datetime import datetime
@@ -14,16 +15,10 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from componentize_py_types import Err
-from guard import one_line
-from wit_world.imports.contract import (
-    Failure_Denied,
-    Failure_Misconfigured,
-    Failure_Throttled,
-    Failure_Unavailable,
-    Throttle,
-    Tokens,
-)
+from guard import failure, one_line
+from wit_world.imports.contract import Expiry, Expiry_AfterMs, Expiry_At, Expiry_Never, Expiry_Unknown, Next, Tokens
 
+KIND = "bearer-token/1"
 MAX_BODY = 1024 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MAX_NESTING = 100
@@ -48,23 +43,23 @@ class Unreadable(Exception):
     """Completes the sentence "the answer …"."""
 
 
-def tokens(answer: Answer, asked_at: int) -> Tokens:
-    """The token of an answer to a request that was sent at this time, in milliseconds. Raises a failure."""
+def tokens(answer: Answer) -> Tokens:
+    """The token of an answer. Raises a failure."""
     try:
         fields, problem = parse(answer), None
     except Unreadable as error:
         fields, problem = {}, str(error)
     if not 200 <= answer.status < 300 or fields.get("error"):
-        raise Err(refusal(answer, fields, problem, asked_at))
+        raise refusal(answer, fields, problem)
     if answer.status == 202 and "access_token" not in fields:
-        raise Err(Failure_Unavailable("202: the service accepted the request and has no token yet"))
+        raise failure(Next.UNAVAILABLE, "202: the service accepted the request and has no token yet")
     if problem:
         raise denied(f"{answer.status}, and the answer {problem}; look at `token-url`")
-    return Tokens(token(fields).encode(), valid_until(fields, asked_at))
+    return Tokens(KIND, token(fields).encode(), expiry(fields), None, None, b"", [])
 
 
 def denied(text: str) -> Err:
-    return Err(Failure_Denied(text))
+    return failure(Next.DENIED, text)
 
 
 def parse(answer: Answer) -> dict:
@@ -123,16 +118,18 @@ def token(fields: dict) -> str:
     return value
 
 
-def valid_until(fields: dict, asked_at: int) -> int | None:
+def expiry(fields: dict) -> Expiry:
     """When the token ends, by `expires_in`, or by the `expires_on` that Azure writes in its place."""
     life, end = fields.get("expires_in"), number(fields.get("expires_on"))
     if life is None or life == "":
-        return None if end is None else milliseconds(end, asked_at // 1000 + CENTURY)
+        if end is None:
+            return Expiry_Unknown()
+        return Expiry_Never() if end > time.time() + CENTURY else Expiry_At(milliseconds(end))
     seconds = number(life)
     if seconds is None:
         raise denied("the answer's expires_in is not a number of seconds")
-    # Zero or less means that it has expired already: the host decides about that.
-    return asked_at + milliseconds(seconds, CENTURY)
+    # Zero or less means that it has expired already: the host refuses it.
+    return Expiry_Never() if seconds > CENTURY else Expiry_AfterMs(milliseconds(seconds))
 
 
 def number(value) -> int | float | None:
@@ -142,11 +139,11 @@ def number(value) -> int | float | None:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def milliseconds(seconds: int | float, most: int) -> int:
-    return math.floor(min(max(seconds, 0), most) * 1000)
+def milliseconds(seconds: int | float) -> int:
+    return math.floor(max(seconds, 0) * 1000)
 
 
-def refusal(answer: Answer, fields: dict, problem: str | None, now: int):
+def refusal(answer: Answer, fields: dict, problem: str | None) -> Err:
     """The failure for an error of RFC 6749, 5.2, independent of its status. Never quotes a body that is no such error."""
     status, (code, description) = answer.status, error_of(fields)
     parts = [one_line(part, 300) for part in (code, description) if part]
@@ -155,12 +152,18 @@ def refusal(answer: Answer, fields: dict, problem: str | None, now: int):
         text += f", and the answer {problem or 'is not an error of OAuth 2.0'}"
     if 300 <= status < 400:
         text += "; a redirect is not followed: set `token-url` to where it leads, if that is right"
-    wait = retry_after(answer.headers, now)
+    wait = retry_after(answer.headers)
+    setting = "token-url" if 300 <= status < 400 else "scope" if code == "invalid_scope" else None
+    return failure(next_of(status, code, wait), text, one_line(code, 100) or None, setting, wait)
+
+
+def next_of(status: int, code: str, wait: int | None) -> Next:
+    """What the host shall do, by status and code."""
     if status == 429 or code == "slow_down" or (status == 503 and wait is not None):
-        return Failure_Throttled(Throttle(text, wait or 0))
+        return Next.THROTTLED
     if status in (408, 425) or status >= 500 or code in UNAVAILABLE:
-        return Failure_Unavailable(text)
-    return Failure_Misconfigured(text) if code in MISCONFIGURED else Failure_Denied(text)
+        return Next.UNAVAILABLE
+    return Next.MISCONFIGURED if code in MISCONFIGURED else Next.DENIED
 
 
 def error_of(fields: dict) -> tuple[str, str]:
@@ -173,7 +176,7 @@ def error_of(fields: dict) -> tuple[str, str]:
     return code if isinstance(code, str) else "", description if isinstance(description, str) else ""
 
 
-def retry_after(headers: dict[str, str], now: int) -> int | None:
+def retry_after(headers: dict[str, str]) -> int | None:
     """`Retry-After` in milliseconds: seconds, possibly with a fraction, or a date by the service's clock."""
     text = headers.get("retry-after", "").strip()
     if DELAY.fullmatch(text):
@@ -181,7 +184,7 @@ def retry_after(headers: dict[str, str], now: int) -> int | None:
     until, sent = http_date(text), http_date(headers.get("date", "").strip())
     if until is None:
         return None
-    return min(max(until - (now // 1000 if sent is None else sent), 0), MAX_WAIT) * 1000
+    return min(max(until - (int(time.time()) if sent is None else sent), 0), MAX_WAIT) * 1000
 
 
 def http_date(text: str) -> int | None:

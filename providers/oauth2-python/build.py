@@ -29,7 +29,7 @@ def main() -> None:
     # Dependencies come first. The contract's types get a name of their own, which otherwise would depend on the other
     # packages with an interface `types`.
     wit = [part for folder in (arguments.wasi or wasi(), arguments.contract, HERE / "wit") for part in ("-d", str(folder))]
-    names = ["--import-interface-name", "delegation:tokens/types@0.1.0=contract"]
+    names = ["--import-interface-name", "delegation:tokens/types@0.2.0=contract"]
     world = ["-w", f"deputy:python/{arguments.module}-provider"]
     output = arguments.output.resolve()
     with tempfile.TemporaryDirectory() as sources:

@@ -6,7 +6,14 @@ import traceback
 from collections.abc import Callable
 
 from componentize_py_types import Err
-from wit_world.imports.contract import Failure_Misconfigured, Failure_Unavailable, Setting
+from wit_world.imports.contract import Failure, Next, Setting
+
+
+def failure(
+    next: Next, message: str, code: str | None = None, setting: str | None = None, retry_after_ms: int | None = None
+) -> Err:
+    """A failure of the contract, to be raised."""
+    return Err(Failure(next, message, code, setting, retry_after_ms, []))
 
 
 def guarded(function: Callable) -> Callable:
@@ -24,7 +31,7 @@ def guarded(function: Callable) -> Callable:
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             name = pathlib.PurePath(place.filename).name
-            raise Err(Failure_Unavailable(f"bug: {type(error).__name__} at {name}:{place.lineno}")) from error
+            raise failure(Next.UNAVAILABLE, f"bug: {type(error).__name__} at {name}:{place.lineno}") from error
 
     return wrapper
 
@@ -50,7 +57,7 @@ def read(
 
 
 def misconfigured(name: str, problem: str) -> Err:
-    return Err(Failure_Misconfigured(f"setting `{one_line(name, 100)}`: {problem}"))
+    return failure(Next.MISCONFIGURED, f"setting `{one_line(name, 100)}`: {problem}", setting=name)
 
 
 def one_line(text: str, limit: int) -> str:

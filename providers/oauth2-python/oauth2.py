@@ -5,7 +5,6 @@ header `Authorization: Basic …` or as the form field `client_secret`. So an im
 this file can leak none.
 """
 
-import time
 from urllib.parse import SplitResult, urlencode
 
 import answer
@@ -25,8 +24,15 @@ TAKEN = {"grant_type", "resource", "client_secret", "client_assertion", *FIELDS.
 
 
 class Provider(exports.Provider):
-    def service_name(self) -> str:
+    @guarded
+    def service_name(self, settings: list[Setting]) -> str:
+        request(settings)
         return "oauth2"
+
+    @guarded
+    def kinds(self, settings: list[Setting]) -> list[str]:
+        request(settings)
+        return [answer.KIND]
 
     @guarded
     def tokens_required(self, settings: list[Setting]) -> bool:
@@ -36,9 +42,8 @@ class Provider(exports.Provider):
     @guarded
     def obtain(self, settings: list[Setting]) -> Tokens:
         url, form = request(settings)
-        asked_at = int(time.time() * 1000)  # before the request, so that the token never seems to live longer than it does
         answered = wasi_http.post(url, HEADERS, urlencode(form).encode())
-        return answer.tokens(answer.Answer(*answered), asked_at)
+        return answer.tokens(answer.Answer(*answered))
 
 
 def request(settings: list[Setting]) -> tuple[SplitResult, list[tuple[str, str]]]:

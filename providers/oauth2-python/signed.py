@@ -10,17 +10,25 @@ import json
 import time
 
 from componentize_py_types import Err
-from guard import guarded, misconfigured, read
+from guard import failure, guarded, misconfigured, read
 from wit_world import exports
 from wit_world.imports import secrets
-from wit_world.imports.contract import Failure_Denied, Failure_Misconfigured, Failure_Unavailable, Setting, Tokens
+from wit_world.imports.contract import Expiry_At, Fact, Next, Setting, Tokens
 
+KIND = "signed-claims/1"
 LIFETIMES = 8
 
 
 class Provider(exports.Provider):
-    def service_name(self) -> str:
+    @guarded
+    def service_name(self, settings: list[Setting]) -> str:
+        options(settings)
         return "signed"
+
+    @guarded
+    def kinds(self, settings: list[Setting]) -> list[str]:
+        options(settings)
+        return [KIND]
 
     @guarded
     def tokens_required(self, settings: list[Setting]) -> bool:
@@ -31,7 +39,7 @@ class Provider(exports.Provider):
     def obtain(self, settings: list[Setting]) -> Tokens:
         subject, lifetime = options(settings)
         now = int(time.time())
-        return signed({"sub": subject, "iat": now, "exp": now + lifetime})
+        return signed({"sub": subject, "iat": now, "exp": now + lifetime}, lifetime)
 
 
 class Renewal(exports.Renewal):
@@ -40,12 +48,12 @@ class Renewal(exports.Renewal):
         _, lifetime = options(settings)
         body, _, mac = tokens.payload.partition(b".")
         if not hmac.compare_digest(mac, mac_of(body)):
-            raise Err(Failure_Denied("not a token of this secret"))
+            raise failure(Next.DENIED, "not a token of this secret")
         claims = json.loads(base64.urlsafe_b64decode(body))
         now = int(time.time())
         if now >= claims["iat"] + LIFETIMES * lifetime:
-            raise Err(Failure_Denied(f"the token has been renewed for {LIFETIMES} lifetimes"))
-        return signed(claims | {"exp": now + lifetime})
+            raise failure(Next.ENDED, f"the token has been renewed for {LIFETIMES} lifetimes")
+        return signed(claims | {"exp": now + lifetime}, lifetime)
 
 
 def options(settings: list[Setting]) -> tuple[str, int]:
@@ -56,9 +64,12 @@ def options(settings: list[Setting]) -> tuple[str, int]:
     return found["subject"], int(lifetime)
 
 
-def signed(claims: dict) -> Tokens:
+def signed(claims: dict, lifetime: int) -> Tokens:
     body = base64.urlsafe_b64encode(json.dumps(claims).encode())
-    return Tokens(body + b"." + mac_of(body), claims["exp"] * 1000)
+    payload = body + b"." + mac_of(body)
+    renewable_until = (claims["iat"] + LIFETIMES * lifetime) * 1000
+    facts = [Fact("subject", claims["sub"])]
+    return Tokens(KIND, payload, Expiry_At(claims["exp"] * 1000), None, renewable_until, b"", facts)
 
 
 def mac_of(body: bytes) -> bytes:
@@ -66,5 +77,6 @@ def mac_of(body: bytes) -> bytes:
         with secrets.open("signing-key") as key:
             return base64.urlsafe_b64encode(key.hmac_sha256(body))
     except Err as error:
-        failure = Failure_Unavailable if isinstance(error.value, secrets.SecretError_Unavailable) else Failure_Misconfigured
-        raise Err(failure(f"secret `signing-key`: {error.value.value}")) from error
+        unavailable = isinstance(error.value, secrets.SecretError_Unavailable)
+        next = Next.UNAVAILABLE if unavailable else Next.MISCONFIGURED
+        raise failure(next, f"secret `signing-key`: {error.value.value}") from error

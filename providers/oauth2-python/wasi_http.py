@@ -4,9 +4,10 @@ from contextlib import suppress
 from urllib.parse import SplitResult, urlsplit
 
 from componentize_py_types import Err, Ok
+from guard import failure
 from wit_world.imports import outgoing_handler
 from wit_world.imports import wasi_http_types as http
-from wit_world.imports.contract import Failure_Misconfigured, Failure_Unavailable
+from wit_world.imports.contract import Failure, Next
 from wit_world.imports.streams import StreamError_Closed
 
 MAX_ANSWER = 1024 * 1024
@@ -31,17 +32,17 @@ def post(parts: SplitResult, headers: dict[str, str], body: bytes) -> tuple[int,
     try:
         return _answer(shown, _send(parts, headers, body))
     except Err as error:
-        if isinstance(error.value, (Failure_Misconfigured, Failure_Unavailable)):
+        if isinstance(error.value, Failure):
             raise
         if isinstance(error.value, (http.ErrorCode_HttpRequestDenied, http.ErrorCode_DestinationIpProhibited)):
             text = f"no http rule of this instance allows POST {shown}; the host's log says what would"
-            raise Err(Failure_Misconfigured(text)) from error
+            raise failure(Next.MISCONFIGURED, text) from error
         if isinstance(error.value, http.ErrorCode_ConfigurationError):
             text = f"{shown}: the host cannot make this request as its http rule says; its log says why"
-            raise Err(Failure_Misconfigured(text)) from error
+            raise failure(Next.MISCONFIGURED, text) from error
         # Only the name of the code, such as ConnectionRefused: its fields may hold text of the host.
         reason = type(error.value).__name__.removeprefix("ErrorCode_").removeprefix("StreamError_")
-        raise Err(Failure_Unavailable(f"{shown}: no answer: {reason}")) from error
+        raise failure(Next.UNAVAILABLE, f"{shown}: no answer: {reason}") from error
 
 
 def _send(parts: SplitResult, headers: dict[str, str], body: bytes) -> http.FutureIncomingResponse:
@@ -81,4 +82,4 @@ def _answer(shown: str, future: http.FutureIncomingResponse) -> tuple[int, dict[
                 raise
             size += len(chunks[-1])
             if size > MAX_ANSWER:
-                raise Err(Failure_Unavailable(f"{shown}: the answer is larger than {MAX_ANSWER} bytes"))
+                raise failure(Next.UNAVAILABLE, f"{shown}: the answer is larger than {MAX_ANSWER} bytes")

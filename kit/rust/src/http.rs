@@ -4,6 +4,7 @@
 //! host that the operator did not grant. An error while the body is sent is not reported: when a connection breaks, the
 //! guest's stream is only "closed", and the future of the response has the reason.
 
+use crate::failure;
 use crate::time::{parse_delay, parse_http_date};
 use crate::types::{Failure, Timestamp};
 use crate::url::Url;
@@ -81,8 +82,8 @@ impl From<SendError> for Failure {
     fn from(error: SendError) -> Self {
         let text = error.to_string();
         match error {
-            SendError::Invalid(_) | SendError::NotGranted(_) | SendError::NotApplied(_) => Failure::Misconfigured(text),
-            SendError::Unreachable(_) => Failure::Unavailable(text),
+            SendError::Invalid(_) | SendError::NotGranted(_) | SendError::NotApplied(_) => failure::misconfigured(text),
+            SendError::Unreachable(_) => failure::unavailable(text),
         }
     }
 }
@@ -224,18 +225,20 @@ fn name(method: &Method) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Next;
 
     #[test]
     fn http_denial_is_misconfigured() {
         let url = Url::parse("https://sts.example/?secret=1").unwrap();
         let failure = Failure::from(no_response(&Method::Post, &url, &ErrorCode::HttpRequestDenied));
-        let Failure::Misconfigured(text) = failure else { panic!("{failure:?}") };
+        assert_eq!(failure.next, Next::Misconfigured);
         assert_eq!(
-            text,
+            failure.message,
             "no http rule of this instance allows POST https://sts.example/; the host's log says what would"
         );
         let failure = Failure::from(no_response(&Method::Post, &url, &ErrorCode::ConfigurationError));
-        let Failure::Misconfigured(text) = failure else { panic!("{failure:?}") };
+        let text = failure.message;
+        assert_eq!(failure.next, Next::Misconfigured);
         assert!(text.starts_with("https://sts.example/: the host cannot apply its http rule"), "{text}");
     }
 
@@ -243,10 +246,13 @@ mod tests {
     fn http_broken_connection_is_unavailable_without_host_text() {
         let url = Url::parse("https://sts.example/").unwrap();
         let failure = Failure::from(no_response(&Method::Post, &url, &ErrorCode::ConnectionRefused));
-        assert!(matches!(failure, Failure::Unavailable(text) if text == "https://sts.example/: connection refused"));
+        assert_eq!(
+            (failure.next, failure.message.as_str()),
+            (Next::Unavailable, "https://sts.example/: connection refused")
+        );
         let code = ErrorCode::InternalError(Some("10.1.2.3".to_owned()));
         let failure = Failure::from(no_response(&Method::Post, &url, &code));
-        assert!(matches!(failure, Failure::Unavailable(text) if text == "https://sts.example/: no response"));
+        assert_eq!((failure.next, failure.message.as_str()), (Next::Unavailable, "https://sts.example/: no response"));
     }
 
     const NOW: Timestamp = 1_440_938_160_000;

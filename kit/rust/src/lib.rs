@@ -7,7 +7,7 @@
 //! wit_bindgen::generate!({
 //!     path: "../../wit",
 //!     world: "delegation:tokens/token-provider",
-//!     with: { "delegation:tokens/types@0.1.0": deputy_kit::types },
+//!     with: { "delegation:tokens/types@0.2.0": deputy_kit::types },
 //! });
 //! # fn main() {}
 //! ```
@@ -19,11 +19,13 @@
 
 pub mod clock;
 pub mod encode;
+pub mod failure;
 pub mod http;
 pub mod outputs;
 pub mod settings;
 pub mod text;
 pub mod time;
+pub mod tokens;
 pub mod url;
 
 mod bindings {
@@ -40,8 +42,8 @@ mod bindings {
         inline: "
             package deputy:kit;
             world types {
-                import delegation:tokens/types@0.1.0;
-                import delegation:tokens/outputs@0.1.0;
+                import delegation:tokens/types@0.2.0;
+                import delegation:tokens/outputs@0.2.0;
             }
         ",
         world: "deputy:kit/types",

@@ -1,5 +1,6 @@
 //! Reading the settings of an instance, with errors that name the setting.
 
+use crate::failure;
 use crate::types::{Failure, Setting};
 
 /// The settings of one instance: all names are known and no value is empty.
@@ -24,10 +25,10 @@ impl<'a> SettingsReader<'a> {
                 let families = families.iter().map(|family| format!("{family}.NAME"));
                 let known: Vec<_> = known.iter().map(|name| (*name).to_owned()).chain(families).collect();
                 let known = known.join(", ");
-                return Err(misconfigured(name, &format!("no such setting here; there are: {known}")));
+                return Err(wrong_setting(name, &format!("no such setting here; there are: {known}")));
             }
             if value.trim().is_empty() {
-                return Err(misconfigured(name, "empty; give it a value or remove it"));
+                return Err(wrong_setting(name, "empty; give it a value or remove it"));
             }
         }
         Ok(Self(settings))
@@ -44,7 +45,7 @@ impl<'a> SettingsReader<'a> {
     /// # Errors
     /// `misconfigured` if the setting is missing.
     pub fn required(&self, name: &str) -> Result<&'a str, Failure> {
-        self.optional(name).ok_or_else(|| misconfigured(name, "missing"))
+        self.optional(name).ok_or_else(|| wrong_setting(name, "missing"))
     }
 
     /// The members of a family: the part of each name behind the first dot, and the value.
@@ -61,7 +62,7 @@ impl<'a> SettingsReader<'a> {
         name: &str,
         parse: impl FnOnce(&'a str) -> Result<T, String>,
     ) -> Result<Option<T>, Failure> {
-        self.optional(name).map(parse).transpose().map_err(|problem| misconfigured(name, &problem))
+        self.optional(name).map(parse).transpose().map_err(|problem| wrong_setting(name, &problem))
     }
 }
 
@@ -74,10 +75,10 @@ fn member<'n>(family: &str, name: &'n str) -> Option<&'n str> {
     name.strip_prefix(family)?.strip_prefix('.')
 }
 
-/// A failure that names a setting and its problem.
+/// `misconfigured` by one setting: the host shows its line.
 #[must_use]
-pub fn misconfigured(name: &str, problem: &str) -> Failure {
-    Failure::Misconfigured(format!("setting `{}`: {problem}", crate::text::one_line(name, 100)))
+pub fn wrong_setting(name: &str, problem: &str) -> Failure {
+    failure::misconfigured(format!("setting `{}`: {problem}", crate::text::one_line(name, 100))).setting(name)
 }
 
 /// Parses a duration such as `900s`, `15m`, `1h`, or a bare number of seconds.
@@ -100,16 +101,16 @@ pub fn seconds(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Next;
 
     fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
         pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
     }
 
     fn text(failure: &Failure) -> &str {
-        match failure {
-            Failure::Misconfigured(text) => text,
-            other => panic!("not misconfigured: {other:?}"),
-        }
+        let name = failure.message.split('`').nth(1);
+        assert_eq!((failure.next, failure.setting.as_deref()), (Next::Misconfigured, name));
+        &failure.message
     }
 
     #[test]

@@ -1,17 +1,19 @@
-//! From the response of STS to the payload of the service `s3`: the JSON of AWS's `credential_process`, version 1.
+//! From the response of STS to the payload of the kind `aws-credential-process/1`: the JSON of AWS's `credential_process`, version 1.
 
 use crate::config::StsOperation;
 use crate::refusal;
 use crate::xml::Leaves;
+use deputy_kit::failure;
 use deputy_kit::http::Response;
 use deputy_kit::text::one_line;
 use deputy_kit::time::{parse_epoch, parse_rfc3339, rfc3339};
-use deputy_kit::types::{Failure, Timestamp, Tokens};
+use deputy_kit::tokens::{AWS_CREDENTIAL_PROCESS, tokens};
+use deputy_kit::types::{Expiry, Failure, Timestamp, Tokens};
 use deputy_payloads::{AwsCredentials, AwsError};
 
 /// The credentials of a successful answer, or why there are none. An answer that came whole and can't be taken is
 /// `denied`: asking again soon brings the same one.
-pub(crate) fn tokens(operation: StsOperation, response: &Response, now: Timestamp) -> Result<Tokens, Failure> {
+pub(crate) fn read(operation: StsOperation, response: &Response, now: Timestamp) -> Result<Tokens, Failure> {
     if !(200..300).contains(&response.status) {
         return Err(refusal::of(operation, response, now));
     }
@@ -36,7 +38,7 @@ pub(crate) fn tokens(operation: StsOperation, response: &Response, now: Timestam
     let expiration = rfc3339(valid_until);
     let credentials = AwsCredentials::new(key_id, key, Some(session), Some(&expiration));
     let payload = credentials.map_err(|error| unsound(operation, error))?.to_json();
-    Ok(Tokens { payload: payload.into_bytes(), valid_until: Some(valid_until) })
+    Ok(tokens(AWS_CREDENTIAL_PROCESS, payload).expires(Expiry::At(valid_until)))
 }
 
 /// The credentials of a response, all of whose members must be present.
@@ -56,7 +58,7 @@ fn credential<'x>(leaves: &'x Leaves, name: &str) -> Option<&'x str> {
 }
 
 fn unusable(operation: StsOperation, what: &str) -> Failure {
-    Failure::Denied(format!("{}: the answer {what}", operation.action()))
+    failure::denied(format!("{}: the answer {what}", operation.action()))
 }
 
 fn missing(operation: StsOperation, name: &str) -> Failure {

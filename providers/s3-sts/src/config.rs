@@ -3,7 +3,7 @@
 //! could not be sent are rejected.
 
 use crate::endpoint;
-use deputy_kit::settings::{SettingsReader, misconfigured, seconds};
+use deputy_kit::settings::{SettingsReader, seconds, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
 use std::ops::RangeInclusive;
@@ -108,7 +108,7 @@ impl<'a> StsConfig<'a> {
         };
         let operation = settings.parsed("operation", StsOperation::parse)?.unwrap_or(by_role);
         if let Some(name) = operation.unsupported().iter().find(|name| settings.optional(name).is_some()) {
-            return Err(misconfigured(name, &format!("{} does not take it; remove it", operation.action())));
+            return Err(wrong_setting(name, &format!("{} does not take it; remove it", operation.action())));
         }
         let region = settings.parsed("region", region)?;
         let written = settings.parsed("endpoint", endpoint)?;
@@ -116,14 +116,14 @@ impl<'a> StsConfig<'a> {
         let endpoint = match (written, region) {
             (Some(endpoint), _) => endpoint,
             (None, Some(region)) => {
-                Url::parse(&endpoint::of_region(region)).map_err(|problem| misconfigured("region", &problem))?
+                Url::parse(&endpoint::of_region(region)).map_err(|problem| wrong_setting("region", &problem))?
             }
-            (None, None) => return Err(misconfigured("region", "missing; set `region` or `endpoint`")),
+            (None, None) => return Err(wrong_setting("region", "missing; set `region` or `endpoint`")),
         };
         let signing = match operation {
             StsOperation::AssumeRoleWithWebIdentity => None,
             StsOperation::AssumeRole | StsOperation::GetSessionToken => Some(Signing {
-                region: region.ok_or_else(|| misconfigured("region", "missing; it is part of the signature"))?,
+                region: region.ok_or_else(|| wrong_setting("region", "missing; it is part of the signature"))?,
                 secret: settings.optional("secret").unwrap_or("aws-key"),
                 access_key_id: settings.parsed("access-key-id", access_key_id)?,
             }),

@@ -20,8 +20,9 @@ use bindings::delegation::tokens::secrets::{self, SecretError};
 use bindings::exports::delegation::tokens::provider::Guest;
 use config::{Signing, StsConfig};
 use deputy_kit::http::{self, Method};
+use deputy_kit::tokens::AWS_CREDENTIAL_PROCESS;
 use deputy_kit::types::{Failure, Settings, Tokens};
-use deputy_kit::{clock, time};
+use deputy_kit::{clock, failure, time};
 
 mod bindings {
     #![allow(
@@ -37,12 +38,12 @@ mod bindings {
         inline: "
             package deputy:s3-sts;
             world s3-sts {
-                include delegation:tokens/token-provider@0.1.0;
-                include delegation:tokens/uses-secrets@0.1.0;
+                include delegation:tokens/token-provider@0.2.0;
+                include delegation:tokens/uses-secrets@0.2.0;
             }
         ",
         world: "deputy:s3-sts/s3-sts",
-        with: { "delegation:tokens/types@0.1.0": deputy_kit::types },
+        with: { "delegation:tokens/types@0.2.0": deputy_kit::types },
         generate_all,
     });
 
@@ -53,8 +54,12 @@ mod bindings {
 struct S3Sts;
 
 impl Guest for S3Sts {
-    fn service_name() -> String {
-        "s3".to_owned()
+    fn service_name(settings: Settings) -> Result<String, Failure> {
+        StsConfig::read(&settings).map(|_| "s3".to_owned())
+    }
+
+    fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {
+        StsConfig::read(&settings).map(|_| vec![AWS_CREDENTIAL_PROCESS.to_owned()])
     }
 
     fn tokens_required(settings: Settings) -> Result<bool, Failure> {
@@ -71,7 +76,7 @@ impl Guest for S3Sts {
         }
         let response = http::send(&Method::Post, &config.endpoint, &headers, body.as_bytes());
         let response = response.map_err(|error| not_sent(&config, error))?;
-        answer::tokens(config.operation, &response, clock::now())
+        answer::read(config.operation, &response, clock::now())
     }
 }
 
@@ -84,14 +89,15 @@ fn sign(config: &StsConfig, signing: &Signing, body: &str) -> Result<(String, St
     let signed = key.sigv4(&sigv4::string_to_sign(&scope, &canonical)).map_err(|error| not_signed(signing, error))?;
     let id = match signed.access_key_id.as_deref() {
         Some(id) => config::access_key_id(id).map_err(|problem| {
-            Failure::Misconfigured(format!("the access key id in secret `{}`: {problem}", signing.secret))
+            failure::misconfigured(format!("the access key id in secret `{}`: {problem}", signing.secret))
         })?,
         None => signing.access_key_id.ok_or_else(|| {
-            Failure::Misconfigured(format!(
+            failure::misconfigured(format!(
                 "secret `{}` holds the secret key alone: put the key's id into setting `access-key-id`, or \
                  {{\"AccessKeyId\": …, \"SecretAccessKey\": …}} into the secret",
                 signing.secret
             ))
+            .setting("access-key-id")
         })?,
     };
     let authorization = sigv4::authorization(id, &scope, &canonical, &signed.signature);
@@ -101,9 +107,10 @@ fn sign(config: &StsConfig, signing: &Signing, body: &str) -> Result<(String, St
 /// Names the default endpoint in the failure: the operator may have forgotten to set another one.
 fn not_sent(config: &StsConfig, error: http::SendError) -> Failure {
     match error {
-        http::SendError::NotGranted(_) if config.is_default_endpoint => Failure::Misconfigured(format!(
+        http::SendError::NotGranted(_) if config.is_default_endpoint => failure::misconfigured(format!(
             "{error}; this is AWS's own endpoint, since `endpoint` is not set: set it to use another service"
-        )),
+        ))
+        .setting("endpoint"),
         error => error.into(),
     }
 }
@@ -111,10 +118,10 @@ fn not_sent(config: &StsConfig, error: http::SendError) -> Failure {
 fn not_signed(signing: &Signing, error: SecretError) -> Failure {
     let secret = signing.secret;
     match error {
-        SecretError::Denied(text) => Failure::Misconfigured(format!("secret `{secret}` is not granted: {text}")),
+        SecretError::Denied(text) => failure::misconfigured(format!("secret `{secret}` is not granted: {text}")),
         SecretError::Invalid(text) => {
-            Failure::Misconfigured(format!("secret `{secret}` rejected the string to sign: {text}"))
+            failure::misconfigured(format!("secret `{secret}` rejected the string to sign: {text}"))
         }
-        SecretError::Unavailable(text) => Failure::Unavailable(format!("secret `{secret}` cannot be used now: {text}")),
+        SecretError::Unavailable(text) => failure::unavailable(format!("secret `{secret}` cannot be used now: {text}")),
     }
 }

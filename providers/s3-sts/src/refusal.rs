@@ -6,9 +6,10 @@
 
 use crate::config::StsOperation;
 use crate::xml::Leaves;
+use deputy_kit::failure;
 use deputy_kit::http::Response;
 use deputy_kit::text::one_line;
-use deputy_kit::types::{Failure, Throttle, Timestamp};
+use deputy_kit::types::{Failure, Timestamp};
 
 /// The codes that AWS's own clients treat as throttling.
 const THROTTLED: [&str; 15] = [
@@ -86,30 +87,45 @@ pub(crate) fn of(operation: StsOperation, response: &Response, now: Timestamp) -
     if let Some(hint) = hint(code, message) {
         text.push_str(hint);
     }
-    // The message when AWS could not fetch the identity provider's keys; a wrong token has another message.
-    if code == "InvalidIdentityToken" && message.contains("retrieve verification key") {
-        return Failure::Unavailable(text);
+    let wait = response.retry_after_ms(now);
+    let mut failure = Failure { retry_after_ms: wait, ..classify(code, message, response.status, text, wait) };
+    if !code.is_empty() {
+        failure = failure.code(code);
     }
-    classify(code, response, text, now)
+    if let Some(setting) = setting(code) {
+        failure = failure.setting(setting);
+    }
+    match find("RequestId", 100) {
+        Some(id) => failure.fact("request-id", id),
+        None => failure,
+    }
 }
 
-fn classify(code: &str, response: &Response, text: String, now: Timestamp) -> Failure {
-    let status = response.status;
-    let wait = response.retry_after_ms(now);
+fn classify(code: &str, message: &str, status: u16, text: String, wait: Option<u64>) -> Failure {
+    // The message when AWS could not fetch the identity provider's keys; a wrong token has another message.
+    let is_unreachable = code == "InvalidIdentityToken" && message.contains("retrieve verification key");
     if THROTTLED.contains(&code) || status == 429 || (status == 503 && wait.is_some()) {
-        // Zero: STS gave no time, and the host backs off.
-        return Failure::Throttled(Throttle { message: text, retry_after_ms: wait.unwrap_or(0) });
+        return failure::throttled(text, wait);
     }
     if MISCONFIGURED.contains(&code) {
-        return Failure::Misconfigured(text);
+        return failure::misconfigured(text);
     }
     // A redirect is denied rather than misconfigured: it may come from a gateway that requires a login, and passes.
     // An error with a status of success is still an error.
     let refused = (300..500).contains(&status) || (200..300).contains(&status) && !code.is_empty();
-    if refused && status != 408 && status != 425 && !UNAVAILABLE.contains(&code) {
-        return Failure::Denied(text);
+    if refused && status != 408 && status != 425 && !UNAVAILABLE.contains(&code) && !is_unreachable {
+        return failure::denied(text);
     }
-    Failure::Unavailable(text)
+    failure::unavailable(text)
+}
+
+/// The setting that a code is about.
+fn setting(code: &str) -> Option<&'static str> {
+    match code.trim_end_matches("Exception") {
+        "MalformedPolicyDocument" | "PackedPolicyTooLarge" => Some("policy"),
+        "RegionDisabled" => Some("region"),
+        _ => None,
+    }
 }
 
 /// A hint for the operator that AWS's text lacks.

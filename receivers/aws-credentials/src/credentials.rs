@@ -1,5 +1,7 @@
 //! The payload of a delivery: the JSON of AWS's `credential_process`, version 1, whose fields are safe in a line of a file.
 
+use deputy_kit::failure;
+use deputy_kit::tokens::AWS_CREDENTIAL_PROCESS;
 use deputy_kit::types::Failure;
 use deputy_payloads::{AwsCredentials, AwsError};
 
@@ -10,9 +12,10 @@ pub(crate) struct InstanceCredentials<'a> {
 
 impl<'a> InstanceCredentials<'a> {
     /// Parses a payload. The error names the field, never its value.
-    pub(crate) fn read(instance: &'a str, service: &str, payload: &'a [u8]) -> Result<Self, Failure> {
-        if service != "s3" {
-            return Err(misconfigured(instance, "its service is not s3; bind another receiver to it"));
+    pub(crate) fn read(instance: &'a str, kind: &str, payload: &'a [u8]) -> Result<Self, Failure> {
+        if kind != AWS_CREDENTIAL_PROCESS {
+            let problem = format!("its payload is not of kind {AWS_CREDENTIAL_PROCESS}; bind another receiver to it");
+            return Err(misconfigured(instance, &problem));
         }
         match AwsCredentials::parse(payload) {
             Ok(aws) => Ok(Self { instance, aws }),
@@ -28,26 +31,31 @@ impl<'a> InstanceCredentials<'a> {
 }
 
 fn misconfigured(instance: &str, problem: &str) -> Failure {
-    Failure::Misconfigured(format!("instance `{instance}`: {problem}"))
+    failure::misconfigured(format!("instance `{instance}`: {problem}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use deputy_kit::types::Next;
+
+    const KIND: &str = AWS_CREDENTIAL_PROCESS;
 
     include!("../../../runtime/payloads/vectors/aws.in");
 
     #[test]
     fn credentials_are_accepted_as_the_vectors_say() {
         for (accepted, payload) in VECTORS {
-            assert_eq!(InstanceCredentials::read("s3-prod", "s3", payload.as_bytes()).is_ok(), accepted, "{payload}");
+            assert_eq!(InstanceCredentials::read("s3-prod", KIND, payload.as_bytes()).is_ok(), accepted, "{payload}");
         }
     }
 
-    fn error_text(service: &str, payload: &str) -> String {
-        match InstanceCredentials::read("s3-prod", service, payload.as_bytes()) {
-            Err(Failure::Misconfigured(text)) => text,
-            Err(other) => panic!("{other:?}"),
+    fn error_text(kind: &str, payload: &str) -> String {
+        match InstanceCredentials::read("s3-prod", kind, payload.as_bytes()) {
+            Err(failure) => {
+                assert_eq!((failure.next, failure.setting), (Next::Misconfigured, None));
+                failure.message
+            }
             Ok(_) => panic!("{payload} passed"),
         }
     }
@@ -55,11 +63,11 @@ mod tests {
     #[test]
     fn credentials_of_s3_sts_are_parsed() {
         let payload = br#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"a/b+c=","SessionToken":"t","Expiration":"2026-11-22T18:00:00Z"}"#;
-        let aws = InstanceCredentials::read("s3-prod", "s3", payload).unwrap().aws;
+        let aws = InstanceCredentials::read("s3-prod", KIND, payload).unwrap().aws;
         assert_eq!((aws.access_key_id(), aws.secret_access_key()), ("AKIA", "a/b+c="));
         assert_eq!((aws.session_token(), aws.expiration()), (Some("t"), Some("2026-11-22T18:00:00Z")));
         let long_lived = br#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"x","SessionToken":null}"#;
-        assert!(InstanceCredentials::read("s3-prod", "s3", long_lived).unwrap().aws.session_token().is_none());
+        assert!(InstanceCredentials::read("s3-prod", KIND, long_lived).unwrap().aws.session_token().is_none());
     }
 
     #[test]
@@ -83,7 +91,7 @@ mod tests {
                 ("SessionToken", r#""AccessKeyId":"AKIA","SecretAccessKey":"hunter2""#),
                 ("Expiration", r#""AccessKeyId":"AKIA","SecretAccessKey":"hunter2""#),
             ] {
-                let text = error_text("s3", &format!(r#"{{"Version":1,{others},"{name}":"{value}"}}"#));
+                let text = error_text(KIND, &format!(r#"{{"Version":1,{others},"{name}":"{value}"}}"#));
                 assert_eq!(
                     text,
                     format!("instance `s3-prod`: field {name} of its payload is not one word of printable ASCII")
@@ -107,9 +115,12 @@ mod tests {
             r#"{"Version":1,"AccessKeyId":7,"SecretAccessKey":"hunter2"}"#,
             &format!("{}\"hunter2\"", "[".repeat(100_000)),
         ] {
-            let text = error_text("s3", payload);
+            let text = error_text(KIND, payload);
             assert!(text.starts_with("instance `s3-prod`: ") && !text.contains("hunter2"), "{text}");
         }
-        assert_eq!(error_text("hdfs", "{}"), "instance `s3-prod`: its service is not s3; bind another receiver to it");
+        for kind in ["hadoop-token/1", "aws-credential-process/2", "aws-credential-process"] {
+            let text = error_text(kind, "{}");
+            assert!(text.ends_with("is not of kind aws-credential-process/1; bind another receiver to it"), "{text}");
+        }
     }
 }

@@ -1,11 +1,10 @@
 //! The files `credentials`, `config` and `<instance>.json`.
 
 use crate::credentials::InstanceCredentials;
+use crate::profiles::profiles;
 use crate::settings::ProfileSettings;
 use deputy_kit::outputs::OutputFiles;
-use deputy_kit::settings::misconfigured;
 use deputy_kit::types::Failure;
-use std::collections::BTreeMap;
 
 const HEAD: &str = "# Deputy replaces this file whenever its credentials change.\n";
 
@@ -15,39 +14,22 @@ pub(crate) fn all<'a>(
     settings: &ProfileSettings<'a>,
     held: &'a [InstanceCredentials<'a>],
 ) -> Result<OutputFiles, Failure> {
-    let profiles = profiles(settings, held)?;
+    let instances: Vec<&str> = held.iter().map(|held| held.instance).collect();
+    let sections: Vec<(&str, &InstanceCredentials)> = profiles(settings, &instances)?
+        .into_iter()
+        .filter_map(|(profile, instance)| Some((profile, held.iter().find(|held| held.instance == instance)?)))
+        .collect();
     let mut files = OutputFiles::new();
-    let sections = profiles.iter().map(|(profile, credentials)| credentials_section(profile, credentials));
-    files.insert("credentials".to_owned(), file(sections));
+    let credentials = sections.iter().map(|(profile, held)| credentials_section(profile, held));
+    files.insert("credentials".to_owned(), file(credentials));
     if settings.has_config() {
-        let sections = profiles.iter().map(|(profile, held)| config_section(profile, settings, held.instance));
-        files.insert("config".to_owned(), file(sections));
+        let config = sections.iter().map(|(profile, held)| config_section(profile, settings, held.instance));
+        files.insert("config".to_owned(), file(config));
     }
     for held in held {
         files.insert(format!("{}.json", held.instance), credential_process(held).into_bytes());
     }
     Ok(files)
-}
-
-/// Each profile's name and credentials.
-fn profiles<'a>(
-    settings: &ProfileSettings<'a>,
-    held: &'a [InstanceCredentials<'a>],
-) -> Result<BTreeMap<&'a str, &'a InstanceCredentials<'a>>, Failure> {
-    let mut profiles: BTreeMap<&str, &InstanceCredentials> = BTreeMap::new();
-    for held in held {
-        let names = [Some(settings.profile(held.instance)), settings.is_default(held.instance).then_some("default")];
-        for name in names.into_iter().flatten() {
-            // One instance may be the profile by its name and as the default.
-            if let Some(other) = profiles.insert(name, held).filter(|other| other.instance != held.instance) {
-                let setting =
-                    if name == "default" { "default".to_owned() } else { format!("profile.{}", held.instance) };
-                let problem = format!("profile `{name}` is used by both `{}` and `{}`", other.instance, held.instance);
-                return Err(misconfigured(&setting, &problem));
-            }
-        }
-    }
-    Ok(profiles)
 }
 
 fn file(sections: impl Iterator<Item = String>) -> Vec<u8> {
@@ -86,6 +68,7 @@ mod tests {
     use super::*;
     use deputy_kit::types::Setting;
     use deputy_payloads::AwsCredentials;
+    use std::collections::BTreeMap;
 
     fn credentials(instance: &str) -> InstanceCredentials<'_> {
         let key_id = format!("AKIA-{instance}").leak();
@@ -150,19 +133,5 @@ mod tests {
             files["old.json"],
             "{\"Version\":1,\"AccessKeyId\":\"AKIA-old\",\"SecretAccessKey\":\"a/b\\\"c\"}\n"
         );
-    }
-
-    #[test]
-    fn files_refuse_one_profile_for_two_instances() {
-        let held = [credentials("a"), credentials("b")];
-        for settings in [
-            [("profile.a", "x"), ("profile.b", "x")],
-            [("profile.a", "b"), ("region", "eu")],
-            [("profile.a", "default"), ("default", "b")],
-        ] {
-            let Err(Failure::Misconfigured(text)) = written(&settings, &held) else { panic!("{settings:?} passed") };
-            assert!(text.contains("is used by both `a` and `b`"), "{text}");
-        }
-        assert!(written(&[("profile.a", "default"), ("default", "a")], &held).is_ok());
     }
 }

@@ -1,18 +1,21 @@
 //! S3 credentials as AWS's tools and SDKs read them: a shared credentials file with a profile for each instance, a config
 //! file if settings need one, and for each instance the JSON of a `credential_process`.
 //!
-//! `settings` and `credentials` parse the input, `files` makes the output; they do no I/O and are tested natively. Each call
-//! writes all files from all deliveries. Values that could begin another line of a file are refused, and nothing of a payload
-//! enters an error.
+//! `settings` and `credentials` parse the input, `profiles` and `files` make the output; they do no I/O and are tested
+//! natively. Each call writes all files from all deliveries. A delivery with a value that could begin another line of a file is
+//! rejected, and nothing of a payload enters an error.
 
 mod credentials;
 mod files;
+mod profiles;
 mod settings;
 
-use bindings::exports::delegation::tokens::receiver::{Delivery, Guest};
+use bindings::exports::delegation::tokens::receiver::{Accepted, Bound, Delivery, Guest, Rejection};
 use credentials::InstanceCredentials;
 use deputy_kit::outputs;
+use deputy_kit::tokens::AWS_CREDENTIAL_PROCESS;
 use deputy_kit::types::{Failure, Settings};
+use profiles::profiles;
 use settings::ProfileSettings;
 
 mod bindings {
@@ -23,10 +26,10 @@ mod bindings {
         path: "../../wit",
         inline: "
             package deputy:aws-credentials;
-            world aws-credentials { export delegation:tokens/receiver@0.1.0; }
+            world aws-credentials { export delegation:tokens/receiver@0.2.0; }
         ",
         world: "deputy:aws-credentials/aws-credentials",
-        with: { "delegation:tokens/types@0.1.0": deputy_kit::types },
+        with: { "delegation:tokens/types@0.2.0": deputy_kit::types },
         generate_all,
     });
 
@@ -37,17 +40,30 @@ mod bindings {
 struct AwsCredentialsReceiver;
 
 impl Guest for AwsCredentialsReceiver {
-    fn services() -> Vec<String> {
-        vec!["s3".to_owned()]
+    fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {
+        ProfileSettings::read(&settings).map(|_| vec![AWS_CREDENTIAL_PROCESS.to_owned()])
     }
 
-    fn accept(settings: Settings, deliveries: Vec<Delivery>) -> Result<(), Failure> {
+    fn check(settings: Settings, bound: Vec<Bound>) -> Result<(), Failure> {
+        let instances: Vec<&str> = bound.iter().map(|bound| bound.instance.as_str()).collect();
         let settings = ProfileSettings::read(&settings)?;
-        let credentials: Vec<InstanceCredentials> = deliveries.iter().map(credentials).collect::<Result<_, _>>()?;
-        outputs::put(&files::all(&settings, &credentials)?)
+        settings.check_instances(&instances)?;
+        profiles(&settings, &instances).map(drop)
     }
-}
 
-fn credentials(delivery: &Delivery) -> Result<InstanceCredentials<'_>, Failure> {
-    InstanceCredentials::read(&delivery.instance, &delivery.service, &delivery.tokens.payload)
+    fn accept(settings: Settings, deliveries: Vec<Delivery>) -> Result<Accepted, Failure> {
+        let settings = ProfileSettings::read(&settings)?;
+        let (mut held, mut rejected) = (Vec::new(), Vec::new());
+        for delivery in &deliveries {
+            match InstanceCredentials::read(&delivery.instance, &delivery.kind, &delivery.payload) {
+                Ok(credentials) => held.push(credentials),
+                Err(failure) => rejected.push(Rejection { instance: delivery.instance.clone(), failure }),
+            }
+        }
+        // With a rejection nothing is published, and the host calls again without it.
+        if rejected.is_empty() {
+            outputs::put(&files::all(&settings, &held)?)?;
+        }
+        Ok(Accepted { rejected, facts: Vec::new() })
+    }
 }

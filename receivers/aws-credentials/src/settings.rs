@@ -1,6 +1,6 @@
 //! The settings: the profile of each instance, and its region and endpoint in the config file.
 
-use deputy_kit::settings::{SettingsReader, misconfigured};
+use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
 
@@ -18,6 +18,20 @@ impl<'a> ProfileSettings<'a> {
         check_family(&reader, "endpoint", |url| Url::parse(url).map(|_| ()))?;
         reader.parsed("region", check_region)?;
         Ok(Self(reader))
+    }
+
+    /// Whether all instances that the settings name are bound: one that is not is misspelt, or forgotten in the binding.
+    pub(crate) fn check_instances(&self, bound: &[&str]) -> Result<(), Failure> {
+        let members = FAMILIES.iter().flat_map(|family| self.0.family(family).map(move |(name, _)| (*family, name)));
+        let named = members.map(|(family, name)| (format!("{family}.{name}"), name));
+        let default = self.0.optional("default").map(|name| ("default".to_owned(), name));
+        match named.chain(default).find(|(_, instance)| !bound.contains(instance)) {
+            None => Ok(()),
+            Some((setting, instance)) => Err(wrong_setting(
+                &setting,
+                &format!("no instance `{instance}` is bound to this receiver; there are: {}", bound.join(", ")),
+            )),
+        }
     }
 
     pub(crate) fn profile(&self, instance: &'a str) -> &'a str {
@@ -56,7 +70,7 @@ fn check_family<'a>(
     check: fn(&str) -> Result<(), String>,
 ) -> Result<(), Failure> {
     reader.family(family).try_for_each(|(name, value)| {
-        check(value).map_err(|problem| misconfigured(&format!("{family}.{name}"), &problem))
+        check(value).map_err(|problem| wrong_setting(&format!("{family}.{name}"), &problem))
     })
 }
 
@@ -78,6 +92,7 @@ fn check_region(name: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use deputy_kit::types::Next;
 
     fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
         pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
@@ -121,10 +136,28 @@ mod tests {
             ("profile", "x"),
             ("profile.", "x"),
         ] {
-            let Err(Failure::Misconfigured(text)) = ProfileSettings::read(&settings(&[(name, value)])) else {
-                panic!("{name} = {value:?} passed")
-            };
+            let written = settings(&[(name, value)]);
+            let Err(failure) = ProfileSettings::read(&written) else { panic!("{name} = {value:?} passed") };
+            let text = failure.message;
+            assert_eq!((failure.next, failure.setting.as_deref()), (Next::Misconfigured, Some(name)));
             assert!(text.starts_with(&format!("setting `{name}`: ")) && !text.contains('\n'), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn settings_of_an_instance_that_is_not_bound_are_found() {
+        for name in ["profile.s3-prd", "region.s3-prd", "endpoint.s3-prd", "default"] {
+            let value = if name == "default" { "s3-prd" } else { "http://h" };
+            let value = if name.starts_with("endpoint") || name == "default" { value } else { "prd" };
+            let written = settings(&[(name, value)]);
+            let config = ProfileSettings::read(&written).unwrap();
+            let failure = config.check_instances(&["s3-prod", "s3-lab"]).unwrap_err();
+            assert_eq!(failure.setting.as_deref(), Some(name));
+            assert_eq!(
+                failure.message,
+                format!("setting `{name}`: no instance `s3-prd` is bound to this receiver; there are: s3-prod, s3-lab")
+            );
+            config.check_instances(&["s3-prod", "s3-prd"]).unwrap();
         }
     }
 }

@@ -4,8 +4,9 @@
 //! readers take every character but two literally. Those two, and line breaks, are refused; `base64` encodes such a value.
 
 use crate::payloads::Payloads;
+use crate::reference::Reference;
 use crate::template::Template;
-use deputy_kit::settings::misconfigured;
+use deputy_kit::settings::wrong_setting;
 use deputy_kit::types::Failure;
 use std::collections::BTreeSet;
 
@@ -29,21 +30,30 @@ impl EnvironmentFile {
             if !names.insert(name) {
                 return Err(format!("variable {name} is defined twice"));
             }
-            variables.push((name.to_owned(), Template::parse(template)?));
+            let template = Template::parse(template)?;
+            if let Some(fault) = template.literals().find_map(|text| fault(text.as_bytes())) {
+                return Err(format!("variable {name}: its text {fault}"));
+            }
+            variables.push((name.to_owned(), template));
         }
         Ok(Self(variables))
     }
 
-    /// The instances whose payloads it needs.
-    pub(crate) fn instances(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().flat_map(|(_, template)| template.instances())
+    pub(crate) fn references(&self) -> impl Iterator<Item = &Reference> {
+        self.0.iter().flat_map(|(_, template)| template.references())
+    }
+
+    /// Why the value of a placeholder cannot stand in the file. The problem never contains it.
+    pub(crate) fn value_fault(value: &[u8]) -> Option<String> {
+        fault(value).map(|fault| format!("its value {fault}: add `| base64`"))
     }
 
     pub(crate) fn fill(&self, setting: &str, payloads: &Payloads) -> Result<Vec<u8>, Failure> {
         let mut filled = String::new();
         for (name, template) in &self.0 {
-            let value = quoted(&template.fill(setting, payloads)?)
-                .map_err(|problem| misconfigured(setting, &format!("variable {name}: {problem}")))?;
+            let value = quoted(&template.fill(setting, payloads)?).map_err(|fault| {
+                wrong_setting(setting, &format!("variable {name}: its value {fault}: add `| base64`"))
+            })?;
             filled.push_str(&format!("{name}={value}\n"));
         }
         Ok(filled.into_bytes())
@@ -57,15 +67,24 @@ fn is_name(name: &str) -> bool {
 
 /// A value as it is written after the `=`. The error never contains it.
 fn quoted(value: &[u8]) -> Result<String, &'static str> {
-    let text = str::from_utf8(value).map_err(|_| "its value is not valid UTF-8: add `| base64`")?;
-    if text.chars().any(char::is_control) {
-        return Err("its value contains line breaks or other control characters: add `| base64`");
-    }
-    if text.contains(['\'', '\\']) {
-        return Err("its value contains ' or \\, which not every reader takes literally: add `| base64`");
-    }
+    let text = match (fault(value), str::from_utf8(value)) {
+        (None, Ok(text)) => text,
+        (fault, _) => return Err(fault.unwrap_or(NOT_TEXT)),
+    };
     let is_harmless = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&byte));
     Ok(if is_harmless { text.to_owned() } else { format!("'{text}'") })
+}
+
+const NOT_TEXT: &str = "is not valid UTF-8";
+
+/// Why a value, or a part of one, can't be written.
+fn fault(value: &[u8]) -> Option<&'static str> {
+    match str::from_utf8(value) {
+        Err(_) => Some(NOT_TEXT),
+        Ok(text) if text.chars().any(char::is_control) => Some("contains line breaks or other control characters"),
+        Ok(text) if text.contains(['\'', '\\']) => Some("contains ' or \\, which not every reader takes literally"),
+        Ok(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -109,11 +128,15 @@ mod tests {
             b"hunter2\xff",
             "hunter2\u{85}".as_bytes(),
         ] {
-            let Failure::Misconfigured(text) = filled("TOKEN={{ a.payload }}", payload).unwrap_err() else { panic!() };
+            let failure = filled("TOKEN={{ a.payload }}", payload).unwrap_err();
+            let text = failure.message;
+            assert_eq!(failure.setting.as_deref(), Some("env.f"));
             assert!(
                 text.starts_with("setting `env.f`: variable TOKEN: its value ") && !text.contains("hunter2"),
                 "{text}"
             );
+            let fault = EnvironmentFile::value_fault(payload).unwrap();
+            assert!(fault.ends_with(": add `| base64`") && !fault.contains("hunter2"), "{fault}");
             let encoded = filled("TOKEN={{ a.payload | base64 }}", payload).unwrap();
             assert!(encoded.starts_with("TOKEN=aHVudGVyM"), "{encoded}");
         }
@@ -121,7 +144,9 @@ mod tests {
 
     #[test]
     fn environment_file_refuses_malformed_lines() {
-        for text in ["TOKEN", "=x", "1A=x", "A B=x", "export A=x", "A-B=x", "É=x", "A=1\nA=2", "A={{ a }}"] {
+        for text in
+            ["TOKEN", "=x", "1A=x", "A B=x", "export A=x", "A-B=x", "É=x", "A=1\nA=2", "A={{ a }}", "A=it's", "A=\\"]
+        {
             assert!(EnvironmentFile::parse(text).is_err(), "{text:?}");
         }
     }

@@ -1,17 +1,20 @@
 //! Payloads of any service as files: unchanged, in a template, or as the lines of an environment file.
 //!
 //! `plan` reads the settings and decides which files are written, `template` and `environment_file` make their contents,
-//! `payloads` reads payloads. They do no I/O and are tested natively. Nothing of a payload enters an error: it names the
-//! setting and the field, never the value.
+//! `check` compares the plan with the bound instances and with what `kinds` knows of their payloads. They do no I/O and are
+//! tested natively. Nothing of a payload enters an error: it names the setting and the field, never the value.
 
+mod check;
 mod environment_file;
+mod kinds;
 mod payloads;
 mod plan;
 mod reference;
 mod template;
 
 use bindings::delegation::tokens::logging::{self, Level};
-use bindings::exports::delegation::tokens::receiver::{Delivery, Guest};
+use bindings::exports::delegation::tokens::receiver::{Accepted, Bound, Delivery, Guest, Rejection};
+use check::BoundKinds;
 use deputy_kit::outputs;
 use deputy_kit::types::{Failure, Settings};
 use payloads::Payloads;
@@ -26,12 +29,12 @@ mod bindings {
         inline: "
             package deputy:files;
             world files {
-                include delegation:tokens/uses-logging@0.1.0;
-                export delegation:tokens/receiver@0.1.0;
+                include delegation:tokens/uses-logging@0.2.0;
+                export delegation:tokens/receiver@0.2.0;
             }
         ",
         world: "deputy:files/files",
-        with: { "delegation:tokens/types@0.1.0": deputy_kit::types },
+        with: { "delegation:tokens/types@0.2.0": deputy_kit::types },
         generate_all,
     });
 
@@ -42,17 +45,31 @@ mod bindings {
 struct FilesReceiver;
 
 impl Guest for FilesReceiver {
-    fn services() -> Vec<String> {
-        vec!["*".to_owned()]
+    fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {
+        OutputPlan::read(&settings).map(|_| vec!["*".to_owned()])
     }
 
-    fn accept(settings: Settings, deliveries: Vec<Delivery>) -> Result<(), Failure> {
+    fn check(settings: Settings, bound: Vec<Bound>) -> Result<(), Failure> {
+        let bound: BoundKinds = bound.into_iter().map(|bound| (bound.instance, bound.kinds)).collect();
+        check::check(&OutputPlan::read(&settings)?, &bound)
+    }
+
+    fn accept(settings: Settings, deliveries: Vec<Delivery>) -> Result<Accepted, Failure> {
         let plan = OutputPlan::read(&settings)?;
-        let deliveries = deliveries.into_iter();
-        let payloads = Payloads::new(deliveries.map(|delivery| (delivery.instance, delivery.tokens.payload)));
-        for warning in plan.left_out(&payloads) {
-            logging::log(Level::Warn, &warning);
+        let payloads = deliveries.into_iter().map(|delivery| (delivery.instance, delivery.payload));
+        let payloads = Payloads::new(payloads);
+        let rejected: Vec<Rejection> = plan
+            .unusable(&payloads)
+            .into_iter()
+            .map(|(instance, failure)| Rejection { instance: instance.to_owned(), failure })
+            .collect();
+        // With a rejection nothing is published, and the host calls again without it.
+        if rejected.is_empty() {
+            for warning in plan.left_out(&payloads) {
+                logging::log(Level::Warn, &warning);
+            }
+            outputs::put(&plan.files(&payloads)?)?;
         }
-        outputs::put(&plan.files(&payloads)?)
+        Ok(Accepted { rejected, facts: Vec::new() })
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::environment_file::EnvironmentFile;
 use crate::payloads::Payloads;
+use crate::reference::Reference;
 use crate::template::Template;
 use deputy_kit::outputs::OutputFiles;
-use deputy_kit::settings::{SettingsReader, misconfigured};
+use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 const FAMILIES: [&str; 3] = ["path", "template", "env"];
 
@@ -25,23 +26,75 @@ impl<'a> OutputPlan<'a> {
         let reader = SettingsReader::with_families(settings, &[], &FAMILIES)?;
         let templates = parsed(&reader, "template", Template::parse)?;
         let environment_files = parsed(&reader, "env", EnvironmentFile::parse)?;
-        let in_templates = templates.iter().flat_map(|(_, template)| template.instances());
-        let in_environment_files = environment_files.iter().flat_map(|(_, file)| file.instances());
-        let used = in_templates.chain(in_environment_files).map(str::to_owned).collect();
-        Ok(Self { paths: reader.family("path").collect(), templates, environment_files, used })
+        let mut plan =
+            Self { paths: reader.family("path").collect(), templates, environment_files, used: BTreeSet::new() };
+        plan.used = plan.references().map(|(_, reference)| reference.instance.clone()).collect();
+        Ok(plan)
     }
 
-    /// A warning for each file that is left out because a lease is missing: the setting may be wrong, or the lease may come
-    /// later.
+    /// All placeholders, with the setting of each.
+    pub(crate) fn references(&self) -> impl Iterator<Item = (String, &Reference)> {
+        let templates = self
+            .templates
+            .iter()
+            .flat_map(|(path, it)| it.references().map(move |reference| (format!("template.{path}"), reference)));
+        let files = self
+            .environment_files
+            .iter()
+            .flat_map(|(path, it)| it.references().map(move |reference| (format!("env.{path}"), reference)));
+        templates.chain(files)
+    }
+
+    /// The instances with a path of their own, with the setting of each.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = (String, &str)> {
+        self.paths.iter().map(|(instance, _)| (format!("path.{instance}"), *instance))
+    }
+
+    /// The deliveries whose payload lacks what a setting names, or holds what the file cannot.
+    pub(crate) fn unusable<'b>(&'b self, payloads: &Payloads) -> BTreeMap<&'b str, Failure> {
+        let mut found = BTreeMap::new();
+        for (setting, reference) in self.references().filter(|(_, it)| payloads.contain(&it.instance)) {
+            let problem = match reference.resolve(payloads) {
+                Err(problem) => Some(problem),
+                Ok(value) if setting.starts_with("env.") => EnvironmentFile::value_fault(&value),
+                Ok(_) => None,
+            };
+            if let Some(problem) = problem {
+                found.entry(reference.instance.as_str()).or_insert_with(|| reference.unusable(&setting, &problem));
+            }
+        }
+        found
+    }
+
+    /// A warning for each file that is left out because a lease is missing: it may come later.
     pub(crate) fn left_out(&self, payloads: &Payloads) -> Vec<String> {
-        let in_templates = self.templates.iter().flat_map(|(path, it)| it.instances().map(move |name| (*path, name)));
-        let in_environment_files =
-            self.environment_files.iter().flat_map(|(path, it)| it.instances().map(move |name| (*path, name)));
-        let needed: BTreeSet<_> = in_templates.chain(in_environment_files).collect();
-        let missing = needed.into_iter().filter(|(_, instance)| !payloads.contain(instance));
+        let missing: BTreeSet<_> = self
+            .references()
+            .filter(|(_, reference)| !payloads.contain(&reference.instance))
+            .filter_map(|(setting, reference)| Some((setting.split_once('.')?.1.to_owned(), &reference.instance)))
+            .collect();
         missing
+            .into_iter()
             .map(|(path, instance)| format!("file {path} is left out: no lease of instance {instance} is delivered"))
             .collect()
+    }
+
+    /// The path of each file if all of these instances are delivered, with the setting that it is from.
+    ///
+    /// # Errors
+    /// If two files have the same path.
+    pub(crate) fn written<'b>(
+        &self,
+        instances: impl Iterator<Item = &'b str>,
+    ) -> Result<BTreeMap<String, String>, Failure> {
+        let templates = self.templates.iter().map(|(path, _)| ((*path).to_owned(), format!("template.{path}")));
+        let files = self.environment_files.iter().map(|(path, _)| ((*path).to_owned(), format!("env.{path}")));
+        let own = instances.filter_map(|it| Some((self.own_path(it)?.to_owned(), format!("path.{it}"))));
+        let mut written = BTreeMap::new();
+        for (path, setting) in templates.chain(files).chain(own) {
+            add(&mut written, &path, &setting, setting.clone())?;
+        }
+        Ok(written)
     }
 
     /// The contents of the files. A payload has a file of its own if a setting gives it a path, or if no setting names it. A
@@ -51,12 +104,12 @@ impl<'a> OutputPlan<'a> {
     /// If a payload lacks what a setting names, or two files have the same path.
     pub(crate) fn files(&self, payloads: &Payloads) -> Result<OutputFiles, Failure> {
         let mut files = OutputFiles::new();
-        for (path, template) in self.templates.iter().filter(|(_, it)| has_all(payloads, it.instances())) {
+        for (path, template) in self.templates.iter().filter(|(_, it)| has_all(payloads, it.references())) {
             let setting = format!("template.{path}");
             let contents = template.fill(&setting, payloads)?;
             add(&mut files, path, &setting, contents)?;
         }
-        for (path, file) in self.environment_files.iter().filter(|(_, it)| has_all(payloads, it.instances())) {
+        for (path, file) in self.environment_files.iter().filter(|(_, it)| has_all(payloads, it.references())) {
             let setting = format!("env.{path}");
             let contents = file.fill(&setting, payloads)?;
             add(&mut files, path, &setting, contents)?;
@@ -76,15 +129,15 @@ impl<'a> OutputPlan<'a> {
     }
 }
 
-fn has_all<'a>(payloads: &Payloads, mut instances: impl Iterator<Item = &'a str>) -> bool {
-    instances.all(|instance| payloads.contain(instance))
+fn has_all<'a>(payloads: &Payloads, mut references: impl Iterator<Item = &'a Reference>) -> bool {
+    references.all(|reference| payloads.contain(&reference.instance))
 }
 
-fn add(files: &mut OutputFiles, path: &str, setting: &str, contents: Vec<u8>) -> Result<(), Failure> {
+fn add<T>(files: &mut BTreeMap<String, T>, path: &str, setting: &str, contents: T) -> Result<(), Failure> {
     match files.insert(path.to_owned(), contents) {
         None => Ok(()),
         Some(_) => {
-            Err(misconfigured(setting, &format!("another setting or instance writes the file `{path}` as well")))
+            Err(wrong_setting(setting, &format!("another setting or instance writes the file `{path}` as well")))
         }
     }
 }
@@ -96,7 +149,7 @@ fn parsed<'a, T>(
     parse: fn(&str) -> Result<T, String>,
 ) -> Result<Vec<(&'a str, T)>, Failure> {
     let members = reader.family(family).map(|(name, text)| {
-        let value = parse(text).map_err(|problem| misconfigured(&format!("{family}.{name}"), &problem))?;
+        let value = parse(text).map_err(|problem| wrong_setting(&format!("{family}.{name}"), &problem))?;
         Ok((name, value))
     });
     members.collect()
@@ -105,6 +158,7 @@ fn parsed<'a, T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use deputy_kit::types::Next;
 
     fn files(settings: &[(&str, &str)]) -> Result<Vec<(String, String)>, Failure> {
         let setting = |(name, value): &(&str, &str)| Setting { name: (*name).to_owned(), value: (*value).to_owned() };
@@ -167,8 +221,8 @@ mod tests {
             [("template.x", "a"), ("env.x", "A=b")],
             [("template.s3-prod", "a"), ("env.y", "A={{ api.token }}")],
         ] {
-            let Err(Failure::Misconfigured(text)) = files(&settings) else { panic!("{settings:?} passed") };
-            assert!(text.contains("writes the file `"), "{text}");
+            let Err(failure) = files(&settings) else { panic!("{settings:?} passed") };
+            assert!(failure.message.contains("writes the file `"), "{failure:?}");
         }
     }
 
@@ -182,10 +236,35 @@ mod tests {
             ("template.a", " "),
             ("path", "x"),
         ] {
-            let Err(Failure::Misconfigured(text)) = files(&[(name, value)]) else {
-                panic!("{name} = {value:?} passed")
-            };
-            assert!(text.starts_with(&format!("setting `{name}`: ")), "{text}");
+            let Err(failure) = files(&[(name, value)]) else { panic!("{name} = {value:?} passed") };
+            assert_eq!((failure.next, failure.setting.as_deref()), (Next::Misconfigured, Some(name)));
+            assert!(failure.message.starts_with(&format!("setting `{name}`: ")), "{failure:?}");
         }
+    }
+
+    #[test]
+    fn plan_finds_each_delivery_with_a_bad_payload() {
+        let settings = [
+            ("template.a", "{{ good.token }} {{ bad.token }}"),
+            ("env.b", "A={{ bad.payload }}\nB={{ lines.payload }}"),
+            ("template.c", "{{ lines.payload }} {{ gone.x }}"),
+        ];
+        let settings = settings.map(|(name, value)| Setting { name: name.to_owned(), value: value.to_owned() });
+        let payloads = [("good", r#"{"token":"t0k"}"#), ("bad", "hunter2"), ("lines", "hunter2\nb"), ("own", "x\ny")];
+        let payloads = payloads.map(|(name, payload)| (name.to_owned(), payload.as_bytes().to_vec()));
+        let plan = OutputPlan::read(&settings).unwrap();
+        let unusable = plan.unusable(&Payloads::new(payloads.into_iter()));
+        let unusable: Vec<_> = unusable.iter().map(|(name, failure)| (*name, failure.message.as_str())).collect();
+        assert_eq!(
+            unusable,
+            [
+                ("bad", "setting `template.a`: instance `bad`: its payload is not JSON"),
+                (
+                    "lines",
+                    "setting `env.b`: instance `lines`: its value contains line breaks or other control characters: \
+                     add `| base64`"
+                ),
+            ]
+        );
     }
 }

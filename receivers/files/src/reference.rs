@@ -2,6 +2,8 @@
 
 use crate::payloads::Payloads;
 use deputy_kit::encode::{base64, json};
+use deputy_kit::settings::wrong_setting;
+use deputy_kit::types::Failure;
 use serde_json::Value;
 
 /// A placeholder's contents: `s3-prod.payload` or `s3-prod.keys.0.token`, with filters after it.
@@ -41,6 +43,14 @@ impl Reference {
         Ok(Self { instance, part, filters: pieces.map(Filter::parse).collect::<Result<_, _>>()? })
     }
 
+    /// The path to a field, if it is one and not the whole payload.
+    pub(crate) fn field_path(&self) -> Option<&[String]> {
+        match &self.part {
+            PayloadPart::Field(names) => Some(names),
+            PayloadPart::Whole => None,
+        }
+    }
+
     /// The value to fill in. The error is the problem of the instance.
     pub(crate) fn resolve(&self, payloads: &Payloads) -> Result<Vec<u8>, String> {
         let payload = payloads.get(&self.instance).ok_or("no lease of it is delivered")?;
@@ -48,6 +58,11 @@ impl Reference {
             PayloadPart::Whole => self.filters.iter().try_fold(payload.to_vec(), |bytes, filter| filter.apply(bytes)),
             PayloadPart::Field(names) => self.field(payload, names),
         }
+    }
+
+    /// The failure for a payload that lacks what a setting needs of it.
+    pub(crate) fn unusable(&self, setting: &str, problem: &str) -> Failure {
+        wrong_setting(setting, &format!("instance `{}`: {problem}", self.instance))
     }
 
     fn field(&self, payload: &[u8], names: &[String]) -> Result<Vec<u8>, String> {

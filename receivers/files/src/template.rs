@@ -2,7 +2,6 @@
 
 use crate::payloads::Payloads;
 use crate::reference::Reference;
-use deputy_kit::settings::misconfigured;
 use deputy_kit::types::Failure;
 
 #[derive(Debug)]
@@ -29,11 +28,18 @@ impl Template {
         Ok(Self(pieces))
     }
 
-    /// The instances whose payloads it needs.
-    pub(crate) fn instances(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn references(&self) -> impl Iterator<Item = &Reference> {
         self.0.iter().filter_map(|piece| match piece {
-            Piece::Reference(reference) => Some(reference.instance.as_str()),
+            Piece::Reference(reference) => Some(reference),
             Piece::Text(_) => None,
+        })
+    }
+
+    /// What stands between the placeholders.
+    pub(crate) fn literals(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Text(text) => Some(text.as_str()),
+            Piece::Reference(_) => None,
         })
     }
 
@@ -45,10 +51,8 @@ impl Template {
             match piece {
                 Piece::Text(text) => filled.extend_from_slice(text.as_bytes()),
                 Piece::Reference(reference) => {
-                    let value = reference.resolve(payloads).map_err(|problem| {
-                        misconfigured(setting, &format!("instance `{}`: {problem}", reference.instance))
-                    })?;
-                    filled.extend(value);
+                    let value = reference.resolve(payloads);
+                    filled.extend(value.map_err(|problem| reference.unusable(setting, &problem))?);
                 }
             }
         }
@@ -81,8 +85,9 @@ mod tests {
 
     #[test]
     fn template_error_names_setting_instance_and_field() {
-        let Failure::Misconfigured(text) = filled("{{ b.x }}").unwrap_err() else { panic!() };
-        assert_eq!(text, "setting `template.f`: instance `b`: its payload is not JSON");
+        let failure = filled("{{ b.x }}").unwrap_err();
+        assert_eq!(failure.setting.as_deref(), Some("template.f"));
+        assert_eq!(failure.message, "setting `template.f`: instance `b`: its payload is not JSON");
     }
 
     #[test]

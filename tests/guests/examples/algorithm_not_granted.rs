@@ -5,5 +5,5 @@ use hostile_guests::{guest, report};
 
 guest!(|settings| {
     let secret = open(&settings.text("secret")).expect("a granted secret");
-    report(ALGORITHMS.map(|algorithm| jwt(&secret, algorithm, &settings.text("claims"), None)))
+    report(ALGORITHMS.map(|algorithm| jwt(&secret, algorithm, &settings.text("claims"))))
 });

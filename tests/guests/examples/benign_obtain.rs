@@ -3,4 +3,4 @@
 use hostile_guests::guest;
 use hostile_guests::script::ask;
 
-guest!(|settings| ask(settings, "obtain", b"").map(|tokens| tokens.expect("a payload in the script")));
+guest!(|settings| ask(settings, "obtain", None).map(|tokens| tokens.expect("a payload in the script")));

@@ -4,6 +4,6 @@ use hostile_guests::receiver;
 use hostile_guests::receiver::{put, report};
 
 receiver!(|_, deliveries| report(deliveries.iter().map(|delivery| {
-    let put = put(&delivery.instance, &delivery.tokens.payload);
-    format!("{} {} {} {:?} {put}", delivery.instance, delivery.service, delivery.revision, delivery.tokens.valid_until)
+    let put = put(&delivery.instance, &delivery.payload);
+    format!("{} {} {} {:?} {put}", delivery.instance, delivery.service, delivery.revision, delivery.expiry)
 })));

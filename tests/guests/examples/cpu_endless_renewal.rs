@@ -7,12 +7,12 @@ wit_bindgen::generate!({
     inline: "
         package hostile:renewal;
         world guest {
-            include delegation:tokens/renews-tokens@0.1.0;
-            include delegation:tokens/revokes-tokens@0.1.0;
+            include delegation:tokens/renews-tokens@0.2.0;
+            include delegation:tokens/revokes-tokens@0.2.0;
         }
     ",
     world: "hostile:renewal/guest",
-    with: { "delegation:tokens/types@0.1.0": hostile_guests::types },
+    with: { "delegation:tokens/types@0.2.0": hostile_guests::types },
 });
 
 guest!(|_| report(["tokens".to_owned()]));

@@ -1,9 +1,8 @@
 //! Asks to be tried again in 584 million years, so that the host's arithmetic overflows.
 
-use hostile_guests::types::Throttle;
-use hostile_guests::{Failure, guest};
+use hostile_guests::{Failure, Next, failure, guest};
 
 guest!(|settings| {
-    let message = settings.text("message");
-    Err(Failure::Throttled(Throttle { message, retry_after_ms: u64::MAX }))
+    let failure = failure(Next::Throttled, settings.text("message"));
+    Err(Failure { retry_after_ms: Some(u64::MAX), ..failure })
 });

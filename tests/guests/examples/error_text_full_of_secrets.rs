@@ -2,12 +2,12 @@
 
 use hostile_guests::secret_values;
 use hostile_guests::secrets::open;
-use hostile_guests::{Failure, guest};
+use hostile_guests::{Next, failure, guest};
 
 guest!(|settings| {
     let value = reveal(&settings.text("secret"));
     let filling = "x".repeat(1 << 20);
-    Err(Failure::Denied(format!("{value} \u{1b}[2J\r\nforged: all is well\u{202e}\0 {value}{filling}{value}")))
+    Err(failure(Next::Denied, format!("{value} \u{1b}[2J\r\nforged: all is well\u{202e}\0 {value}{filling}{value}")))
 });
 
 fn reveal(name: &str) -> String {

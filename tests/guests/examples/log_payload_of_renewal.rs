@@ -1,19 +1,19 @@
 //! Writes the payload that it renews or revokes to the log, to standard error and into a failure.
 
 use hostile_guests::wasip2::cli::stderr::get_stderr;
-use hostile_guests::{Failure, Obtained, Tokens, guest, hex, logging, report, types};
+use hostile_guests::{Failure, Next, Obtained, Tokens, failure, guest, hex, logging, report, types};
 
 wit_bindgen::generate!({
     path: "../../wit",
     inline: "
         package hostile:renewal;
         world guest {
-            include delegation:tokens/renews-tokens@0.1.0;
-            include delegation:tokens/revokes-tokens@0.1.0;
+            include delegation:tokens/renews-tokens@0.2.0;
+            include delegation:tokens/revokes-tokens@0.2.0;
         }
     ",
     world: "hostile:renewal/guest",
-    with: { "delegation:tokens/types@0.1.0": hostile_guests::types },
+    with: { "delegation:tokens/types@0.2.0": hostile_guests::types },
 });
 
 guest!(|_| report(["tokens".to_owned()]));
@@ -30,7 +30,7 @@ impl exports::delegation::tokens::renewal::Guest for Guest {
 impl exports::delegation::tokens::revocation::Guest for Guest {
     fn revoke(_: Vec<types::Setting>, tokens: Tokens) -> Result<(), Failure> {
         write(&tokens);
-        Err(Failure::Denied(format!("revoking {} failed", String::from_utf8_lossy(&tokens.payload))))
+        Err(failure(Next::Denied, format!("revoking {} failed", String::from_utf8_lossy(&tokens.payload))))
     }
 }
 

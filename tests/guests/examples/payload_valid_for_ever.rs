@@ -1,5 +1,5 @@
 //! Brings back tokens that end 584 million years from now.
 
-use hostile_guests::{Tokens, guest};
+use hostile_guests::{Expiry, Tokens, guest, tokens};
 
-guest!(|_| Ok(Tokens { payload: b"tokens".to_vec(), valid_until: Some(u64::MAX) }));
+guest!(|_| Ok(Tokens { expiry: Expiry::At(u64::MAX), ..tokens("tokens") }));

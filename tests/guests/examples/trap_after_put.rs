@@ -4,6 +4,6 @@ use hostile_guests::receiver;
 use hostile_guests::receiver::put;
 
 receiver!(|_, deliveries| {
-    assert_eq!(put("credentials", &deliveries[0].tokens.payload), "ok");
+    assert_eq!(put("credentials", &deliveries[0].payload), "ok");
     panic!("a text that nobody hears")
 });

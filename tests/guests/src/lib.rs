@@ -20,8 +20,9 @@ use std::fmt::Debug;
 
 use bindings::exports::delegation::tokens::provider;
 
-pub use bindings::delegation::tokens::{logging, secret_values, types};
+pub use bindings::delegation::tokens::{logging, secret_values, state, types};
 pub use provider::{Failure, Tokens};
+pub use types::{Expiry, Fact, Next};
 pub use wasip2;
 
 #[doc(hidden)]
@@ -38,10 +39,11 @@ pub mod bindings {
         inline: "
             package hostile:guests;
             world guest {
-                include delegation:tokens/token-provider@0.1.0;
-                include delegation:tokens/uses-secrets@0.1.0;
-                include delegation:tokens/reveals-secrets@0.1.0;
-                include delegation:tokens/uses-logging@0.1.0;
+                include delegation:tokens/token-provider@0.2.0;
+                include delegation:tokens/uses-secrets@0.2.0;
+                include delegation:tokens/reveals-secrets@0.2.0;
+                include delegation:tokens/uses-logging@0.2.0;
+                include delegation:tokens/keeps-state@0.2.0;
             }
         ",
         world: "hostile:guests/guest",
@@ -50,6 +52,9 @@ pub mod bindings {
         generate_all,
     });
 }
+
+/// The kind of what a guest brings, unless it says otherwise.
+pub const KIND: &str = "hostile/1";
 
 /// What a guest's `obtain` returns.
 pub type Obtained = Result<Tokens, Failure>;
@@ -66,6 +71,13 @@ impl Settings {
     /// A setting's value. It panics where there is none: the test has forgotten it.
     pub fn text(&self, name: &str) -> String {
         self.0.iter().find(|setting| setting.name == name).expect("a setting").value.clone()
+    }
+
+    /// A setting's words; where there is no such setting, this one.
+    pub fn words(&self, name: &str, default: &str) -> Vec<String> {
+        let found = self.0.iter().find(|setting| setting.name == name);
+        let text = found.map_or(default, |setting| setting.value.as_str());
+        text.split_whitespace().map(str::to_owned).collect()
     }
 
     /// A setting's value as a number.
@@ -86,7 +98,30 @@ pub fn report(lines: impl IntoIterator<Item = String>) -> Obtained {
 
 /// Brings bytes back.
 pub fn bring(payload: Vec<u8>) -> Obtained {
-    Ok(Tokens { payload, valid_until: None })
+    Ok(tokens(payload))
+}
+
+/// Tokens of which nothing is known but the payload.
+pub fn tokens(payload: impl Into<Vec<u8>>) -> Tokens {
+    Tokens {
+        kind: KIND.to_owned(),
+        payload: payload.into(),
+        expiry: Expiry::Unknown,
+        next_at: None,
+        renewable_until: None,
+        handle: Vec::new(),
+        facts: Vec::new(),
+    }
+}
+
+/// A failure of which nothing is known but what the host shall do.
+pub fn failure(next: Next, message: impl Into<String>) -> Failure {
+    Failure { next, message: message.into(), code: None, setting: None, retry_after_ms: None, facts: Vec::new() }
+}
+
+/// A fact.
+pub fn fact(name: impl Into<String>, value: impl Into<String>) -> Fact {
+    Fact { name: name.into(), value: value.into() }
 }
 
 /// How an attempt ended, in one line: `ok …` or `err …`.
@@ -102,15 +137,20 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Makes a provider of a function from settings to tokens.
+/// Makes a provider of a function from settings to tokens. Its service and its kinds are the settings `service` and `kinds`,
+/// where a test has them.
 #[macro_export]
 macro_rules! guest {
     ($obtain:expr) => {
         struct Guest;
 
         impl $crate::bindings::exports::delegation::tokens::provider::Guest for Guest {
-            fn service_name() -> String {
-                "hostile".to_owned()
+            fn service_name(settings: Vec<$crate::types::Setting>) -> Result<String, $crate::Failure> {
+                Ok($crate::Settings::new(settings).words("service", "hostile").concat())
+            }
+
+            fn kinds(settings: Vec<$crate::types::Setting>) -> Result<Vec<String>, $crate::Failure> {
+                Ok($crate::Settings::new(settings).words("kinds", $crate::KIND))
             }
 
             fn tokens_required(_: Vec<$crate::types::Setting>) -> Result<bool, $crate::Failure> {

@@ -2,19 +2,24 @@
 
 use crate::{hex, secret_values};
 
-pub use crate::bindings::delegation::tokens::secrets::{Algorithm, Secret, SecretError, open};
+pub use crate::bindings::delegation::tokens::secrets::{Secret, SecretError, open};
 
 /// All algorithms.
-pub const ALGORITHMS: [Algorithm; 3] = [Algorithm::Rs256, Algorithm::Es256, Algorithm::Eddsa];
+pub const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
 
 /// A signature's digits, or why there are none.
 pub fn sigv4(secret: &Secret, string_to_sign: &str) -> String {
     line(secret.sigv4(string_to_sign).map(|signed| signed.signature))
 }
 
+/// A token with an empty header, or why there is none.
+pub fn jwt(secret: &Secret, algorithm: &str, claims: &str) -> String {
+    jwt_with_header(secret, algorithm, "{}", claims)
+}
+
 /// A token, or why there is none.
-pub fn jwt(secret: &Secret, algorithm: Algorithm, claims: &str, key_id: Option<&str>) -> String {
-    line(secret.jwt(algorithm, claims, key_id))
+pub fn jwt_with_header(secret: &Secret, algorithm: &str, header: &str, claims: &str) -> String {
+    line(secret.jwt(algorithm, header, claims))
 }
 
 /// A digest, or why there is none.
@@ -28,7 +33,7 @@ pub fn pbkdf2(secret: &Secret, salt: &[u8], iterations: u32) -> String {
 }
 
 /// A signature, or why there is none.
-pub fn sign(secret: &Secret, algorithm: Algorithm, data: &[u8]) -> String {
+pub fn sign(secret: &Secret, algorithm: &str, data: &[u8]) -> String {
     line(secret.sign(algorithm, data).map(|signature| hex(&signature)))
 }
 

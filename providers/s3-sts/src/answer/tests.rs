@@ -1,4 +1,5 @@
 use super::*;
+use deputy_kit::types::Next;
 
 include!("../../../../runtime/payloads/vectors/aws.in");
 
@@ -10,13 +11,20 @@ fn answer(body: &str) -> Result<Tokens, Failure> {
 
 fn answer_with(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Result<Tokens, Failure> {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
-    tokens(StsOperation::AssumeRole, &Response { status, headers, body: body.to_vec() }, NOW)
+    read(StsOperation::AssumeRole, &Response { status, headers, body: body.to_vec() }, NOW)
 }
 
 fn denied(answer: Result<Tokens, Failure>) -> String {
     match answer {
-        Err(Failure::Denied(text)) => text,
+        Err(Failure { next: Next::Denied, message, .. }) => message,
         other => panic!("not denied: {other:?}"),
+    }
+}
+
+fn end(tokens: &Tokens) -> Timestamp {
+    match tokens.expiry {
+        Expiry::At(end) => end,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -40,11 +48,11 @@ const EXPIRATION: &str = "<Expiration>2026-11-22T19:00:00Z</Expiration>";
 #[test]
 fn answer_becomes_the_json_of_credential_process() {
     let tokens = answer(&credentials(&[TOKEN, SECRET, EXPIRATION, KEY].concat())).unwrap();
+    assert_eq!((tokens.kind.as_str(), end(&tokens)), ("aws-credential-process/1", 1_795_374_000_000));
     assert_eq!(
         String::from_utf8(tokens.payload).unwrap(),
         r#"{"Version":1,"AccessKeyId":"ASIAX","SecretAccessKey":"wJalr/K7+MDENG","SessionToken":"AQoD//w==","Expiration":"2026-11-22T19:00:00Z"}"#
     );
-    assert_eq!(tokens.valid_until, Some(1_795_374_000_000));
 }
 
 #[test]
@@ -116,7 +124,10 @@ fn answer_that_is_damaged_causes_no_panic() {
         }
         let status = if random(2) == 0 { 200 } else { 400 };
         let damaged = Response { status, headers: Vec::new(), body };
-        assert!(matches!(tokens(StsOperation::AssumeRole, &damaged, NOW), Ok(_) | Err(Failure::Denied(_))));
+        assert!(matches!(
+            read(StsOperation::AssumeRole, &damaged, NOW),
+            Ok(_) | Err(Failure { next: Next::Denied, .. })
+        ));
     }
 }
 
@@ -140,7 +151,7 @@ fn answer_expiration_is_parsed_in_every_known_form() {
     ] {
         let expiration = format!("<Expiration>{text}</Expiration>");
         let tokens = answer(&credentials(&[KEY, SECRET, TOKEN, &expiration].concat())).unwrap();
-        assert_eq!(tokens.valid_until, Some(expected), "{text}");
+        assert_eq!(end(&tokens), expected, "{text}");
         let payload = String::from_utf8(tokens.payload).unwrap();
         assert!(payload.ends_with("Z\"}") && payload.contains("-22T19:00:00Z") == (expected > 3_600_000), "{payload}");
     }
@@ -166,9 +177,14 @@ fn answer_preamble_and_namespaces_do_not_matter() {
 fn answer_with_an_error_under_200_fails() {
     let error = |code: &str| format!("<ErrorResponse><Error><Code>{code}</Code></Error></ErrorResponse>");
     assert_eq!(denied(answer(&error("AccessDenied"))), "AssumeRole: 200 AccessDenied");
-    assert!(matches!(answer(&error("Throttling")), Err(Failure::Throttled(_))));
-    assert!(matches!(answer(&error("ValidationError")), Err(Failure::Misconfigured(_))));
-    assert!(matches!(answer(&error("InternalFailure")), Err(Failure::Unavailable(_))));
+    for (code, next) in [
+        ("Throttling", Next::Throttled),
+        ("ValidationError", Next::Misconfigured),
+        ("InternalFailure", Next::Unavailable),
+    ] {
+        let failure = answer(&error(code)).unwrap_err();
+        assert_eq!((failure.next, failure.code.as_deref()), (next, Some(code)));
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use deputy_kit::types::Next;
 
 const ROLE: (&str, &str) = ("role-arn", "arn:aws:iam::123456789012:role/worker");
 const REGION: (&str, &str) = ("region", "eu-west-1");
@@ -9,7 +10,11 @@ fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
 
 fn complaint(pairs: &[(&str, &str)]) -> String {
     match StsConfig::read(&settings(pairs)) {
-        Err(Failure::Misconfigured(text)) => text,
+        Err(failure) if failure.next == Next::Misconfigured => {
+            let name = failure.message.split('`').nth(1);
+            assert_eq!(failure.setting.as_deref(), name);
+            failure.message
+        }
         other => panic!("{pairs:?} gave {other:?}"),
     }
 }

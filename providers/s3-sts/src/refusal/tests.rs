@@ -1,4 +1,5 @@
 use super::*;
+use deputy_kit::types::Next;
 
 fn of_body(status: u16, headers: &[(&str, &str)], body: &str) -> Failure {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
@@ -13,11 +14,15 @@ fn of_error(status: u16, code: &str, message: &str) -> Failure {
     of_body(status, &[], &body)
 }
 
+#[track_caller]
+fn text(failure: Failure, next: Next) -> String {
+    assert_eq!(failure.next, next, "{failure:?}");
+    failure.message
+}
+
+#[track_caller]
 fn denied(failure: Failure) -> String {
-    match failure {
-        Failure::Denied(text) => text,
-        other => panic!("not denied: {other:?}"),
-    }
+    text(failure, Next::Denied)
 }
 
 #[test]
@@ -46,29 +51,28 @@ fn refusal_by_seaweedfs_is_denied() {
 #[test]
 fn refusal_with_a_throttling_code_is_throttled() {
     for code in THROTTLED {
-        let Failure::Throttled(throttle) = of_error(400, code, "Rate exceeded") else { panic!("{code}") };
-        assert_eq!(throttle.retry_after_ms, 0);
-        assert_eq!(throttle.message, format!("AssumeRole: 400 {code}: Rate exceeded"));
+        let failure = of_error(400, code, "Rate exceeded");
+        assert_eq!(failure.retry_after_ms, None);
+        assert_eq!(text(failure, Next::Throttled), format!("AssumeRole: 400 {code}: Rate exceeded"));
     }
 }
 
 #[test]
 fn refusal_honours_retry_after() {
     for status in [429, 503] {
-        let Failure::Throttled(throttle) = of_body(status, &[("retry-after", "17")], "") else { panic!("{status}") };
-        assert_eq!(throttle.retry_after_ms, 17_000);
+        let failure = of_body(status, &[("retry-after", "17")], "");
+        assert_eq!((failure.next, failure.retry_after_ms), (Next::Throttled, Some(17_000)), "{status}");
     }
-    assert!(matches!(of_body(429, &[], ""), Failure::Throttled(throttle) if throttle.retry_after_ms == 0));
-    assert!(
-        matches!(of_body(503, &[], ""), Failure::Unavailable(text) if text == "AssumeRole: 503 without an error of STS")
-    );
+    let failure = of_body(429, &[], "");
+    assert_eq!((failure.next, failure.retry_after_ms), (Next::Throttled, None));
+    assert_eq!(text(of_body(503, &[], ""), Next::Unavailable), "AssumeRole: 503 without an error of STS");
 }
 
 #[test]
 fn refusal_honours_retry_after_dates_and_fractions() {
-    for (value, expected) in [("Sun, 30 Aug 2015 12:38:00 GMT", 120_000), ("1.5", 1500), ("soon", 0)] {
-        let Failure::Throttled(throttle) = of_body(429, &[("retry-after", value)], "") else { panic!("{value}") };
-        assert_eq!(throttle.retry_after_ms, expected, "{value}");
+    for (value, expected) in [("Sun, 30 Aug 2015 12:38:00 GMT", Some(120_000)), ("1.5", Some(1500)), ("soon", None)] {
+        let failure = of_body(429, &[("retry-after", value)], "");
+        assert_eq!((failure.next, failure.retry_after_ms), (Next::Throttled, expected), "{value}");
     }
 }
 
@@ -77,24 +81,45 @@ fn refusal_for_an_unreachable_identity_provider_is_unavailable() {
     let message = "Couldn't retrieve verification key from your identity provider,  please reference \
                    AssumeRoleWithWebIdentity documentation for requirements";
     let failure = of_error(400, "InvalidIdentityToken", message);
-    assert!(matches!(failure, Failure::Unavailable(text) if text.contains("InvalidIdentityToken")));
+    assert_eq!(failure.code.as_deref(), Some("InvalidIdentityToken"));
+    assert!(text(failure, Next::Unavailable).contains("InvalidIdentityToken"));
     denied(of_error(400, "InvalidIdentityToken", "The ID Token provided is not a valid JWT."));
 }
 
 #[test]
 fn refusal_that_no_retry_fixes_is_misconfigured() {
     for code in MISCONFIGURED {
-        assert!(matches!(of_error(400, code, "no"), Failure::Misconfigured(_)), "{code}");
+        let failure = of_error(400, code, "no");
+        assert_eq!((failure.next, failure.code.as_deref()), (Next::Misconfigured, Some(code)));
     }
+}
+
+#[test]
+fn refusal_names_the_setting_that_its_code_is_about() {
+    for (code, setting) in [
+        ("MalformedPolicyDocument", Some("policy")),
+        ("PackedPolicyTooLargeException", Some("policy")),
+        ("RegionDisabledException", Some("region")),
+        ("ValidationError", None),
+    ] {
+        assert_eq!(of_error(400, code, "no").setting.as_deref(), setting, "{code}");
+    }
+}
+
+#[test]
+fn refusal_shows_the_request_s_id() {
+    let facts = of_error(400, "ExpiredToken", "no").facts;
+    assert!(matches!(facts.as_slice(), [fact] if fact.name == "request-id" && fact.value == "1"), "{facts:?}");
+    assert!(of_body(403, &[], "<Error><Code>AccessDenied</Code></Error>").facts.is_empty());
 }
 
 #[test]
 fn refusal_by_a_server_error_is_unavailable() {
     for code in UNAVAILABLE {
-        assert!(matches!(of_error(400, code, "no"), Failure::Unavailable(_)), "{code}");
+        assert_eq!(of_error(400, code, "no").next, Next::Unavailable, "{code}");
     }
     for status in [408, 425, 500, 502, 503, 504, 204, 999] {
-        assert!(matches!(of_body(status, &[], "<html>"), Failure::Unavailable(_)), "{status}");
+        assert_eq!(of_body(status, &[], "<html>").next, Next::Unavailable, "{status}");
     }
 }
 
@@ -113,7 +138,7 @@ fn refusal_for_the_clock_says_so() {
 #[test]
 fn refusal_for_a_missing_token_points_to_the_rule() {
     let message = "1 validation error detected: Value null at 'webIdentityToken' failed to satisfy constraint";
-    let Failure::Misconfigured(text) = of_error(400, "ValidationError", message) else { panic!() };
+    let text = text(of_error(400, "ValidationError", message), Next::Misconfigured);
     assert!(text.ends_with("; the host adds this field: look at `form` in the instance's http rule"), "{text}");
 }
 
