@@ -2,12 +2,14 @@
 //!
 //! Each server listens on free ports of the loopback interface, keeps what it writes in a folder of its own, and ends
 //! with that folder when its value is dropped or this process dies, whichever way it dies. The programs are those of
-//! `cargo xtask tools`: a missing one is an error, never a reason to skip a test. Nothing here is part of Deputy.
+//! `cargo xtask tools`, and MIT Kerberos of the system: a missing one is an error, never a reason to skip a test. Nothing
+//! here is part of Deputy.
 #![expect(clippy::disallowed_methods, reason = "plain blocking test code, which waits for servers on this machine")]
 
 mod boto;
 mod error;
 mod http;
+mod kdc;
 mod lasting;
 mod moto;
 mod oauth2;
@@ -21,6 +23,7 @@ mod tools;
 pub use boto::{aws, boto};
 pub use error::Error;
 pub use http::{Answer, get};
+pub use kdc::{AES_SHA1, AES_SHA2, Kdc, Realm, krb5_conf};
 pub use lasting::Lasting;
 pub use moto::Moto;
 pub use oauth2::OAuth2;

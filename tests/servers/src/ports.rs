@@ -1,6 +1,8 @@
 //! Ports that nobody listens on.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Mutex, PoisonError};
 
 use crate::Error;
 
@@ -20,6 +22,9 @@ pub fn free_ports<const N: usize>() -> Result<[u16; N], Error> {
     Ok(ports)
 }
 
+/// The lasting ports that this process has given out: other threads look for some at the same time.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
 /// That many different free ports that stay free while nobody listens on them: none is of those that the system gives
 /// to whoever connects to something. They are for a server that is stopped and started again.
 ///
@@ -30,12 +35,15 @@ pub fn lasting_ports<const N: usize>() -> Result<[u16; N], Error> {
     let lowest = range.split_ascii_whitespace().next().and_then(|port| port.parse().ok()).unwrap_or(u16::MAX);
     // Another process that looks for such ports begins elsewhere.
     let begin = 10_000 + u16::try_from(std::process::id() % 10_000).unwrap_or(0);
-    let mut held = (begin..lowest).filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let free: Vec<u16> = (begin..lowest).filter(|port| !given.contains(port)).collect();
+    let mut held = free.into_iter().filter_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
     let mut listeners = Vec::new();
     let mut ports = [0; N];
     for port in &mut ports {
         let listener = held.next().ok_or_else(|| Error::new("no free port below those of connections"))?;
         *port = listener.local_addr().map_err(no_port)?.port();
+        given.insert(*port);
         listeners.push(listener);
     }
     Ok(ports)
