@@ -1,8 +1,9 @@
 //! What a component could find in its surroundings, leave in them, or tell the operator: nothing, nothing, and nothing
 //! that is not true.
 
+use deputy_core::failure::FailureNext;
 use deputy_core::grant::SecretGrant;
-use deputy_core::{ByteSize, ProviderFailure, SecretBytes, Span, Tokens};
+use deputy_core::{ByteSize, SecretBytes, Span, TokenExpiry, Tokens};
 use deputy_sandbox::CallError;
 
 use crate::harness::{Attack, ObtainReport, host};
@@ -52,9 +53,11 @@ fn operation_in_bare_question() {
             let service = provider.service_name().await;
             assert_eq!(service.result.unwrap().as_str(), "refused");
             assert_eq!(service.denials[0].code(), "secret-not-granted");
+            let kinds: Vec<_> = provider.kinds().await.result.unwrap().iter().map(ToString::to_string).collect();
+            assert_eq!(kinds, ["hostile/1", "refused/1"]);
             let required = provider.tokens_required().await;
-            let told = ProviderFailure::Denied("err HttpRequestDenied".to_owned());
-            assert_eq!(required.result.unwrap_err(), CallError::Failure(told));
+            let Err(CallError::Failure(failure)) = &required.result else { panic!("{:?}", required.result) };
+            assert_eq!((failure.next, failure.message.as_str()), (FailureNext::Denied, "err HttpRequestDenied"));
             assert_eq!(required.denials[0].code(), "host-not-granted");
             assert_eq!(server.heard(), [""; 0]);
             // The grant itself is good.
@@ -80,7 +83,8 @@ fn error_text_full_of_secrets() {
     let value = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
     let case = Attack::new("error-text-full-of-secrets").setting("secret", "key");
     let seen = case.secret("key", value, SecretGrant::new(None, true)).obtain();
-    let Err(CallError::Failure(ProviderFailure::Denied(text))) = &seen.call.result else { panic!("{seen:?}") };
+    let Err(CallError::Failure(failure)) = &seen.call.result else { panic!("{seen:?}") };
+    let text = &failure.message;
     assert!(!text.contains(value), "{text}");
     assert!(text.len() <= 4096, "{} bytes", text.len());
     let forges = |c: char| c.is_control() || ['\u{202e}', '\u{2066}', '\u{2028}'].contains(&c);
@@ -109,19 +113,17 @@ fn path_holds_secret() {
 #[test]
 fn error_text_for_ever() {
     let seen = Attack::new("error-text-for-ever").setting("message", "later").obtain();
-    let Err(CallError::Failure(failure @ ProviderFailure::Throttled { retry_after, .. })) = &seen.call.result else {
-        panic!("{seen:?}")
-    };
-    assert_eq!(*retry_after, Span::millis(u64::MAX));
+    let Err(CallError::Failure(failure)) = &seen.call.result else { panic!("{seen:?}") };
+    assert_eq!((failure.next, failure.retry_after), (FailureNext::Throttled, Some(Span::millis(u64::MAX))));
     assert!(failure.to_string().contains("later"));
 }
 
 #[test]
 fn payload_valid_for_ever() {
     let seen = Attack::new("payload-valid-for-ever").obtain();
-    let Tokens { payload, valid_until } = seen.call.result.as_ref().unwrap();
+    let Tokens { payload, expiry, .. } = seen.call.result.as_ref().unwrap();
     assert_eq!(payload.expose(), b"tokens");
-    let until = valid_until.expect("a time");
+    let TokenExpiry::At(until) = *expiry else { panic!("{expiry:?}") };
     assert_eq!(until.as_millis(), u64::MAX);
     assert!(until.to_string().starts_with("584556019-"), "{until}");
 }
@@ -133,7 +135,7 @@ fn tokens_that_are_passed_to_a_component_are_within_its_limits() {
     host().during_attack(|| {
         let host = host();
         let provider = host.runtime.block_on(host.sandbox.load(&case.instance)).unwrap();
-        let tokens = Tokens { payload: SecretBytes::new(vec![b'x'; 8 << 20]), valid_until: None };
+        let tokens = Tokens::new("hostile/1".parse().unwrap(), SecretBytes::new(vec![b'x'; 8 << 20]));
         let call = host.runtime.block_on(provider.renew(&tokens)).expect("it renews");
         assert_eq!(call.result.unwrap_err(), CallError::Limit(deputy_core::Limit::Memory));
     });

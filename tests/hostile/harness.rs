@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use deputy_audit::{Audit, AuditAction, AuditEvent, AuditOutcome, CallId};
 use deputy_core::grant::{AddressClass, Grant, HttpRule, Network, PathRules, RequestOptions, SecretGrant, TcpRule};
-use deputy_core::{Instance, Limit, Limits, Outputs, PolicyDenial, SecretSource, Span, Tokens};
+use deputy_core::{Accepted, Instance, Limit, Limits, PolicyDenial, SecretSource, Span, Tokens};
 use deputy_sandbox::{Call, CallError, LoadedProvider, Sandbox, SandboxOptions};
 use tokio::runtime::Runtime;
 
@@ -309,9 +309,9 @@ impl GuestReport for Tokens {
     }
 }
 
-impl GuestReport for Outputs {
+impl GuestReport for Accepted {
     fn report(&self) -> &[u8] {
-        self.files.iter().find(|(path, _)| path.as_str() == "report").map_or(b"", |(_, text)| text.expose())
+        self.outputs.files.iter().find(|(path, _)| path.as_str() == "report").map_or(b"", |(_, text)| text.expose())
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a component writes to the log is its own text, and nothing in it is more than text.
 
+use deputy_core::failure::FailureNext;
 use deputy_core::grant::SecretGrant;
-use deputy_core::{Limit, PolicyDenial, ProviderFailure, SecretBytes, Tokens};
+use deputy_core::{Limit, PolicyDenial, SecretBytes, Tokens};
 use deputy_sandbox::CallError;
 
 use crate::harness::{Attack, AttackReport, host};
@@ -30,12 +31,13 @@ fn log_payload_of_renewal() {
     let case = Attack::new("log-payload-of-renewal");
     let calls = host().during_attack(|| {
         let provider = host().runtime.block_on(host().sandbox.load(&case.instance)).unwrap();
-        let tokens = Tokens { payload: SecretBytes::new(payload.into()), valid_until: None };
+        let tokens = Tokens::new("hostile/1".parse().unwrap(), SecretBytes::new(payload.into()));
         let renewal = host().runtime.block_on(provider.renew(&tokens)).expect("it renews");
         assert_eq!(renewal.result.as_ref().map(|renewed| renewed.payload.expose()), Ok(b"renewed".as_slice()));
         let revocation = host().runtime.block_on(provider.revoke(&tokens)).expect("it revokes");
-        let denied = ProviderFailure::Denied("revoking [secret payload] failed".to_owned());
-        assert_eq!(revocation.result, Err(CallError::Failure(denied)));
+        let Err(CallError::Failure(failure)) = &revocation.result else { panic!("{:?}", revocation.result) };
+        assert_eq!(failure.next, FailureNext::Denied);
+        assert_eq!(failure.message, "revoking [secret payload] failed");
         [(renewal.id, renewal.log_tail), (revocation.id, revocation.log_tail)]
     });
     for (call, tail) in calls {

@@ -1,7 +1,8 @@
 //! Receivers: what they are given stays with them, what they leave is judged, and half of it is nothing.
 
 use deputy_audit::{AcceptedDelivery, AuditAction, AuditOutcome, AuditSubject};
-use deputy_core::{ByteSize, Limit, PolicyDenial, ProviderFailure, SecretBytes, Services, Span};
+use deputy_core::failure::FailureNext;
+use deputy_core::{ByteSize, Kinds, Limit, PolicyDenial, SecretBytes, Span};
 use deputy_sandbox::{CallError, LoadError};
 
 use crate::harness::{Attack, AttackReport, host};
@@ -41,14 +42,14 @@ fn receiver_gets_all_deliveries_and_puts_files() {
     let given = vec![delivery("s3-prod", 7, b"tokens"), delivery("s3-lab", 3, &[0, 0xff]), delivery("empty", 1, b"")];
     let seen = Bound::new("benign-receiver").given(given).accept();
     let expected = [
-        "s3-prod hostile 7 Some(1700003600000) ok",
-        "s3-lab hostile 3 Some(1700003600000) ok",
-        "empty hostile 1 Some(1700003600000) ok",
+        "s3-prod hostile 7 Expiry::At(1700003600000) ok",
+        "s3-lab hostile 3 Expiry::At(1700003600000) ok",
+        "empty hostile 1 Expiry::At(1700003600000) ok",
     ];
     assert_eq!(seen.assert_not_denied().lines(), expected);
     assert_eq!(seen.files(), ["empty", "report", "s3-lab", "s3-prod"]);
     let outputs = seen.call.result.as_ref().unwrap();
-    assert_eq!(outputs.files[&"s3-lab".parse().unwrap()].expose(), [0, 0xff]);
+    assert_eq!(outputs.outputs.files[&"s3-lab".parse().unwrap()].expose(), [0, 0xff]);
     let AuditAction::Accept { deliveries, files, bytes, .. } = &seen.events.last().unwrap().action else {
         panic!("{seen:?}")
     };
@@ -111,7 +112,7 @@ fn output_path_put_twice() {
     assert_eq!((lines[0].as_str(), lines[2].as_str()), ("ok", "ok"));
     assert_eq!(lines[1], "invalid-path \"conf/a\" was put already, or has to be a file and a directory at once");
     let outputs = seen.call.result.as_ref().unwrap();
-    assert_eq!(outputs.files[&"conf/a".parse().unwrap()].expose(), b"first");
+    assert_eq!(outputs.outputs.files[&"conf/a".parse().unwrap()].expose(), b"first");
 }
 
 #[test]
@@ -145,7 +146,9 @@ fn trap_after_put() {
 #[test]
 fn error_text_payload() {
     let seen = Bound::new("error-text-payload").accept();
-    let Err(CallError::Failure(ProviderFailure::Unavailable(text))) = &seen.call.result else { panic!("{seen:?}") };
+    let Err(CallError::Failure(failure)) = &seen.call.result else { panic!("{seen:?}") };
+    assert_eq!(failure.next, FailureNext::Unavailable);
+    let text = &failure.message;
     assert!(text.starts_with("can't do it with [secret s3-prod] \\u{1b}[2J\\nforged: "), "{text}");
     assert!(text.len() <= 2_000 && !text.chars().any(char::is_control), "{text:?}");
     assert_eq!(end(&seen), (1, PAYLOAD.len() as u64, AuditOutcome::Failed, Some("unavailable")));
@@ -189,20 +192,10 @@ fn outputs_not_allowed_to_provider() {
 fn outputs_not_allowed_in_bare_question() {
     let bound = Bound::new("outputs-not-allowed-in-bare-question");
     host().during_attack(|| {
-        let call = host().runtime.block_on(bound.load().services());
+        let call = host().runtime.block_on(bound.load().kinds());
         assert_eq!(call.denials, [PolicyDenial::Outputs]);
-        let Ok(Services::Named(names)) = call.result else { panic!("{:?}", call.result) };
-        assert_eq!(names.iter().map(ToString::to_string).collect::<Vec<_>>(), ["denied"]);
-    });
-}
-
-#[test]
-fn service_name_odd_of_receiver() {
-    let bound = Bound::new("service-name-odd-of-receiver");
-    host().during_attack(|| {
-        let call = host().runtime.block_on(bound.load().services());
-        let Err(CallError::Invalid(text)) = call.result else { panic!("{:?}", call.result) };
-        assert!(text.len() < 1_000 && !text.chars().any(char::is_control), "{text:?}");
+        let Ok(Kinds::Named(kinds)) = call.result else { panic!("{:?}", call.result) };
+        assert_eq!(kinds.iter().map(ToString::to_string).collect::<Vec<_>>(), ["denied/1"]);
     });
 }
 
@@ -278,6 +271,6 @@ fn receiver_with_another_digest_is_refused() {
 fn files_are_not_printed() {
     let seen = Bound::new("benign-receiver").accept();
     let outputs = seen.call.result.as_ref().unwrap();
-    assert_eq!(outputs.files.values().map(SecretBytes::len).max(), Some(PAYLOAD.len()));
+    assert_eq!(outputs.outputs.files.values().map(SecretBytes::len).max(), Some(PAYLOAD.len()));
     assert!(!format!("{:?}", seen.call).contains(KEY));
 }

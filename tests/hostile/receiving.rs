@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deputy_core::{
-    Delivery, LeaseVersion, Limits, OutputPath, Outputs, ReceiverPlan, Revision, SecretBytes, Timestamp,
+    Accepted, Delivery, LeaseVersion, Limits, OutputPath, ReceiverPlan, Revision, SecretBytes, Timestamp,
 };
 use deputy_sandbox::LoadedReceiver;
 
@@ -58,12 +58,12 @@ impl Bound {
     }
 
     /// Calls `accept`.
-    pub(crate) fn accept(self) -> AttackReport<Outputs> {
+    pub(crate) fn accept(self) -> AttackReport<Accepted> {
         host().during_attack(|| self.accepted(&self.load()))
     }
 
     /// A call of a receiver that is loaded. For use within [`Host::attack`](crate::harness::Host::attack).
-    pub(crate) fn accepted(&self, receiver: &LoadedReceiver) -> AttackReport<Outputs> {
+    pub(crate) fn accepted(&self, receiver: &LoadedReceiver) -> AttackReport<Accepted> {
         run_to_report(async { receiver.accept(&self.deliveries).await })
     }
 }
@@ -74,15 +74,19 @@ pub(crate) fn delivery(instance: &str, revision: u64, payload: &[u8]) -> Deliver
     Delivery {
         instance: instance.parse().unwrap(),
         service: "hostile".parse().unwrap(),
+        kind: "hostile/1".parse().unwrap(),
         stamp: LeaseVersion { revision: Revision(revision), obtained_at },
         valid_until: Timestamp::from_millis(1_700_003_600_000),
         payload: Arc::new(SecretBytes::new(payload.to_vec())),
     }
 }
 
-impl AttackReport<Outputs> {
+impl AttackReport<Accepted> {
     /// The files that it left, by their paths.
     pub(crate) fn files(&self) -> Vec<&str> {
-        self.call.result.as_ref().map_or_else(|_| Vec::new(), |it| it.files.keys().map(OutputPath::as_str).collect())
+        self.call
+            .result
+            .as_ref()
+            .map_or_else(|_| Vec::new(), |it| it.outputs.files.keys().map(OutputPath::as_str).collect())
     }
 }
