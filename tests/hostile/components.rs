@@ -52,7 +52,7 @@ fn not_a_connector(bytes: &[u8], expected: NotConnector) {
 fn component_that_is_not_wasm_is_refused() {
     not_a_connector(b"", NotConnector::Empty);
     not_a_connector(b"#!/bin/sh\nexit 0\n", NotConnector::Text);
-    not_a_connector(b"(component (export \"delegation:tokens/provider@0.1.0\" (instance 0)))", NotConnector::Wat);
+    not_a_connector(b"(component (export \"delegation:tokens/provider@0.2.0\" (instance 0)))", NotConnector::Wat);
     invalid(&[0xff; 10_000], "");
     invalid(b"\0asm\x0d\0", "unexpected end");
 }
@@ -155,52 +155,63 @@ fn load_changed(changes: &[(&str, &str)], world: &str) -> Result<(), LoadError> 
     })
 }
 
-const PROVIDER: &str = "include delegation:tokens/token-provider@0.1.0;";
-const RECEIVER: &str = "include delegation:tokens/token-receiver@0.1.0;";
+const PROVIDER: &str = "include delegation:tokens/token-provider@0.2.0;";
+const RECEIVER: &str = "include delegation:tokens/token-receiver@0.2.0;";
 
 #[test]
 fn contract_functions_of_another_type_are_refused() {
-    let renewing = &format!("{PROVIDER} include delegation:tokens/renews-tokens@0.1.0;");
-    let revoking = &format!("{PROVIDER} include delegation:tokens/revokes-tokens@0.1.0;");
+    let renewing = &format!("{PROVIDER} include delegation:tokens/renews-tokens@0.2.0;");
+    let revoking = &format!("{PROVIDER} include delegation:tokens/revokes-tokens@0.2.0;");
     for world in [PROVIDER, RECEIVER, renewing, revoking] {
         load_changed(&[], world).unwrap_or_else(|error| panic!("{world}: {}", chain(&error)));
     }
     for (world, function, from, to) in [
+        (PROVIDER, "service-name", "service-name: func(settings: settings)", "service-name: func()"),
         (
             PROVIDER,
             "service-name",
-            "service-name: func() -> string",
-            "service-name: func(settings: settings) -> string",
+            "service-name: func(settings: settings) -> result<string,",
+            "service-name: func(settings: settings) -> result<bool,",
         ),
-        (PROVIDER, "service-name", "service-name: func() -> string", "service-name: func() -> option<string>"),
+        (
+            PROVIDER,
+            "kinds",
+            "result<list<string>, failure>;\n\n    /// Whether",
+            "result<string, failure>;\n\n    /// Whether",
+        ),
         (PROVIDER, "tokens-required", "result<bool, failure>", "bool"),
         (PROVIDER, "obtain", "obtain: func(settings: settings)", "obtain: func()"),
-        (PROVIDER, "tokens-required", "throttled(throttle),", "throttled(throttle), ended(string),"),
-        (PROVIDER, "tokens-required", "denied(string),", "denied(u32),"),
-        (PROVIDER, "tokens-required", "retry-after-ms: u64", "retry-after-ms: u32"),
-        (PROVIDER, "tokens-required", "record setting {\n        name: string,", "record setting {"),
+        (PROVIDER, "service-name", "        attention,\n", "        attention,\n        patience,\n"),
+        (PROVIDER, "service-name", "code: option<string>", "code: string"),
+        (PROVIDER, "service-name", "retry-after-ms: option<u64>", "retry-after-ms: option<u32>"),
+        (PROVIDER, "service-name", "record setting {\n        name: string,", "record setting {"),
         (PROVIDER, "obtain", "payload: list<u8>", "payload: string"),
+        (PROVIDER, "obtain", "after-ms(u64),", "after-ms(u32),"),
+        (PROVIDER, "obtain", "        handle: list<u8>,\n", ""),
         (renewing, "renew", "tokens: tokens) -> result<tokens", "tokens: tokens, more: bool) -> result<tokens"),
         (revoking, "revoke", "result<_, failure>", "result<bool, failure>"),
-        (RECEIVER, "services", "services: func() -> list<string>", "services: func() -> string"),
+        (
+            RECEIVER,
+            "kinds",
+            "kinds: func(settings: settings) -> result<list<string>, failure>;\n\n    /// Whether this receiver",
+            "kinds: func(settings: settings) -> list<string>;\n\n    /// Whether this receiver",
+        ),
+        (RECEIVER, "check", "bound: list<bound>", "bound: bound"),
         (RECEIVER, "accept", "revision: u64", "revision: u32"),
         (RECEIVER, "accept", "deliveries: list<delivery>", "deliveries: delivery"),
+        (RECEIVER, "accept", "rejected: list<rejection>,\n", ""),
     ] {
         match load_changed(&[(from, to)], world) {
             Err(LoadError::Contract {
                 source: ContractError::Type { function: found, found: version, .. }, ..
             }) => {
-                assert_eq!((found, version.as_str()), (function, "0.1.0"), "{to}");
+                assert_eq!((found, version.as_str()), (function, "0.2.0"), "{to}");
             }
             other => panic!("{to}: {:?}", other.err().map(|error| chain(&error))),
         }
     }
     // A type that is renamed, and a parameter, are the same to the host.
-    load_changed(
-        &[("record throttle", "record throttling"), ("throttled(throttle)", "throttled(throttling)")],
-        PROVIDER,
-    )
-    .unwrap();
+    load_changed(&[("enum next", "enum further"), ("next: next,", "next: further,")], PROVIDER).unwrap();
     load_changed(&[("obtain: func(settings: settings)", "obtain: func(given: settings)")], PROVIDER).unwrap();
 }
 
@@ -218,9 +229,9 @@ fn contract_functions_that_are_not_exported_are_refused() {
 #[test]
 fn contract_of_a_later_patch_version_is_called() {
     let contract =
-        contract_text().replace("@0.1.0", "@0.1.9").replace("bool, failure>;", "bool, failure>; preview: func();");
-    let world = "include delegation:tokens/token-provider@0.1.9; include delegation:tokens/renews-tokens@0.1.9;
-        include delegation:tokens/revokes-tokens@0.1.9; include delegation:tokens/uses-secrets@0.1.9;";
+        contract_text().replace("@0.2.0", "@0.2.9").replace("bool, failure>;", "bool, failure>; preview: func();");
+    let world = "include delegation:tokens/token-provider@0.2.9; include delegation:tokens/renews-tokens@0.2.9;
+        include delegation:tokens/revokes-tokens@0.2.9; include delegation:tokens/uses-secrets@0.2.9;";
     let text = format!("package test:later; world later {{ {world} }}");
     let file = private_file(&synthetic_component(&[&contract, &text], "later"));
     host().runtime.block_on(async {
@@ -230,7 +241,7 @@ fn contract_of_a_later_patch_version_is_called() {
         let tokens = provider.obtain().await.result.unwrap();
         let renewed = provider.renew(&tokens).await.expect("it renews").result.unwrap();
         provider.revoke(&renewed).await.expect("it revokes").result.unwrap();
-        assert_eq!(provider.info().other_exports, ["delegation:tokens/provider@0.1.9#preview"]);
+        assert_eq!(provider.info().other_exports, ["delegation:tokens/provider@0.2.9#preview"]);
     });
 }
 

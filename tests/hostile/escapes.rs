@@ -3,7 +3,7 @@
 
 use deputy_core::failure::FailureNext;
 use deputy_core::grant::SecretGrant;
-use deputy_core::{ByteSize, SecretBytes, Span, Timestamp, TokenExpiry, Tokens};
+use deputy_core::{ByteSize, SecretBytes, Span, TokenExpiry, Tokens};
 use deputy_sandbox::CallError;
 
 use crate::harness::{Attack, ObtainReport, host};
@@ -53,8 +53,11 @@ fn operation_in_bare_question() {
             let service = provider.service_name().await;
             assert_eq!(service.result.unwrap().as_str(), "refused");
             assert_eq!(service.denials[0].code(), "secret-not-granted");
+            let kinds: Vec<_> = provider.kinds().await.result.unwrap().iter().map(ToString::to_string).collect();
+            assert_eq!(kinds, ["hostile/1", "refused/1"]);
             let required = provider.tokens_required().await;
-            assert_eq!(required.result.unwrap_err().to_string(), "denied: err HttpRequestDenied");
+            let Err(CallError::Failure(failure)) = &required.result else { panic!("{:?}", required.result) };
+            assert_eq!((failure.next, failure.message.as_str()), (FailureNext::Denied, "err HttpRequestDenied"));
             assert_eq!(required.denials[0].code(), "host-not-granted");
             assert_eq!(server.heard(), [""; 0]);
             // The grant itself is good.
@@ -81,7 +84,6 @@ fn error_text_full_of_secrets() {
     let case = Attack::new("error-text-full-of-secrets").setting("secret", "key");
     let seen = case.secret("key", value, SecretGrant::new(None, true)).obtain();
     let Err(CallError::Failure(failure)) = &seen.call.result else { panic!("{seen:?}") };
-    assert_eq!(failure.next, FailureNext::Denied);
     let text = &failure.message;
     assert!(!text.contains(value), "{text}");
     assert!(text.len() <= 4096, "{} bytes", text.len());
@@ -119,9 +121,11 @@ fn error_text_for_ever() {
 #[test]
 fn payload_valid_for_ever() {
     let seen = Attack::new("payload-valid-for-ever").obtain();
-    let tokens = seen.call.result.as_ref().unwrap();
-    assert_eq!(tokens.payload.expose(), b"tokens");
-    assert_eq!(tokens.expiry, TokenExpiry::At(Timestamp::FOREVER));
+    let Tokens { payload, expiry, .. } = seen.call.result.as_ref().unwrap();
+    assert_eq!(payload.expose(), b"tokens");
+    let TokenExpiry::At(until) = *expiry else { panic!("{expiry:?}") };
+    assert_eq!(until.as_millis(), u64::MAX);
+    assert_eq!(until.to_string(), "never");
 }
 
 /// Tokens are handed to a renewal whole, whatever its component makes of them.

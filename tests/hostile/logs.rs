@@ -1,7 +1,9 @@
 //! What a component writes to the log is its own text, and nothing in it is more than text.
 
+use deputy_core::failure::FailureNext;
 use deputy_core::grant::SecretGrant;
 use deputy_core::{Limit, PolicyDenial, SecretBytes, Tokens};
+use deputy_sandbox::CallError;
 
 use crate::harness::{Attack, AttackReport, host};
 
@@ -33,8 +35,9 @@ fn log_payload_of_renewal() {
         let renewal = host().runtime.block_on(provider.renew(&tokens)).expect("it renews");
         assert_eq!(renewal.result.as_ref().map(|renewed| renewed.payload.expose()), Ok(b"renewed".as_slice()));
         let revocation = host().runtime.block_on(provider.revoke(&tokens)).expect("it revokes");
-        let denied = revocation.result.unwrap_err().to_string();
-        assert_eq!(denied, "denied: revoking [secret payload] failed");
+        let Err(CallError::Failure(failure)) = &revocation.result else { panic!("{:?}", revocation.result) };
+        assert_eq!(failure.next, FailureNext::Denied);
+        assert_eq!(failure.message, "revoking [secret payload] failed");
         [(renewal.id, renewal.log_tail), (revocation.id, revocation.log_tail)]
     });
     for (call, tail) in calls {

@@ -84,7 +84,7 @@ impl Instance {
             StatedExpiry::Life => Some(right.plus(Span::millis(self.life))),
             StatedExpiry::Nothing => None,
             StatedExpiry::Past => Some(right.minus(Span::millis(self.life))),
-            StatedExpiry::Forever => Some(Timestamp::from_millis(u64::MAX)),
+            StatedExpiry::Forever => Some(Timestamp::from_millis(u64::MAX - 1)),
             StatedExpiry::Moment => Some(right.plus(Span::millis(2100))),
         };
         let expiry = same_end.map(|old| old.valid_until).or(stated).map_or(TokenExpiry::Unknown, TokenExpiry::At);

@@ -13,7 +13,7 @@ use crate::say::Step;
 use crate::workspace::Workspace;
 
 /// How many components there are at the least: a build that finds fewer has lost sight of a folder.
-const LEAST: usize = 145;
+const LEAST: usize = 170;
 
 /// The components of one build, by name.
 pub(crate) struct Guests {

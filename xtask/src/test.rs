@@ -44,11 +44,18 @@ pub(crate) enum Part {
 }
 
 /// Workspaces beside the native one.
-const GUESTS: [&str; 6] =
-    ["kit/rust", "providers", "receivers", "tests/guests", "tests/plugs/outputs", "tests/plugs/secrets"];
+const GUESTS: [&str; 7] = [
+    "kit/rust",
+    "providers",
+    "receivers",
+    "tests/guests",
+    "tests/plugs/outputs",
+    "tests/plugs/secrets",
+    "tests/providers/refresh-token",
+];
 
 /// Those of them whose logic is tested natively.
-const TESTED: [&str; 3] = ["kit/rust", "providers", "receivers"];
+const TESTED: [&str; 4] = ["kit/rust", "providers", "receivers", "tests/providers/refresh-token"];
 
 /// Crates for engines, each a workspace of its own. They are built into one folder.
 const ENGINES: [&str; 1] = ["engines/object-store"];

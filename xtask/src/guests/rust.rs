@@ -19,7 +19,14 @@ use crate::workspace::{Workspace, metadata};
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The workspaces whose dynamic libraries and examples are guests. All must be there.
-const FOLDERS: [&str; 5] = ["providers", "receivers", "tests/guests", "tests/plugs/outputs", "tests/plugs/secrets"];
+const FOLDERS: [&str; 6] = [
+    "providers",
+    "receivers",
+    "tests/guests",
+    "tests/plugs/outputs",
+    "tests/plugs/secrets",
+    "tests/providers/refresh-token",
+];
 
 /// Every workspace of guests, whether it is there or not.
 pub(super) fn folders(workspace: &Workspace) -> Vec<PathBuf> {

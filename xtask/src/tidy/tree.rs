@@ -11,7 +11,7 @@ use crate::process::Run;
 use crate::workspace;
 
 /// Workspaces beside the one at the root, where they are there.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 10] = [
     "engines/object-store/Cargo.toml",
     "kit/rust/Cargo.toml",
     "providers/Cargo.toml",
@@ -20,6 +20,7 @@ const OTHERS: [&str; 9] = [
     "tests/guests/Cargo.toml",
     "tests/plugs/outputs/Cargo.toml",
     "tests/plugs/secrets/Cargo.toml",
+    "tests/providers/refresh-token/Cargo.toml",
     "xtask/proto/Cargo.toml",
 ];
 

@@ -120,6 +120,7 @@ mod tests {
 
     #[test]
     fn timestamp_at_its_maximum_does_not_overflow() {
-        assert!(Timestamp::from_millis(u64::MAX).to_string().starts_with("584556019-04-03T14:25:51"));
+        assert!(Timestamp::from_millis(u64::MAX - 1).to_string().starts_with("584556019-04-03T14:25:51"));
+        assert_eq!(Timestamp::FOREVER.to_string(), "never");
     }
 }

@@ -141,8 +141,8 @@ fn expiry_during_the_call_causes_no_hot_loop() {
 }
 
 #[test]
-fn expiry_of_never_is_still_renewed() {
-    for stated in [u64::MAX, i64::MAX as u64] {
+fn expiry_far_away_is_still_renewed() {
+    for stated in [u64::MAX - 1, i64::MAX as u64] {
         let mut schedule = TestSchedule::new([("a", plain_plan())]);
         schedule.end_call("a", tokens_until(Some(Timestamp::from_millis(stated))));
         let days = schedule.advance_until_called("a") / 86_400_000;

@@ -8,6 +8,7 @@
     reason = "what is not as it should be ends the test"
 )]
 
+mod attention;
 mod budgets;
 mod clocks;
 mod demand;
@@ -23,6 +24,7 @@ mod restore;
 mod retry;
 mod revocation;
 mod revocation_owner;
+mod rotation;
 mod saving;
 mod stop;
 mod unsaved;

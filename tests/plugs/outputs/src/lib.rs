@@ -17,8 +17,8 @@ mod bindings {
         inline: "
             package deputy:outputs-plug;
             world outputs-plug {
-                export delegation:tokens/logging@0.1.0;
-                export delegation:tokens/outputs@0.1.0;
+                export delegation:tokens/logging@0.2.0;
+                export delegation:tokens/outputs@0.2.0;
             }
         ",
         world: "deputy:outputs-plug/outputs-plug",

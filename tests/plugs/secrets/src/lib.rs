@@ -4,9 +4,7 @@
 //! Secret `aws-key` is the environment variable `SECRET_AWS_KEY`. For `sigv4` it holds what Deputy's file does, the bare
 //! secret key or the JSON with `AccessKeyId` and `SecretAccessKey`. It has `sigv4` and `hmac-sha256` alone.
 
-use bindings::exports::delegation::tokens::secrets::{
-    Algorithm, Guest, GuestSecret, Secret, SecretError, Sigv4Signature,
-};
+use bindings::exports::delegation::tokens::secrets::{Guest, GuestSecret, Secret, SecretError, Sigv4Signature};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
@@ -18,7 +16,7 @@ mod bindings {
         path: "../../../wit",
         inline: "
             package deputy:secrets-plug;
-            world secrets-plug { export delegation:tokens/secrets@0.1.0; }
+            world secrets-plug { export delegation:tokens/secrets@0.2.0; }
         ",
         world: "deputy:secrets-plug/secrets-plug",
         generate_all,
@@ -61,7 +59,7 @@ impl GuestSecret for Value {
         hmac(self.0.as_bytes(), &data)
     }
 
-    fn jwt(&self, _: Algorithm, _: String, _: Option<String>) -> Result<String, SecretError> {
+    fn jwt(&self, _: String, _: String, _: String) -> Result<String, SecretError> {
         Err(missing("jwt"))
     }
 
@@ -69,7 +67,7 @@ impl GuestSecret for Value {
         Err(missing("pbkdf2-hmac-sha256"))
     }
 
-    fn sign(&self, _: Algorithm, _: Vec<u8>) -> Result<Vec<u8>, SecretError> {
+    fn sign(&self, _: String, _: Vec<u8>) -> Result<Vec<u8>, SecretError> {
         Err(missing("sign"))
     }
 }
