@@ -167,6 +167,7 @@ impl Leases {
         }
         if let Some(lease) = old.lease.as_ref()
             && record.lease.as_ref().map(|lease| lease.revision) != held
+            && !is_of_other(lease, record, plan, &old)
         {
             self.is_retired(name, lease, record, plan, why, now);
         }
@@ -280,4 +281,9 @@ fn stated(tokens: &Tokens) -> Option<Timestamp> {
         TokenExpiry::At(at) => Some(at),
         TokenExpiry::Never | TokenExpiry::Unknown => None,
     }
+}
+
+/// What a removed instance held ends as its configuration said then, if it comes back as another one.
+fn is_of_other(lease: &Lease, record: &LeaseRecord, plan: &InstancePlan, old: &LeaseRecord) -> bool {
+    old.removed.is_some() && record.lease.is_some() && lease.fingerprint != plan.fingerprint
 }
