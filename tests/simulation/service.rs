@@ -111,7 +111,7 @@ fn failed(failure: CallFailure) -> CallOutcome {
 
 fn call_failure(dice: &mut Rng) -> CallFailure {
     // What waits for a person has tests of its own.
-    let kinds = FailureKind::ALL.map(|kind| if kind.needs_person() { FailureKind::Denied } else { kind });
+    let kinds: Vec<FailureKind> = FailureKind::ALL.into_iter().filter(|kind| !kind.needs_person()).collect();
     let kind = kinds[dice.usize(..kinds.len())];
     let retry_after = match kind {
         FailureKind::Throttled if once_in(dice, 6) => Some(Span::secs(1_000_000)),
