@@ -23,7 +23,7 @@ pub fn unavailable(message: impl Into<String>) -> Failure {
     new(Next::Unavailable, message)
 }
 
-/// The service asked to slow down, for so many milliseconds if it said for how long.
+/// The service asked to slow down: `delay` is in milliseconds, and none if it did not say for how long.
 pub fn throttled(message: impl Into<String>, delay: Option<u64>) -> Failure {
     Failure { retry_after_ms: delay, ..new(Next::Throttled, message) }
 }

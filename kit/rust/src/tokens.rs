@@ -15,7 +15,7 @@ pub const AWS_CREDENTIAL_PROCESS: &str = "aws-credential-process/1";
 /// The kind of an access token, without a line break.
 pub const BEARER_TOKEN: &str = "bearer-token/1";
 
-/// Tokens of which nothing but the payload is known: the service said nothing of their expiry.
+/// Tokens with a kind and a payload. The service said nothing of their expiry.
 pub fn tokens(kind: &str, payload: impl Into<Vec<u8>>) -> Tokens {
     Tokens {
         kind: kind.to_owned(),

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn answer_of_a_refresh_token_that_is_used_up_depends_on_where_it_was() {
+    fn answer_of_a_used_up_token_depends_on_where_it_was() {
         let body = r#"{"error":"invalid_grant","error_description":"grant request is invalid"}"#;
         for (held, next) in [(Held::InState, Next::Ended), (Held::AsSecret, Next::Attention)] {
             let failure = answer(400, body, held).err().unwrap();
