@@ -260,18 +260,22 @@ lifetime = "1h"
 
 [instances.mounted]
 service = "hdfs"
+kind = "aws-credential-process/1"
 file = { path = "token", lifetime = "12h" }
 
 [instances.nowhere]
 service = "hdfs"
+kind = "aws-credential-process/1"
 file = { path = "nowhere/token", lifetime = "12h" }
 
 [instances.folder]
 service = "hdfs"
+kind = "aws-credential-process/1"
 file = { path = ".", lifetime = "12h" }
 
 [instances.off]
 service = "hdfs"
+kind = "aws-credential-process/1"
 file = { path = "off/token", lifetime = "12h" }
 enabled = false
 "#,
@@ -360,6 +364,7 @@ fn groups_show_what_their_workers_get() {
         r#"
 [instances.mounted]
 service = "hdfs"
+kind = "aws-credential-process/1"
 file = { path = "deputy.toml", lifetime = "1h" }
 deliver-to = ["analytics", "etl"]
 

@@ -223,7 +223,7 @@ fn check_finds_settings_that_a_receiver_does_not_know() {
         "deputy.toml",
         &format!(
             "[coordinator]\nlisten = \"127.0.0.1:8271\"\n\
-             [instances.s3]\nservice = \"s3\"\nfile = {{ path = \"s3.json\", lifetime = \"1h\" }}\ndeliver-to = [\"web\"]\n\
+             [instances.s3]\nservice = \"s3\"\nkind = \"aws-credential-process/1\"\nfile = {{ path = \"s3.json\", lifetime = \"1h\" }}\ndeliver-to = [\"web\"]\n\
              [groups.web.receivers.aws]\n{receiver}"
         ),
     );

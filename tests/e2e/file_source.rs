@@ -33,7 +33,7 @@ fn origin(instance: &Value) -> &str {
 fn file_source_is_published_and_replaced() {
     let script = ScriptedServer::granting();
     let mut home = script.home();
-    home.append("[instances.pod]\nservice = \"kubernetes\"\nfile = { path = \"secrets/token\", lifetime = \"1h\" }");
+    home.append("[instances.pod]\nservice = \"kubernetes\"\nkind = \"aws-credential-process/1\"\nfile = { path = \"secrets/token\", lifetime = \"1h\" }");
     put(&home, "token", "canary-of-a-payload: the first");
     let running = RunningCoordinator::start(&home);
     running.wait_until("a lease", || running.revision("pod") == 1);
@@ -57,7 +57,7 @@ fn file_source_is_published_and_replaced() {
 fn file_source_writable_by_others_is_refused() {
     let script = ScriptedServer::granting();
     let mut home = script.home();
-    home.append("[instances.pod]\nservice = \"kubernetes\"\nfile = { path = \"secrets/token\", lifetime = \"1h\" }");
+    home.append("[instances.pod]\nservice = \"kubernetes\"\nkind = \"aws-credential-process/1\"\nfile = { path = \"secrets/token\", lifetime = \"1h\" }");
     put(&home, "token", "canary-of-a-payload");
     fs::set_permissions(home.path("secrets/token"), Permissions::from_mode(0o622)).unwrap();
     let running = RunningCoordinator::start(&home);

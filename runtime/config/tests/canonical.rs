@@ -69,7 +69,7 @@ networks = ["loopback"]
 "#;
 
 const FILE: &str =
-    "[instances.a]\nservice = \"s3\"\nobtain = \"always\"\nfile = { path = \"token.json\", lifetime = \"1h\" }\n";
+    "[instances.a]\nservice = \"s3\"\nkind = \"aws-credential-process/1\"\nobtain = \"always\"\nfile = { path = \"token.json\", lifetime = \"1h\" }\n";
 
 fn digest(byte: u8) -> Option<Digest> {
     Some(Digest::new([byte; 32]))
@@ -126,6 +126,7 @@ fn canonical_text_is_stable() {
     deputy instance, version 1
     file "/etc/deputy/token.json" 3600000
     service "s3"
+    kind "aws-credential-process/1"
     "#);
 }
 

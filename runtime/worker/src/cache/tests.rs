@@ -193,7 +193,7 @@ async fn cache_follows_the_held_state_and_ends_with_it() {
 fn cache_index_limits_are_absent_or_within_bounds() {
     let index = |limits: &str| {
         let binding = format!(r#"{{"component":"{}","settings":{{}},"instances":["a"]{limits}}}"#, "07".repeat(32));
-        let head = format!(r#"{{"format":1,"worker":"w1","instances":[],"receivers":{{"aws":{binding}}}}}"#);
+        let head = format!(r#"{{"format":2,"worker":"w1","instances":[],"receivers":{{"aws":{binding}}}}}"#);
         let bytes = deputy_store::framing::join(head.as_bytes(), std::iter::empty());
         record::decode_index("w1", bytes.expose())
     };
@@ -220,9 +220,9 @@ fn cache_record_that_is_truncated_is_refused() {
     }
     assert!(record::decode("w1", index.expose()).is_err());
     assert!(record::decode_index("w1", &[index.expose(), b"x"].concat()).is_err());
-    let later = br#"{"format":2,"else":1}"#;
+    let later = br#"{"format":3,"else":1}"#;
     let later = deputy_store::framing::join(later, std::iter::empty());
-    assert!(matches!(record::decode("w1", later.expose()), Err(CacheRecordError::Format(2))));
+    assert!(matches!(record::decode("w1", later.expose()), Err(CacheRecordError::Format(3))));
 }
 
 /// A disk that the test can fill, and can make hang.

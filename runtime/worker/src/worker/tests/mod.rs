@@ -483,12 +483,12 @@ async fn unit_loses_withdrawn_unbound_and_expired_leases() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn receiver_rejects_a_foreign_service_and_applies_the_others() {
+async fn receiver_gets_no_foreign_kind_and_applies_the_others() {
     let mut worker = TestWorker::start(&[("aws", &["k", "s"])]);
     worker.receive_delivery(delivery("k", "kafka", 1, Span::secs(60)));
     assert_eq!(
         worker.next_report().await,
-        "k:1 receiver aws: the receiver accepts only s3, not kafka; unbind it from this instance"
+        "k:1 receiver aws: the receiver takes only s3/1, not kafka/1; unbind it from this instance"
     );
     assert!(!worker.output("aws").exists());
     worker.receive("s", 1);
