@@ -58,7 +58,7 @@ fn inspect_json_describes_a_component() {
         assert!(seen["cannot"].as_array().unwrap().contains(&never.into()), "{never}");
     }
     let imports = seen["imports"].as_array().unwrap();
-    let secrets = imports.iter().find(|import| import["interface"] == "delegation:tokens/secrets@0.1.0").unwrap();
+    let secrets = imports.iter().find(|import| import["interface"] == "delegation:tokens/secrets@0.2.0").unwrap();
     assert_eq!(secrets["functions"], serde_json::json!(["[method]secret.sigv4", "open"]));
 }
 
@@ -73,7 +73,7 @@ fn inspect_shows_what_a_receiver_accepts() {
     ----- stdout
     aws-credentials.wasm
       kind      receiver
-      services  s3
+      payloads  aws-credential-process/1
       size      [N] KiB
       sha256    [SHA256]
 
@@ -102,12 +102,12 @@ fn inspect_shows_what_a_receiver_accepts() {
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
     let seen: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((&seen["kind"], &seen["service"]), (&"receiver".into(), &Value::Null));
-    assert_eq!(seen["services"], serde_json::json!(["*"]));
+    assert_eq!(seen["kinds"], serde_json::json!(["*"]));
     assert_eq!(
         (&seen["can"], &seen["can_if_granted"]),
         (&serde_json::json!(["outputs", "logs"]), &serde_json::json!([]))
     );
-    assert!(home.run(&["inspect", "files.wasm"]).stdout.contains("services  all\n"));
+    assert!(home.run(&["inspect", "files.wasm"]).stdout.contains("payloads  of all kinds\n"));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn synthetic(packages: &[&str], world: &str) -> TestEnvironment {
     home
 }
 
-const RENEWING: &str = "include delegation:tokens/token-provider@0.1.0; include delegation:tokens/renews-tokens@0.1.0;";
+const RENEWING: &str = "include delegation:tokens/token-provider@0.2.0; include delegation:tokens/renews-tokens@0.2.0;";
 
 #[test]
 fn inspect_refuses_an_export_of_another_type() {
@@ -215,25 +215,25 @@ fn inspect_refuses_an_export_of_another_type() {
     exit code 2
     ----- stderr
     error: synthetic.wasm does not implement the contract
-      because `renew` of delegation:tokens/renewal@0.1.0 has another type than in this deputy's contract, delegation:tokens@0.1.0
+      because `renew` of delegation:tokens/renewal@0.2.0 has another type than in this deputy's contract, delegation:tokens@0.2.0
       because expected 2-tuple, found 3-tuple
     ");
     // A record is compared field by field, wherever it is used.
-    let field = ("valid-until: option<timestamp>,", "valid-until: option<timestamp>, kind: string,");
+    let field = ("handle: list<u8>,", "handle: list<u8>, more: string,");
     let home = synthetic(&[&changed_contract(&[field])], RENEWING);
     assert_snapshot!(home.snapshot(&["inspect", "synthetic.wasm"]), @"
     exit code 2
     ----- stderr
     error: synthetic.wasm does not implement the contract
-      because `obtain` of delegation:tokens/provider@0.1.0 has another type than in this deputy's contract, delegation:tokens@0.1.0
-      because expected record of 2 fields, found 3 fields
+      because `obtain` of delegation:tokens/provider@0.2.0 has another type than in this deputy's contract, delegation:tokens@0.2.0
+      because expected record of 7 fields, found 8 fields
     ");
 }
 
 #[test]
 fn check_refuses_an_export_of_another_type() {
     let parameter = ("revoke: func(settings: settings,", "revoke: func(settings: settings, force: bool,");
-    let revoking = "include delegation:tokens/token-provider@0.1.0; include delegation:tokens/revokes-tokens@0.1.0;";
+    let revoking = "include delegation:tokens/token-provider@0.2.0; include delegation:tokens/revokes-tokens@0.2.0;";
     let home = synthetic(&[&changed_contract(&[parameter])], revoking);
     home.write("deputy.toml", "[instances.mine]\ncomponent = \"synthetic.wasm\"\n");
     assert_snapshot!(home.snapshot(&["check"]), @"
@@ -242,7 +242,7 @@ fn check_refuses_an_export_of_another_type() {
     mine: not ok
       component  [HOME]/synthetic.wasm
       [HOME]/synthetic.wasm does not implement the contract
-        because `revoke` of delegation:tokens/revocation@0.1.0 has another type than in this deputy's contract, delegation:tokens@0.1.0
+        because `revoke` of delegation:tokens/revocation@0.2.0 has another type than in this deputy's contract, delegation:tokens@0.2.0
         because expected 2-tuple, found 3-tuple
 
     deputy.toml: 1 instance, 1 not ok
@@ -251,21 +251,21 @@ fn check_refuses_an_export_of_another_type() {
 
 #[test]
 fn inspect_refuses_an_export_of_another_track() {
-    for version in ["0.2.0", "0.9.0", "1.0.0", "0.1.0-rc.1"] {
+    for version in ["0.1.0", "0.9.0", "1.0.0", "0.2.0-rc.1"] {
         let later =
-            changed_contract(&[("package delegation:tokens@0.1.0", &format!("package delegation:tokens@{version}"))])
+            changed_contract(&[("package delegation:tokens@0.2.0", &format!("package delegation:tokens@{version}"))])
                 .replace(
-                    "delegation:tokens/token-provider@0.1.0",
+                    "delegation:tokens/token-provider@0.2.0",
                     &format!("delegation:tokens/token-provider@{version}"),
                 );
         let world = format!(
-            "include delegation:tokens/token-provider@0.1.0; include delegation:tokens/renews-tokens@{version};"
+            "include delegation:tokens/token-provider@0.2.0; include delegation:tokens/renews-tokens@{version};"
         );
         let home = synthetic(&[&contract_text(), &later], &world);
         let run = home.run(&["inspect", "synthetic.wasm"]);
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{}", run.stderr);
         for part in
-            [format!("delegation:tokens/renewal@{version} (renew)"), "delegation:tokens/renewal@0.1.0".to_owned()]
+            [format!("delegation:tokens/renewal@{version} (renew)"), "delegation:tokens/renewal@0.2.0".to_owned()]
         {
             assert!(run.stderr.contains(&part), "{}", run.stderr);
         }
@@ -274,8 +274,8 @@ fn inspect_refuses_an_export_of_another_track() {
 
 #[test]
 fn inspect_accepts_a_later_patch_version_of_the_contract() {
-    let later = contract_text().replace("@0.1.0", "@0.1.7");
-    let home = synthetic(&[&later], &RENEWING.replace("@0.1.0", "@0.1.7"));
+    let later = contract_text().replace("@0.2.0", "@0.2.7");
+    let home = synthetic(&[&later], &RENEWING.replace("@0.2.0", "@0.2.7"));
     let run = home.run(&["inspect", "synthetic.wasm", "--json"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
     let seen: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -285,7 +285,7 @@ fn inspect_accepts_a_later_patch_version_of_the_contract() {
 
 #[test]
 fn inspect_names_every_import_that_nothing_provides() {
-    let contract = contract_text().replace("@0.1.0", "@0.1.7").replace(
+    let contract = contract_text().replace("@0.2.0", "@0.2.7").replace(
         "log: func(level: level, message: string);",
         "log: func(level: level, message: string); flush: func();",
     );
@@ -293,7 +293,7 @@ fn inspect_names_every_import_that_nothing_provides() {
     let wasi = "package wasi:cli@0.3.0; interface stdout { write: func(); }";
     let home = synthetic(
         &[&contract, other, wasi],
-        "include delegation:tokens/token-provider@0.1.7; include delegation:tokens/uses-logging@0.1.7;
+        "include delegation:tokens/token-provider@0.2.7; include delegation:tokens/uses-logging@0.2.7;
          import other:host/backdoor@1.0.0; import other:host/gpu@1.0.0; import wasi:cli/stdout@0.3.0;",
     );
     assert_snapshot!(home.snapshot(&["inspect", "synthetic.wasm"]), @"
@@ -331,10 +331,10 @@ fn inspect_names_every_import_that_nothing_provides() {
       other:host/backdoor@1.0.0
       other:host/gpu@1.0.0
       wasi:cli/stdout@0.3.0
-      delegation:tokens/logging@0.1.7#flush (this version of deputy has delegation:tokens/logging@0.1.0)
+      delegation:tokens/logging@0.2.7#flush (this version of deputy has delegation:tokens/logging@0.2.0)
 
     ----- stderr
-    error: synthetic.wasm cannot run here: nothing provides other:host/backdoor@1.0.0, other:host/gpu@1.0.0, wasi:cli/stdout@0.3.0, delegation:tokens/logging@0.1.7#flush (this version of deputy has delegation:tokens/logging@0.1.0); synchronous WASI 0.2 is needed
+    error: synthetic.wasm cannot run here: nothing provides other:host/backdoor@1.0.0, other:host/gpu@1.0.0, wasi:cli/stdout@0.3.0, delegation:tokens/logging@0.2.7#flush (this version of deputy has delegation:tokens/logging@0.2.0); synchronous WASI 0.2 is needed
     ");
     let run = home.run(&["inspect", "synthetic.wasm", "--json"]);
     let seen: Value = serde_json::from_str(&run.stdout).unwrap();
@@ -348,7 +348,7 @@ fn inspect_names_every_import_that_nothing_provides() {
 #[test]
 fn inspect_lists_exports_beside_the_contract() {
     let mine = "package mine:kit@2.0.0; interface tools { version: func() -> string; }";
-    let world = "include delegation:tokens/token-provider@0.1.0; export mine:kit/tools@2.0.0; export debug: func();";
+    let world = "include delegation:tokens/token-provider@0.2.0; export mine:kit/tools@2.0.0; export debug: func();";
     let home = synthetic(&[&contract_text(), mine], world);
     let run = home.run(&["inspect", "synthetic.wasm"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));

@@ -354,7 +354,7 @@ fn hostile(guest: &str, settings: &str) -> TestEnvironment {
 #[test]
 fn obtain_asks_first_whether_tokens_are_required() {
     let home = TestEnvironment::with("[instances.none]\ncomponent = \"none.wasm\"\n");
-    let world = "package a:b; world none { include delegation:tokens/token-provider@0.1.0; }";
+    let world = "package a:b; world none { include delegation:tokens/token-provider@0.2.0; }";
     std::fs::write(home.path("none.wasm"), synthetic_component(&[&contract_text(), world], "none")).unwrap();
     home.write("credentials.json", "old");
     assert_snapshot!(home.snapshot(&["obtain", "none", "--out", "credentials.json"]), @"

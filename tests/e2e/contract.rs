@@ -36,9 +36,9 @@ wit_bindgen::generate!({
     inline: "
         package author:provider;
         world mine {
-            include delegation:tokens/token-provider@0.1.0;
-            include delegation:tokens/renews-tokens@0.1.0;
-            include delegation:tokens/uses-secrets@0.1.0;
+            include delegation:tokens/token-provider@0.2.0;
+            include delegation:tokens/renews-tokens@0.2.0;
+            include delegation:tokens/uses-secrets@0.2.0;
         }
     ",
     world: "author:provider/mine",
@@ -46,14 +46,18 @@ wit_bindgen::generate!({
 });
 
 use delegation::tokens::secrets;
-use delegation::tokens::types::{Failure, Setting, Tokens};
+use delegation::tokens::types::{Expiry, Failure, Next, Setting, Tokens};
 
 struct Mine;
 export!(Mine);
 
 impl exports::delegation::tokens::provider::Guest for Mine {
-    fn service_name() -> String {
-        "mine".to_owned()
+    fn service_name(_: Vec<Setting>) -> Result<String, Failure> {
+        Ok("mine".to_owned())
+    }
+
+    fn kinds(_: Vec<Setting>) -> Result<Vec<String>, Failure> {
+        Ok(vec!["mine/1".to_owned()])
     }
 
     fn tokens_required(settings: Vec<Setting>) -> Result<bool, Failure> {
@@ -61,11 +65,19 @@ impl exports::delegation::tokens::provider::Guest for Mine {
     }
 
     fn obtain(settings: Vec<Setting>) -> Result<Tokens, Failure> {
-        let user = settings.first().ok_or_else(|| Failure::Misconfigured("name a user".to_owned()))?;
-        let key = secrets::open("key").map_err(|error| Failure::Misconfigured(format!("{error:?}")))?;
-        let mac = key.hmac_sha256(user.value.as_bytes()).map_err(|error| Failure::Unavailable(format!("{error:?}")))?;
-        let payload = format!("{} {:02x}{:02x}", user.value, mac[0], mac[1]).into_bytes();
-        Ok(Tokens { payload, valid_until: Some(4_102_444_800_000) })
+        let user = settings.first().ok_or_else(|| failure(Next::Misconfigured, "name a user".to_owned()))?;
+        let key = secrets::open("key").map_err(|error| failure(Next::Misconfigured, format!("{error:?}")))?;
+        let mac = key.hmac_sha256(user.value.as_bytes());
+        let mac = mac.map_err(|error| failure(Next::Unavailable, format!("{error:?}")))?;
+        Ok(Tokens {
+            kind: "mine/1".to_owned(),
+            payload: format!("{} {:02x}{:02x}", user.value, mac[0], mac[1]).into_bytes(),
+            expiry: Expiry::At(4_102_444_800_000),
+            next_at: None,
+            renewable_until: None,
+            handle: Vec::new(),
+            facts: Vec::new(),
+        })
     }
 }
 
@@ -74,9 +86,13 @@ impl exports::delegation::tokens::renewal::Guest for Mine {
         Ok(tokens)
     }
 }
+
+fn failure(next: Next, message: String) -> Failure {
+    Failure { next, message, code: None, setting: None, retry_after_ms: None, facts: Vec::new() }
+}
 "#;
 
-const SECRETS: &str = "delegation:tokens/secrets@0.1.0";
+const SECRETS: &str = "delegation:tokens/secrets@0.2.0";
 
 /// Builds the component in a folder that holds the contract's folder and the author's two files.
 fn build(folder: &Path) -> Vec<u8> {

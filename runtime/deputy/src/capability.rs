@@ -210,16 +210,16 @@ mod tests {
             assert!(!capability.is_imported(&nothing), "{capability:?}");
         }
         // An interface that is imported for its types alone.
-        let types = importing(&[("delegation:tokens/secrets@0.1.0", &[]), ("wasi:filesystem/types@0.2.12", &["x"])]);
+        let types = importing(&[("delegation:tokens/secrets@0.2.0", &[]), ("wasi:filesystem/types@0.2.12", &["x"])]);
         assert!(Capability::ALL.iter().all(|capability| !capability.is_imported(&types)));
     }
 
     #[test]
     fn capability_of_each_secret_operation_is_its_own() {
-        let signs = importing(&[("delegation:tokens/secrets@0.1.0", &["open", "[method]secret.sigv4"])]);
+        let signs = importing(&[("delegation:tokens/secrets@0.2.0", &["open", "[method]secret.sigv4"])]);
         let can: Vec<_> = Capability::ALL.iter().filter(|c| c.is_imported(&signs)).map(|c| c.key()).collect();
         assert_eq!(can, ["sigv4"]);
-        let reads = importing(&[("delegation:tokens/secret-values@0.1.0", &["reveal"])]);
+        let reads = importing(&[("delegation:tokens/secret-values@0.2.0", &["reveal"])]);
         assert!(Capability::Secret(SecretOperation::Reveal).is_imported(&reads));
     }
 
