@@ -7,7 +7,7 @@ mod reason;
 use deputy_core::schedule::{Lease, UpstreamSnapshot};
 use deputy_core::time::Now;
 use deputy_core::{InstanceName, Span};
-use deputy_local::{FailureStatus, signed_millis};
+use deputy_local::{FactStatus, FailureStatus, signed_millis};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use metrics::{lease_metrics, loading_metrics};
@@ -84,10 +84,22 @@ pub struct InstanceStatus {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LeaseStatus {
     pub revision: u64,
+    /// The kind of the payload; `null` for a file whose component is not loaded yet.
+    pub kind: Option<String>,
     pub obtained_at: String,
+    /// RFC 3339, or `never`.
     pub valid_until: String,
-    /// Negative if the lease has expired.
-    pub valid_for_ms: i64,
+    /// Negative if the lease has expired, `null` if it does not expire.
+    pub valid_for_ms: Option<i64>,
+    /// When the service has something newer, if it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<String>,
+    /// Until when it can be renewed, if the service said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewable_until: Option<String>,
+    /// The component's words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<FactStatus>,
     /// `component` or `file`.
     pub origin: String,
     /// The size of the payload.
@@ -120,9 +132,13 @@ impl LeaseStatus {
     fn of(lease: &Lease, now: Now) -> Self {
         Self {
             revision: lease.revision.0,
+            kind: lease.kind.as_ref().map(ToString::to_string),
             obtained_at: lease.obtained_at.to_string(),
             valid_until: lease.valid_until.to_string(),
-            valid_for_ms: signed_millis(now.wall, lease.valid_until),
+            valid_for_ms: lease.expires().then(|| signed_millis(now.wall, lease.valid_until)),
+            next_at: lease.next_at.map(|at| at.to_string()),
+            renewable_until: lease.renewable_until.map(|until| until.to_string()),
+            facts: lease.facts.iter().map(FactStatus::from).collect(),
             origin: lease.origin.word().to_owned(),
             bytes: lease.payload.len(),
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 use deputy_coordinator::ControlClient;
-use deputy_coordinator::status::{CoordinatorStatus, InstanceStatus};
-use deputy_local::SocketClientError;
+use deputy_coordinator::status::{CoordinatorStatus, InstanceStatus, LeaseStatus};
+use deputy_local::{FactStatus, SocketClientError};
 use deputy_support::pause;
 use serde::Serialize;
 
@@ -113,7 +113,7 @@ fn overview(status: &CoordinatorStatus) -> String {
             or_dash(instance.service.clone()),
             instance.state.clone(),
             or_dash(lease.map(|lease| lease.revision.to_string())),
-            or_dash(lease.map(|lease| valid_for(lease.valid_for_ms))),
+            or_dash(lease.map(|lease| lease.valid_for_ms.map_or_else(|| "for ever".to_owned(), valid_for))),
             or_dash(instance.next_in_ms.map(|millis| short_time(millis.max(0).unsigned_abs()))),
             truncate(&instance.reason),
         ]);
@@ -150,9 +150,17 @@ fn details(instance: &InstanceStatus) -> String {
     match &instance.lease {
         Some(lease) => {
             table.row(["revision", &format!("{}, from the {}", lease.revision, lease.origin)]);
-            table.row(["payload", &format!("{} bytes: see `deputy get`", lease.bytes)]);
+            let kind = lease.kind.as_deref().unwrap_or("of unknown kind");
+            table.row(["payload", &format!("{kind}, {} bytes: see `deputy get`", lease.bytes)]);
             table.row(["obtained at", &lease.obtained_at]);
-            table.row(["valid until", &format!("{}, {}", lease.valid_until, in_or_ago(lease.valid_for_ms))]);
+            table.row(["valid until", &expiry(lease)]);
+            if let Some(at) = &lease.next_at {
+                table.row(["newer at", at]);
+            }
+            if let Some(until) = &lease.renewable_until {
+                table.row(["renewable", &format!("until {until}")]);
+            }
+            add_facts(&mut table, &lease.facts);
         }
         None => table.row(["lease", "none"]),
     }
@@ -160,7 +168,9 @@ fn details(instance: &InstanceStatus) -> String {
     table.row(["next call", &or_dash(next_call.map(|(at, left)| format!("{at}, {}", in_or_ago(left))))]);
     table.row(["last success", instance.last_success.as_deref().unwrap_or("none since the start")]);
     if let Some(failure) = &instance.trouble {
-        table.row(["last failure", &format!("{}: {}", failure.kind, failure.message)]);
+        let code = failure.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
+        table.row(["last failure", &format!("{}: {}{code}", failure.kind, failure.message)]);
+        add_facts(&mut table, &failure.facts);
         table.row(["failed at", &failure.at]);
         table.row(["failed calls", &format!("{} since the last success", instance.failures)]);
     }
@@ -180,6 +190,20 @@ fn details(instance: &InstanceStatus) -> String {
     table.row(["upstream", &instance.upstream]);
     table.row(["supports", supported_calls(instance)]);
     table.render(0)
+}
+
+fn expiry(lease: &LeaseStatus) -> String {
+    match lease.valid_for_ms {
+        Some(millis) => format!("{}, {}", lease.valid_until, in_or_ago(millis)),
+        None => lease.valid_until.clone(),
+    }
+}
+
+/// A component's words, each on a line of its own.
+fn add_facts(table: &mut Table, facts: &[FactStatus]) {
+    for fact in facts {
+        table.row(["", &format!("{}: {}", fact.name, fact.value)]);
+    }
 }
 
 fn supported_calls(instance: &InstanceStatus) -> &'static str {
