@@ -27,6 +27,14 @@ pub struct Call<T> {
     pub log_tail: String,
 }
 
+impl<T> Call<T> {
+    /// The same call if it failed, for a caller that wanted another result.
+    pub(crate) fn failed<U>(self) -> Option<Call<U>> {
+        let Self { id, result, denials, timeouts, secret_faults, usage, log_tail } = self;
+        Some(Call { id, result: Err(result.err()?), denials, timeouts, secret_faults, usage, log_tail })
+    }
+}
+
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {

@@ -1,7 +1,7 @@
 //! A loaded provider and its calls.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use deputy_audit::AuditSubject;
 use deputy_core::{
@@ -41,6 +41,8 @@ pub struct LoadedProvider {
     _component: Arc<Component>,
     exports: Exports,
     secrets: Arc<SecretStore>,
+    /// The kinds of payload that it announced: a payload of another kind is refused.
+    announced: OnceLock<BTreeSet<PayloadKind>>,
     /// The values of settings whose names say that they are secrets.
     secret_settings: Vec<(String, Arc<SecretBytes>)>,
     /// For calls with the instance's grant.
@@ -90,7 +92,7 @@ impl LoadedProvider {
         let ungranted = InstanceContext::ungranted(&shared.resolver, &secrets, OutputMode::Denied);
         let secret_settings = secret_settings(&instance);
         let invoker = Invoker::new(shared, AuditSubject::Instance(instance.name), &instance.settings, instance.limits);
-        Ok(Self { invoker, info, _component: component, exports, secrets, secret_settings, granted, ungranted })
+        Ok(Self { invoker, info, _component: component, exports, secrets, announced: OnceLock::new(), secret_settings, granted, ungranted })
     }
 
     /// The component's kind, digest, size and imports.
@@ -139,7 +141,16 @@ impl LoadedProvider {
         let parse = |kinds: Vec<String>, _: AnsweredCall<'_>| {
             Kinds::parse_provider(kinds.iter().map(String::as_str)).map_err(invalid)
         };
-        call.await.finish(parse).await
+        let call = call.await.finish(parse).await;
+        if let Ok(kinds) = &call.result {
+            self.announce(kinds.clone());
+        }
+        call
+    }
+
+    /// Takes the kinds that another load of this component announced for these settings.
+    pub fn announce(&self, kinds: BTreeSet<PayloadKind>) {
+        self.announced.set(kinds).ok();
     }
 
     /// Asks whether the instance needs tokens, without any grant.
@@ -156,8 +167,13 @@ impl LoadedProvider {
         call.await.finish(|required, _| Ok(required)).await
     }
 
-    /// Obtains tokens.
+    /// Obtains tokens. Asks for their kinds first, if they are not known.
     pub async fn obtain(&self) -> Call<Tokens> {
+        if self.announced.get().is_none()
+            && let Some(failed) = self.kinds().await.failed()
+        {
+            return failed;
+        }
         let obtains = self.exports.obtains.clone();
         let settings = self.invoker.settings();
         let call = self.call("obtain", &self.granted, None, move |store| {
@@ -232,8 +248,13 @@ impl LoadedProvider {
             learn(redactor, "payload", &payload);
             learn(redactor, "handle", &handle);
         }
+        let kind: PayloadKind = tokens.kind.parse().map_err(invalid)?;
+        if let Some(announced) = self.announced.get().filter(|announced| !announced.contains(&kind)) {
+            let announced: Vec<&str> = announced.iter().map(PayloadKind::as_str).collect();
+            return Err(invalid(format!("a payload of kind {kind}, and `kinds` named {}", announced.join(", "))));
+        }
         Ok(Tokens {
-            kind: tokens.kind.parse().map_err(invalid)?,
+            kind,
             payload,
             expiry: convert_expiry(tokens.expiry, began)?,
             next_at: tokens.next_at.map(Timestamp::from_millis),

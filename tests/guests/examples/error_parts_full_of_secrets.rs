@@ -5,7 +5,7 @@ use hostile_guests::{Failure, Next, fact, failure, guest, secret_values};
 
 guest!(|settings| {
     let value = reveal(&settings.text("secret"));
-    let text = format!("{value} \u{1b}[2J\r\nforged: all is well\u{202e}\0 {value}{}{value}", "x".repeat(100_000));
+    let text = format!("{value} \u{1b}[2J\r\nforged: all is well\u{202e}\0 {value}{}{value}", "x".repeat(2_000));
     Err(Failure {
         code: Some(text.clone()),
         setting: Some(text.clone()),

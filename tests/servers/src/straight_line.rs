@@ -14,7 +14,7 @@ use wasm_encoder::{
     PrimitiveValType, StartSection, TypeBounds, TypeSection, ValType,
 };
 
-const LOGGING: &str = "delegation:tokens/logging@0.1.0";
+const LOGGING: &str = "delegation:tokens/logging@0.2.0";
 /// Magic number, version and layer.
 const HEADER: usize = 8;
 const NESTED_COMPONENT: u8 = 4;

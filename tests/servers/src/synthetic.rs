@@ -18,10 +18,20 @@ use wit_parser::{
 
 const ABI: ManglingAndAbi = ManglingAndAbi::Legacy(LiftLowerAbi::Sync);
 
-/// Where the module keeps a string, a list with that string, and zeros: an `ok` of nothing, none or empty.
-const STRING: i32 = 16;
-const LIST: i32 = 48;
-const ZEROS: i32 = 64;
+/// What its functions return: `synthetic`, and payloads of the kind `synthetic/1`.
+const TEXT: &str = "synthetic/1";
+const NAME: i32 = 9;
+/// Where the module keeps the text, and a list with it.
+const TEXT_AT: i32 = 16;
+const LIST_AT: i32 = 32;
+/// Where it keeps its answers: an `ok` with the name, one with the list, one with tokens of that kind, and zeros, an `ok` of
+/// nothing, none or empty.
+const NAME_ANSWER: i32 = 64;
+const KINDS_ANSWER: i32 = 128;
+const TOKENS_ANSWER: i32 = 192;
+const ZEROS: i32 = 512;
+/// Where what is `ok` begins, after the discriminant.
+const VALUE: i32 = 8;
 /// Where the host puts arguments.
 const ARGUMENTS: i32 = 4096;
 
@@ -45,7 +55,7 @@ pub fn contract_text() -> String {
 }
 
 /// A component with the imports and exports of one world of these packages. Each package after the first one may use those
-/// before it. Its functions return zeros: `ok`, empty or none. `service-name` returns `synthetic`.
+/// before it. Its functions return zeros: `ok`, empty or none. `service-name` returns `synthetic`, `obtain` empty tokens.
 pub fn synthetic_component(packages: &[&str], world: &str) -> Vec<u8> {
     let (resolve, world) = resolve(packages, Some(world));
     let mut module = Skeleton::of(&resolve, world).finish();
@@ -138,8 +148,9 @@ impl Skeleton {
             let field =
                 resolve.wasm_export_name(ABI, WasmExport::Func { interface, func, kind: WasmExportKind::Normal });
             let answer = match func.name.as_str() {
-                "service-name" => STRING,
-                "services" => LIST,
+                "service-name" => NAME_ANSWER,
+                "kinds" => KINDS_ANSWER,
+                "obtain" | "renew" => TOKENS_ANSWER,
                 _ => ZEROS,
             };
             let index = self.define(&values(&signature.params), &values(&signature.results), answer);
@@ -179,10 +190,12 @@ impl Skeleton {
         let mut memory = MemorySection::new();
         memory.memory(MemoryType { minimum: 17, maximum: None, memory64: false, shared: false, page_size_log2: None });
         let mut data = DataSection::new();
-        let name = *b"synthetic";
-        data.active(0, &ConstExpr::i32_const(STRING), pointer(STRING + 8, 9));
-        data.active(0, &ConstExpr::i32_const(STRING + 8), name);
-        data.active(0, &ConstExpr::i32_const(LIST), pointer(STRING, 1));
+        let whole = i32::try_from(TEXT.len()).expect("a short text");
+        data.active(0, &ConstExpr::i32_const(TEXT_AT), TEXT.bytes());
+        data.active(0, &ConstExpr::i32_const(LIST_AT), pointer(TEXT_AT, whole));
+        data.active(0, &ConstExpr::i32_const(NAME_ANSWER + VALUE), pointer(TEXT_AT, NAME));
+        data.active(0, &ConstExpr::i32_const(KINDS_ANSWER + VALUE), pointer(LIST_AT, 1));
+        data.active(0, &ConstExpr::i32_const(TOKENS_ANSWER + VALUE), pointer(TEXT_AT, whole));
         let mut module = Module::new();
         module.section(&self.types).section(&self.imports).section(&self.functions).section(&memory);
         module.section(&self.exports).section(&self.code).section(&data);
@@ -211,8 +224,8 @@ mod tests {
 
     #[test]
     fn synthetic_component_of_the_contract_is_a_component() {
-        let mine = "package a:b; world mine { include delegation:tokens/token-provider@0.1.0;
-            include delegation:tokens/uses-secrets@0.1.0; }";
+        let mine = "package a:b; world mine { include delegation:tokens/token-provider@0.2.0;
+            include delegation:tokens/uses-secrets@0.2.0; }";
         let component = synthetic_component(&[&contract_text(), mine], "mine");
         assert_eq!(component.get(..8), Some(&b"\0asm\x0d\0\x01\0"[..]));
     }

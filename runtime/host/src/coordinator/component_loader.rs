@@ -69,9 +69,10 @@ impl ComponentLoader {
             exports: Some(OptionalExports { renews: info.renews, revokes: info.revokes }),
             digest: Some(info.digest),
         };
+        provider.announce(answer.kinds);
         let plan = instance_plan(entry, facts);
         let config = config.path.display().to_string();
-        let provider = Arc::new(SandboxedProvider::new(instance.clone(), provider, answer.kinds, config));
+        let provider = Arc::new(SandboxedProvider::new(instance.clone(), provider, config));
         Ok(LoadedInstance { plan, provider })
     }
 

@@ -1,12 +1,10 @@
 //! A provider in the sandbox, as the coordinator calls it.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use deputy_coordinator::ConfiguredProvider;
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{CallOutcome, Lease, ProviderCall};
-use deputy_core::{CallFailure, Instance, PayloadKind, Principal, SecretBytes, TokenExpiry, Tokens};
+use deputy_core::{CallFailure, Instance, Principal, SecretBytes, TokenExpiry, Tokens};
 use deputy_sandbox::{Call, LoadedProvider};
 
 use crate::call_failure::{call_failure, log_stderr};
@@ -14,8 +12,6 @@ use crate::call_failure::{call_failure, log_stderr};
 pub(crate) struct SandboxedProvider {
     instance: Instance,
     provider: LoadedProvider,
-    /// The kinds of payload that it announced for its settings.
-    kinds: BTreeSet<PayloadKind>,
     /// The configuration that a denial names.
     config: String,
 }
@@ -26,13 +22,8 @@ pub(crate) struct UnloadedProvider {
 }
 
 impl SandboxedProvider {
-    pub(crate) fn new(
-        instance: Instance,
-        provider: LoadedProvider,
-        kinds: BTreeSet<PayloadKind>,
-        config: String,
-    ) -> Self {
-        Self { instance, provider, kinds, config }
+    pub(crate) fn new(instance: Instance, provider: LoadedProvider, config: String) -> Self {
+        Self { instance, provider, config }
     }
 
     async fn renew(&self, lease: &Lease) -> Option<Call<Tokens>> {
@@ -46,24 +37,10 @@ impl SandboxedProvider {
     async fn obtain(&self) -> CallOutcome {
         let required = self.provider.tokens_required().await;
         match required.result {
-            Ok(true) => self.outcome(self.provider.obtain().await, |tokens| self.of_known_kind(tokens)),
+            Ok(true) => self.outcome(self.provider.obtain().await, CallOutcome::Obtained),
             Ok(false) => CallOutcome::NotRequired,
             Err(_) => self.outcome(required, |_| CallOutcome::NotRequired),
         }
-    }
-
-    /// Refuses a payload of a kind that the provider did not announce: no receiver was checked against it.
-    fn of_known_kind(&self, tokens: Tokens) -> CallOutcome {
-        if self.kinds.contains(&tokens.kind) {
-            return CallOutcome::Obtained(tokens);
-        }
-        let announced: Vec<&str> = self.kinds.iter().map(PayloadKind::as_str).collect();
-        let message = format!(
-            "it returned a payload of kind {}, and `kinds` says {} for these settings",
-            tokens.kind,
-            announced.join(", ")
-        );
-        CallOutcome::Failed(CallFailure::new(FailureKind::Broken, message))
     }
 
     fn outcome<T>(&self, call: Call<T>, succeeded: impl FnOnce(T) -> CallOutcome) -> CallOutcome {
@@ -117,7 +94,7 @@ impl ConfiguredProvider for SandboxedProvider {
         match call {
             ProviderCall::Obtain => self.obtain().await,
             ProviderCall::Renew(lease) => match self.renew(lease).await {
-                Some(call) => self.outcome(call, |tokens| self.of_known_kind(tokens)),
+                Some(call) => self.outcome(call, CallOutcome::Obtained),
                 None => not_exported("renewal"),
             },
             ProviderCall::Revoke(lease) => match self.revoke(lease).await {
