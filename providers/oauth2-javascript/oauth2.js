@@ -16,12 +16,10 @@ const fields = { 'client-id': 'client_id', scope: 'scope', audience: 'audience' 
 const taken = ['grant_type', 'resource', 'client_secret', 'client_assertion', ...Object.values(fields)];
 
 export const provider = guarded({
-  serviceName(settings) {
-    request(settings);
+  serviceName() {
     return 'oauth2';
   },
-  kinds(settings) {
-    request(settings);
+  kinds() {
     return [kind];
   },
   tokensRequired(settings) {

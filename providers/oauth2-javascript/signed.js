@@ -12,12 +12,10 @@ const unhex = (text) => Uint8Array.from(text.match(/../g), (digits) => parseInt(
 const now = () => Math.floor(Date.now() / 1000);
 
 export const provider = guarded({
-  serviceName(settings) {
-    options(settings);
+  serviceName() {
     return 'signed';
   },
-  kinds(settings) {
-    options(settings);
+  kinds() {
     return [kind];
   },
   tokensRequired(settings) {

@@ -26,12 +26,10 @@ TAKEN = {"grant_type", "resource", "client_secret", "client_assertion", *FIELDS.
 class Provider(exports.Provider):
     @guarded
     def service_name(self, settings: list[Setting]) -> str:
-        request(settings)
         return "oauth2"
 
     @guarded
     def kinds(self, settings: list[Setting]) -> list[str]:
-        request(settings)
         return [answer.KIND]
 
     @guarded

@@ -22,12 +22,10 @@ LIFETIMES = 8
 class Provider(exports.Provider):
     @guarded
     def service_name(self, settings: list[Setting]) -> str:
-        options(settings)
         return "signed"
 
     @guarded
     def kinds(self, settings: list[Setting]) -> list[str]:
-        options(settings)
         return [KIND]
 
     @guarded

@@ -107,8 +107,9 @@ fn obtain_json_is_one_object() {
             "schema": 1,
             "instance": "s3",
             "service": "s3",
-            "call": 2,
+            "call": 3,
             "tokens_required": true,
+            "kind": "aws-credential-process/1",
             "valid_until": "2100-01-01T00:00:00.000Z",
             "payload_bytes": length,
             "out": "credentials.json",
@@ -275,8 +276,9 @@ fn obtain_of_an_unknown_instance_exits_misconfigured() {
 
 #[test]
 fn obtain_of_a_file_instance_exits_misconfigured() {
-    let home =
-        TestEnvironment::with("[instances.hdfs]\nservice = \"hdfs\"\nkind = \"aws-credential-process/1\"\nfile = { path = \"token\", lifetime = \"1h\" }\n");
+    let home = TestEnvironment::with(
+        "[instances.hdfs]\nservice = \"hdfs\"\nkind = \"aws-credential-process/1\"\nfile = { path = \"token\", lifetime = \"1h\" }\n",
+    );
     assert_snapshot!(home.snapshot(&["obtain", "hdfs"]), @"
     exit code 2
     ----- stderr
@@ -309,8 +311,8 @@ fn audit_goes_where_file_or_flag_says() {
     assert_eq!(home.run(&["obtain", "s3", "--audit", "other.jsonl"]).code, Some(0));
     let kinds: Vec<_> = events("other.jsonl").iter().map(|event| event["event"].to_string()).collect();
     // The request is recorded before it leaves, and once more with its end.
-    assert_eq!(kinds, ["\"call\"", "\"secret\"", "\"secret\"", "\"http\"", "\"http\"", "\"call\""]);
-    assert_eq!(events("trail.jsonl").len(), 12);
+    assert_eq!(kinds, ["\"call\"", "\"call\"", "\"secret\"", "\"secret\"", "\"http\"", "\"http\"", "\"call\""]);
+    assert_eq!(events("trail.jsonl").len(), 14);
 }
 
 #[test]
@@ -319,7 +321,7 @@ fn audit_can_be_the_only_output_of_obtain() {
     let run = home.run(&["obtain", "s3", "--audit", "-"]);
     assert_eq!(run.code, Some(0));
     let events: Vec<Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(events.len(), 6);
+    assert_eq!(events.len(), 7);
     assert_snapshot!(home.snapshot(&["obtain", "s3", "--audit", "-", "--reveal"]), @"
     exit code 2
     ----- stderr
@@ -396,7 +398,7 @@ fn obtain_logs_a_backtrace_of_a_trap_at_debug_alone() {
     assert_eq!(loud.code, Some(7));
     let frames: Vec<&str> = loud.stderr.lines().filter(|line| line.contains(" DEBUG ")).collect();
     assert!(!frames.is_empty() && frames.len() <= 20, "{}", loud.stderr);
-    for part in ["the component trapped", "instance=t", "call=2", "frame=", "offset=", "function="] {
+    for part in ["the component trapped", "instance=t", "call=3", "frame=", "offset=", "function="] {
         assert!(frames.iter().all(|line| line.contains(part)), "{part}: {frames:?}");
     }
     assert!(!loud.stderr.contains("hunter2"), "{}", loud.stderr);

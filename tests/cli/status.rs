@@ -157,7 +157,7 @@ fn status_json_has_no_payload() {
     ];
     assert_eq!(keys, expected, "`schema` grows when a field goes");
     let lease: Vec<&str> = of_all["lease"].as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(lease, ["bytes", "obtained_at", "origin", "revision", "valid_for_ms", "valid_until"]);
+    assert_eq!(lease, ["bytes", "kind", "obtained_at", "origin", "revision", "valid_for_ms", "valid_until"]);
     let one: Value = serde_json::from_str(&coordinator.run(&["status", "s3", "--json"]).stdout).unwrap();
     assert_eq!((&one["name"], &one["lease"]["valid_until"]), (&"s3".into(), &of_all["lease"]["valid_until"]));
 }

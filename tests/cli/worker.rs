@@ -215,7 +215,7 @@ fn check_finds_settings_that_a_receiver_does_not_know() {
     let bad = home.run(&["check", "--config", "worker.toml"]);
     assert_eq!(bad.code, Some(1), "{}", bad.stdout);
     assert!(
-        bad.stdout.contains("the receiver rejects its settings: ") && bad.stdout.contains("defualt"),
+        bad.stdout.contains("the receiver rejects its configuration: ") && bad.stdout.contains("defualt"),
         "{}",
         bad.stdout
     );
@@ -230,7 +230,7 @@ fn check_finds_settings_that_a_receiver_does_not_know() {
     let bad = home.run(&["check"]);
     assert_eq!(bad.code, Some(1), "{}{}", bad.stdout, bad.stderr);
     assert!(
-        bad.stdout.contains("the receiver rejects its settings: ") && bad.stdout.contains("defualt"),
+        bad.stdout.contains("the receiver rejects its configuration: ") && bad.stdout.contains("defualt"),
         "{}",
         bad.stdout
     );

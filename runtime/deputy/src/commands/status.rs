@@ -168,7 +168,8 @@ fn details(instance: &InstanceStatus) -> String {
     table.row(["next call", &or_dash(next_call.map(|(at, left)| format!("{at}, {}", in_or_ago(left))))]);
     table.row(["last success", instance.last_success.as_deref().unwrap_or("none since the start")]);
     if let Some(failure) = &instance.trouble {
-        let code = failure.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default();
+        let code = failure.code.as_deref().filter(|code| !failure.message.contains(code));
+        let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
         table.row(["last failure", &format!("{}: {}{code}", failure.kind, failure.message)]);
         add_facts(&mut table, &failure.facts);
         table.row(["failed at", &failure.at]);

@@ -82,8 +82,19 @@ impl LoadedJson {
             ("kinds", self.kinds.error()),
             ("tokens-required", self.tokens_required.error()),
         ];
-        let failed = answers.into_iter().filter_map(|(function, error)| Some((function, error?)));
-        failed.map(|(function, error)| format!("  {} {}\n", styled(ERROR, function), sanitize(error))).collect()
+        // What is wrong with the settings is the same for all functions.
+        let mut by_error: Vec<(&str, String)> = Vec::new();
+        for (function, error) in answers {
+            let Some(error) = error else { continue };
+            match by_error.iter_mut().find(|(other, _)| *other == error) {
+                Some((_, functions)) => functions.push_str(&format!(", {function}")),
+                None => by_error.push((error, function.to_owned())),
+            }
+        }
+        by_error
+            .into_iter()
+            .map(|(error, functions)| format!("  {} {}\n", styled(ERROR, functions), sanitize(error)))
+            .collect()
     }
 
     fn comparison(&self) -> String {
