@@ -19,6 +19,7 @@ fn check_accepts_a_valid_configuration() {
     s3: ok
       component  [HOME]/s3-sts.wasm
                  provider of s3, [N] KiB
+      obtains    aws-credential-process/1
       sha256     [SHA256]
       secrets    aws-key (file): readable
       imported and granted
@@ -72,6 +73,7 @@ enabled = false
     s3: ok
       component  [HOME]/s3-sts.wasm
                  provider of s3, [N] KiB
+      obtains    aws-credential-process/1
       sha256     [SHA256]
       secrets    aws-key (file): readable
                  password (file): readable
@@ -108,7 +110,7 @@ fn check_shows_every_error_with_its_line() {
     3 | enabeld = true
       | ^^^^^^^ did you mean `enabled`?
       |
-      = help: known keys: `component`, `deliver-to`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`
+      = help: known keys: `component`, `deliver-to`, `enabled`, `file`, `http`, `kind`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`
 
     error: expected a string, found a whole number
      --> deputy.toml:4:25
@@ -121,7 +123,7 @@ fn check_shows_every_error_with_its_line() {
     assert_snapshot!(home.snapshot(&["check", "--json"]), @r#"
     exit code 2
     ----- stdout
-    {"schema":1,"error":{"kind":"misconfigured","exit_code":2,"message":"the configuration deputy.toml is not valid","findings":[{"severity":"error","file":"deputy.toml","line":3,"column":1,"message":"unknown key `enabeld`","expected":"did you mean `enabled`?","hint":"known keys: `component`, `deliver-to`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`"},{"severity":"error","file":"deputy.toml","line":4,"column":25,"message":"expected a string, found a whole number","expected":"write \"3600\""}]}}
+    {"schema":1,"error":{"kind":"misconfigured","exit_code":2,"message":"the configuration deputy.toml is not valid","findings":[{"severity":"error","file":"deputy.toml","line":3,"column":1,"message":"unknown key `enabeld`","expected":"did you mean `enabled`?","hint":"known keys: `component`, `deliver-to`, `enabled`, `file`, `http`, `kind`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`"},{"severity":"error","file":"deputy.toml","line":4,"column":25,"message":"expected a string, found a whole number","expected":"write \"3600\""}]}}
 
     ----- stderr
     error: unknown key `enabeld`
@@ -130,7 +132,7 @@ fn check_shows_every_error_with_its_line() {
     3 | enabeld = true
       | ^^^^^^^ did you mean `enabled`?
       |
-      = help: known keys: `component`, `deliver-to`, `enabled`, `file`, `http`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`
+      = help: known keys: `component`, `deliver-to`, `enabled`, `file`, `http`, `kind`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`
 
     error: expected a string, found a whole number
      --> deputy.toml:4:25
@@ -195,6 +197,7 @@ settings = {{ regoin = "eu-west-1" }}
     s3: not ok
       component  [HOME]/s3-sts.wasm
                  provider of s3, [N] KiB
+      obtains    aws-credential-process/1
       sha256     [SHA256]
       secrets    aws-key (file): [HOME]/aws-key is open to other users (mode 0644): `chmod 600 [HOME]/aws-key`
       imported and granted
@@ -204,6 +207,7 @@ settings = {{ regoin = "eu-west-1" }}
     unsettled: not ok
       component  [HOME]/s3-sts.wasm
                  provider of s3, [N] KiB
+      obtains    aws-credential-process/1
       sha256     [SHA256]
       tokens-required misconfigured: setting `regoin`: no such setting here; there are: operation, region, endpoint, role-arn, role-session-name, external-id, policy, policy-arns, duration, secret, access-key-id
       imported and not granted
@@ -305,6 +309,7 @@ enabled = false
     s3: ok
       component  [HOME]/s3-sts.wasm
                  provider of s3, [N] KiB
+      obtains    aws-credential-process/1
       sha256     [SHA256]
       secrets    aws-key (file): readable
       file       [HOME]/later.json
@@ -392,6 +397,7 @@ instances = ["mounted"]
     s3: ok
       component  [HOME]/s3-sts.wasm
                  provider of s3, [N] KiB
+      obtains    aws-credential-process/1
       sha256     [SHA256]
       secrets    aws-key (file): readable
       imported and granted

@@ -21,6 +21,7 @@ fn get_hides_the_payload_by_default() {
     ----- stdout
     instance     s3
     revision     1
+    kind         aws-credential-process/1
     valid until  2100-01-01T00:00:00.000Z
     payload      165 bytes, not shown: --reveal prints them, --out FILE writes them to a file
     ");
@@ -34,6 +35,7 @@ fn get_hides_the_payload_by_default() {
             "schema": 1,
             "instance": "s3",
             "revision": 1,
+            "kind": "aws-credential-process/1",
             "valid_until": "2100-01-01T00:00:00.000Z",
             "payload_bytes": length,
             "out": null,

@@ -13,12 +13,13 @@ fn inspect_describes_a_component_in_plain_words() {
     exit code 0
     ----- stdout
     s3-sts.wasm
-      kind     provider
-      service  s3
-      renews   no
-      revokes  no
-      size     [N] KiB
-      sha256   [SHA256]
+      kind      provider
+      service   s3
+      payloads  aws-credential-process/1
+      renews    no
+      revokes   no
+      size      [N] KiB
+      sha256    [SHA256]
 
     Can, where the operator grants it
       sign AWS requests (SigV4) with a secret
@@ -300,12 +301,13 @@ fn inspect_names_every_import_that_nothing_provides() {
     exit code 2
     ----- stdout
     synthetic.wasm
-      kind     provider
-      service  unknown: the component cannot run here
-      renews   no
-      revokes  no
-      size     [N] KiB
-      sha256   [SHA256]
+      kind      provider
+      service   unknown: the component cannot run here
+      payloads  unknown: the component cannot run here
+      renews    no
+      revokes   no
+      size      [N] KiB
+      sha256    [SHA256]
 
     Can
       write log lines

@@ -17,12 +17,14 @@ fn obtain_hides_the_payload_by_default() {
     ----- stdout
     instance     s3
     service      s3
+    kind         aws-credential-process/1
     valid until  2100-01-01T00:00:00.000Z, in [SPAN]
     payload      165 bytes, not shown: --reveal prints them, --out FILE writes them to a file
     usage        memory 1.1 MiB of 64MiB, cpu [N] ms of 10s
 
     ----- stderr
     audit [TIME] s3 done      call tokens-required, [N] ms
+    audit [TIME] s3 done      call kinds, [N] ms
     audit [TIME] s3 done      secret aws-key: open
     audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
     audit [TIME] s3 done      POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 200, sent 41 B, received 321 B
@@ -49,12 +51,14 @@ fn obtain_writes_files_only_the_owner_can_read() {
     ----- stdout
     instance     s3
     service      s3
+    kind         aws-credential-process/1
     valid until  2100-01-01T00:00:00.000Z, in [SPAN]
     payload      165 bytes, in credentials.json
     usage        memory 1.1 MiB of 64MiB, cpu [N] ms of 10s
 
     ----- stderr
     audit [TIME] s3 done      call tokens-required, [N] ms
+    audit [TIME] s3 done      call kinds, [N] ms
     audit [TIME] s3 done      secret aws-key: open
     audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
     audit [TIME] s3 done      POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 200, sent 41 B, received 321 B
@@ -136,6 +140,7 @@ fn obtain_shows_the_lines_that_would_permit_a_denial() {
     exit code 5
     ----- stderr
     audit [TIME] s3 done      call tokens-required, [N] ms
+    audit [TIME] s3 done      call kinds, [N] ms
     audit [TIME] s3 done      secret aws-key: open
     audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
     audit [TIME] s3 refused   POST http://127.0.0.1:[PORT]/ [method-not-granted]
@@ -164,6 +169,7 @@ fn obtain_denied_by_the_service_exits_denied() {
     exit code 3
     ----- stderr
     audit [TIME] s3 done      call tokens-required, [N] ms
+    audit [TIME] s3 done      call kinds, [N] ms
     audit [TIME] s3 done      secret aws-key: open
     audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
     audit [TIME] s3 done      POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 403, sent 41 B, received 101 B
@@ -179,11 +185,12 @@ fn obtain_throttled_shows_when_to_retry() {
     exit code 4
     ----- stderr
     audit [TIME] s3 done      call tokens-required, [N] ms
+    audit [TIME] s3 done      call kinds, [N] ms
     audit [TIME] s3 done      secret aws-key: open
     audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
     audit [TIME] s3 done      POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 400, sent 41 B, received 99 B
     audit [TIME] s3 failed    call obtain, [N] ms [throttled]
-    error: s3: throttled, retry after 7s: GetSessionToken: 400 Throttling: told by STS
+    error: s3: throttled: GetSessionToken: 400 Throttling: told by STS
     hint: try again in 7s
     ");
     let seen: Value = serde_json::from_str(&home.run(&["obtain", "s3", "--json"]).stdout).unwrap();
@@ -203,6 +210,7 @@ fn obtain_names_the_limit_that_ended_the_call() {
     exit code 6
     ----- stderr
     audit [TIME] s3 done      call tokens-required, [N] ms
+    audit [TIME] s3 done      call kinds, [N] ms
     audit [TIME] s3 done      secret aws-key: open
     audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
     audit [TIME] s3 refused   POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 200, sent 41 B, received 0 B [over-limit:response]

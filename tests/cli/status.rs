@@ -82,7 +82,7 @@ fn status_shows_a_lease_in_the_table_and_in_detail() {
     ready  yes
     why  held
     revision  1, from the component
-    payload  165 bytes: see `deputy get`
+    payload  aws-credential-process/1, 165 bytes: see `deputy get`
     obtained at  [TIME]
     valid until  [TIME], in [SPAN]
     next call  [TIME], in [SPAN]

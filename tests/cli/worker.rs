@@ -124,6 +124,7 @@ fn worker_socket_serves_get_and_exec() {
     ----- stdout
     instance     s3
     revision     7
+    kind         aws-credential-process/1
     valid until  2099-01-01T00:00:00.000Z
     payload      21 bytes, not shown: --reveal prints them, --out FILE writes them to a file
     ");

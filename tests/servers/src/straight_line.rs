@@ -68,7 +68,7 @@ fn attack(calls: u32, bytes: u32) -> Component {
 
 fn logging_type() -> InstanceType {
     let mut logging = InstanceType::new();
-    logging.ty().defined_type().enum_type(["debug", "info", "warn"]);
+    logging.ty().defined_type().enum_type(["debug", "info", "warn", "error"]);
     logging.export("level", ComponentTypeRef::Type(TypeBounds::Eq(0)));
     let parameters =
         [("level", ComponentValType::Type(1)), ("message", ComponentValType::Primitive(PrimitiveValType::String))];

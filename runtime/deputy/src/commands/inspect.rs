@@ -136,13 +136,13 @@ impl Answers {
 /// What the component answers without settings and grants, or why it does not: most answers depend on settings.
 async fn ask(sandbox: &Sandbox, path: &Path, info: &ComponentInfo) -> Answers {
     if !info.missing_imports.is_empty() {
-        return Answers::none(info, "the component cannot run here");
+        return Answers::none(info, "unknown: the component cannot run here");
     }
     let asked = match info.kind {
         ComponentKind::Provider => ask_provider(sandbox, path, info).await,
         ComponentKind::Receiver => ask_receiver(sandbox, path, info).await,
     };
-    asked.unwrap_or_else(|error| Answers::none(info, &error))
+    asked.unwrap_or_else(|error| Answers::none(info, &format!("unknown: {error}")))
 }
 
 async fn ask_provider(sandbox: &Sandbox, path: &Path, info: &ComponentInfo) -> Result<Answers, String> {
@@ -176,7 +176,7 @@ async fn ask_receiver(sandbox: &Sandbox, path: &Path, info: &ComponentInfo) -> R
 fn answer<T>(call: Call<T>) -> Result<T, String> {
     call.result.map_err(|error| match error {
         CallError::Failure(_) => "depends on settings".to_owned(),
-        error => error.to_string(),
+        error => format!("unknown: {error}"),
     })
 }
 
