@@ -13,6 +13,7 @@ use crate::workspace;
 /// Workspaces beside the one at the root, where they are there.
 const OTHERS: [&str; 10] = [
     "engines/object-store/Cargo.toml",
+    "kit/hadoop/Cargo.toml",
     "kit/rust/Cargo.toml",
     "providers/Cargo.toml",
     "receivers/Cargo.toml",
