@@ -12,9 +12,9 @@ const FIRST_RESERVE: usize = 4096;
 
 /// Why there is no frame.
 #[derive(Debug, thiserror::Error)]
-pub enum FrameError {
+pub enum FramingError {
     /// The length is above the limit.
-    #[error("the server announces {length} bytes, of which {limit} are read{}", hint(*length))]
+    #[error("the server announces {length} bytes, and at most {limit} are read{}", hint(*length))]
     TooLong {
         /// What the server announces, in bytes.
         length: u32,
@@ -49,11 +49,11 @@ fn hint(length: u32) -> &'static str {
 
 /// A stream that is cut into frames.
 #[derive(Debug)]
-pub struct Frames<S> {
+pub struct FramedStream<S> {
     stream: S,
 }
 
-impl<S: Read + Write> Frames<S> {
+impl<S: Read + Write> FramedStream<S> {
     /// Cuts the stream into frames.
     #[must_use]
     pub fn new(stream: S) -> Self {
@@ -70,7 +70,7 @@ impl<S: Read + Write> Frames<S> {
     ///
     /// # Errors
     /// If the stream fails.
-    pub fn send_bare(&mut self, bytes: &[u8]) -> Result<(), FrameError> {
+    pub fn send_bare(&mut self, bytes: &[u8]) -> Result<(), FramingError> {
         self.stream.write_all(bytes)?;
         self.stream.flush()?;
         Ok(())
@@ -80,7 +80,7 @@ impl<S: Read + Write> Frames<S> {
     ///
     /// # Errors
     /// If the stream fails, or the message is larger than a length can say.
-    pub fn send(&mut self, message: &[u8]) -> Result<(), FrameError> {
+    pub fn send(&mut self, message: &[u8]) -> Result<(), FramingError> {
         self.send_bare(&with_length(message)?)
     }
 
@@ -88,7 +88,7 @@ impl<S: Read + Write> Frames<S> {
     ///
     /// # Errors
     /// If the stream fails or ends.
-    pub fn read_int(&mut self) -> Result<i32, FrameError> {
+    pub fn read_int(&mut self) -> Result<i32, FramingError> {
         let mut bytes = [0; 4];
         self.stream.read_exact(&mut bytes).map_err(broken)?;
         Ok(i32::from_be_bytes(bytes))
@@ -98,7 +98,7 @@ impl<S: Read + Write> Frames<S> {
     ///
     /// # Errors
     /// If its length is negative or above the limit, and if the stream fails or ends.
-    pub fn receive(&mut self, limit: usize) -> Result<Vec<u8>, FrameError> {
+    pub fn receive(&mut self, limit: usize) -> Result<Vec<u8>, FramingError> {
         let length = self.read_int()?;
         self.read_exactly(length, limit)
     }
@@ -107,19 +107,19 @@ impl<S: Read + Write> Frames<S> {
     ///
     /// # Errors
     /// As for [`Self::receive`].
-    pub fn read_exactly(&mut self, length: i32, limit: usize) -> Result<Vec<u8>, FrameError> {
+    pub fn read_exactly(&mut self, length: i32, limit: usize) -> Result<Vec<u8>, FramingError> {
         let size = check_length(length, limit)?;
         let mut message = Vec::with_capacity(size.min(FIRST_RESERVE));
         let mut piece = Read::by_ref(&mut self.stream).take(u64::try_from(size).unwrap_or(u64::MAX));
         piece.read_to_end(&mut message).map_err(broken)?;
-        if message.len() < size { Err(FrameError::Closed) } else { Ok(message) }
+        if message.len() < size { Err(FramingError::Closed) } else { Ok(message) }
     }
 }
 
-fn broken(error: io::Error) -> FrameError {
+fn broken(error: io::Error) -> FramingError {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => FrameError::Closed,
-        _ => FrameError::Stream(error),
+        io::ErrorKind::UnexpectedEof => FramingError::Closed,
+        _ => FramingError::Stream(error),
     }
 }
 
@@ -127,11 +127,11 @@ fn broken(error: io::Error) -> FrameError {
 ///
 /// # Errors
 /// If it is negative or above the limit.
-pub fn check_length(length: i32, limit: usize) -> Result<usize, FrameError> {
-    let length = u32::try_from(length).map_err(|_| FrameError::Negative(length))?;
+pub fn check_length(length: i32, limit: usize) -> Result<usize, FramingError> {
+    let length = u32::try_from(length).map_err(|_| FramingError::Negative(length))?;
     match usize::try_from(length) {
         Ok(size) if size <= limit => Ok(size),
-        _ => Err(FrameError::TooLong { length, limit }),
+        _ => Err(FramingError::TooLong { length, limit }),
     }
 }
 
@@ -139,8 +139,8 @@ pub fn check_length(length: i32, limit: usize) -> Result<usize, FrameError> {
 ///
 /// # Errors
 /// If it is longer than a length can say.
-pub fn with_length(message: &[u8]) -> Result<Vec<u8>, FrameError> {
-    let length = i32::try_from(message.len()).map_err(|_| FrameError::Unsendable(message.len()))?;
+pub fn with_length(message: &[u8]) -> Result<Vec<u8>, FramingError> {
+    let length = i32::try_from(message.len()).map_err(|_| FramingError::Unsendable(message.len()))?;
     Ok([length.to_be_bytes().as_slice(), message].concat())
 }
 
@@ -148,9 +148,9 @@ pub fn with_length(message: &[u8]) -> Result<Vec<u8>, FrameError> {
 ///
 /// # Errors
 /// If it ends early.
-pub fn split_delimited<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], FrameError> {
-    let length = prost::decode_length_delimiter(&mut *bytes).map_err(|_| FrameError::Truncated)?;
-    let (message, rest) = bytes.split_at_checked(length).ok_or(FrameError::Truncated)?;
+pub fn split_delimited<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], FramingError> {
+    let length = prost::decode_length_delimiter(&mut *bytes).map_err(|_| FramingError::Truncated)?;
+    let (message, rest) = bytes.split_at_checked(length).ok_or(FramingError::Truncated)?;
     *bytes = rest;
     Ok(message)
 }
@@ -191,21 +191,21 @@ mod tests {
 
     #[test]
     fn frames_come_back_as_they_were_sent() {
-        let mut frames = Frames::new(Cursor::new(Vec::new()));
+        let mut frames = FramedStream::new(Cursor::new(Vec::new()));
         for message in [b"".as_slice(), b"abc", &[7; 70_000]] {
             frames.send(message).unwrap();
         }
         let sent = frames.stream.into_inner();
         assert_eq!(sent[..11], [0, 0, 0, 0, 0, 0, 0, 3, b'a', b'b', b'c']);
-        let mut frames = Frames::new(Drip { bytes: sent, read: 0 });
+        let mut frames = FramedStream::new(Drip { bytes: sent, read: 0 });
         assert_eq!(frames.receive(MAX_FRAME).unwrap(), b"");
         assert_eq!(frames.receive(3).unwrap(), b"abc");
         assert_eq!(frames.receive(70_000).unwrap(), [7; 70_000]);
-        assert!(matches!(frames.receive(MAX_FRAME), Err(FrameError::Closed)));
+        assert!(matches!(frames.receive(MAX_FRAME), Err(FramingError::Closed)));
     }
 
-    fn error(bytes: &[u8]) -> FrameError {
-        let mut frames = Frames::new(Drip { bytes: [bytes, &[0; 64]].concat(), read: 0 });
+    fn error(bytes: &[u8]) -> FramingError {
+        let mut frames = FramedStream::new(Drip { bytes: [bytes, &[0; 64]].concat(), read: 0 });
         let error = frames.receive(16).unwrap_err();
         assert_eq!(frames.stream.read, 4, "bytes behind a length over the limit were read");
         error
@@ -214,10 +214,10 @@ mod tests {
     #[test]
     fn frames_length_over_the_limit_is_refused_unread() {
         let text = error(&17_u32.to_be_bytes()).to_string();
-        assert_eq!(text, "the server announces 17 bytes, of which 16 are read");
-        assert!(matches!(error(&i32::MAX.to_be_bytes()), FrameError::TooLong { length: 0x7fff_ffff, .. }));
-        assert!(matches!(error(&0x8000_0000_u32.to_be_bytes()), FrameError::Negative(i32::MIN)));
-        assert!(matches!(error(&(-1_i32).to_be_bytes()), FrameError::Negative(-1)));
+        assert_eq!(text, "the server announces 17 bytes, and at most 16 are read");
+        assert!(matches!(error(&i32::MAX.to_be_bytes()), FramingError::TooLong { length: 0x7fff_ffff, .. }));
+        assert!(matches!(error(&0x8000_0000_u32.to_be_bytes()), FramingError::Negative(i32::MIN)));
+        assert!(matches!(error(&(-1_i32).to_be_bytes()), FramingError::Negative(-1)));
     }
 
     #[test]
@@ -231,11 +231,11 @@ mod tests {
     #[test]
     fn frames_that_end_early_are_a_closed_connection() {
         for bytes in [b"".as_slice(), b"\0\0", b"\0\0\0\x04abc"] {
-            let mut frames = Frames::new(Drip { bytes: bytes.to_owned(), read: 0 });
-            assert!(matches!(frames.receive(MAX_FRAME), Err(FrameError::Closed)), "{bytes:?}");
+            let mut frames = FramedStream::new(Drip { bytes: bytes.to_owned(), read: 0 });
+            assert!(matches!(frames.receive(MAX_FRAME), Err(FramingError::Closed)), "{bytes:?}");
         }
-        let mut frames = Frames::new(Drip { bytes: Vec::new(), read: 0 });
-        assert!(matches!(frames.send(b"x"), Err(FrameError::Stream(_))));
+        let mut frames = FramedStream::new(Drip { bytes: Vec::new(), read: 0 });
+        assert!(matches!(frames.send(b"x"), Err(FramingError::Stream(_))));
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(split_delimited(&mut bytes).unwrap(), b"");
         assert_eq!(bytes, b"rest");
         for bytes in [b"".as_slice(), b"\x04abc", b"\xff\xff\xff\xff\x0f", &[0xff; 11]] {
-            assert!(matches!(split_delimited(&mut { bytes }), Err(FrameError::Truncated)), "{bytes:?}");
+            assert!(matches!(split_delimited(&mut { bytes }), Err(FramingError::Truncated)), "{bytes:?}");
         }
     }
 }

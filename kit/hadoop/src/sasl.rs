@@ -159,7 +159,7 @@ pub enum SaslError {
     #[error("the server sent an unencrypted message, though `privacy` was agreed")]
     NotSealed,
     /// A protected message is larger than the server takes.
-    #[error("a request of {length} bytes, of which the server takes {limit}")]
+    #[error("a request of {length} bytes, and the server takes {limit}")]
     TooLarge {
         /// Its length when protected.
         length: usize,

@@ -30,12 +30,12 @@ pub enum FileVersion {
 
 /// Why bytes are not a token file. None of them is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenFileError {
+pub enum HadoopTokenFileError {
     /// It does not begin as one.
     #[error("not a token file of Hadoop: it does not begin with HDTS")]
     Magic,
     /// It has a version other than 0 and 1.
-    #[error("a token file of version {0}, of which only 0 and 1 are known")]
+    #[error("a token file of version {0}, and only 0 and 1 are known")]
     Version(u8),
     /// It is longer than [`MAX_FILE`], or has more than [`MAX_ENTRIES`].
     #[error("a token file with more than {MAX_FILE} bytes or {MAX_ENTRIES} entries")]
@@ -50,12 +50,12 @@ pub enum TokenFileError {
 
 /// The contents of a token file, in the order of the file. It can't be printed.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct TokenFile {
+pub struct HadoopTokenFile {
     tokens: Vec<(String, HadoopToken)>,
     secrets: Vec<(String, Vec<u8>)>,
 }
 
-impl TokenFile {
+impl HadoopTokenFile {
     /// The tokens with their aliases. No alias is there twice.
     pub fn tokens(&self) -> impl Iterator<Item = (&str, &HadoopToken)> {
         self.tokens.iter().map(|(alias, token)| (alias.as_str(), token))
@@ -80,16 +80,16 @@ impl TokenFile {
     ///
     /// # Errors
     /// If it is none, or a larger one than is ever needed.
-    pub fn parse(bytes: &[u8]) -> Result<Self, TokenFileError> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, HadoopTokenFileError> {
         if bytes.len() > MAX_FILE {
-            return Err(TokenFileError::TooLarge);
+            return Err(HadoopTokenFileError::TooLarge);
         }
-        let rest = bytes.strip_prefix(MAGIC).ok_or(TokenFileError::Magic)?;
+        let rest = bytes.strip_prefix(MAGIC).ok_or(HadoopTokenFileError::Magic)?;
         match rest.split_first() {
             Some((0, rest)) => Self::read_writable(rest),
             Some((1, rest)) => Self::read_message(rest),
-            Some((version, _)) => Err(TokenFileError::Version(*version)),
-            None => Err(TokenFileError::Writable(WritableError::Truncated)),
+            Some((version, _)) => Err(HadoopTokenFileError::Version(*version)),
+            None => Err(HadoopTokenFileError::Writable(WritableError::Truncated)),
         }
     }
 
@@ -110,7 +110,7 @@ impl TokenFile {
         out
     }
 
-    fn read_writable(bytes: &[u8]) -> Result<Self, TokenFileError> {
+    fn read_writable(bytes: &[u8]) -> Result<Self, HadoopTokenFileError> {
         let mut file = Self::default();
         let mut reader = WritableReader::new(bytes);
         for _ in 0..count(&mut reader)? {
@@ -138,20 +138,21 @@ impl TokenFile {
         }
     }
 
-    fn read_message(mut bytes: &[u8]) -> Result<Self, TokenFileError> {
-        let message = CredentialsMessage::decode_length_delimited(&mut bytes).map_err(|_| TokenFileError::Message)?;
+    fn read_message(mut bytes: &[u8]) -> Result<Self, HadoopTokenFileError> {
+        let message =
+            CredentialsMessage::decode_length_delimited(&mut bytes).map_err(|_| HadoopTokenFileError::Message)?;
         if !bytes.is_empty() {
-            return Err(TokenFileError::Writable(WritableError::TooLong));
+            return Err(HadoopTokenFileError::Writable(WritableError::TooLong));
         }
         if message.tokens.len().max(message.secrets.len()) > MAX_ENTRIES {
-            return Err(TokenFileError::TooLarge);
+            return Err(HadoopTokenFileError::TooLarge);
         }
         let mut file = Self::default();
         for entry in message.tokens {
-            file.put_token(&entry.alias, entry.token.ok_or(TokenFileError::Message)?.into());
+            file.put_token(&entry.alias, entry.token.ok_or(HadoopTokenFileError::Message)?.into());
         }
         for entry in message.secrets {
-            file.put_secret(&entry.alias, entry.secret.ok_or(TokenFileError::Message)?);
+            file.put_secret(&entry.alias, entry.secret.ok_or(HadoopTokenFileError::Message)?);
         }
         Ok(file)
     }
@@ -179,9 +180,9 @@ fn put<V>(entries: &mut Vec<(String, V)>, alias: &str, value: V) {
 }
 
 /// How many entries follow. An entry of a file takes a byte at the least, so a count that lies ends the reading early.
-fn count(reader: &mut WritableReader<'_>) -> Result<usize, TokenFileError> {
+fn count(reader: &mut WritableReader<'_>) -> Result<usize, HadoopTokenFileError> {
     let count = usize::try_from(reader.int()?).map_err(|_| WritableError::OutOfRange)?;
-    if count > MAX_ENTRIES { Err(TokenFileError::TooLarge) } else { Ok(count) }
+    if count > MAX_ENTRIES { Err(HadoopTokenFileError::TooLarge) } else { Ok(count) }
 }
 
 /// `CredentialsProto`.
@@ -236,8 +237,8 @@ mod tests {
     use super::*;
     use crate::testing::{hex, sample_token, unhex, vector};
 
-    fn sample(with_secret: bool) -> TokenFile {
-        let mut file = TokenFile::default();
+    fn sample(with_secret: bool) -> HadoopTokenFile {
+        let mut file = HadoopTokenFile::default();
         file.put_token("alias", HadoopToken { service: "127.0.0.1:8020".to_owned(), ..sample_token() });
         if with_secret {
             file.put_secret("k", b"v".to_vec());
@@ -248,12 +249,12 @@ mod tests {
     #[test]
     fn token_file_is_that_of_hadoop() {
         for (name, file) in
-            [("empty", TokenFile::default()), ("token", sample(false)), ("token-and-secret", sample(true))]
+            [("empty", HadoopTokenFile::default()), ("token", sample(false)), ("token-and-secret", sample(true))]
         {
             for (suffix, version) in [("v0", FileVersion::Writable), ("v1", FileVersion::Protobuf)] {
                 let expected = vector(&format!("file-{name}-{suffix}"));
                 assert_eq!(hex(&file.to_bytes(version)), expected, "{name} {suffix}");
-                assert!(TokenFile::parse(&unhex(expected)) == Ok(file.clone()), "{name} {suffix}");
+                assert!(HadoopTokenFile::parse(&unhex(expected)) == Ok(file.clone()), "{name} {suffix}");
             }
         }
     }
@@ -275,10 +276,13 @@ mod tests {
         for version in [FileVersion::Writable, FileVersion::Protobuf] {
             let whole = sample(true).to_bytes(version);
             for end in 0..whole.len() {
-                assert!(TokenFile::parse(&whole[..end]).is_err(), "{version:?} {end}");
+                assert!(HadoopTokenFile::parse(&whole[..end]).is_err(), "{version:?} {end}");
             }
             let longer = [whole.as_slice(), b"\0"].concat();
-            assert!(TokenFile::parse(&longer) == Err(TokenFileError::Writable(WritableError::TooLong)), "{version:?}");
+            assert!(
+                HadoopTokenFile::parse(&longer) == Err(HadoopTokenFileError::Writable(WritableError::TooLong)),
+                "{version:?}"
+            );
         }
     }
 
@@ -291,16 +295,16 @@ mod tests {
         let mut nested = b"HDTS\x01".to_vec();
         nested.extend([0x02, 0x0a, 0x7f]);
         for (bytes, error) in [
-            (b"".as_slice(), TokenFileError::Magic),
-            (b"HDTX\0\0\0", TokenFileError::Magic),
-            (b"HDTS\x02", TokenFileError::Version(2)),
-            (b"HDTS\0\xff", TokenFileError::Writable(WritableError::OutOfRange)),
-            (&two_gib, TokenFileError::Writable(WritableError::Truncated)),
-            (&many, TokenFileError::TooLarge),
-            (&nested, TokenFileError::Message),
-            (&vec![b'H'; MAX_FILE + 1], TokenFileError::TooLarge),
+            (b"".as_slice(), HadoopTokenFileError::Magic),
+            (b"HDTX\0\0\0", HadoopTokenFileError::Magic),
+            (b"HDTS\x02", HadoopTokenFileError::Version(2)),
+            (b"HDTS\0\xff", HadoopTokenFileError::Writable(WritableError::OutOfRange)),
+            (&two_gib, HadoopTokenFileError::Writable(WritableError::Truncated)),
+            (&many, HadoopTokenFileError::TooLarge),
+            (&nested, HadoopTokenFileError::Message),
+            (&vec![b'H'; MAX_FILE + 1], HadoopTokenFileError::TooLarge),
         ] {
-            assert!(TokenFile::parse(bytes).err() == Some(error), "{error}");
+            assert!(HadoopTokenFile::parse(bytes).err() == Some(error), "{error}");
         }
     }
 
@@ -311,6 +315,6 @@ mod tests {
         let mut bytes = b"HDTS\x01".to_vec();
         prost::encode_length_delimiter(entries.len(), &mut bytes).unwrap();
         bytes.extend(entries);
-        assert!(TokenFile::parse(&bytes) == Err(TokenFileError::TooLarge));
+        assert!(HadoopTokenFile::parse(&bytes) == Err(HadoopTokenFileError::TooLarge));
     }
 }

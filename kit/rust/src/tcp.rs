@@ -3,6 +3,7 @@
 //! The host resolves the name, judges each address, and bounds every wait. Where the operator's rule asks for TLS, the host
 //! speaks it below this stream.
 
+use crate::failure;
 use crate::types::Failure;
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -36,7 +37,7 @@ pub struct TcpStream {
 
 /// Why there is no connection.
 #[derive(Debug, PartialEq, Eq)]
-pub enum ConnectError {
+pub enum TcpError {
     /// No rule of the instance allows it.
     NotGranted(String),
     /// The host's name is not one, or not found.
@@ -45,7 +46,7 @@ pub enum ConnectError {
     Unreachable(String),
 }
 
-impl fmt::Display for ConnectError {
+impl fmt::Display for TcpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotGranted(what) => {
@@ -56,12 +57,12 @@ impl fmt::Display for ConnectError {
     }
 }
 
-impl From<ConnectError> for Failure {
-    fn from(error: ConnectError) -> Self {
+impl From<TcpError> for Failure {
+    fn from(error: TcpError) -> Self {
         let text = error.to_string();
         match error {
-            ConnectError::NotGranted(_) => Self::Misconfigured(text),
-            ConnectError::Unknown(_) | ConnectError::Unreachable(_) => Self::Unavailable(text),
+            TcpError::NotGranted(_) => failure::misconfigured(text),
+            TcpError::Unknown(_) | TcpError::Unreachable(_) => failure::unavailable(text),
         }
     }
 }
@@ -71,13 +72,13 @@ impl TcpStream {
     ///
     /// # Errors
     /// If no rule allows it, the name is not found, or no address answers.
-    pub fn connect(host: &str, port: u16) -> Result<Self, ConnectError> {
+    pub fn connect(host: &str, port: u16) -> Result<Self, TcpError> {
         let server = format!("{}:{port}", crate::text::one_line(host, 255));
-        let mut error = ConnectError::Unknown(format!("{server}: the host's name was not found"));
+        let mut error = TcpError::Unknown(format!("{server}: the host's name was not found"));
         for address in addresses(host, &server)?.into_iter().take(MAX_ADDRESSES) {
             match open(SocketAddr::new(address, port), &server) {
                 Ok(stream) => return Ok(stream),
-                Err(ConnectError::NotGranted(what)) => return Err(ConnectError::NotGranted(what)),
+                Err(TcpError::NotGranted(what)) => return Err(TcpError::NotGranted(what)),
                 Err(other) => error = other,
             }
         }
@@ -92,7 +93,7 @@ impl TcpStream {
 }
 
 /// The addresses of a name, or the address that it is.
-fn addresses(host: &str, server: &str) -> Result<Vec<IpAddr>, ConnectError> {
+fn addresses(host: &str, server: &str) -> Result<Vec<IpAddr>, TcpError> {
     if let Ok(address) = host.parse() {
         return Ok(vec![address]);
     }
@@ -112,7 +113,7 @@ fn addresses(host: &str, server: &str) -> Result<Vec<IpAddr>, ConnectError> {
     }
 }
 
-fn open(address: SocketAddr, server: &str) -> Result<TcpStream, ConnectError> {
+fn open(address: SocketAddr, server: &str) -> Result<TcpStream, TcpError> {
     let (family, remote) = encoded(address);
     let socket = create_tcp_socket(family).map_err(|code| failed(server, code))?;
     socket.start_connect(&instance_network(), remote).map_err(|code| failed(server, code))?;
@@ -146,12 +147,12 @@ fn encoded(address: SocketAddr) -> (IpAddressFamily, IpSocketAddress) {
     }
 }
 
-fn failed(server: &str, code: ErrorCode) -> ConnectError {
+fn failed(server: &str, code: ErrorCode) -> TcpError {
     let what = match code {
-        ErrorCode::AccessDenied => return ConnectError::NotGranted(server.to_owned()),
-        ErrorCode::InvalidArgument => return ConnectError::Unknown(format!("{server}: not a host's name")),
+        ErrorCode::AccessDenied => return TcpError::NotGranted(server.to_owned()),
+        ErrorCode::InvalidArgument => return TcpError::Unknown(format!("{server}: not a host's name")),
         ErrorCode::NameUnresolvable => {
-            return ConnectError::Unknown(format!("{server}: the host's name was not found"));
+            return TcpError::Unknown(format!("{server}: the host's name was not found"));
         }
         ErrorCode::TemporaryResolverFailure => "the host's name was not found in time",
         ErrorCode::ConnectionRefused => "connection refused",
@@ -161,7 +162,7 @@ fn failed(server: &str, code: ErrorCode) -> ConnectError {
         ErrorCode::NewSocketLimit => "too many connections",
         _ => "no connection",
     };
-    ConnectError::Unreachable(format!("{server}: {what}"))
+    TcpError::Unreachable(format!("{server}: {what}"))
 }
 
 /// The kit does not read the host's text of an error, which is not the component's to see.
@@ -205,12 +206,13 @@ impl Write for TcpStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Next;
 
     #[test]
     fn tcp_denial_is_misconfigured() {
         let failure = Failure::from(failed("nn1:8020", ErrorCode::AccessDenied));
-        let Failure::Misconfigured(text) = failure else { panic!("{failure:?}") };
-        assert_eq!(text, "no tcp rule of this instance allows nn1:8020; the host's log says what would");
+        assert_eq!(failure.next, Next::Misconfigured);
+        assert_eq!(failure.message, "no tcp rule of this instance allows nn1:8020; the host's log says what would");
     }
 
     #[test]
@@ -222,7 +224,7 @@ mod tests {
             (ErrorCode::Unknown, "nn1:8020: no connection"),
         ] {
             let failure = Failure::from(failed("nn1:8020", code));
-            assert!(matches!(&failure, Failure::Unavailable(text) if text == expected), "{failure:?}");
+            assert_eq!((failure.next, failure.message.as_str()), (Next::Unavailable, expected));
         }
     }
 

@@ -1,11 +1,11 @@
 //! A token file is read whole or refused; what was read is written in both versions and read again.
 #![no_main]
 
-use deputy_kit_hadoop::token_file::{FileVersion, MAX_ENTRIES, MAX_FILE, TokenFile};
+use deputy_kit_hadoop::token_file::{FileVersion, HadoopTokenFile, MAX_ENTRIES, MAX_FILE};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let file = match TokenFile::parse(bytes) {
+    let file = match HadoopTokenFile::parse(bytes) {
         Ok(file) => file,
         Err(error) => return assert!(error.to_string().len() < 200),
     };
@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(file.tokens().count() <= MAX_ENTRIES && file.secrets().count() <= MAX_ENTRIES);
     for version in [FileVersion::Writable, FileVersion::Protobuf] {
         let written = file.to_bytes(version);
-        let again = TokenFile::parse(&written);
+        let again = HadoopTokenFile::parse(&written);
         assert!(written.len() > MAX_FILE || again == Ok(file.clone()), "{version:?}");
     }
 });

@@ -9,7 +9,7 @@ use prost::Message;
 use std::io::{Read, Write};
 
 impl<S: Read + Write, C: SecurityContext> RpcClient<S, C> {
-    /// A new token, which `renewer` may renew: a principal, of which the server takes the short name.
+    /// A new token, which `renewer` may renew: a principal, which the server shortens.
     ///
     /// # Errors
     /// If the call fails, or the answer has no token with identifier and password.

@@ -1,6 +1,6 @@
 //! Why a call of Hadoop RPC fails.
 
-use crate::frames::FrameError;
+use crate::frames::FramingError;
 use crate::sasl::{ContextError, SaslError};
 use deputy_kit::text::one_line;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::fmt;
 pub enum RpcError {
     /// The connection fails, or a length is wrong.
     #[error(transparent)]
-    Frame(#[from] FrameError),
+    Frame(#[from] FramingError),
     /// The login fails.
     #[error(transparent)]
     Sasl(#[from] SaslError),

@@ -6,7 +6,7 @@ use super::messages::{
     SaslMessage, state,
 };
 use super::server_name::ExpectedServer;
-use crate::frames::{Frames, split_delimited};
+use crate::frames::{FramedStream, split_delimited};
 use crate::sasl::{ContextError, Qualities, SaslClient, SecurityContext, SecurityLayer};
 use deputy_kit::text::one_line;
 use prost::Message;
@@ -20,7 +20,7 @@ const PREAMBLE: &[u8] = b"hrpc\x09\x00\xdf";
 
 /// Logs in, and returns what protects the rest of the connection. `open` opens a security context with a principal.
 pub(super) fn login<S: Read + Write, C: SecurityContext>(
-    frames: &mut Frames<S>,
+    frames: &mut FramedStream<S>,
     server: ExpectedServer<'_>,
     qualities: Qualities,
     open: impl FnOnce(&str) -> Result<C, ContextError>,
@@ -58,14 +58,14 @@ fn kerberos(offer: SaslMessage) -> Result<SaslAuth, RpcError> {
 }
 
 /// Sends a message of SASL.
-pub(super) fn send<S: Read + Write>(frames: &mut Frames<S>, message: &SaslMessage) -> Result<(), RpcError> {
+pub(super) fn send<S: Read + Write>(frames: &mut FramedStream<S>, message: &SaslMessage) -> Result<(), RpcError> {
     let header = request_header(CALL_SASL, b"");
     frames.send(&[header, message.encode_length_delimited_to_vec()].concat())?;
     Ok(())
 }
 
 /// The next message of SASL.
-fn receive<S: Read + Write>(frames: &mut Frames<S>) -> Result<SaslMessage, RpcError> {
+fn receive<S: Read + Write>(frames: &mut FramedStream<S>) -> Result<SaslMessage, RpcError> {
     sasl_message(&frames.receive(MAX_LOGIN)?)
 }
 

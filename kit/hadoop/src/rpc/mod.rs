@@ -11,7 +11,7 @@ mod server_name;
 pub use error::{RemoteError, RpcError};
 pub use server_name::ExpectedServer;
 
-use crate::frames::{Frames, MAX_FRAME, with_length};
+use crate::frames::{FramedStream, MAX_FRAME, with_length};
 use crate::sasl::{ContextError, Qualities, Quality, SecurityContext, SecurityLayer};
 use messages::{CALL_CONTEXT, ConnectionContext, MethodHeader, SaslMessage, UserInformation, state};
 use prost::Message;
@@ -34,7 +34,7 @@ pub struct RpcOptions<'a> {
 
 /// A connection that is logged in.
 pub struct RpcClient<S, C> {
-    frames: Frames<S>,
+    frames: FramedStream<S>,
     layer: SecurityLayer<C>,
     protocol: String,
     client_id: [u8; 16],
@@ -53,7 +53,7 @@ impl<S: Read + Write, C: SecurityContext> RpcClient<S, C> {
         options: &RpcOptions<'_>,
         open: impl FnOnce(&str) -> Result<C, ContextError>,
     ) -> Result<Self, RpcError> {
-        let mut frames = Frames::new(stream);
+        let mut frames = FramedStream::new(stream);
         let layer = login::login(&mut frames, options.server, options.qualities, open)?;
         let (protocol, client_id) = (options.protocol.to_owned(), options.client_id);
         let mut client = Self { frames, layer, protocol, client_id, next_call: 0, unwrapped: Vec::new() };

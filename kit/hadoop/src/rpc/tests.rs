@@ -2,7 +2,7 @@ use super::messages::{
     CALL_SASL, ConnectionContext, MethodHeader, RequestHeader, ResponseHeader, SaslAuth, SaslMessage, state,
 };
 use super::*;
-use crate::frames::{FrameError, split_delimited};
+use crate::frames::{FramingError, split_delimited};
 use crate::sasl::SaslError;
 use crate::testing::{FakeContext, sample_token};
 use crate::token::HadoopToken;
@@ -18,16 +18,16 @@ struct Server {
     mask: u8,
     /// Its answer to NEGOTIATE.
     negotiation: SaslMessage,
-    /// Frames to send in place of the answers of the login, by the number of the message that they answer.
+    /// FramedStream to send in place of the answers of the login, by the number of the message that they answer.
     lies: Vec<(usize, Vec<u8>)>,
     /// The answers to calls.
     answers: Vec<Vec<u8>>,
     /// The length of the pieces in which a wrapped answer comes.
     piece: usize,
     received: Vec<u8>,
-    /// Frames of the client that were taken so far.
+    /// FramedStream of the client that were taken so far.
     count: usize,
-    /// Frames behind the login, unwrapped.
+    /// FramedStream behind the login, unwrapped.
     calls: Vec<Vec<u8>>,
     out: io::Cursor<Vec<u8>>,
 }
@@ -263,7 +263,7 @@ fn rpc_error_text_of_10_mib_is_not_read() {
     let mut server = Server::new();
     server.answers.push(failed(0, "java.lang.StackOverflowError", &"at x\n".repeat(2 << 20)));
     let error = connect(&mut server).unwrap().cancel_token(&sample_token()).unwrap_err();
-    assert!(matches!(error, RpcError::Frame(FrameError::TooLong { length: 10_485_760.., .. })), "{error}");
+    assert!(matches!(error, RpcError::Frame(FramingError::TooLong { length: 10_485_760.., .. })), "{error}");
     let mut server = Server::new();
     server.answers.push(failed(0, "java.lang.StackOverflowError", &"at x\n".repeat(100_000)));
     let error = connect(&mut server).unwrap().cancel_token(&sample_token()).unwrap_err();
@@ -323,9 +323,12 @@ fn rpc_login_without_an_accepted_quality_says_so() {
 fn rpc_lengths_that_lie_are_refused() {
     for number in [1, 2, 3, 4] {
         for (lie, is_expected) in [
-            (i32::MAX.to_be_bytes(), (|error| matches!(error, FrameError::TooLong { .. })) as fn(&FrameError) -> bool),
-            ((-1_i32).to_be_bytes(), |error| matches!(error, FrameError::Negative(-1))),
-            (100_i32.to_be_bytes(), |error| matches!(error, FrameError::Closed)),
+            (
+                i32::MAX.to_be_bytes(),
+                (|error| matches!(error, FramingError::TooLong { .. })) as fn(&FramingError) -> bool,
+            ),
+            ((-1_i32).to_be_bytes(), |error| matches!(error, FramingError::Negative(-1))),
+            (100_i32.to_be_bytes(), |error| matches!(error, FramingError::Closed)),
             (*b"HTTP", |error| error.to_string().contains("speaks HTTP")),
         ] {
             let mut server = Server::new();
@@ -404,6 +407,6 @@ fn rpc_answer_that_is_no_message_is_refused() {
         let mut server = Server::new();
         server.answers.push(frame);
         let error = connect(&mut server).unwrap().obtain_token("alice").unwrap_err();
-        assert!(matches!(error, RpcError::Frame(FrameError::Truncated) | RpcError::Protocol(_)), "{error}");
+        assert!(matches!(error, RpcError::Frame(FramingError::Truncated) | RpcError::Protocol(_)), "{error}");
     }
 }
