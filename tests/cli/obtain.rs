@@ -275,8 +275,9 @@ fn obtain_of_an_unknown_instance_exits_misconfigured() {
 
 #[test]
 fn obtain_of_a_file_instance_exits_misconfigured() {
-    let home =
-        TestEnvironment::with("[instances.hdfs]\nservice = \"hdfs\"\nkind = \"aws-credential-process/1\"\nfile = { path = \"token\", lifetime = \"1h\" }\n");
+    let home = TestEnvironment::with(
+        "[instances.hdfs]\nservice = \"hdfs\"\nkind = \"aws-credential-process/1\"\nfile = { path = \"token\", lifetime = \"1h\" }\n",
+    );
     assert_snapshot!(home.snapshot(&["obtain", "hdfs"]), @"
     exit code 2
     ----- stderr

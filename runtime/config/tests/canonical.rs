@@ -68,8 +68,7 @@ allow = "broker.example.com:9093"
 networks = ["loopback"]
 "#;
 
-const FILE: &str =
-    "[instances.a]\nservice = \"s3\"\nkind = \"aws-credential-process/1\"\nobtain = \"always\"\nfile = { path = \"token.json\", lifetime = \"1h\" }\n";
+const FILE: &str = "[instances.a]\nservice = \"s3\"\nkind = \"aws-credential-process/1\"\nobtain = \"always\"\nfile = { path = \"token.json\", lifetime = \"1h\" }\n";
 
 fn digest(byte: u8) -> Option<Digest> {
     Some(Digest::new([byte; 32]))

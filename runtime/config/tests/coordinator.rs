@@ -178,7 +178,9 @@ fn instance_is_a_component_or_a_file_or_both() {
 #[test]
 fn instances_with_the_same_file_are_a_warning() {
     let instance = |name: &str, path: &str| {
-        format!("[instances.{name}]\nservice = \"s3\"\nkind = \"aws-credential-process/1\"\nfile = {{ path = \"{path}\", lifetime = \"1h\" }}\n")
+        format!(
+            "[instances.{name}]\nservice = \"s3\"\nkind = \"aws-credential-process/1\"\nfile = {{ path = \"{path}\", lifetime = \"1h\" }}\n"
+        )
     };
     for (first, second, warnings) in [("t", "t", 1), ("t", "./t", 1), ("t", "/etc/deputy/t", 1), ("t", "u", 0)] {
         let config = parse(&(instance("a", first) + &instance("b", second)));

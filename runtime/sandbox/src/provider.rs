@@ -92,7 +92,17 @@ impl LoadedProvider {
         let ungranted = InstanceContext::ungranted(&shared.resolver, &secrets, OutputMode::Denied);
         let secret_settings = secret_settings(&instance);
         let invoker = Invoker::new(shared, AuditSubject::Instance(instance.name), &instance.settings, instance.limits);
-        Ok(Self { invoker, info, _component: component, exports, secrets, announced: OnceLock::new(), secret_settings, granted, ungranted })
+        Ok(Self {
+            invoker,
+            info,
+            _component: component,
+            exports,
+            secrets,
+            announced: OnceLock::new(),
+            secret_settings,
+            granted,
+            ungranted,
+        })
     }
 
     /// The component's kind, digest, size and imports.
