@@ -32,6 +32,7 @@ bench *arguments:
 fmt:
     cargo fmt --all
     cd engines/object-store && cargo fmt --all
+    cd kit/hadoop && cargo fmt --all
     cd kit/rust && cargo fmt --all
     cd providers && cargo fmt --all
     cd receivers && cargo fmt --all

@@ -44,7 +44,8 @@ pub(crate) enum Part {
 }
 
 /// Workspaces beside the native one.
-const GUESTS: [&str; 7] = [
+const GUESTS: [&str; 8] = [
+    "kit/hadoop",
     "kit/rust",
     "providers",
     "receivers",
@@ -55,7 +56,7 @@ const GUESTS: [&str; 7] = [
 ];
 
 /// Those of them whose logic is tested natively.
-const TESTED: [&str; 4] = ["kit/rust", "providers", "receivers", "tests/providers/refresh-token"];
+const TESTED: [&str; 5] = ["kit/hadoop", "kit/rust", "providers", "receivers", "tests/providers/refresh-token"];
 
 /// Crates for engines, each a workspace of its own. They are built into one folder.
 const ENGINES: [&str; 1] = ["engines/object-store"];

@@ -23,6 +23,7 @@ pub mod failure;
 pub mod http;
 pub mod outputs;
 pub mod settings;
+pub mod tcp;
 pub mod text;
 pub mod time;
 pub mod tokens;

@@ -11,8 +11,9 @@ use crate::process::Run;
 use crate::workspace;
 
 /// Workspaces beside the one at the root, where they are there.
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 11] = [
     "engines/object-store/Cargo.toml",
+    "kit/hadoop/Cargo.toml",
     "kit/rust/Cargo.toml",
     "providers/Cargo.toml",
     "receivers/Cargo.toml",

@@ -1,0 +1,25 @@
+//! What connectors for Hadoop's services share: the protocols and formats of HDFS, YARN, KMS, HBase and Hive.
+//!
+//! - [`sasl`]: the client of SASL GSSAPI over a [`sasl::SecurityContext`], which the host's Kerberos capability implements.
+//! - [`frames`]: messages with their length in front, over any stream.
+//! - [`rpc`]: Hadoop RPC, version 9, which HDFS and YARN speak.
+//! - [`writable`], [`token`], [`identifier`], [`token_file`]: a token, what is inside, and the file that clients read.
+//!
+//! The messages are Protocol Buffers, by `prost`: some 3 KB of a component for each message, and a decoder that others
+//! have tried to break for years.
+//!
+//! Servers are hostile here. Each length that comes from one is compared with a limit before anything is reserved for it,
+//! each number with its range, and of an error's text one bounded line is kept. Waiting is bounded by the host.
+//!
+//! The kit never panics, never writes to the log, and never puts a token's password into an error or a `Debug` text.
+
+pub mod frames;
+pub mod identifier;
+pub mod rpc;
+pub mod sasl;
+pub mod token;
+pub mod token_file;
+pub mod writable;
+
+#[cfg(test)]
+mod testing;
