@@ -20,6 +20,7 @@ mod coordinator;
 mod documents;
 mod exec;
 mod get;
+mod held;
 mod home;
 mod inspect;
 mod obtain;

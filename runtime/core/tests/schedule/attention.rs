@@ -27,7 +27,7 @@ fn attention_without_a_delay_waits_for_a_person() {
     let view = schedule.snapshot("a");
     assert_eq!((view.activity, view.next), (InstanceActivity::NeedsAttention, None));
     let told = schedule.operator_events().filter(|event| matches!(event, OperatorEvent::Failed(_, _, None))).count();
-    assert_eq!(told, 1, "the operator is told once");
+    assert_eq!(told, 1, "the operator learns it once");
 }
 
 #[test]
