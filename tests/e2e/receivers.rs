@@ -23,6 +23,9 @@ s3.put_object(Bucket='bucket', Key=os.environ['KEY'], Body=b'written by a profil
 print(s3.get_object(Bucket='bucket', Key=os.environ['KEY'])['Body'].read().decode())
 ";
 
+/// What `accept` returns if it rejects nothing.
+const ACCEPTED: &str = "ok({rejected: [], facts: []})\n";
+
 /// A folder with a receiver that has outputs, by the page's own commands.
 fn plugged(receiver: &str) -> TempDir {
     let [plug, _] = PAGE.blocks(HEADING);
@@ -30,8 +33,8 @@ fn plugged(receiver: &str) -> TempDir {
     let script = PAGE.replace(&script, "aws-credentials.wasm", &format!("{receiver}.wasm"));
     let file = format!("target/guests/{receiver}.wasm");
     let folder = page::author(&[(&file, receiver), ("target/guests/outputs.wasm", "outputs")]);
-    let services = shell(folder.path(), &script);
-    assert_eq!(services, if receiver == "files" { "[\"*\"]\n" } else { "[\"s3\"]\n" });
+    let kinds = shell(folder.path(), &script);
+    assert_eq!(kinds, format!("ok([\"{}\"])\n", if receiver == "files" { "*" } else { "aws-credential-process/1" }));
     folder
 }
 
@@ -62,7 +65,7 @@ fn receivers_documented_payload_makes_the_documented_files() {
     let folder = plugged("aws-credentials");
     let [_, script] = PAGE.blocks(HEADING);
     let script = PAGE.replace(&PAGE.replace(script, "AKIA…", "AKIA"), "\"…\"", "\"secret\"");
-    assert_eq!(shell(folder.path(), &script), "ok\n");
+    assert_eq!(shell(folder.path(), &script), ACCEPTED);
     assert!(read(folder.path(), "credentials").contains("[s3-prod]\naws_access_key_id = AKIA\n"));
     assert!(read(folder.path(), "config").contains("[profile s3-prod]\nregion = us-east-1\n"));
     assert!(read(folder.path(), "s3-prod.json").starts_with("{\"Version\":1,"));
@@ -79,7 +82,7 @@ fn boto3_reads_what_aws_credentials_wrote_of_real_credentials() {
         setting("profile.s3-prod", "prod@lab/1"),
         setting("default", "s3-prod"),
     ];
-    assert_eq!(accept(folder.path(), &settings.join(", "), &payload), "ok\n");
+    assert_eq!(accept(folder.path(), &settings.join(", "), &payload), ACCEPTED);
     let out = folder.path().join("out");
     let file = |name: &str| out.join(name).to_str().unwrap().to_owned();
     let with = |profile: &str, credentials: &str, config: &str| {
@@ -111,7 +114,7 @@ fn receivers_invalid_payload_names_the_instance_only() {
     let folder = plugged("aws-credentials");
     for payload in ["hunter2", "{\"Version\":1,\"AccessKeyId\":\"AKIA\",\"SecretAccessKey\":\"hunter2\\n[default]\"}"] {
         let printed = accept(folder.path(), "", payload);
-        assert!(printed.starts_with("err(misconfigured(\"instance `s3-prod`: "), "{printed}");
+        assert!(printed.starts_with("ok({rejected: [{instance: \"s3-prod\", "), "{printed}");
         assert!(!printed.contains("hunter2"), "{printed}");
         assert_eq!(fs::read_dir(folder.path().join("out")).unwrap().count(), 0);
     }
@@ -124,7 +127,7 @@ fn receivers_env_file_reads_alike_in_shell_and_dotenv() {
     let lines = "ID={{ s3-prod.AccessKeyId }}\\nTOKEN=Bearer {{ s3-prod.token }}\\nLINE={{ s3-prod.line | base64 }}";
     // The shell of the page's command must see the backslashes that make the lines.
     let settings = setting("env.app.env", &lines.replace("\\n", "\\\\n"));
-    assert_eq!(accept(folder.path(), &settings, payload), "ok\n");
+    assert_eq!(accept(folder.path(), &settings, payload), ACCEPTED);
     let expected = "AKIA/+=|Bearer $(exit 1) `x` \"y\" #z; & ~ é|YQpiJ2M=\n";
     let sourced = shell(folder.path(), "set -a; . ./out/app.env; printf '%s|%s|%s\\n' \"$ID\" \"$TOKEN\" \"$LINE\"");
     assert_eq!(sourced, expected);
@@ -143,23 +146,21 @@ print('|'.join(v[name] for name in ('ID', 'TOKEN', 'LINE')))
 fn receivers_write_payloads_raw_and_in_templates() {
     let folder = plugged("files");
     let payload = r#"{"AccessKeyId":"AK\"IA"}"#;
-    assert_eq!(accept(folder.path(), "", payload), "ok\n");
+    assert_eq!(accept(folder.path(), "", payload), ACCEPTED);
     assert_eq!(read(folder.path(), "s3-prod"), payload);
     let template = "[{{ s3-prod.AccessKeyId | json }}, {{ s3-prod.payload | base64 | json }}]";
     let settings = [setting("template.conf/app.json", template), setting("path.s3-prod", "raw/it")].join(", ");
-    assert_eq!(accept(folder.path(), &settings, payload), "ok\n");
+    assert_eq!(accept(folder.path(), &settings, payload), ACCEPTED);
     assert_eq!(read(folder.path(), "conf/app.json"), r#"["AK\"IA", "eyJBY2Nlc3NLZXlJZCI6IkFLXCJJQSJ9"]"#);
     assert_eq!(read(folder.path(), "raw/it"), payload);
     let later = [setting("template.later", "{{ s3-lab.payload }}"), setting("path.s3-prod", "now")].join(", ");
     let (printed, log) = accept_and_hear(folder.path(), &later, payload);
     assert_eq!(
         (printed.as_str(), log.as_str()),
-        ("ok\n", "file later is left out: no lease of instance s3-lab is delivered\n")
+        (ACCEPTED, "file later is left out: no lease of instance s3-lab is delivered\n")
     );
     assert!(folder.path().join("out/now").exists() && !folder.path().join("out/later").exists());
     let printed = accept(folder.path(), &setting("template.x", "{{ s3-prod.token }}"), payload);
-    assert_eq!(
-        printed,
-        "err(misconfigured(\"setting `template.x`: instance `s3-prod`: its payload has no field `token`\"))\n"
-    );
+    let rejection = "message: \"setting `template.x`: instance `s3-prod`: its payload has no field `token`\"";
+    assert!(printed.starts_with("ok({rejected: [") && printed.contains(rejection), "{printed}");
 }

@@ -157,7 +157,10 @@ fn s3_audit_shows_the_key_used_and_never_read() {
         (&"call".into(), &"obtain".into(), &"done".into())
     );
     let functions: Vec<_> = asked.iter().map(|event| event["function"].as_str().unwrap()).collect();
-    assert!(functions.iter().all(|function| ["service-name", "tokens-required"].contains(function)), "{asked:?}");
+    assert!(
+        functions.iter().all(|function| ["kinds", "service-name", "tokens-required"].contains(function)),
+        "{asked:?}"
+    );
     assert!(events.iter().all(|event| event["instance"] == "s3"), "{events:?}");
 }
 
