@@ -25,7 +25,7 @@ fn delivery_change_withdraws_and_publishes() {
     worker.wait_until_published("mine", "extra", 1);
     worker.wait_until_published("app", "creds", 1);
     let watcher = Watcher::of(site.link("worker", "app"));
-    let head = "[instances.extra]\nservice = \"any\"\nkind = \"aws-credential-process/1\"\n";
+    let head = "[instances.extra]\nservice = \"any\"\nkind = \"hostile/1\"\n";
     let delivered = format!("{head}deliver-to = [{GROUP:?}]\n");
     for (before, after, number) in [(delivered.as_str(), head, 0), (head, &delivered, 1)] {
         site.home.edit(before, after);

@@ -67,8 +67,10 @@ impl TestSite {
 
     /// Adds an instance whose payload is what [`give`](Self::give) writes.
     pub(crate) fn instance(mut self, name: &str, service: &str, groups: &[&str]) -> Self {
+        // The hostile guests take their own kind.
+        let kind = if service == "s3" { "aws-credential-process/1" } else { "hostile/1" };
         self.home.append(&format!(
-            "[instances.{name}]\nservice = \"{service}\"\nkind = \"aws-credential-process/1\"\ndeliver-to = {groups:?}\n\
+            "[instances.{name}]\nservice = \"{service}\"\nkind = \"{kind}\"\ndeliver-to = {groups:?}\n\
              file = {{ path = \"secrets/{name}.payload\", lifetime = \"1h\" }}\n"
         ));
         self.publish_numbered(name, 1);

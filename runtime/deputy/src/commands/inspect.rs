@@ -156,7 +156,11 @@ async fn ask_provider(sandbox: &Sandbox, path: &Path, info: &ComponentInfo) -> R
         limits: Limits::default(),
     };
     let provider = sandbox.load(&instance).await.map_err(|error| in_one_line(&error))?;
-    let service = answer(provider.service_name().await).map(|service| service.to_string());
+    let service = provider.service_name().await;
+    if let Err(error @ (CallError::Limit(_) | CallError::Trap { .. })) = &service.result {
+        return Err(error.to_string());
+    }
+    let service = answer(service).map(|service| service.to_string());
     let kinds = answer(provider.kinds().await).map(|kinds| kinds.iter().map(ToString::to_string).collect());
     Ok(Answers { service: Some(service), kinds })
 }
