@@ -1,7 +1,7 @@
 //! What a Kerberos library does for the login process. MIT's is the one there is.
 
 use crate::Fault;
-use crate::wire::{Unwrapped, Stepped, Ticket};
+use crate::wire::{Stepped, Ticket, Unwrapped};
 
 /// A library, set up for one login.
 pub(crate) trait Backend: Send + Sync {

@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 
 use crate::login::Shared;
 use crate::process::{Held, LoginProcess};
-use crate::wire::{LONGEST_MESSAGE, LONGEST_STEP, Unwrapped, LoginRequest, LoginResponse, Stepped};
+use crate::wire::{LONGEST_MESSAGE, LONGEST_STEP, LoginRequest, LoginResponse, Stepped, Unwrapped};
 use crate::{Fault, FaultCause};
 
 /// A context's place in the process. The process forgets the context when this is dropped.

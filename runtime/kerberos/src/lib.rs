@@ -39,4 +39,4 @@ pub use login::{Login, LoginConfig, LoginStatus};
 pub use login_process::login_process;
 pub use process::LoginProgram;
 pub use spnego::negotiate_token;
-pub use wire::{LONGEST_MESSAGE, LONGEST_STEP, Unwrapped, Stepped, TicketSource};
+pub use wire::{LONGEST_MESSAGE, LONGEST_STEP, Stepped, TicketSource, Unwrapped};

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::context::{KerberosContext, Place};
 use crate::process::{Held, LoginProcess, LoginProgram};
-use crate::wire::{LoginSetup, LoginRequest, LoginResponse, Stepped, TicketSource};
+use crate::wire::{LoginRequest, LoginResponse, LoginSetup, Stepped, TicketSource};
 use crate::{Fault, FaultCause, FaultKind, Krb5Conf, keeper, login_process};
 
 /// Contexts of one login at a time, of all calls together.

@@ -21,7 +21,7 @@ use rustix::process::{
 
 use crate::backend::{Backend, SecurityContext};
 use crate::mit::{self, Mit};
-use crate::wire::{LONGEST_FRAME, LoginSetup, LoginRequest, LoginResponse};
+use crate::wire::{LONGEST_FRAME, LoginRequest, LoginResponse, LoginSetup};
 use crate::{Fault, FaultCause};
 
 /// Threads for contexts that begin: as many as may wait for a silent KDC.

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::wire::{LONGEST_FRAME, LoginSetup, LoginRequest, LoginResponse};
+use crate::wire::{LONGEST_FRAME, LoginRequest, LoginResponse, LoginSetup};
 use crate::{Fault, FaultCause};
 
 /// A program whose `main` calls [`login_process`](crate::login_process).

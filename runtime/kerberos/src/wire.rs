@@ -295,3 +295,7 @@ impl<'a> FrameReader<'a> {
         self.0.is_empty().then_some(())
     }
 }
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

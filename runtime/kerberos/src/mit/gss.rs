@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::codes;
 use super::shared_library::SharedLibrary;
 use crate::backend::SecurityContext;
-use crate::wire::{Unwrapped, Stepped};
+use crate::wire::{Stepped, Unwrapped};
 use crate::{Fault, FaultCause};
 
 /// The longest buffer that is taken from the library: a message and what protects it.

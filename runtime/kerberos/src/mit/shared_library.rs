@@ -41,3 +41,18 @@ fn failed() -> Fault {
     };
     Fault::new(FaultCause::Library, text.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mit_library_that_is_missing_is_named_with_its_packages() {
+        let fault = SharedLibrary::open(c"libgssapi_krb5.so.999").err().unwrap();
+        assert_eq!(fault.cause, FaultCause::Library);
+        assert!(fault.detail.contains("libgssapi_krb5.so.999"), "{fault}");
+        for package in ["libgssapi-krb5-2", "krb5-libs"] {
+            assert!(fault.cause.fix().contains(package), "{}", fault.cause.fix());
+        }
+    }
+}
