@@ -16,6 +16,7 @@ pub mod failure;
 pub mod grant;
 mod hook;
 mod instance;
+mod kerberos_principal;
 mod kind;
 mod limits;
 mod name;
@@ -38,6 +39,7 @@ pub use fact::{Fact, HOST_FACT_PREFIX, LONGEST_FACT_NAME, LONGEST_FACT_VALUE, MO
 pub use failure::{CallFailure, ComponentFailure};
 pub use hook::{HookCommand, HookCommandError, HookSignal};
 pub use instance::{Digest, DigestError, FileSource, Instance, SecretSource};
+pub use kerberos_principal::{KerberosPrincipal, KerberosPrincipalError};
 pub use kind::{Kinds, KindsError, PayloadKind, PayloadKindError};
 pub use limits::{Limit, LimitError, LimitOverrides, LimitValue, Limits};
 pub use name::{GroupName, InstanceName, NameError, ReceiverName, SecretName, ServiceName};

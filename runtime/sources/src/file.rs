@@ -31,7 +31,11 @@ pub(crate) async fn read(
         .map_err(|panicked| SourceError::Read { location, source: io::Error::other(panicked) })?
 }
 
-fn read_now(path: &Path, shape: ValueShape, user: u32) -> Result<(SecretBytes, FileFingerprint), SourceError> {
+pub(crate) fn read_now(
+    path: &Path,
+    shape: ValueShape,
+    user: u32,
+) -> Result<(SecretBytes, FileFingerprint), SourceError> {
     let failed = |source| SourceError::Read { location: SourceLocation::File(path.to_owned()), source };
     let file = ambient::open_file(path).map_err(failed)?;
     let before = file.metadata().map_err(failed)?;

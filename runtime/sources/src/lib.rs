@@ -79,6 +79,15 @@ pub async fn read_file(
     file::read(path.to_owned(), shape, context.user).await
 }
 
+/// As [`read_file`], for a program that has no runtime. Blocks while the disk does.
+pub fn read_file_now(
+    path: &Path,
+    shape: ValueShape,
+    context: &SourceContext,
+) -> Result<(SecretBytes, FileFingerprint), SourceError> {
+    file::read_now(path, shape, context.user)
+}
+
 fn credential(name: &str, context: &SourceContext) -> Result<PathBuf, SourceError> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
         return Err(SourceError::CredentialName(name.to_owned()));

@@ -4,7 +4,7 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-pub(super) const ARROWS: [(&str, &[&str]); 17] = [
+pub(super) const ARROWS: [(&str, &[&str]); 18] = [
     (
         "deputy",
         &[
@@ -62,6 +62,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 17] = [
     ),
     ("deputy-http-server", &["deputy-core", "deputy-support"]),
     ("deputy-files", &[]),
+    ("deputy-kerberos", &["deputy-core", "deputy-files", "deputy-sources", "deputy-support"]),
     ("deputy-link", &["deputy-core", "deputy-support"]),
     ("deputy-local", &["deputy-core", "deputy-support"]),
     ("deputy-metrics", &["deputy-audit"]),
