@@ -31,6 +31,8 @@ struct Failures {
     exhausted: bool,
     /// An operator wants another lease.
     wished: bool,
+    /// The last obtain failed as ended.
+    has_ended: bool,
 }
 
 /// The least and the greatest delay.
@@ -54,6 +56,21 @@ impl Backoff {
         failures.attempts = 0;
         failures.unanswered = 0;
         failures.hurried = false;
+        failures.has_ended = false;
+    }
+
+    /// Whether the next call is made for another reason than the age of what is held.
+    pub(crate) fn is_called_anyway(&mut self, name: &InstanceName) -> bool {
+        let failures = self.of(name);
+        failures.wished || failures.attempts > 0
+    }
+
+    /// A failure that is not repeated before a person has acted.
+    pub(crate) fn waits_for_person(&mut self, name: &InstanceName) {
+        let failures = self.of(name);
+        assert!(!failures.renewal, "{name} could be obtained");
+        failures.attempts += 1;
+        failures.has_ended = false;
     }
 
     pub(crate) fn wished(&mut self, name: &InstanceName) {
@@ -83,7 +100,8 @@ impl Backoff {
         self.reset(name);
         self.lives(name, lease.valid_until.since(lease.obtained_at));
         let failures = self.of(name);
-        failures.exhausted = matches!(work, ProviderCall::Renew(old) if lease.valid_until <= old.valid_until);
+        failures.exhausted = matches!(work, ProviderCall::Renew(old)
+            if lease.valid_until <= old.valid_until && lease.next_at <= old.next_at);
         failures.wished &= matches!(work, ProviderCall::Renew(_));
     }
 
@@ -102,8 +120,10 @@ impl Backoff {
     ) {
         let failures = self.of(name);
         let renews = plan.component.is_some_and(|component| component.renews);
-        let lasts =
-            |lease: &Lease| plan.policy.max_lifetime.is_none_or(|most| lease.issued_at.plus(most) > lease.valid_until);
+        let lasts = |lease: &Lease| {
+            let most = plan.policy.max_lifetime.map(|most| lease.issued_at.plus(most));
+            most.into_iter().chain(lease.renewable_until).all(|end| end > lease.valid_until)
+        };
         if let ProviderCall::Renew(lease) = work {
             assert!(!failures.exhausted, "{name} is renewed although that failed for good");
             assert!(lasts(lease), "{name}'s lease is renewed after its greatest life");
@@ -149,10 +169,17 @@ impl Backoff {
                 return;
             }
         }
+        let had_ended = std::mem::replace(&mut failures.has_ended, kind == FailureKind::Ended && !failures.renewal);
+        if kind == FailureKind::Ended {
+            assert!(!had_ended, "{name} ended twice, and is no longer called without a person");
+            assert_eq!(wait, plan.policy.retry.floor.max(Span::millis(10)), "{name} is obtained anew at once");
+            return;
+        }
         let bounds = failures.bounds(kind, plan, left);
         let after = failure.retry_after.map_or(Span::millis(0), |after| after.min(LONGEST_THROTTLE));
         // There is a try before the lease ends, whatever the service asks for.
-        let floor = plan.policy.retry.floor.max(Span::millis(10));
+        let retry = &plan.policy.retry;
+        let floor = retry.floor.max(if kind.is_slow() { retry.slow } else { Span::millis(10) });
         let latest = left.filter(|_| failure.retry_after.is_some()).map(|left| part(left, 2, 3).max(floor));
         let capped = |wait: Span| latest.map_or(wait, |latest| wait.min(latest).max(floor));
         let least = capped(bounds.least.max(after));

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use deputy_core::schedule::{
-    ASSUMED_LIFETIME, InstanceActivity, InstancePlan, LeaseOrigin, ObtainMode, Readiness, ScheduleEvent,
+    ASSUMED_LIFETIME, InstanceActivity, InstancePlan, InstanceSnapshot, LeaseOrigin, ObtainMode, Readiness,
+    ScheduleEvent,
 };
 use deputy_core::{InstanceName, Span};
 
@@ -39,6 +40,8 @@ impl History {
         for instance in self.instances.values_mut() {
             instance.mood = Mood::Good;
             instance.stated = StatedExpiry::Life;
+            instance.rotation = None;
+            instance.prolongs = None;
         }
         while self.process == Process::Down {
             self.happen(u64::MAX);
@@ -74,12 +77,25 @@ impl History {
         plans.map(|(name, _)| name.clone()).collect()
     }
 
+    /// A person does what was asked for, and asks for another lease.
+    fn attend(&mut self) {
+        let now = self.clocks.now();
+        let mut waiting = self.wanted(|plan| plan.component.is_some());
+        let waits = |view: InstanceSnapshot<'_>| view.failure.is_some_and(|record| record.failure.kind.needs_person());
+        waiting.retain(|name| self.schedule.instance(name, now).is_some_and(waits));
+        for name in waiting {
+            self.tell(ScheduleEvent::Renew(name));
+            self.counts.attended += 1;
+        }
+    }
+
     /// Every instance gets a lease in time: after the retry delays, which the checks bound by the policy and by the usual
     /// lifetime of a lease, and a time that follows from the budgets and the limit.
     fn recover(&mut self) {
         let mut missing = self.wanted(|_| true);
         let mut deadline = None;
         loop {
+            self.attend();
             let now = self.clocks.now();
             missing
                 .retain(|name| self.schedule.instance(name, now).is_none_or(|view| view.readiness != Readiness::Ready));
@@ -129,7 +145,9 @@ impl History {
         let able: Vec<InstanceName> = self.wanted(|plan| plan.component.is_some());
         let holds = |name: &InstanceName| {
             let view = self.schedule.instance(name, now).expect("it is configured");
-            let obtained = view.lease.is_some_and(|lease| lease.origin == LeaseOrigin::Component);
+            // What has nothing newer before its end is replaced at its end.
+            let obtained =
+                view.lease.is_some_and(|lease| lease.origin == LeaseOrigin::Component && lease.next_at.is_none());
             obtained
                 && view.activity == InstanceActivity::Holding
                 && view.readiness == Readiness::Ready
@@ -176,7 +194,8 @@ impl History {
         let bears = calls_here * pace as f64 <= 0.5 && calls_everywhere * SLOWEST as f64 <= 0.5 * share as f64;
         let bears = bears && self.waits.is_at_full_pace(plan, self.clocks.now().mono);
         let rest = plan.policy.retry.floor.max(plan.policy.calls.interval);
-        bears && slack > wait && life > rest.as_millis() + wait
+        // A renewal that gains nothing is followed by an obtain after the rest.
+        bears && slack > wait + rest.as_millis() && life > rest.as_millis() + wait
     }
 }
 

@@ -14,7 +14,7 @@ macro_rules! counts {
 
             /// Each of these happened, and not only by accident.
             pub(crate) fn assert_enough(&self, histories: u64) {
-                $(assert!(self.$name * 40 >= histories, "{} of {histories} histories: {}", stringify!($name), self.$name);)*
+                $(assert!(self.$name * 60 >= histories, "{} of {histories} histories: {}", stringify!($name), self.$name);)*
             }
         }
     };
@@ -57,5 +57,7 @@ counts! {
     assumed,
     settled,
     revocations_done,
+    attended,
+    for_person,
     feasible,
 }

@@ -192,6 +192,7 @@ impl History {
     pub(crate) fn jumped(&mut self) {
         self.counts.jumps += 1;
         self.checks.excuse_all(&self.configuration);
+        self.checks.leases.jumped();
         self.look_at = Some(self.clocks.truth + self.dice.u64(..SOON));
     }
 

@@ -22,6 +22,8 @@ pub(crate) struct Leases {
     late: BTreeMap<InstanceName, BTreeMap<u64, Timestamp>>,
     /// Leases that were revoked, or reported as given up.
     settled: BTreeSet<(InstanceName, Revision)>,
+    /// The clock was set, so what is due by it is another matter.
+    has_jumped: bool,
 }
 
 /// Tokens as they have to be saved.
@@ -139,6 +141,30 @@ impl Leases {
         if wanted {
             self.late.entry(name.clone()).or_default().insert(number(&tokens.payload), end);
         }
+    }
+
+    pub(crate) fn jumped(&mut self) {
+        self.has_jumped = true;
+    }
+
+    /// Nothing newer is to be had before the time that the service gave.
+    pub(crate) fn is_no_rotation_before_its_time(&self, name: &InstanceName, plan: &InstancePlan, now: Now) {
+        let held = self.held(name).filter(|lease| lease.origin == LeaseOrigin::Component && lease.is_valid(now.wall));
+        let held = held
+            .filter(|lease| !self.has_jumped && lease.obtained_at <= now.wall && lease.fingerprint == plan.fingerprint);
+        let Some((lease, at)) =
+            held.and_then(|lease| Some((lease, lease.next_at?.min(lease.valid_until).min(capped(plan, lease)))))
+        else {
+            return;
+        };
+        // The clock on the wall may go slower than the one for delays.
+        let early = at.since(now.wall).as_millis();
+        let allowed = at.since(lease.obtained_at).as_millis() / 20 + 2000;
+        assert!(
+            early <= allowed,
+            "{name} is called {early} ms before {at}, when revision {} is outdated",
+            lease.revision
+        );
     }
 
     pub(crate) fn given_up(&mut self, name: &InstanceName, revision: Revision) {
@@ -279,11 +305,17 @@ impl Leases {
 fn stated(tokens: &Tokens) -> Option<Timestamp> {
     match tokens.expiry {
         TokenExpiry::At(at) => Some(at),
-        TokenExpiry::Never | TokenExpiry::Unknown => None,
+        TokenExpiry::Never => Some(Timestamp::FOREVER),
+        TokenExpiry::Unknown => None,
     }
 }
 
 /// What a removed instance held ends as its configuration said then, if it comes back as another one.
 fn is_of_other(lease: &Lease, record: &LeaseRecord, plan: &InstancePlan, old: &LeaseRecord) -> bool {
     old.removed.is_some() && record.lease.is_some() && lease.fingerprint != plan.fingerprint
+}
+
+/// When a lease is to be replaced at the latest, by the configured lifetime.
+fn capped(plan: &InstancePlan, lease: &Lease) -> Timestamp {
+    plan.policy.lifetime.map_or(Timestamp::FOREVER, |life| lease.obtained_at.plus(life))
 }

@@ -29,6 +29,7 @@ pub(crate) enum StatedExpiry {
     Nothing,
     Past,
     Forever,
+    Never,
     Moment,
 }
 
@@ -37,6 +38,10 @@ pub(crate) struct Instance {
     pub(crate) mood: Mood,
     pub(crate) life: u64,
     pub(crate) stated: StatedExpiry,
+    /// After how long it has something newer, if it says so.
+    pub(crate) rotation: Option<u64>,
+    /// For how long it prolongs what it issued, if it says so.
+    pub(crate) prolongs: Option<u64>,
     pub(crate) file: Option<FilePayload>,
     pub(crate) users: u32,
 }
@@ -51,8 +56,12 @@ impl Instance {
             StatedExpiry::Life,
             StatedExpiry::Nothing,
             StatedExpiry::Past,
-        ][dice.usize(..6)];
-        Self { mood, life: millis(dice, 20_000, 14_400_000), stated, file: None, users: 0 }
+            StatedExpiry::Never,
+        ][dice.usize(..7)];
+        let life = millis(dice, 20_000, 14_400_000);
+        let rotation = once_in(dice, 4).then(|| millis(dice, 1000, life));
+        let prolongs = once_in(dice, 4).then(|| millis(dice, life / 2, 10 * life));
+        Self { mood, life, stated, rotation, prolongs, file: None, users: 0 }
     }
 
     /// What a call comes to, and after how many milliseconds. `right` is the service's own clock.
@@ -73,22 +82,36 @@ impl Instance {
             }
             Mood::Good | Mood::Flaky => match work {
                 ProviderCall::Revoke(_) => (quick, CallOutcome::Revoked),
-                ProviderCall::Renew(old) if once_in(dice, 5) => (quick, self.tokens(payload, Some(old), right)),
-                ProviderCall::Renew(_) | ProviderCall::Obtain => (quick, self.tokens(payload, None, right)),
+                ProviderCall::Renew(old) if once_in(dice, 5) => (quick, self.tokens(payload, Some(old), true, right)),
+                ProviderCall::Renew(old) => (quick, self.tokens(payload, Some(old), false, right)),
+                ProviderCall::Obtain => (quick, self.tokens(payload, None, false, right)),
             },
         }
     }
 
-    fn tokens(&self, payload: u64, same_end: Option<&Lease>, right: Timestamp) -> CallOutcome {
+    fn tokens(&self, payload: u64, renewed: Option<&Lease>, ends_alike: bool, right: Timestamp) -> CallOutcome {
         let stated = match self.stated {
             StatedExpiry::Life => Some(right.plus(Span::millis(self.life))),
             StatedExpiry::Nothing => None,
             StatedExpiry::Past => Some(right.minus(Span::millis(self.life))),
+            StatedExpiry::Never => None,
             StatedExpiry::Forever => Some(Timestamp::from_millis(u64::MAX - 1)),
             StatedExpiry::Moment => Some(right.plus(Span::millis(2100))),
         };
-        let expiry = same_end.map(|old| old.valid_until).or(stated).map_or(TokenExpiry::Unknown, TokenExpiry::At);
-        CallOutcome::Obtained(Tokens { expiry, ..Tokens::new(payload_kind(), bytes(payload)) })
+        let renewable_until = match renewed {
+            Some(old) => old.renewable_until,
+            None => self.prolongs.map(|span| right.plus(Span::millis(span))),
+        };
+        let same_end = renewed.filter(|_| ends_alike).map(|old| old.valid_until);
+        let end = same_end.or(stated).map(|end| renewable_until.map_or(end, |most| end.min(most)));
+        let expiry = match (end, self.stated) {
+            (Some(end), _) => TokenExpiry::At(end),
+            (None, StatedExpiry::Never) => TokenExpiry::Never,
+            (None, _) => TokenExpiry::Unknown,
+        };
+        let next_at = self.rotation.map(|span| right.plus(Span::millis(span)));
+        let tokens = Tokens::new(payload_kind(), bytes(payload));
+        CallOutcome::Obtained(Tokens { expiry, next_at, renewable_until, ..tokens })
     }
 }
 
@@ -110,12 +133,12 @@ fn failed(failure: CallFailure) -> CallOutcome {
 }
 
 fn call_failure(dice: &mut Rng) -> CallFailure {
-    // What waits for a person has tests of its own.
-    let kinds: Vec<FailureKind> = FailureKind::ALL.into_iter().filter(|kind| !kind.needs_person()).collect();
+    let kinds = FailureKind::ALL;
     let kind = kinds[dice.usize(..kinds.len())];
     let retry_after = match kind {
         FailureKind::Throttled if once_in(dice, 6) => Some(Span::secs(1_000_000)),
         FailureKind::Throttled => Some(Span::millis(millis(dice, 1, 200_000))),
+        FailureKind::Attention if dice.bool() => Some(Span::millis(millis(dice, 1, 200_000))),
         _ => None,
     };
     CallFailure { retry_after, ..CallFailure::new(kind, "") }

@@ -190,8 +190,7 @@ impl History {
             OperatorEvent::Failed(name, failure, wait) => {
                 self.counts.fruitless += 1;
                 let now = self.clocks.now();
-                let wait = wait.expect("no service of the simulation needs a person");
-                self.checks.failed(name, (&failure.failure, wait), now, &mut self.counts);
+                self.checks.failed(name, (&failure.failure, *wait), now, &mut self.counts);
                 self.throttled(name, &failure.failure);
             }
             OperatorEvent::RevokeFailed(name, revision, failure, _) => {

@@ -1,5 +1,6 @@
 //! Calls: that each is permitted, in time, and followed by the delay that was reported.
 
+use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{
     CallOutcome, ConfigFingerprint, Lease, LeaseRecord, ProviderCall, ScheduleConfig, UpstreamName,
 };
@@ -11,11 +12,16 @@ use crate::history::Process;
 
 use super::{ASK_AGAIN, Checks, floor, nearly};
 
+/// For how long an instance rests that waits for a person.
+const FOREVER: Span = Span::millis(u64::MAX);
+
 impl Checks {
     /// For how long an instance rests as it said, without a call.
     pub(crate) fn promised(&self, name: &InstanceName, now: MonotonicTime) -> Span {
         let Some(seen) = self.seen.get(name) else { return Span::millis(0) };
-        let rests = seen.rests.map_or(Span::millis(0), |(since, least)| since.plus(least).since(now));
+        // What waits for a person is attended to before this is asked.
+        let rests = seen.rests.filter(|(_, least)| *least != FOREVER);
+        let rests = rests.map_or(Span::millis(0), |(since, least)| since.plus(least).since(now));
         // A component that requires no tokens is called again after a while.
         if seen.needless { rests.max(ASK_AGAIN) } else { rests }
     }
@@ -48,10 +54,15 @@ impl Checks {
             let mut held = saved.and_then(|record| record.lease.as_ref()).into_iter().chain(published);
             assert!(held.any(|held| held.revision == lease.revision), "{name} does not hold what it renews");
         }
+        let is_called_anyway = self.backoff.is_called_anyway(name);
         self.backoff.called(name, work, &plan, self.leases.held(name), now);
         let seen = self.seen(name);
         seen.work = Some(work.clone());
         let excused = std::mem::take(&mut seen.excused);
+        if !excused && !is_called_anyway {
+            self.leases.is_no_rotation_before_its_time(name, &plan, now);
+        }
+        let seen = self.seen(name);
         if let Some((since, least)) = seen.rests.filter(|_| !excused) {
             let rested = now.mono.since(since);
             assert!(rested >= nearly(least), "{name} rests for {rested} instead of {least}");
@@ -95,13 +106,21 @@ impl Checks {
     pub(crate) fn failed(
         &mut self,
         name: &InstanceName,
-        (failure, wait): (&CallFailure, Span),
+        (failure, wait): (&CallFailure, Option<Span>),
         now: Now,
         counts: &mut Counts,
     ) {
         let plan = &self.plans[name];
-        self.backoff.failed(name, (failure, wait), plan, self.leases.held(name), now, counts);
-        self.seen(name).rests = Some((now.mono, wait));
+        let is_for_person = failure.kind == FailureKind::Attention && failure.retry_after.is_none();
+        match wait {
+            Some(wait) => self.backoff.failed(name, (failure, wait), plan, self.leases.held(name), now, counts),
+            None => {
+                assert!(is_for_person, "{name} is not called again after {failure:?}");
+                self.backoff.waits_for_person(name);
+                counts.for_person += 1;
+            }
+        }
+        self.seen(name).rests = Some((now.mono, wait.unwrap_or(FOREVER)));
     }
 
     /// A call returned tokens. If they are not needed, they are revoked.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use deputy_core::InstanceName;
 use deputy_core::schedule::{
     InstanceActivity, InstanceSnapshot, LONGEST_LIFE, Lease, LeaseOrigin, PreferredSource, Readiness,
 };
 use deputy_core::time::Now;
+use deputy_core::{InstanceName, Timestamp};
 
 use crate::counts::Counts;
 use crate::history::Process;
@@ -95,8 +95,19 @@ impl Checks {
         let current = lease.fingerprint == view.plan.fingerprint;
         assert!(current, "{} rests with a lease of another configuration", view.name);
         jumps.rests(view.name, lease, now);
+        if lease.valid_until == Timestamp::FOREVER {
+            return;
+        }
         let life = lease.valid_until.since(lease.obtained_at).min(LONGEST_LIFE);
-        let rest = view.plan.policy.ratio.apply(life);
+        let cap = view.plan.policy.lifetime.map_or(Timestamp::FOREVER, |life| lease.obtained_at.plus(life));
+        let own = lease.next_at.filter(|_| lease.origin == LeaseOrigin::Component);
+        let rest = match own {
+            // Until there is something newer, or the lease ends.
+            Some(at) => {
+                at.min(lease.valid_until).min(cap).since(lease.obtained_at).max(view.plan.policy.calls.interval)
+            }
+            None => view.plan.policy.ratio.apply(life),
+        };
         assert!(now.wall <= lease.obtained_at.plus(rest), "{} is due by the clock on the wall, and rests", view.name);
         if let Some(obtained) = seen.obtained {
             assert!(now.mono <= obtained.plus(rest), "{} is due by the clock for delays, and rests", view.name);

@@ -21,13 +21,15 @@ pub(super) struct WakeIndex {
 }
 
 impl WakeTime {
-    /// Wakes at this time too, if there is one.
+    /// Wakes at this time too, if it comes.
     pub(super) fn extend_mono(&mut self, at: Option<MonotonicTime>) {
+        let at = at.filter(|at| *at != MonotonicTime::NEVER);
         self.mono = self.mono.into_iter().chain(at).min();
     }
 
-    /// Wakes at this time too, if there is one.
+    /// Wakes at this time too, if it comes.
     pub(super) fn extend_wall(&mut self, at: Option<Timestamp>) {
+        let at = at.filter(|at| *at != Timestamp::FOREVER);
         self.wall = self.wall.into_iter().chain(at).min();
     }
 }

@@ -81,6 +81,7 @@ fn expiry_never_is_not_replaced() {
     assert_eq!(schedule.calls_of("a").len(), 1);
     let view = schedule.snapshot("a");
     assert_eq!((view.lease.unwrap().valid_until, view.next), (Timestamp::FOREVER, None));
+    assert_eq!(schedule.machine.wake_at(schedule.now()), None, "there is nothing to wake for");
 }
 
 #[test]
@@ -124,6 +125,20 @@ fn renewal_replaces_every_field() {
     schedule.end_call("a", CallOutcome::Obtained(Tokens { expiry, ..tokens() }));
     assert_eq!(schedule.snapshot("a").lease.unwrap().next_at, None);
     assert_eq!(schedule.advance_until_called("a"), 2_700_000);
+}
+
+#[test]
+fn renewal_to_the_same_expiry_waits_for_the_next_rotation() {
+    let mut schedule = TestSchedule::new([("a", renewing_plan())]);
+    let expiry = TokenExpiry::At(after(&schedule, 3600));
+    let rotated = |schedule: &TestSchedule| {
+        CallOutcome::Obtained(Tokens { expiry, next_at: Some(after(schedule, 60)), ..tokens() })
+    };
+    for kind in ["obtain", "renew", "renew", "renew"] {
+        assert_eq!(schedule.call_kind("a"), kind);
+        schedule.end_call("a", rotated(&schedule));
+        assert_eq!(schedule.advance_until_called("a"), 60_000);
+    }
 }
 
 #[test]

@@ -153,7 +153,10 @@ impl InstanceState {
 
     /// When the service has something newer, if it said so and the lease lives that long.
     fn rotation(&self, lease: &Lease) -> Option<Timestamp> {
-        lease.next_at.map(|at| at.min(lease.valid_until)).filter(|_| lease.origin == LeaseOrigin::Component)
+        // It may have been obtained when it was allowed to live longer.
+        let cap = self.plan.policy.lifetime.map_or(lease.valid_until, |life| lease.obtained_at.plus(life));
+        let end = lease.valid_until.min(cap);
+        lease.next_at.map(|at| at.min(end)).filter(|_| lease.origin == LeaseOrigin::Component)
     }
 
     /// When to look at it next.

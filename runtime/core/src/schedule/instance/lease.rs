@@ -138,7 +138,8 @@ impl InstanceState {
         let mut gained = true;
         if let ProviderCall::Renew(old) = work {
             issued_at = old.issued_at;
-            gained = valid_until > old.valid_until;
+            // A password that rotates has an end of its own, whatever the renewal says about it.
+            gained = valid_until > old.valid_until || tokens.next_at > old.next_at;
             // What was renewed is the same token at the service: revoking the old one would end the new one.
             self.record.lease = None;
         } else {
