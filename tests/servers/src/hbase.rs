@@ -43,7 +43,17 @@ impl HBase {
         write_log4j(&conf, "log4j.logger.org.apache.hadoop.hbase.master.HMaster=INFO")?;
         site.write(&conf, "hbase-site.xml")?;
         let [master, ..] = ports;
-        let clients = site.only(&CLIENTS).set("hbase.masters", format!("localhost:{master}"));
+        // Else a client tries for minutes to log in.
+        let clients = site
+            .only(&CLIENTS)
+            .set("hbase.masters", format!("localhost:{master}"))
+            .set("hbase.client.retries.number", "0")
+            .set("hbase.client.pause", "100")
+            // Else its second attempt fails because of its first one, and says nothing of the cause.
+            .set("hbase.ipc.client.failed.servers.expiry.ms", "1")
+            .set("hbase.client.operation.timeout", "12000")
+            .set("hbase.client.meta.operation.timeout", "12000")
+            .set("hbase.rpc.timeout", "8000");
         let client = Client::new("hbase", kdc, &place.path().join("client"), &clients, "hbase-site.xml")?;
         let jvm = Jvm::new("hbase", "org.apache.hadoop.hbase.master.HMaster", &kdc.krb5_conf(), &conf)
             .megabytes(768)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::java::{JavaServer, Jvm, Ready, write_log4j};
-use crate::{Client, Error, Kdc, Lasting, Proof, Site, lasting_ports};
+use crate::{Client, Error, Kdc, Lasting, Proof, Site, Tls, lasting_ports};
 
 /// What clients read of the servers' configuration.
 const CLIENTS: [&str; 12] = [
@@ -30,6 +30,7 @@ pub struct Hdfs {
     client: Client,
     rpc: u16,
     http: u16,
+    https: u16,
     place: Lasting,
 }
 
@@ -39,8 +40,20 @@ impl Hdfs {
     /// # Errors
     /// When Java or its jars are not installed, or it does not start.
     pub fn start(kdc: &Kdc, settings: &Site) -> Result<Self, Error> {
+        Self::begin(kdc, settings, None)
+    }
+
+    /// Starts one that serves WebHDFS over TLS, too.
+    ///
+    /// # Errors
+    /// When Java or its jars are not installed, or it does not start.
+    pub fn start_with_tls(kdc: &Kdc, settings: &Site, tls: &Tls) -> Result<Self, Error> {
+        Self::begin(kdc, settings, Some(tls))
+    }
+
+    fn begin(kdc: &Kdc, settings: &Site, tls: Option<&Tls>) -> Result<Self, Error> {
         let place = Lasting::new("hdfs-data")?;
-        let [rpc, http, data, data_http, data_ipc] = lasting_ports()?;
+        let [rpc, http, https, data, data_http, data_https, data_ipc] = lasting_ports()?;
         let site = servers(kdc, place.path(), [data, data_http, data_ipc])?
             .set("fs.defaultFS", format!("hdfs://localhost:{rpc}"))
             .set("dfs.namenode.rpc-address", format!("localhost:{rpc}"))
@@ -48,11 +61,22 @@ impl Hdfs {
             .set("dfs.namenode.name.dir", format!("file://{}/name", place.path().display()))
             .and(settings);
         let conf = place.path().join("conf");
-        site.write(&conf, "hdfs-site.xml")?;
         let client = client(kdc, &site, place.path())?;
+        match tls {
+            None => site.write(&conf, "hdfs-site.xml")?,
+            Some(tls) => {
+                let ports = Site::new()
+                    .set("dfs.http.policy", "HTTP_AND_HTTPS")
+                    .set("dfs.namenode.https-address", format!("localhost:{https}"))
+                    .set("dfs.datanode.https.address", format!("127.0.0.1:{data_https}"));
+                site.and(&ports).write(&conf, "hdfs-site.xml")?;
+                tls.servers().write_whole(&conf.join("ssl-server.xml"))?;
+                tls.clients().write_whole(&client.conf().join("ssl-client.xml"))?;
+            }
+        }
         let jvm = jvm(kdc, &conf)?.arg("-").arg("datanode");
         let server = JavaServer::start("hdfs", jvm, Ready::File(READY))?;
-        Ok(Self { server, client, rpc, http, place })
+        Ok(Self { server, client, rpc, http, https, place })
     }
 
     /// The server's process, to stop it and to start it again.
@@ -76,6 +100,12 @@ impl Hdfs {
     #[must_use]
     pub fn http_port(&self) -> u16 {
         self.http
+    }
+
+    /// The port of the NameNode for WebHDFS over TLS, on `localhost`.
+    #[must_use]
+    pub fn https_port(&self) -> u16 {
+        self.https
     }
 
     /// The folder of its data, a place for what belongs to it.

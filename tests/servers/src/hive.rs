@@ -52,10 +52,8 @@ impl Hive {
             .set("metastore.sasl.enabled", "true")
             .set("metastore.kerberos.principal", kdc.full("hive/localhost"))
             .set("metastore.kerberos.keytab.file", kdc.keytab("hive/localhost")?.display())
-            .set(
-                "metastore.cluster.delegation.token.store.class",
-                "org.apache.hadoop.hive.metastore.security.DBTokenStore",
-            )
+            // Read under its old name only.
+            .set("hive.cluster.delegation.token.store.class", "org.apache.hadoop.hive.metastore.security.DBTokenStore")
             .set("metastore.warehouse.dir", format!("file://{folder}/warehouse"))
             .set("metastore.schema.verification", "false")
             .set("metastore.metastore.event.db.notification.api.auth", "false")
@@ -68,6 +66,8 @@ impl Hive {
         let log4j = conf.join("log4j2.properties");
         fs::write(&log4j, LOG4J).map_err(|error| Error::new(format!("writing {}: {error}", log4j.display())))?;
         let clients = site.only(&CLIENTS).set("metastore.token.signature", Self::SIGNATURE);
+        // Else a client waits between its attempts to log in.
+        let clients = clients.set("metastore.connect.retries", "1").set("metastore.thrift.connection.retries", "1");
         let client = Client::new("hive", kdc, &place.path().join("client"), &clients, "metastore-site.xml")?;
         let jvm = Jvm::new("hive", "org.apache.hadoop.hive.metastore.HiveMetaStore", &kdc.krb5_conf(), &conf)
             .megabytes(512)

@@ -96,7 +96,7 @@ impl Kafka {
     /// When it fails: with what it printed.
     pub fn produce(&self, port: u16, properties: &Path, topic: &str) -> Result<String, Error> {
         let (address, properties) = (format!("localhost:{port}"), properties.display().to_string());
-        let arguments = ["--bootstrap-server", &address, "--producer.config", &properties, "--topic", topic];
+        let arguments = ["--bootstrap-server", &address, "--command-config", &properties, "--topic", topic];
         let arguments = [&arguments[..], &["--max-messages", "1"]].concat();
         self.client.run("org.apache.kafka.tools.VerifiableProducer", &arguments, Proof::Nothing)
     }
@@ -107,7 +107,7 @@ impl Kafka {
     /// When it fails: with what it printed.
     pub fn consume(&self, port: u16, properties: &Path, topic: &str) -> Result<String, Error> {
         let (address, properties) = (format!("localhost:{port}"), properties.display().to_string());
-        let arguments = ["--bootstrap-server", &address, "--consumer.config", &properties, "--topic", topic];
+        let arguments = ["--bootstrap-server", &address, "--command-config", &properties, "--topic", topic];
         let arguments =
             [&arguments[..], &["--from-beginning", "--max-messages", "1", "--timeout-ms", "20000"]].concat();
         self.client.run("org.apache.kafka.tools.consumer.ConsoleConsumer", &arguments, Proof::Nothing)

@@ -1,12 +1,12 @@
 //! Hadoop KMS: keys for encryption zones, behind Kerberos.
 
-use crate::hdfs::SUPERUSER;
 use crate::java::{JavaServer, Jvm, Ready, write_log4j};
-use crate::{Error, Kdc, Lasting, Site, lasting_ports};
+use crate::{Error, Kdc, Lasting, Site, Tls, lasting_ports};
 
 /// A running KMS. Its port and keys stay when it is stopped, and end with this value.
 pub struct Kms {
     server: JavaServer,
+    scheme: &'static str,
     port: u16,
     _place: Lasting,
 }
@@ -17,6 +17,18 @@ impl Kms {
     /// # Errors
     /// When Java or its jars are not installed, or it does not start.
     pub fn start(kdc: &Kdc, settings: &Site) -> Result<Self, Error> {
+        Self::begin(kdc, settings, None)
+    }
+
+    /// Starts one that serves TLS alone.
+    ///
+    /// # Errors
+    /// When Java or its jars are not installed, or it does not start.
+    pub fn start_with_tls(kdc: &Kdc, settings: &Site, tls: &Tls) -> Result<Self, Error> {
+        Self::begin(kdc, &settings.clone().set("hadoop.kms.ssl.enabled", "true"), Some(tls))
+    }
+
+    fn begin(kdc: &Kdc, settings: &Site, tls: Option<&Tls>) -> Result<Self, Error> {
         let place = Lasting::new("kms-data")?;
         let [port] = lasting_ports()?;
         let keytab = kdc.keytab("HTTP/localhost")?.display().to_string();
@@ -44,9 +56,14 @@ impl Kms {
             .megabytes(256)
             .option(format!("-Dkms.config.dir={}", conf.display()))
             .option(format!("-Dlog4j.configuration=file:{}/log4j.properties", conf.display()));
-        let server = JavaServer::start("kms", jvm, Ready::Http(port, "/kms/v1/keys/names", 401))?;
-        kdc.keytab(SUPERUSER)?; // who makes the keys of encryption zones
-        Ok(Self { server, port, _place: place })
+        let mut ready = Ready::Http(port, "/kms/v1/keys/names", 401);
+        if let Some(tls) = tls {
+            tls.servers().write_whole(&conf.join("ssl-server.xml"))?;
+            ready = Ready::Port(port);
+        }
+        let server = JavaServer::start("kms", jvm, ready)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        Ok(Self { server, scheme, port, _place: place })
     }
 
     /// The server's process, to stop it and to start it again.
@@ -63,7 +80,7 @@ impl Kms {
     /// Its address as Hadoop's clients write it.
     #[must_use]
     pub fn uri(&self) -> String {
-        format!("kms://http@localhost:{}/kms", self.port)
+        format!("kms://{}@localhost:{}/kms", self.scheme, self.port)
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use std::thread::sleep;
 use std::time::Duration;
 
-use deputy_test_servers::{Hdfs, HttpFs, Kdc, Kms, NameNodes, Proof, Site, Yarn, get};
+use deputy_test_servers::{Hdfs, HttpFs, Kdc, Kms, NameNodes, Proof, Site, Tls, Yarn, get};
 
 /// The seconds that a token of the shared HDFS and KMS lives without a renewal.
 const RENEWAL: u32 = 12;
@@ -53,12 +53,12 @@ fn hdfs_serves_a_ticket_and_refuses_no_proof() {
     let Shared { kdc, hdfs, .. } = shared();
     let alice = kdc.ticket("alice").unwrap();
     let (ticket, client) = (Proof::Ticket(&alice), hdfs.client());
-    client.fs(&["-put", &text(hdfs.folder(), "a", "by RPC"), "/tmp/rpc"], ticket).unwrap();
-    assert_eq!(client.fs(&["-cat", "/tmp/rpc"], ticket).unwrap(), "by RPC");
-    let refused = client.fs(&["-cat", "/tmp/rpc"], Proof::Nothing).unwrap_err().to_string();
+    client.fs(&["-put", &text(hdfs.folder(), "a", "by RPC"), "/open/rpc"], ticket).unwrap();
+    assert_eq!(client.fs(&["-cat", "/open/rpc"], ticket).unwrap(), "by RPC");
+    let refused = client.fs(&["-cat", "/open/rpc"], Proof::Nothing).unwrap_err().to_string();
     assert!(refused.contains(NO_PROOF), "{refused}");
 
-    let web = format!("webhdfs://localhost:{}/tmp/web", hdfs.http_port());
+    let web = format!("webhdfs://localhost:{}/open/web", hdfs.http_port());
     client.fs(&["-put", &text(hdfs.folder(), "b", "by HTTP"), &web], ticket).unwrap();
     assert_eq!(client.fs(&["-cat", &web], ticket).unwrap(), "by HTTP");
     let refused = client.fs(&["-cat", &web], Proof::Nothing).unwrap_err().to_string();
@@ -73,14 +73,14 @@ fn hdfs_token_works_until_expiry_and_after_renewal() {
     let file = fetch(hdfs, ticket, "tokens");
     let tokens = Proof::TokenFile(&file);
     assert!(client.print_tokens(&file).unwrap().contains("HDFS_DELEGATION_TOKEN"));
-    client.fs(&["-ls", "/tmp"], tokens).unwrap();
+    client.fs(&["-ls", "/open"], tokens).unwrap();
     sleep(Duration::from_secs(u64::from(RENEWAL)));
-    let refused = client.fs(&["-ls", "/tmp"], tokens).unwrap_err().to_string();
+    let refused = client.fs(&["-ls", "/open"], tokens).unwrap_err().to_string();
     assert!(refused.contains("has expired"), "{refused}");
     client.fetchdt(&["--renew", &file.display().to_string()], ticket).unwrap();
-    client.fs(&["-ls", "/tmp"], tokens).unwrap();
+    client.fs(&["-ls", "/open"], tokens).unwrap();
     client.fetchdt(&["--cancel", &file.display().to_string()], ticket).unwrap();
-    let refused = client.fs(&["-ls", "/tmp"], tokens).unwrap_err().to_string();
+    let refused = client.fs(&["-ls", "/open"], tokens).unwrap_err().to_string();
     assert!(refused.contains("can't be found in cache"), "{refused}");
 }
 
@@ -109,7 +109,7 @@ fn httpfs_serves_a_ticket_and_its_token() {
     let alice = kdc.ticket("alice").unwrap();
     let (ticket, client) = (Proof::Ticket(&alice), hdfs.client());
     let root = format!("webhdfs://localhost:{}", httpfs.port());
-    let file = format!("{root}/tmp/httpfs");
+    let file = format!("{root}/open/httpfs");
     client.fs(&["-put", &text(hdfs.folder(), "d", "by HttpFS"), &file], ticket).unwrap();
     let tokens = hdfs.folder().join("httpfs-tokens");
     let arguments = ["-fs", &root, "--renewer", "alice", &tokens.display().to_string()];
@@ -120,17 +120,20 @@ fn httpfs_serves_a_ticket_and_its_token() {
 }
 
 #[test]
-fn hdfs_restart_keeps_files_and_tokens() {
+fn hdfs_with_privacy_keeps_tokens_over_a_restart() {
     let kdc = &shared().kdc;
-    let mut hdfs = Hdfs::start(kdc, &Site::new().protection("privacy")).unwrap();
+    let tls = Tls::new().unwrap();
+    let mut hdfs = Hdfs::start_with_tls(kdc, &Site::new().protection("privacy"), &tls).unwrap();
     let alice = kdc.ticket("alice").unwrap();
-    hdfs.client().fs(&["-put", &text(hdfs.folder(), "e", "kept"), "/tmp/kept"], Proof::Ticket(&alice)).unwrap();
+    hdfs.client().fs(&["-put", &text(hdfs.folder(), "e", "kept"), "/open/kept"], Proof::Ticket(&alice)).unwrap();
     let file = fetch(&hdfs, Proof::Ticket(&alice), "tokens");
     let tokens = Proof::TokenFile(&file);
+    let web = format!("swebhdfs://localhost:{}/open/kept", hdfs.https_port());
+    assert_eq!(hdfs.client().fs(&["-cat", &web], Proof::Ticket(&alice)).unwrap(), "kept");
     hdfs.server().kill();
     assert!(get(hdfs.http_port(), "/").is_none(), "it still answers");
     hdfs.server().restart().unwrap();
-    assert_eq!(hdfs.client().fs(&["-cat", "/tmp/kept"], tokens).unwrap(), "kept");
+    assert_eq!(hdfs.client().fs(&["-cat", "/open/kept"], tokens).unwrap(), "kept");
 }
 
 #[test]
@@ -141,7 +144,7 @@ fn namenodes_fail_over_with_files_and_tokens() {
     let alice = kdc.ticket("alice").unwrap();
     let ticket = Proof::Ticket(&alice);
     let file = text(client.conf(), "f", "for both");
-    client.fs(&["-put", &file, "/tmp/both"], ticket).unwrap();
+    client.fs(&["-put", &file, "/open/both"], ticket).unwrap();
     let tokens = client.conf().join("tokens");
     client.fetchdt(&["--renewer", "alice", &tokens.display().to_string()], ticket).unwrap();
     let tokens = Proof::TokenFile(&tokens);
@@ -150,12 +153,12 @@ fn namenodes_fail_over_with_files_and_tokens() {
     let [first, second] = pair.rpc_ports();
     let state = |port: u16| states.lines().find(|line| line.contains(&format!(":{port} "))).unwrap_or_default();
     assert!(state(first).contains("standby") && state(second).contains("active"), "{states}");
-    assert_eq!(client.fs(&["-cat", "/tmp/both"], tokens).unwrap(), "for both");
+    assert_eq!(client.fs(&["-cat", "/open/both"], tokens).unwrap(), "for both");
     pair.server(0).unwrap().kill();
-    assert_eq!(client.fs(&["-cat", "/tmp/both"], tokens).unwrap(), "for both");
+    assert_eq!(client.fs(&["-cat", "/open/both"], tokens).unwrap(), "for both");
     pair.server(0).unwrap().restart().unwrap();
     pair.activate(kdc, 0).unwrap();
-    assert_eq!(client.fs(&["-cat", "/tmp/both"], tokens).unwrap(), "for both");
+    assert_eq!(client.fs(&["-cat", "/open/both"], tokens).unwrap(), "for both");
 }
 
 #[test]

@@ -20,7 +20,7 @@ import org.apache.hadoop.security.UserGroupInformation;
  * "datanode", if one is wanted.
  *
  * <p>A new file system is formatted first: the name directories of all NameNodes at once, which "test.name.dirs" lists,
- * by the NameNode that owns the first of them. This one then is the active one, and makes the folder /tmp.
+ * by the NameNode that owns the first of them. This one then is the active one, and makes the folder /open.
  */
 public final class Hdfs {
     private final HdfsConfiguration conf;
@@ -91,7 +91,7 @@ public final class Hdfs {
         while (nameNode.isInSafeMode()) {
             Thread.sleep(20);
         }
-        nameNode.getRpcServer().mkdirs("/tmp", new FsPermission((short) 01777), true);
+        nameNode.getRpcServer().mkdirs("/open", new FsPermission((short) 01777), true);
         return null;
     }
 }
