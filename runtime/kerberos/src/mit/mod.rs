@@ -30,7 +30,7 @@ use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use deputy_core::Span;
+use deputy_core::{Span, TicketSource};
 use deputy_files::ambient;
 use deputy_support::LockUnpoisoned as _;
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -40,7 +40,7 @@ use self::krb5::Krb5;
 use self::shared_library::SharedLibrary;
 use crate::backend::{Backend, SecurityContext};
 use crate::keytab_file::KeytabFile;
-use crate::wire::{Configuration, LoginSetup, Stepped, Ticket, TicketSource};
+use crate::wire::{Configuration, LoginSetup, Stepped, Ticket};
 use crate::{Fault, FaultCause, network};
 
 /// The library for one login.
