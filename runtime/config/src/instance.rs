@@ -13,7 +13,7 @@ use deputy_core::{
 use crate::delivered::Delivered;
 use crate::diagnostic::DiagnosticSink;
 use crate::limits::UnsetLimits;
-use crate::login::Logins;
+use crate::login::LoginTable;
 use crate::secret::SecretTable;
 use crate::upstream::Upstreams;
 use crate::value::{Key, Located, TableReader, optional, truncated};
@@ -43,7 +43,7 @@ pub struct InstanceEntry {
 pub(crate) struct InstanceReader<'c> {
     base: &'c Path,
     upstreams: &'c Upstreams,
-    logins: &'c Logins,
+    logins: &'c LoginTable,
     used: BTreeSet<UpstreamName>,
     used_logins: BTreeSet<LoginName>,
     files: BTreeMap<PathBuf, Range<usize>>,
@@ -68,7 +68,7 @@ const COMPONENT_KEYS: [&str; 13] = [
 ];
 
 impl<'c> InstanceReader<'c> {
-    pub(crate) fn new(base: &'c Path, upstreams: &'c Upstreams, logins: &'c Logins) -> Self {
+    pub(crate) fn new(base: &'c Path, upstreams: &'c Upstreams, logins: &'c LoginTable) -> Self {
         Self {
             base,
             upstreams,
@@ -198,7 +198,7 @@ fn check_combinations(sink: &mut DiagnosticSink, fields: &TableReader<'_>, key: 
 fn component(
     sink: &mut DiagnosticSink,
     base: &Path,
-    logins: &Logins,
+    logins: &LoginTable,
     fields: &mut TableReader<'_>,
     name: Option<&InstanceName>,
 ) -> Option<Option<Instance>> {

@@ -20,7 +20,7 @@ const TARGETS: &str = "[\"hdfs/nn1.example.com@EXAMPLE.COM\"]";
 
 /// All logins, including invalid ones, so that a reference to one is not a second error.
 #[derive(Debug, Default)]
-pub(crate) struct Logins {
+pub(crate) struct LoginTable {
     list: Vec<WrittenLogin>,
 }
 
@@ -31,7 +31,7 @@ struct WrittenLogin {
     plan: Option<LoginPlan>,
 }
 
-impl Logins {
+impl LoginTable {
     pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Self {
         let entries = value.entries(sink, "[logins.NAME]");
         let read = entries.into_iter().map(|(key, value)| WrittenLogin {
@@ -146,7 +146,7 @@ fn realms(sink: &mut DiagnosticSink, value: Located<'_>) -> BTreeMap<KerberosRea
 /// `[instances.NAME.kerberos]`. `grant` has the instance's network rules.
 pub(crate) fn kerberos(
     sink: &mut DiagnosticSink,
-    logins: &Logins,
+    logins: &LoginTable,
     grant: &Grant,
     value: Located<'_>,
 ) -> Option<KerberosGrant> {

@@ -51,7 +51,7 @@ fn kerberos_target_that_is_no_service_on_a_host_is_rejected() {
 }
 
 #[test]
-fn kerberos_context_is_permitted_for_the_granted_principal_alone() {
+fn kerberos_context_is_for_the_granted_principal_alone() {
     let grant = grant(&["hdfs/nn1.example.com@R"]);
     for asked in ["hdfs/nn1.example.com@R", "hdfs/nn1.example.com"] {
         assert_eq!(permitted(&grant, asked, &[]), Ok("hdfs/nn1.example.com@R".to_owned()));

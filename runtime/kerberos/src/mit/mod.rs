@@ -38,7 +38,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use self::gss::Gss;
 use self::krb5::Krb5;
 use self::shared_library::SharedLibrary;
-use crate::backend::{Backend, SecurityContext};
+use crate::backend::{Backend, LibraryContext};
 use crate::keytab_file::KeytabFile;
 use crate::wire::{Configuration, LoginSetup, Stepped, Ticket};
 use crate::{Fault, FaultCause, network};
@@ -136,7 +136,7 @@ impl Backend for Mit {
         unused.map_or(Ok(()), |cache| self.krb5.destroy(&cache)).map(|()| ticket)
     }
 
-    fn begin(&self, target: &str) -> Result<(Box<dyn SecurityContext>, Stepped), Fault> {
+    fn begin(&self, target: &str) -> Result<(Box<dyn LibraryContext>, Stepped), Fault> {
         let cache = self.caches.lock_unpoisoned().current.clone();
         let cache = cache.ok_or(Fault::plain(FaultCause::TicketExpired))?;
         gss::begin(&self.gss, &self.login.principal, &cache, target).map_err(|fault| self.without_network(fault))
