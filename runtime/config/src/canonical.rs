@@ -76,6 +76,13 @@ impl Lines {
         for rule in &grant.http {
             self.http(rule);
         }
+        if let Some(grant) = &grant.kerberos {
+            // Whom the tokens are for; not where the key is, nor which KDC gives the tickets.
+            self.line("kerberos", [quoted(grant.login.principal.as_str())]);
+            for target in &grant.targets {
+                self.line("kerberos-target", [quoted(&target.to_string())]);
+            }
+        }
         for TcpRule { host, port, networks } in &grant.tcp {
             self.line("tcp", [quoted(&host.to_string()), port.to_string()]);
             self.networks(networks);

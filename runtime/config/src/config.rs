@@ -12,6 +12,7 @@ use crate::coordinator::{self, CoordinatorSection};
 use crate::diagnostic::{ConfigErrors, DiagnosticSink, Diagnostics};
 use crate::group::{self, WorkerGroup};
 use crate::instance::{InstanceEntry, InstanceReader};
+use crate::login::LoginTable;
 use crate::toml_syntax;
 use crate::upstream::Upstreams;
 use crate::value::TableReader;
@@ -66,7 +67,8 @@ impl CoordinatorFile {
             coordinator =
                 written.map_or(Some(CoordinatorSection::default()), |v| coordinator::read(&mut sink, base, v));
             upstreams = fields.optional("upstreams").map(|v| Upstreams::read(&mut sink, v)).unwrap_or_default();
-            let mut reader = InstanceReader::new(base, &upstreams);
+            let logins = fields.optional("logins").map(|v| LoginTable::read(&mut sink, base, v)).unwrap_or_default();
+            let mut reader = InstanceReader::new(base, &upstreams, &logins);
             if let Some(value) = fields.optional("instances") {
                 let entries = value.entries(&mut sink, "[instances.NAME]");
                 let entries = entries.into_iter().filter_map(|(key, value)| reader.read(&mut sink, &key, value));

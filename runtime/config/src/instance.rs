@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 use deputy_core::grant::Grant;
 use deputy_core::schedule::{Policy, PreferredSource, UpstreamName};
 use deputy_core::{
-    FileSource, GroupName, Instance, InstanceName, Limits, PayloadKind, ServiceName, Span, is_secret_setting,
+    FileSource, GroupName, Instance, InstanceName, Limits, LoginName, PayloadKind, ServiceName, Span, is_secret_setting,
 };
 
 use crate::delivered::Delivered;
 use crate::diagnostic::DiagnosticSink;
 use crate::limits::UnsetLimits;
+use crate::login::LoginTable;
 use crate::secret::SecretTable;
 use crate::upstream::Upstreams;
 use crate::value::{Key, Located, TableReader, optional, truncated};
-use crate::{limits, policy, rule};
+use crate::{limits, login, policy, rule};
 
 /// One configured instance: a component, a file that another program maintains, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,14 +43,17 @@ pub struct InstanceEntry {
 pub(crate) struct InstanceReader<'c> {
     base: &'c Path,
     upstreams: &'c Upstreams,
+    logins: &'c LoginTable,
     used: BTreeSet<UpstreamName>,
+    used_logins: BTreeSet<LoginName>,
     files: BTreeMap<PathBuf, Range<usize>>,
     delivered: Delivered,
 }
 
 /// Keys that have no effect without a component.
-const COMPONENT_KEYS: [&str; 12] = [
+const COMPONENT_KEYS: [&str; 13] = [
     "http",
+    "kerberos",
     "lifetime",
     "limits",
     "max-lifetime",
@@ -64,8 +68,16 @@ const COMPONENT_KEYS: [&str; 12] = [
 ];
 
 impl<'c> InstanceReader<'c> {
-    pub(crate) fn new(base: &'c Path, upstreams: &'c Upstreams) -> Self {
-        Self { base, upstreams, used: BTreeSet::new(), files: BTreeMap::new(), delivered: Delivered::default() }
+    pub(crate) fn new(base: &'c Path, upstreams: &'c Upstreams, logins: &'c LoginTable) -> Self {
+        Self {
+            base,
+            upstreams,
+            logins,
+            used: BTreeSet::new(),
+            used_logins: BTreeSet::new(),
+            files: BTreeMap::new(),
+            delivered: Delivered::default(),
+        }
     }
 
     /// Reads one instance; `None` after an error.
@@ -78,7 +90,7 @@ impl<'c> InstanceReader<'c> {
         let name = key.parsed::<InstanceName>(sink);
         let mut fields = value.table(sink, &format!("[instances.{}]", truncated(key.name)))?;
         let enabled = fields.optional("enabled").map_or(Some(true), |v| v.flag(sink));
-        let component = component(sink, self.base, &mut fields, name.as_ref());
+        let component = component(sink, self.base, self.logins, &mut fields, name.as_ref());
         let upstream = optional(fields.optional("upstream"), |v| self.upstreams.named(sink, v));
         let policy = policy::read(sink, &mut fields);
         let prefer = optional(fields.optional("prefer"), |v| policy::prefer(sink, v));
@@ -90,6 +102,8 @@ impl<'c> InstanceReader<'c> {
         fields.finish(sink);
 
         self.used.extend(upstream.iter().flatten().cloned());
+        let kerberos = component.iter().flatten().filter_map(|instance| instance.grant.kerberos.as_ref());
+        self.used_logins.extend(kerberos.map(|grant| grant.login.name.clone()));
         let policy = Policy { prefer: prefer?.unwrap_or(PreferredSource::Component), ..policy? };
         let entry = InstanceEntry {
             name: name?,
@@ -108,6 +122,7 @@ impl<'c> InstanceReader<'c> {
     /// Warns of unused upstreams, and returns what is delivered to which groups.
     pub(crate) fn finish(self, sink: &mut DiagnosticSink) -> Delivered {
         self.upstreams.check(sink, &self.used);
+        self.logins.check(sink, &self.used_logins);
         self.delivered
     }
 
@@ -183,6 +198,7 @@ fn check_combinations(sink: &mut DiagnosticSink, fields: &TableReader<'_>, key: 
 fn component(
     sink: &mut DiagnosticSink,
     base: &Path,
+    logins: &LoginTable,
     fields: &mut TableReader<'_>,
     name: Option<&InstanceName>,
 ) -> Option<Option<Instance>> {
@@ -193,6 +209,8 @@ fn component(
     let mut used = BTreeSet::new();
     let http = fields.optional("http").map(|v| rule::http(sink, base, &secrets, &mut used, v)).unwrap_or_default();
     let tcp = fields.optional("tcp").map(|v| rule::tcp(sink, v)).unwrap_or_default();
+    let mut grant = Grant { http, tcp, ..Grant::default() };
+    grant.kerberos = fields.optional("kerberos").and_then(|v| login::kerberos(sink, logins, &grant, v));
     let limits =
         optional(fields.optional("limits"), |v| limits::read(sink, v, "[instances.NAME.limits]", UnsetLimits::Default));
     secrets.check(sink, &used);
@@ -204,7 +222,7 @@ fn component(
     let sha256 = sha256?;
     let Some(component) = component? else { return Some(None) };
     let (grants, sources) = secrets.into_parts();
-    let grant = Grant { http, tcp, secrets: grants };
+    grant.secrets = grants;
     Some(Some(Instance { name, component, sha256, settings, grant, sources, limits }))
 }
 

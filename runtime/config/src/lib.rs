@@ -20,6 +20,7 @@ mod group;
 mod inject;
 mod instance;
 mod limits;
+mod login;
 mod policy;
 mod position;
 mod receiver;

@@ -14,7 +14,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::grant::{AddressClass, Host, Method, SecretOperation, SignatureAlgorithm, Target, TargetError};
-use crate::{Instance, Limit, Limits, ReceiverName, SecretName};
+use crate::{Instance, KerberosPrincipal, Limit, Limits, ReceiverName, SecretName};
 
 /// The connector whose call was denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,23 @@ pub enum PolicyDenial {
         secret: SecretName,
         /// The issuer.
         issuer: String,
+    },
+    /// Kerberos without a login.
+    Kerberos,
+    /// A Kerberos target on a host to which the call has no connection.
+    KerberosConnection {
+        /// The target.
+        target: KerberosPrincipal,
+    },
+    /// A Kerberos target on a host that no rule names.
+    KerberosHost {
+        /// The target.
+        target: KerberosPrincipal,
+    },
+    /// A Kerberos target.
+    KerberosTarget {
+        /// The name that the component used.
+        target: String,
     },
     /// A lifetime of a JSON Web Token.
     Lifetime {
@@ -178,6 +195,10 @@ impl PolicyDenial {
             Self::Day { .. } => "day-not-granted",
             Self::Host { .. } => "host-not-granted",
             Self::Issuer { .. } => "issuer-not-granted",
+            Self::Kerberos => "kerberos-not-granted",
+            Self::KerberosConnection { .. } => "target-not-connected",
+            Self::KerberosHost { .. } => "target-host-not-granted",
+            Self::KerberosTarget { .. } => "target-not-granted",
             Self::Lifetime { .. } => "lifetime-not-granted",
             Self::Limit(_) => "over-limit",
             Self::Listen => "listening-not-allowed",
@@ -243,6 +264,7 @@ impl PolicyDenial {
         matches!(
             self,
             Self::Day { .. }
+                | Self::KerberosConnection { .. }
                 | Self::Listen
                 | Self::OutputPath { .. }
                 | Self::OutputTaken { .. }
@@ -291,6 +313,14 @@ impl fmt::Display for PolicyDenial {
             }
             Self::Host { target } => write!(f, "{target} is not granted"),
             Self::Issuer { secret, issuer } => write!(f, "issuer {issuer:?} is not granted for secret {secret}"),
+            Self::Kerberos => f.write_str("Kerberos is not granted"),
+            Self::KerberosConnection { target } => {
+                write!(f, "a context with {target} needs a connection to its host first")
+            }
+            Self::KerberosHost { target } => {
+                write!(f, "a context with {target}, whose host is not granted, is refused")
+            }
+            Self::KerberosTarget { target } => write!(f, "a context with {target:?} is not granted"),
             Self::Lifetime { secret, seconds } => {
                 write!(f, "a token from `iat` to `exp` of {seconds} s is not granted for secret {secret}")
             }

@@ -20,6 +20,10 @@ pub struct GroupName(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceName(String);
 
+/// The name of a configured login to Kerberos: `etl`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LoginName(String);
+
 /// The name of a configured receiver: `aws`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReceiverName(String);
@@ -59,6 +63,7 @@ macro_rules! name {
 
 name!(GroupName);
 name!(InstanceName);
+name!(LoginName);
 name!(ReceiverName);
 name!(SecretName);
 name!(ServiceName);

@@ -50,6 +50,10 @@ fn action_text(action: &AuditAction) -> String {
             }
             text
         }
+        AuditAction::Kerberos { target, wrapped, unwrapped } => {
+            let totals = format!("wrapped {}, unwrapped {}", bytes(*wrapped), bytes(*unwrapped));
+            format!("Kerberos context with {target}, {totals}")
+        }
         AuditAction::Name { host } => format!("look up {host}"),
         AuditAction::Output { path, bytes: size } => format!("put {path}, {}", bytes(*size)),
         AuditAction::Secret { secret, operation, scope } if scope.is_empty() => format!("secret {secret}: {operation}"),

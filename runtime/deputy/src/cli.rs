@@ -92,6 +92,8 @@ pub(crate) enum Command {
     Exec(commands::exec::ExecArgs),
     ExitCodes(commands::exit_codes::ExitCodesArgs),
     Get(commands::get::GetArgs),
+    #[command(hide = true)]
+    KerberosLogin(commands::kerberos_login::KerberosLoginArgs),
     Inspect(commands::inspect::InspectArgs),
     Obtain(commands::obtain::ObtainArgs),
     Reload(commands::reload::ReloadArgs),

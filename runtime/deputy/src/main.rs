@@ -52,6 +52,9 @@ fn main() -> ExitCode {
     if let Command::CompileComponent(arguments) = &cli.command {
         return arguments.run();
     }
+    if let Command::KerberosLogin(arguments) = &cli.command {
+        return arguments.run();
+    }
     let json = wants_json(&matches);
     let printer = Printer::new(cli.global.color.into());
     let environment = EnvConfig::read();

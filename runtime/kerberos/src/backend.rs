@@ -11,12 +11,12 @@ pub(crate) trait Backend: Send + Sync {
 
     /// Begins a context for a target, a principal with its realm, and returns its first token. Blocks while the KDC does,
     /// unless the ticket for the target is at hand.
-    fn begin(&self, target: &str) -> Result<(Box<dyn SecurityContext>, Stepped), Fault>;
+    fn begin(&self, target: &str) -> Result<(Box<dyn LibraryContext>, Stepped), Fault>;
 }
 
 /// One security context (RFC 2743, RFC 4121): mutual authentication, detection of replays and reordering, integrity and
 /// confidentiality are always on. Its caller keeps to the order: steps until established, then messages.
-pub(crate) trait SecurityContext: Send {
+pub(crate) trait LibraryContext: Send {
     /// Takes the peer's token and returns the next one.
     fn step(&mut self, token: Vec<u8>) -> Result<Stepped, Fault>;
 

@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use deputy_core::Span;
+use deputy_core::{Span, TicketSource};
 use deputy_sources::FileFingerprint;
 use deputy_support::{Backoff, SystemClock, pause, timer_now};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::login::{HeldTicket, Shared};
 use crate::process::{Held, LoginProcess};
-use crate::wire::{LoginRequest, LoginResponse, Ticket, TicketSource};
+use crate::wire::{LoginRequest, LoginResponse, Ticket};
 use crate::{Fault, FaultCause, FaultKind};
 
 /// The least time between two attempts, however many callers want one.

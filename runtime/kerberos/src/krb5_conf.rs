@@ -2,19 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+
+use deputy_core::grant::Host;
+use deputy_core::{KdcAddress, KerberosRealm, Krb5Conf};
 
 use crate::wire::Configuration;
-
-/// What the Kerberos library of a login reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Krb5Conf {
-    /// An operator's file. Everything in it holds.
-    File(PathBuf),
-    /// Realms and their KDCs, by name or address with an optional port. Names of hosts are taken as they are, and no name
-    /// server is asked where a KDC is, or for another name of a host.
-    Realms(BTreeMap<String, Vec<String>>),
-}
 
 /// What holds besides the realms. A ticket is of no use to anyone else.
 const DEFAULTS: &str = "\
@@ -26,24 +18,24 @@ const DEFAULTS: &str = "\
  proxiable = false
 ";
 
-impl Krb5Conf {
-    /// What a principal of this realm needs.
-    pub(crate) fn for_realm(&self, realm: &str) -> Configuration {
-        match self {
-            Self::File(path) => Configuration::File(path.clone()),
-            Self::Realms(realms) => Configuration::Text(text(realm, realms)),
-        }
-    }
-
-    /// Whether a KDC is on this machine, as far as is known.
-    pub(crate) fn is_local(&self) -> bool {
-        let Self::Realms(realms) = self else { return false };
-        let mut kdcs = realms.values().flatten();
-        kdcs.any(|kdc| ["127.", "[::1]", "localhost"].iter().any(|local| kdc.starts_with(local)))
+/// What the library of a principal of this realm reads.
+pub(crate) fn configuration(conf: &Krb5Conf, realm: &str) -> Configuration {
+    match conf {
+        Krb5Conf::File(path) => Configuration::File(path.clone()),
+        Krb5Conf::Realms(realms) => Configuration::Text(text(realm, realms)),
     }
 }
 
-fn text(realm: &str, realms: &BTreeMap<String, Vec<String>>) -> String {
+/// Whether a KDC is on this machine, as far as is known.
+pub(crate) fn is_local(conf: &Krb5Conf) -> bool {
+    let Krb5Conf::Realms(realms) = conf else { return false };
+    realms.values().flatten().any(|kdc| match kdc.host() {
+        Host::Address(address) => address.is_loopback(),
+        Host::Name(name) => name == "localhost",
+    })
+}
+
+fn text(realm: &str, realms: &BTreeMap<KerberosRealm, Vec<KdcAddress>>) -> String {
     let mut text = format!("[libdefaults]\n default_realm = {realm}\n{DEFAULTS}[realms]\n");
     for (realm, kdcs) in realms {
         let kdcs: String = kdcs.iter().map(|kdc| format!("  kdc = {kdc}\n")).collect();
@@ -59,12 +51,15 @@ mod tests {
     #[test]
     fn krb5_conf_names_the_realms_and_asks_no_name_server() {
         let realms = [
-            ("EXAMPLE.COM".to_owned(), vec!["kdc1.example.com".to_owned(), "[::1]:8888".to_owned()]),
-            ("OTHER.COM".to_owned(), vec!["10.0.0.1:88".to_owned()]),
+            (
+                "EXAMPLE.COM".parse().unwrap(),
+                ["kdc1.example.com", "[::1]:8888"].map(|kdc| kdc.parse().unwrap()).to_vec(),
+            ),
+            ("OTHER.COM".parse().unwrap(), vec!["10.0.0.1:88".parse().unwrap()]),
         ];
         let conf = Krb5Conf::Realms(realms.into());
-        assert!(conf.is_local());
-        let Configuration::Text(text) = conf.for_realm("EXAMPLE.COM") else { panic!("{conf:?}") };
+        assert!(is_local(&conf));
+        let Configuration::Text(text) = configuration(&conf, "EXAMPLE.COM") else { panic!("{conf:?}") };
         assert!(text.starts_with("[libdefaults]\n default_realm = EXAMPLE.COM\n"), "{text}");
         for line in ["dns_lookup_kdc = false", "rdns = false", "dns_canonicalize_hostname = false"] {
             assert!(text.lines().any(|it| it.trim() == line), "{text}");
@@ -72,6 +67,6 @@ mod tests {
         assert!(text.contains(" EXAMPLE.COM = {\n  kdc = kdc1.example.com\n  kdc = [::1]:8888\n }\n"), "{text}");
         assert!(text.ends_with(" OTHER.COM = {\n  kdc = 10.0.0.1:88\n }\n"), "{text}");
         let file = Krb5Conf::File("/etc/krb5.conf".into());
-        assert_eq!(file.for_realm("EXAMPLE.COM"), Configuration::File("/etc/krb5.conf".into()));
+        assert_eq!(configuration(&file, "EXAMPLE.COM"), Configuration::File("/etc/krb5.conf".into()));
     }
 }

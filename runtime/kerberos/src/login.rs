@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
-use deputy_core::{KerberosPrincipal, Span, Timestamp};
+use deputy_core::{KerberosPrincipal, Krb5Conf, LoginPlan, Span, TicketSource, Timestamp};
 use deputy_support::{LockUnpoisoned as _, timer_now};
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -15,8 +15,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::context::{KerberosContext, Place};
 use crate::process::{Held, LoginProcess, LoginProgram};
-use crate::wire::{LoginRequest, LoginResponse, LoginSetup, Stepped, TicketSource};
-use crate::{Fault, FaultCause, FaultKind, Krb5Conf, keeper, login_process};
+use crate::wire::{LoginRequest, LoginResponse, LoginSetup, Stepped};
+use crate::{Fault, FaultCause, FaultKind, keeper, krb5_conf, login_process};
 
 /// Contexts of one login at a time, of all calls together.
 const MOST_CONTEXTS: usize = 1024;
@@ -36,6 +36,24 @@ pub struct LoginConfig {
     /// After how long a call of the library counts as stuck for good, and the process is replaced: longer than the library
     /// tries silent KDCs, which is half a minute for each realm.
     pub give_up: Span,
+}
+
+impl LoginConfig {
+    /// How long a caller waits by default: longer than a KDC takes that is well.
+    const WAIT: Span = Span::secs(10);
+    /// When a call of the library is stuck by default.
+    const GIVE_UP: Span = Span::secs(180);
+
+    /// What an operator's plan says, with the default times.
+    pub fn of(plan: &LoginPlan) -> Self {
+        Self {
+            principal: plan.principal.clone(),
+            source: plan.tickets.clone(),
+            krb5_conf: plan.krb5_conf.clone(),
+            wait: Self::WAIT,
+            give_up: Self::GIVE_UP,
+        }
+    }
 }
 
 /// How a login is doing.
@@ -170,8 +188,8 @@ impl Shared {
         LoginSetup {
             principal: principal.to_string(),
             source: source.clone(),
-            configuration: krb5_conf.for_realm(principal.realm()),
-            is_local: krb5_conf.is_local(),
+            configuration: krb5_conf::configuration(krb5_conf, principal.realm()),
+            is_local: krb5_conf::is_local(krb5_conf),
         }
     }
 

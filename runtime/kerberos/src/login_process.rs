@@ -19,7 +19,7 @@ use rustix::process::{
     DumpableBehavior, Resource, Rlimit, Signal, getpid, kill_process, set_dumpable_behavior, setrlimit,
 };
 
-use crate::backend::{Backend, SecurityContext};
+use crate::backend::{Backend, LibraryContext};
 use crate::mit::{self, Mit};
 use crate::wire::{LONGEST_FRAME, LoginRequest, LoginResponse, LoginSetup};
 use crate::{Fault, FaultCause};
@@ -42,7 +42,7 @@ const LONGEST_DETAIL: usize = 1024;
 type Job = (u64, LoginRequest);
 
 /// A context, or the place of one that has not begun yet.
-type Slot = Option<Arc<Mutex<Box<dyn SecurityContext>>>>;
+type Slot = Option<Arc<Mutex<Box<dyn LibraryContext>>>>;
 
 /// The login process's whole life.
 pub fn login_process() -> ExitCode {
@@ -182,7 +182,7 @@ impl Server {
         }
     }
 
-    fn context(&self, number: u64) -> Result<Arc<Mutex<Box<dyn SecurityContext>>>, Fault> {
+    fn context(&self, number: u64) -> Result<Arc<Mutex<Box<dyn LibraryContext>>>, Fault> {
         let contexts = self.contexts.lock_unpoisoned();
         contexts.get(&number).cloned().flatten().ok_or(Fault::plain(FaultCause::WrongState))
     }

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 
-use deputy_core::Span;
+use deputy_core::{Span, TicketSource};
 
 use crate::{Fault, FaultCause};
 
@@ -35,15 +35,6 @@ pub(crate) struct LoginSetup {
 pub(crate) enum Configuration {
     File(PathBuf),
     Text(String),
-}
-
-/// Where the tickets of a login come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TicketSource {
-    /// A keytab: the login gets its own tickets.
-    Keytab(PathBuf),
-    /// An existing credential cache, which `kinit`, `k5start` or sssd keeps: a path, or a name such as `KCM:1000`.
-    Cache(String),
 }
 
 /// A ticket-granting ticket.

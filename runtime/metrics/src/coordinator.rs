@@ -127,6 +127,7 @@ impl CoordinatorMetrics {
             AuditAction::Call { function, .. } => self.record_sandbox_call(function, event),
             AuditAction::Dropped { .. } => {}
             AuditAction::Http { .. } => self.record_capability("http", event),
+            AuditAction::Kerberos { .. } => self.record_capability("kerberos", event),
             AuditAction::Name { .. } => self.record_capability("name", event),
             AuditAction::Output { .. } => self.record_capability("output", event),
             AuditAction::Secret { .. } => self.record_capability("secret", event),

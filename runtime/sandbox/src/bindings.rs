@@ -14,6 +14,7 @@ wasmtime::component::bindgen!({
             include delegation:tokens/uses-logging@0.2.0;
             include delegation:tokens/writes-outputs@0.2.0;
             include delegation:tokens/keeps-state@0.2.0;
+            include delegation:tokens/uses-kerberos@0.2.0;
         }
     ",
     world: "deputy:host/provider",
@@ -25,13 +26,22 @@ wasmtime::component::bindgen!({
         "delegation:tokens/secrets.[method]secret.pbkdf2-hmac-sha256": async | trappable,
         "delegation:tokens/secrets.[method]secret.sign": async | trappable,
         "delegation:tokens/secret-values.reveal": async | trappable,
+        "delegation:tokens/kerberos.[method]context.step": async | trappable,
+        "delegation:tokens/kerberos.[method]context.wrap": async | trappable,
+        "delegation:tokens/kerberos.[method]context.unwrap": async | trappable,
         "delegation:tokens/state.load": async | trappable,
         "delegation:tokens/state.save": async | trappable,
         default: trappable,
     },
     exports: { default: async },
-    trappable_error_type: { "delegation:tokens/secrets.secret-error" => crate::secrets::error::SecretUseError },
-    with: { "delegation:tokens/secrets.secret": crate::secrets::handle::SecretHandle },
+    trappable_error_type: {
+        "delegation:tokens/kerberos.kerberos-error" => crate::kerberos::KerberosUseError,
+        "delegation:tokens/secrets.secret-error" => crate::secrets::error::SecretUseError,
+    },
+    with: {
+        "delegation:tokens/kerberos.context": crate::kerberos::context::ContextHandle,
+        "delegation:tokens/secrets.secret": crate::secrets::handle::SecretHandle,
+    },
 });
 
 /// The exports of receivers.

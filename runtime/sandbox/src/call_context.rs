@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use deputy_core::{Limits, Outputs};
+use deputy_kerberos::Login;
 use deputy_support::SystemClock;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -12,6 +13,7 @@ use crate::bindings::delegation::tokens::types;
 use crate::call_budget::CallBudget;
 use crate::guest_log::GuestLog;
 use crate::http::{HttpHooks, HttpPolicy};
+use crate::kerberos::{self, CallKerberos, ConnectedHosts, KerberosView};
 use crate::limiter::Limiter;
 use crate::logging;
 use crate::network::Resolver;
@@ -24,6 +26,7 @@ use crate::sockets::{self, Sockets, SocketsView};
 /// What all calls of an instance share.
 pub(crate) struct InstanceContext {
     pub(crate) http: HttpPolicy,
+    pub(crate) login: Option<Arc<Login>>,
     pub(crate) outputs: OutputMode,
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) secrets: Arc<SecretStore>,
@@ -33,7 +36,7 @@ impl InstanceContext {
     /// A context without any grant.
     pub(crate) fn ungranted(resolver: &Arc<dyn Resolver>, secrets: &Arc<SecretStore>, outputs: OutputMode) -> Self {
         let http = HttpPolicy::nothing(Arc::clone(secrets) as _);
-        Self { http, outputs, resolver: Arc::clone(resolver), secrets: Arc::clone(secrets) }
+        Self { http, login: None, outputs, resolver: Arc::clone(resolver), secrets: Arc::clone(secrets) }
     }
 }
 
@@ -42,6 +45,7 @@ pub(crate) struct CallState {
     pub(crate) limiter: Limiter,
     hooks: HttpHooks,
     http: WasiHttpCtx,
+    kerberos: CallKerberos,
     log: GuestLog,
     outputs: OutputStage,
     secrets: CallSecrets,
@@ -61,6 +65,7 @@ impl CallState {
         let grant = context.http.grant();
         let values = Arc::new(CallValues::new(Arc::clone(&context.secrets) as _, Arc::clone(redactor)));
         let policy = Arc::new(context.http.for_call(Arc::clone(&values) as _));
+        let connected = ConnectedHosts::default();
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles as usize);
         let mut http = WasiHttpCtx::new();
@@ -70,10 +75,17 @@ impl CallState {
             limiter: Limiter::new(Arc::clone(budget)),
             hooks: HttpHooks::new(policy, Arc::clone(budget), Arc::clone(&context.resolver)),
             http,
+            kerberos: CallKerberos::new(
+                Arc::clone(grant),
+                context.login.clone(),
+                Arc::clone(budget),
+                connected.clone(),
+            ),
             log: log.clone(),
             outputs: OutputStage::new(context.outputs, Arc::clone(budget)),
             secrets: CallSecrets::new(Arc::clone(grant), values, Arc::clone(budget), SystemClock::wall),
-            sockets: Sockets::new(Arc::clone(grant), Arc::clone(budget), Arc::clone(&context.resolver)),
+            sockets: Sockets::new(Arc::clone(grant), Arc::clone(budget), Arc::clone(&context.resolver))
+                .noting(connected),
             table,
             wasi: wasi(limits, log),
         }
@@ -102,6 +114,7 @@ pub(crate) fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     sockets::link(linker, |state| SocketsView { sockets: &mut state.sockets, table: &mut state.table })?;
     secrets::link(linker, secrets_view)?;
     secret_values::link(linker, secrets_view)?;
+    kerberos::link(linker, |state| KerberosView { kerberos: &mut state.kerberos, table: &mut state.table })?;
     logging::link(linker, |state| &mut state.log)?;
     outputs::link(linker, |state| &mut state.outputs)?;
     types::add_to_linker::<CallState, HasTypes>(linker, |_| HasTypes)

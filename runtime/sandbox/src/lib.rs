@@ -3,7 +3,7 @@
 //! A [`Sandbox`] is a process's engine and cache; [`Sandbox::load`] makes a [`Provider`] of an instance's component and
 //! its grants, [`Sandbox::load_receiver`] a [`Receiver`], which has none; each of their calls runs in a fresh instance
 //! that is discarded. What a component can reach is in one file or folder per capability: [`http`], [`sockets`],
-//! [`secrets`], [`secret_values`], [`logging`], [`outputs`], and what `state` gives it of WASI. A capability asks the grant of `deputy-core`, takes from the call's budget, acts, and
+//! [`secrets`], [`secret_values`], [`kerberos`], [`logging`], [`outputs`], and what `state` gives it of WASI. A capability asks the grant of `deputy-core`, takes from the call's budget, acts, and
 //! leaves an audit event.
 //!
 //! Only this crate knows wasmtime. It never keeps a component's state from one call to the next, never opens a socket
@@ -32,6 +32,7 @@ mod guest_log;
 mod http;
 mod imports;
 mod invoke;
+mod kerberos;
 mod limiter;
 mod load_error;
 mod loaded_component;

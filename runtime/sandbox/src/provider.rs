@@ -83,8 +83,10 @@ impl LoadedProvider {
         let secrets = Arc::new(SecretStore::new(&instance.sources));
         let http = HttpPolicy::new(&instance, Arc::clone(&secrets) as _)
             .map_err(|source| LoadError::Http { instance: instance.name.to_string(), source })?;
+        let login = instance.grant.kerberos.as_ref().map(|grant| shared.logins.of(&grant.login));
         let granted = InstanceContext {
             http,
+            login,
             outputs: OutputMode::Denied,
             resolver: Arc::clone(&shared.resolver),
             secrets: Arc::clone(&secrets),

@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use deputy_audit::Audit;
-use deputy_core::{Instance, ReceiverPlan};
+use deputy_core::{Instance, LoginPlan, ReceiverPlan};
+use deputy_kerberos::LoginStatus;
 use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 
@@ -18,6 +19,7 @@ use crate::compile::Compiler;
 use crate::compile_cache::{Cache, CacheError, CacheKey};
 use crate::component_info::ComponentInfo;
 use crate::engine::{self, CONCURRENT_CALLS, Ticker};
+use crate::kerberos::Logins;
 use crate::load_error::LoadError;
 use crate::loaded_component::{LoadedComponent, MAX_READERS};
 use crate::network::Resolver;
@@ -31,6 +33,7 @@ use crate::watchdog::Watchdog;
 pub struct SandboxOptions {
     /// Where compiled code is kept. `None`: nowhere, each process compiles what it needs.
     pub cache: Option<CodeCache>,
+    /// How to compile. Its program also becomes a login process, by the argument `kerberos-login`.
     pub compiler: Compiler,
     pub audit: Arc<Audit>,
     pub resolver: Arc<dyn Resolver>,
@@ -88,6 +91,7 @@ impl Sandbox {
             threads: CallThreads::new()?,
             ticker: Ticker::new(&engine)?,
             watchdog: Watchdog::new()?,
+            logins: Logins::new(options.compiler.program.clone()),
             cache: Cache::new(engine.clone(), options.compiler, folder)?,
             readers: Arc::new(Semaphore::new(MAX_READERS)),
             engine,
@@ -143,6 +147,11 @@ impl Sandbox {
             Ok(info)
         })
         .await
+    }
+
+    /// The logins of all loaded instances, and how they are doing.
+    pub fn logins(&self) -> Vec<(LoginPlan, LoginStatus)> {
+        self.shared.logins.status()
     }
 
     /// Waits until all calls have ended and are recorded, abandoned ones included, but at most two seconds: for the end

@@ -14,6 +14,7 @@ use crate::compile_cache::Cache;
 use crate::denial_budget::DenialBudget;
 use crate::engine::Ticker;
 use crate::imports;
+use crate::kerberos::Logins;
 use crate::load_error::LoadError;
 use crate::network::Resolver;
 use crate::threads::CallThreads;
@@ -36,6 +37,7 @@ pub(crate) struct SandboxShared {
     pub(crate) readers: Arc<Semaphore>,
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<CallState>,
+    pub(crate) logins: Logins,
 }
 
 impl SandboxShared {

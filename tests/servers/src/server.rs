@@ -1,5 +1,6 @@
 //! A program that serves until its value is dropped.
 
+use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use crate::Error;
 const WATCHED: &str = r#"
 trap '' INT TERM HUP
 exec 3<&0
-"$@" </dev/null 3<&- &
+(trap - TERM; exec "$@") </dev/null 3<&- &
 server=$!
 echo $server >pid
 { cat <&3 >/dev/null; kill -9 $server; rm -rf $LEFTOVERS; } 2>/dev/null &
@@ -78,6 +79,14 @@ impl Start {
         self
     }
 
+    /// Leaves nothing of this process's environment to it but PATH.
+    #[must_use]
+    pub fn bare(mut self) -> Self {
+        self.command.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default());
+        self.command.env("HOME", self.folder.path()).env("TMPDIR", self.folder.path());
+        self
+    }
+
     /// Has a file removed that the server leaves outside its folder.
     #[must_use]
     pub fn leaves(mut self, file: &str) -> Self {
@@ -97,14 +106,8 @@ impl Start {
     ///
     /// # Errors
     /// When it ends, or is not ready in time: with its last lines.
-    pub fn until(mut self, is_ready: impl Fn() -> bool) -> Result<Server, Error> {
-        let log = self.folder().join("log");
-        let failed = |error: std::io::Error| Error::new(format!("starting {}: {error}", self.name));
-        let out = File::create(&log).map_err(failed)?;
-        self.command.env("LEFTOVERS", &self.leftovers);
-        self.command.stdin(Stdio::piped()).stdout(out.try_clone().map_err(failed)?).stderr(out);
-        let child = self.command.spawn().map_err(failed)?;
-        let mut server = Server { name: self.name, child, folder: self.folder };
+    pub fn until(self, is_ready: impl Fn() -> bool) -> Result<Server, Error> {
+        let mut server = self.spawn("log")?;
         let started = Instant::now();
         while !is_ready() {
             if let Ok(Some(status)) = server.child.try_wait() {
@@ -117,6 +120,46 @@ impl Start {
             thread::sleep(Duration::from_millis(50));
         }
         Ok(server)
+    }
+
+    /// Runs it to its end, and returns what it printed on stdout.
+    ///
+    /// # Errors
+    /// When it fails or takes longer than the limit, which ends it: with its last lines.
+    pub fn run(self, limit: Duration) -> Result<String, Error> {
+        let mut server = self.spawn("out")?;
+        let started = Instant::now();
+        loop {
+            let status = server.child.try_wait().map_err(|error| Error::new(format!("{}: {error}", server.name)))?;
+            let out =
+                || String::from_utf8_lossy(&fs::read(server.folder().join("out")).unwrap_or_default()).into_owned();
+            match status {
+                Some(status) if status.success() => return Ok(out()),
+                Some(status) => {
+                    let said = format!("{}{}", out(), server.last_lines());
+                    return Err(Error::new(format!("{} ended with {status}:\n{said}", server.name)));
+                }
+                None if started.elapsed() > limit => {
+                    let text = format!("{} has not ended after {} s", server.name, limit.as_secs());
+                    return Err(Error::new(format!("{text}:\n{}", server.last_lines())));
+                }
+                None => thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+
+    /// Starts it, its stderr into the file `log` and its stdout into that file or another one.
+    fn spawn(mut self, stdout: &str) -> Result<Server, Error> {
+        let failed = |error: std::io::Error| Error::new(format!("starting {}: {error}", self.name));
+        let log = File::create(self.folder.path().join("log")).map_err(failed)?;
+        let out = match stdout {
+            "log" => log.try_clone(),
+            other => File::create(self.folder.path().join(other)),
+        };
+        self.command.env("LEFTOVERS", &self.leftovers);
+        self.command.stdin(Stdio::piped()).stdout(out.map_err(failed)?).stderr(log);
+        let child = self.command.spawn().map_err(failed)?;
+        Ok(Server { name: self.name, child, folder: self.folder })
     }
 }
 
@@ -146,6 +189,22 @@ impl Server {
             true => Ok(()),
             false => Err(Error::new(format!("{} has ended:\n{}", self.name, self.last_lines()))),
         }
+    }
+
+    /// Asks it to end in an orderly way, and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not: it is then ended without asking.
+    pub fn end(mut self) -> Result<(), Error> {
+        self.signal("TERM")?;
+        let asked = Instant::now();
+        while self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            if asked.elapsed() > PATIENCE {
+                return Err(Error::new(format!("{} does not end:\n{}", self.name, self.last_lines())));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     /// What it said last.

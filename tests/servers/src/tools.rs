@@ -19,6 +19,18 @@ pub fn tool(name: &str) -> Result<PathBuf, Error> {
         .ok_or_else(|| Error::new(format!("the program {name} is not installed: run `cargo xtask tools`")))
 }
 
+/// The folder of a set of Java programs by name: `jars` and `classes` in it. It is below DEPUTY_TOOLS, or else below `tools`
+/// of the target directory that the running test was built in.
+///
+/// # Errors
+/// When it is not installed.
+pub(crate) fn java_set(name: &str) -> Result<PathBuf, Error> {
+    let stamp = find("DEPUTY_TOOLS", "tools", &PathBuf::from("java").join(name).join("classes.stamp"));
+    stamp
+        .and_then(|stamp| stamp.parent().map(PathBuf::from))
+        .ok_or_else(|| Error::new(format!("the Java programs of {name} are not installed: run `cargo xtask tools`")))
+}
+
 /// A built component by name. The folder is DEPUTY_GUESTS, or else `guests` of the target directory that the running
 /// test was built in.
 ///

@@ -8,8 +8,8 @@ use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::grant::{
-    AddressClass, Host, HostPattern, HttpPattern, HttpRule, JwtGrant, Network, PathPrefix, PathRules, Scheme,
-    SecretGrant, SecretOperation, SecretPurpose, SignatureAlgorithm, Sigv4Grant, Target, TcpRule,
+    AddressClass, Host, HostPattern, HttpPattern, HttpRule, JwtGrant, KerberosTarget, Network, PathPrefix, PathRules,
+    Scheme, SecretGrant, SecretOperation, SecretPurpose, SignatureAlgorithm, Sigv4Grant, Target, TcpRule,
 };
 use crate::{Instance, Limit, LimitOverrides, SecretName, Span};
 
@@ -63,6 +63,9 @@ pub(super) fn grant(refusal: &PolicyDenial, instance: &Instance) -> Option<Strin
             let known = jwt(instance, secret).map(|jwt| jwt.issuers().map(quoted).collect());
             narrowed(instance, secret, "jwt.issuers", known, claim(issuer)?)
         }
+        PolicyDenial::Kerberos => kerberos(instance, "service/host.example.com@REALM"),
+        PolicyDenial::KerberosHost { target } => tcp(instance, &target.host()?.parse().ok()?, &"PORT", &[]),
+        PolicyDenial::KerberosTarget { target } => kerberos(instance, &kerberos_target(instance, target)?),
         PolicyDenial::Lifetime { secret, seconds } => lifetime(instance, secret, *seconds)?,
         PolicyDenial::Region { secret, region } => {
             let known = sigv4(instance, secret).map(|sigv4| sigv4.regions().map(quoted).collect());
@@ -73,6 +76,7 @@ pub(super) fn grant(refusal: &PolicyDenial, instance: &Instance) -> Option<Strin
             narrowed(instance, secret, "sigv4.services", known, word(service)?)
         }
         PolicyDenial::Day { .. }
+        | PolicyDenial::KerberosConnection { .. }
         | PolicyDenial::Limit(_)
         | PolicyDenial::Listen
         | PolicyDenial::OutputPath { .. }
@@ -249,6 +253,28 @@ fn sigv4<'i>(instance: &'i Instance, secret: &SecretName) -> Option<&'i Sigv4Gra
         SecretPurpose::Sigv4(grant) => Some(grant),
         _ => None,
     }
+}
+
+/// The table of a Kerberos grant with one more target.
+fn kerberos(instance: &Instance, target: &str) -> String {
+    let table = format!("[instances.{}.kerberos]", instance.name);
+    match &instance.grant.kerberos {
+        Some(grant) => {
+            let known = grant.targets.iter().map(|target| quoted(&target.to_string()));
+            let targets: Vec<_> = known.chain([quoted(target)]).collect();
+            format!("{TABLE}\n{table}\ntargets = [{}]", targets.join(", "))
+        }
+        None => format!("{NEW_TABLE}\n{table}\nlogin = \"…\" # one of [logins.NAME]\ntargets = [{}]", quoted(target)),
+    }
+}
+
+/// What a component asked for, as the configuration names it: with the realm of the login if it has none.
+fn kerberos_target(instance: &Instance, asked: &str) -> Option<String> {
+    let target = match &instance.grant.kerberos {
+        Some(grant) if !asked.contains('@') => format!("{asked}@{}", grant.login.principal.realm()),
+        _ => asked.to_owned(),
+    };
+    target.parse::<KerberosTarget>().ok().map(|target| target.to_string())
 }
 
 /// The existing table of a secret, with lines that replace those of the same keys.

@@ -11,12 +11,14 @@
 
 mod address;
 mod host;
+mod kerberos;
 mod rule;
 mod secret;
 mod target;
 
 pub use address::{AddressClass, Network, NetworkError};
 pub use host::{Host, HostError, HostPattern};
+pub use kerberos::{KerberosGrant, KerberosPermit, KerberosTarget, KerberosTargetError};
 pub use rule::{
     HttpPattern, HttpRule, Injection, InjectionEncoding, InjectionPoint, Method, PathPrefix, PathRules, RequestOptions,
     RuleError, TcpRule,
@@ -41,6 +43,8 @@ pub struct Grant {
     pub tcp: Vec<TcpRule>,
     /// Secrets by the operator's names.
     pub secrets: BTreeMap<SecretName, SecretGrant>,
+    /// Contexts with services, as the principal of a login.
+    pub kerberos: Option<KerberosGrant>,
 }
 
 /// Leave to reach one target, once addresses are known and allowed too.

@@ -8,6 +8,7 @@ pub(crate) mod exit_codes;
 pub(crate) mod get;
 pub(crate) mod inspect;
 mod instance_action;
+pub(crate) mod kerberos_login;
 pub(crate) mod obtain;
 pub(crate) mod reload;
 pub(crate) mod renew;
@@ -28,8 +29,8 @@ use crate::exit::Exit;
 pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
     match command {
         Command::Check(arguments) => check::run(context, arguments).await,
-        // `main` runs it without a runtime.
-        Command::CompileComponent(_) => Ok(Exit::Internal),
+        // `main` runs both without a runtime.
+        Command::CompileComponent(_) | Command::KerberosLogin(_) => Ok(Exit::Internal),
         Command::Completions(arguments) => completions::run(context, arguments),
         Command::Exec(arguments) => exec::run(context, arguments).await,
         Command::ExitCodes(arguments) => exit_codes::run(context, arguments),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::codes;
 use super::shared_library::SharedLibrary;
-use crate::backend::SecurityContext;
+use crate::backend::LibraryContext;
 use crate::wire::{Stepped, Unwrapped};
 use crate::{Fault, FaultCause};
 
@@ -291,7 +291,7 @@ pub(super) fn begin(
     principal: &str,
     cache: &CStr,
     target: &str,
-) -> Result<(Box<dyn SecurityContext>, Stepped), Fault> {
+) -> Result<(Box<dyn LibraryContext>, Stepped), Fault> {
     let credential = gss.credential(principal, cache, &mut 0)?;
     let target = gss.name(target)?;
     let mut context = Context { gss: Arc::clone(gss), credential, target, handle: null_mut() };
@@ -334,7 +334,7 @@ impl Context {
     }
 }
 
-impl SecurityContext for Context {
+impl LibraryContext for Context {
     fn step(&mut self, token: Vec<u8>) -> Result<Stepped, Fault> {
         // Whatever the codes are: the peer's token was the only new thing.
         self.advance(token).map_err(|fault| Fault::new(FaultCause::BadToken, fault.detail))

@@ -30,7 +30,7 @@ use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use deputy_core::Span;
+use deputy_core::{Span, TicketSource};
 use deputy_files::ambient;
 use deputy_support::LockUnpoisoned as _;
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -38,9 +38,9 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use self::gss::Gss;
 use self::krb5::Krb5;
 use self::shared_library::SharedLibrary;
-use crate::backend::{Backend, SecurityContext};
+use crate::backend::{Backend, LibraryContext};
 use crate::keytab_file::KeytabFile;
-use crate::wire::{Configuration, LoginSetup, Stepped, Ticket, TicketSource};
+use crate::wire::{Configuration, LoginSetup, Stepped, Ticket};
 use crate::{Fault, FaultCause, network};
 
 /// The library for one login.
@@ -136,7 +136,7 @@ impl Backend for Mit {
         unused.map_or(Ok(()), |cache| self.krb5.destroy(&cache)).map(|()| ticket)
     }
 
-    fn begin(&self, target: &str) -> Result<(Box<dyn SecurityContext>, Stepped), Fault> {
+    fn begin(&self, target: &str) -> Result<(Box<dyn LibraryContext>, Stepped), Fault> {
         let cache = self.caches.lock_unpoisoned().current.clone();
         let cache = cache.ok_or(Fault::plain(FaultCause::TicketExpired))?;
         gss::begin(&self.gss, &self.login.principal, &cache, target).map_err(|fault| self.without_network(fault))

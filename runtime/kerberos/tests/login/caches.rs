@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use deputy_kerberos::{FaultCause, LoginConfig, TicketSource};
+use deputy_core::TicketSource;
+use deputy_kerberos::{FaultCause, LoginConfig};
 
 use crate::setup::{Realm, assert_cause, config, established, refusal, start};
 

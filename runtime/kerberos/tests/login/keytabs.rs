@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use deputy_kerberos::{FaultCause, LoginConfig, TicketSource};
+use deputy_core::TicketSource;
+use deputy_kerberos::{FaultCause, LoginConfig};
 
 use crate::setup::{Realm, assert_cause, config, established, refusal, until};
 

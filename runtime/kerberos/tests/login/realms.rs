@@ -1,12 +1,12 @@
 //! Two realms, an operator's krb5.conf, and one that cannot be read.
 
-use std::collections::BTreeMap;
 use std::fs;
 
-use deputy_kerberos::{FaultCause, Krb5Conf, LoginConfig};
+use deputy_core::Krb5Conf;
+use deputy_kerberos::{FaultCause, LoginConfig};
 use deputy_test_servers::{Realm as Options, krb5_conf};
 
-use crate::setup::{Realm, assert_cause, config, established, principal, refusal, start};
+use crate::setup::{Realm, assert_cause, config, established, principal, realms, refusal, start};
 
 #[tokio::test]
 async fn kerberos_client_of_one_realm_reaches_a_service_of_another() {
@@ -14,8 +14,7 @@ async fn kerberos_client_of_one_realm_reaches_a_service_of_another() {
         let options = Options { name, ..Options::default() };
         Realm::of(options)
     });
-    let realms = [&clients.kdc, &services.kdc].map(|kdc| (kdc.realm().to_owned(), vec![kdc.address()]));
-    let krb5_conf = Krb5Conf::Realms(BTreeMap::from(realms));
+    let krb5_conf = realms([&clients.kdc, &services.kdc].map(|kdc| (kdc.realm(), vec![kdc.address()])));
     let login = start(LoginConfig { krb5_conf, ..config(&clients.kdc, &clients.alice) });
     let target = principal("hdfs/localhost@SERVICES.LOCAL");
     assert!(login.begin(&target).await.is_err(), "without a key of both");

@@ -1,13 +1,10 @@
 //! What the tests share: a realm, a login of it, and an established context.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use deputy_core::{KerberosPrincipal, Span};
-use deputy_kerberos::{
-    Fault, FaultCause, KerberosContext, Krb5Conf, Login, LoginConfig, LoginProgram, LoginStatus, TicketSource,
-};
+use deputy_core::{KerberosPrincipal, Krb5Conf, Span, TicketSource};
+use deputy_kerberos::{Fault, FaultCause, KerberosContext, Login, LoginConfig, LoginProgram, LoginStatus};
 use deputy_test_servers::Kdc;
 
 use crate::acceptor::Acceptor;
@@ -48,10 +45,15 @@ pub(crate) fn config_with(realm: &str, kdcs: Vec<String>, source: TicketSource) 
     LoginConfig {
         principal: principal(&format!("alice@{realm}")),
         source,
-        krb5_conf: Krb5Conf::Realms(BTreeMap::from([(realm.to_owned(), kdcs)])),
+        krb5_conf: realms([(realm, kdcs)]),
         wait: Span::secs(10),
         give_up: Span::secs(180),
     }
+}
+
+pub(crate) fn realms<const N: usize>(realms: [(&str, Vec<String>); N]) -> Krb5Conf {
+    let parsed = |kdcs: Vec<String>| kdcs.iter().map(|kdc| kdc.parse().unwrap()).collect();
+    Krb5Conf::Realms(realms.into_iter().map(|(realm, kdcs)| (realm.parse().unwrap(), parsed(kdcs))).collect())
 }
 
 pub(crate) fn start(config: LoginConfig) -> Login {

@@ -35,7 +35,7 @@ impl TestSandbox {
         let invoker = Invoker::new(shared, subject, &BTreeMap::new(), limits);
         let secrets = Arc::new(SecretStore::new(&BTreeMap::new()));
         let http = HttpPolicy::nothing(Arc::clone(&secrets) as _);
-        let context = InstanceContext { http, outputs: OutputMode::Denied, resolver: names(), secrets };
+        let context = InstanceContext { http, login: None, outputs: OutputMode::Denied, resolver: names(), secrets };
         Self { sandbox, audit, invoker, context }
     }
 

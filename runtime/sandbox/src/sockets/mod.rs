@@ -30,6 +30,7 @@ use wasmtime_wasi::p2::{SocketError, SocketResult};
 
 use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;
+use crate::kerberos::ConnectedHosts;
 use crate::network::Resolver;
 
 /// The TCP side of one call: its grant, and the names that it resolved.
@@ -38,6 +39,7 @@ pub(crate) struct Sockets {
     budget: Arc<CallBudget>,
     resolver: Arc<dyn Resolver>,
     resolved: ResolvedNames,
+    connected: ConnectedHosts,
     /// Bounds concurrent lookups: each may block a thread of the process.
     lookups: Arc<Semaphore>,
 }
@@ -84,7 +86,14 @@ pub(crate) fn link<T: Send + 'static>(
 impl Sockets {
     pub(crate) fn new(grant: Arc<Grant>, budget: Arc<CallBudget>, resolver: Arc<dyn Resolver>) -> Self {
         let lookups = Arc::new(Semaphore::new(MAX_LOOKUPS));
-        Self { grant, budget, resolver, resolved: ResolvedNames::default(), lookups }
+        let (resolved, connected) = (ResolvedNames::default(), ConnectedHosts::default());
+        Self { grant, budget, resolver, resolved, connected, lookups }
+    }
+
+    /// Notes permitted connections there, too.
+    pub(crate) fn noting(mut self, connected: ConnectedHosts) -> Self {
+        self.connected = connected;
+        self
     }
 
     /// The permission to connect to this address: by a name that resolved to it, or by the address itself.

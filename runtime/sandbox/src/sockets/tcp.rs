@@ -71,6 +71,7 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
             record.failed("socket-state");
             return Err(wrong.into());
         }
+        self.sockets.connected.note(pinned.target().host());
         socket.start(pinned, Deadline::after(budget.limits().connect, Limit::Connect), record);
         Ok(())
     }
