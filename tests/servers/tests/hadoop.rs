@@ -162,17 +162,26 @@ fn namenodes_fail_over_with_files_and_tokens() {
 }
 
 #[test]
-fn yarn_serves_a_ticket_and_refuses_no_proof() {
+fn yarn_token_lists_applications_by_rpc_and_rest() {
     let kdc = &shared().kdc;
     let mut yarn = Yarn::start(kdc, &Site::new()).unwrap();
+    let client = yarn.client().clone();
     let alice = kdc.ticket("alice").unwrap();
-    let list = "org.apache.hadoop.yarn.client.cli.ApplicationCLI";
-    let arguments = ["application", "-list"];
-    let printed = yarn.client().run(list, &arguments, Proof::Ticket(&alice)).unwrap();
-    assert!(printed.contains("Total number of applications"), "{printed}");
-    let refused = yarn.client().run(list, &arguments, Proof::Nothing).unwrap_err().to_string();
+    let list = |proof: Proof<'_>| {
+        client.run("org.apache.hadoop.yarn.client.cli.ApplicationCLI", &["application", "-list"], proof)
+    };
+    let refused = list(Proof::Nothing).unwrap_err().to_string();
     assert!(refused.contains(NO_PROOF), "{refused}");
-    assert_eq!(get(yarn.http_port(), "/ws/v1/cluster/apps").unwrap().status, 401);
+    let file = client.conf().join("tokens");
+    client.run("YarnToken", &["alice", &file.display().to_string()], Proof::Ticket(&alice)).unwrap();
+    let printed = client.print_tokens(&file).unwrap();
+    let token = printed.lines().find(|line| line.starts_with("RM_DELEGATION_TOKEN")).unwrap();
+    let token = token.split_ascii_whitespace().last().unwrap();
+    let rest = |query: &str| get(yarn.http_port(), &format!("/ws/v1/cluster/apps{query}")).unwrap();
+    assert_eq!(rest("").status, 401);
+    assert_eq!(rest(&format!("?delegation={token}")).body, "{\"apps\":{}}");
     yarn.server().kill();
     yarn.server().restart().unwrap();
+    let printed = list(Proof::TokenFile(&file)).unwrap();
+    assert!(printed.contains("Total number of applications"), "{printed}");
 }
