@@ -97,6 +97,32 @@ enabled = false
 }
 
 #[test]
+fn check_names_what_a_grant_leaves_open() {
+    let home = TestEnvironment::with(&s3(ENDPOINT).replace("services = [\"sts\"]", "services = [\"sts\", \"s3\"]"));
+    home.write("aws-key", "wJalr");
+    home.restrict_mode("aws-key");
+    assert_snapshot!(home.snapshot(&["check"]), @"
+    exit code 0
+    ----- stdout
+    s3: ok
+      component  [HOME]/s3-sts.wasm
+                 provider of s3, [N] KiB
+      sha256     [SHA256]
+      secrets    aws-key (file): readable
+      imported and granted
+        sign AWS requests (SigV4) with a secret  aws-key
+        make HTTP requests                       http://127.0.0.1:[PORT]
+      left open by the grant
+        aws-key  a request to s3 may be a presigned URL, good for up to seven days
+
+    deputy.toml: 1 instance, all ok
+    ");
+    let run = home.run(&["check", "--json"]);
+    let seen: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(seen["instances"][0]["loaded"]["left_open"][0]["secret"], "aws-key");
+}
+
+#[test]
 fn check_shows_every_error_with_its_line() {
     let home = TestEnvironment::with(
         "[instances.s3]\ncomponent = \"s3-sts.wasm\"\nenabeld = true\nsettings = { duration = 3600 }\n",

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::AuditSubject;
+use crate::{AuditSubject, SignedContent};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditEvent {
@@ -95,6 +95,9 @@ pub enum AuditAction {
         /// What the grant was checked for: service and region, issuer and audiences.
         #[serde(skip_serializing_if = "String::is_empty")]
         scope: String,
+        /// What a signature covers beside that.
+        #[serde(flatten)]
+        signed: SignedContent,
     },
     Tcp {
         address: String,

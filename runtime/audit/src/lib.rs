@@ -6,8 +6,10 @@
 
 mod event;
 mod log;
+mod signed_content;
 mod subject;
 
 pub use event::{AcceptedDelivery, AuditAction, AuditEvent, AuditOutcome, CallId};
 pub use log::{Audit, AuditError, AuditStatus, Receipt};
+pub use signed_content::{NamedTexts, SignedContent};
 pub use subject::AuditSubject;

@@ -11,8 +11,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use deputy_core::grant::{
-    Grant, HttpRule, Injection, InjectionEncoding, InjectionPoint, Network, PathRules, SecretGrant, SecretPurpose,
-    TcpRule,
+    ClaimGrant, Grant, HttpRule, Injection, InjectionEncoding, InjectionPoint, JwtGrant, Network, PathRules,
+    SecretGrant, SecretPurpose, TcpRule,
 };
 use deputy_core::{Digest, SecretName, SecretSource};
 
@@ -103,6 +103,7 @@ impl Lines {
                 words.push(set("issuers", jwt.issuers()));
                 words.push(set("audiences", jwt.audiences()));
                 words.push(jwt.max_lifetime().as_millis().to_string());
+                self.claims(name, jwt);
             }
             Some(SecretPurpose::Pbkdf2) => words.push("pbkdf2".to_owned()),
             Some(SecretPurpose::Sign(algorithms)) => {
@@ -116,6 +117,21 @@ impl Lines {
             }
         }
         self.line("grant", words);
+    }
+
+    /// A line only for what there is, so that a grant without it has the text that it always had.
+    fn claims(&mut self, name: &SecretName, grant: &JwtGrant) {
+        let mut subjects = grant.subjects().peekable();
+        if subjects.peek().is_some() {
+            self.line("subjects", [quoted(name.as_str()), set("subjects", subjects)]);
+        }
+        for (claim, values) in grant.claims() {
+            let values = match values {
+                ClaimGrant::Any => "any".to_owned(),
+                ClaimGrant::OneOf(texts) => set("values", texts),
+            };
+            self.line("claim", [quoted(name.as_str()), quoted(claim.as_str()), values]);
+        }
     }
 
     fn http(&mut self, rule: &HttpRule) {

@@ -19,6 +19,7 @@ mod diagnostic;
 mod group;
 mod inject;
 mod instance;
+mod jwt;
 mod limits;
 mod login;
 mod policy;

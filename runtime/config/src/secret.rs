@@ -5,10 +5,11 @@ use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
 
-use deputy_core::grant::{JwtGrant, SecretGrant, SecretOperation, SecretPurpose, SignatureAlgorithm, Sigv4Grant};
-use deputy_core::{SecretName, SecretSource, Span};
+use deputy_core::grant::{SecretGrant, SecretOperation, SecretPurpose, SignatureAlgorithm, Sigv4Grant};
+use deputy_core::{SecretName, SecretSource};
 
 use crate::diagnostic::DiagnosticSink;
+use crate::jwt;
 use crate::suggest::nearest;
 use crate::value::{Key, Located, TableReader, invalid, join_quoted, truncated};
 
@@ -30,10 +31,6 @@ struct Secret {
 /// The service or region of a SigV4 scope.
 #[derive(Debug, PartialEq)]
 struct Word(String);
-
-/// An issuer or audience.
-#[derive(Debug, PartialEq)]
-struct Claim(String);
 
 impl SecretTable {
     pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Self {
@@ -230,7 +227,7 @@ fn grant(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> SecretGrant
         }
     }
     if let Some(value) = fields.optional("jwt") {
-        add(value.at(), jwt(sink, value).map(SecretPurpose::Jwt));
+        add(value.at(), jwt::read(sink, value).map(SecretPurpose::Jwt));
     }
     if let Some(value) = fields.optional("sign") {
         add(value.at(), sign(sink, value).map(SecretPurpose::Sign));
@@ -275,37 +272,6 @@ fn words(
     Some(words.into_iter().map(|Word(word)| word).collect())
 }
 
-fn jwt(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<JwtGrant> {
-    let like = "{ algorithms = [\"RS256\"], issuers = [\"…\"], audiences = [\"…\"], max-lifetime = \"10m\" }";
-    let mut fields = value.table(sink, like)?;
-    let algorithms = algorithms(sink, &mut fields);
-    let issuers = claims(sink, &mut fields, "issuers");
-    let audiences = claims(sink, &mut fields, "audiences");
-    let lifetime = fields.required(sink, "max-lifetime", "\"10m\"").and_then(|value| lifetime(sink, value));
-    fields.finish(sink);
-    match JwtGrant::new(algorithms?, issuers?, audiences?, lifetime?) {
-        Ok(grant) => Some(grant),
-        Err(error) => value.invalid(sink, &error),
-    }
-}
-
-/// Times in tokens are whole seconds.
-fn lifetime(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Span> {
-    let span: Span = value.parsed(sink, "\"10m\"")?;
-    let (least, most) = (Span::secs(1), Span::secs(366 * 86_400));
-    if span < least || span > most || !span.as_millis().is_multiple_of(1000) {
-        sink.error(value.at(), format!("{span} is not a valid token lifetime"))
-            .expected(format!("whole seconds, from {least} to {most}"));
-        return None;
-    }
-    Some(span)
-}
-
-fn claims(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>, key: &'static str) -> Option<Vec<String>> {
-    let claims: Vec<Claim> = fields.required(sink, key, "[\"…\"]")?.parsed_list(sink, "[\"…\"]")?;
-    Some(claims.into_iter().map(|Claim(claim)| claim).collect())
-}
-
 fn sign(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Vec<SignatureAlgorithm>> {
     let mut fields = value.table(sink, "{ algorithms = [\"ES256\"] }")?;
     let algorithms = algorithms(sink, &mut fields);
@@ -313,7 +279,8 @@ fn sign(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Vec<SignatureAl
     algorithms
 }
 
-fn algorithms(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<Vec<SignatureAlgorithm>> {
+/// Reads the algorithms of a grant.
+pub(crate) fn algorithms(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<Vec<SignatureAlgorithm>> {
     fields.required(sink, "algorithms", "[\"ES256\"]")?.parsed_list(sink, "[\"ES256\"]")
 }
 
@@ -327,16 +294,5 @@ impl FromStr for Word {
         } else {
             Err("not a service or region of SigV4: use letters, digits and hyphens, without wildcards")
         }
-    }
-}
-
-impl FromStr for Claim {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.is_empty() || text.contains(char::is_control) {
-            return Err("not an issuer or audience: write it exactly as in the token");
-        }
-        Ok(Self(text.to_owned()))
     }
 }

@@ -36,7 +36,7 @@ file = "aws-key"
 sigv4 = { services = ["sts", "iam"], regions = ["eu-west-1", "eu-west-2"] }
 [instances.a.secrets.jwt]
 env = "JWT_KEY"
-jwt = { algorithms = ["RS256", "EdDSA"], issuers = ["me", "you"], audiences = ["a", "b"], max-lifetime = "10m" }
+jwt = { algorithms = ["RS256", "EdDSA"], issuers = ["me", "you"], audiences = ["a", "b"], subjects = ["s", "t"], claims = { scope = ["list", "read"], all = true }, max-lifetime = "10m" }
 [instances.a.secrets.bare]
 credential = "bare"
 hmac-sha256 = true
@@ -105,6 +105,9 @@ fn canonical_text_is_stable() {
     source "token" file "/etc/deputy/token"
     grant "aws" sigv4 services("iam" "sts") regions("eu-west-1" "eu-west-2")
     grant "bare" hmac-sha256
+    subjects "jwt" subjects("s" "t")
+    claim "jwt" "all" any
+    claim "jwt" "scope" values("list" "read")
     grant "jwt" jwt algorithms("EdDSA" "RS256") issuers("me" "you") audiences("a" "b") 600000
     grant "scram" pbkdf2
     grant "signer" sign algorithms("ES256" "RS256")
@@ -152,6 +155,13 @@ fn canonical_text_changes_with_what_tokens_depend_on() {
         ("algorithms = [\"RS256\", \"EdDSA\"]", "algorithms = [\"EdDSA\"]"),
         ("\"me\", \"you\"", "\"me\""),
         ("audiences = [\"a\", \"b\"]", "audiences = [\"ab\"]"),
+        ("audiences = [\"a\", \"b\"], ", ""),
+        ("subjects = [\"s\", \"t\"]", "subjects = [\"s\"]"),
+        ("subjects = [\"s\", \"t\"], ", ""),
+        ("scope = [\"list\", \"read\"]", "scope = [\"list\"]"),
+        ("scope = [\"list\", \"read\"]", "scope = true"),
+        ("all = true", "all = [\"true\"]"),
+        (", all = true", ""),
         ("\"10m\" }\n[", "\"11m\" }\n["),
         ("hmac-sha256 = true", "pbkdf2 = true"),
         ("hmac-sha256 = true", "hmac-sha256 = true\nreveal = true"),
@@ -231,6 +241,8 @@ fn canonical_text_ignores_order_and_formatting() {
         ("\"sts\", \"iam\"", "\"iam\", \"sts\", \"iam\""),
         ("\"eu-west-1\", \"eu-west-2\"", "\n  \"eu-west-2\",\n  \"eu-west-1\",\n"),
         ("\"RS256\", \"EdDSA\"", "\"EdDSA\", \"RS256\""),
+        ("\"s\", \"t\"", "\"t\", \"s\""),
+        ("{ scope = [\"list\", \"read\"], all = true }", "{ all = true, scope = [\"read\", \"list\"], none = false }"),
         ("\"ES256\", \"RS256\"", "\"RS256\", \"ES256\""),
         ("\"GET\", \"POST\"", "\"POST\", \"GET\""),
         ("\"/v1\", \"/v2\"", "\"/v2\", \"/v1\""),

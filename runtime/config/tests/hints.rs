@@ -2,10 +2,13 @@
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use deputy_config::{Colour, CoordinatorFile};
-use deputy_core::grant::{Host, HttpTarget, JwtClaims, Scheme, SecretOperation, SignatureAlgorithm, Target};
+use deputy_core::grant::{
+    ClaimValue, Host, HttpTarget, JwtClaims, Scheme, SecretOperation, SignatureAlgorithm, Target,
+};
 use deputy_core::{Instance, Limit, PolicyDenial, Principal, SecretName, Timestamp};
 use toml::{Table, Value};
 
@@ -46,15 +49,20 @@ impl Editor {
 fn inline(value: &Value) -> String {
     match value {
         Value::Table(table) => {
-            let members: Vec<_> = table.iter().map(|(key, value)| format!("{key} = {}", inline(value))).collect();
+            let members: Vec<_> =
+                table.iter().map(|(key, value)| format!("{} = {}", quoted(key), inline(value))).collect();
             format!("{{ {} }}", members.join(", "))
         }
         Value::Array(values) => format!("[{}]", values.iter().map(inline).collect::<Vec<_>>().join(", ")),
-        Value::String(text) => serde_json::to_string(text).unwrap(),
+        Value::String(text) => quoted(text),
         Value::Boolean(flag) => flag.to_string(),
         Value::Integer(number) => number.to_string(),
         other => panic!("{other:?}"),
     }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap()
 }
 
 fn merge(old: &mut Table, new: Table, into_rule: bool) {
@@ -268,12 +276,24 @@ fn token(
     audience: &str,
     life: u64,
 ) -> impl Fn(&Instance) -> Result<(), PolicyDenial> {
-    let claims = JwtClaims {
-        issuer: issuer.to_owned(),
-        audiences: vec![audience.to_owned()],
+    let audiences = vec![audience.to_owned()];
+    let expires_at = NOW.as_secs() + life;
+    signed(algorithm, JwtClaims { issuer: issuer.to_owned(), audiences, expires_at, ..claims() })
+}
+
+/// Of `me`, for nobody, for ten minutes, and with nothing else.
+fn claims() -> JwtClaims {
+    JwtClaims {
+        issuer: "me".to_owned(),
+        audiences: Vec::new(),
+        subject: None,
         issued_at: NOW.as_secs(),
-        expires_at: NOW.as_secs() + life,
-    };
+        expires_at: NOW.as_secs() + 600,
+        further: BTreeMap::new(),
+    }
+}
+
+fn signed(algorithm: SignatureAlgorithm, claims: JwtClaims) -> impl Fn(&Instance) -> Result<(), PolicyDenial> {
     using(move |name, grant| grant.permit_jwt(name, algorithm, &claims, NOW).map(drop))
 }
 
@@ -339,16 +359,88 @@ fn hint_for_a_narrow_grant_widens_it_and_keeps_what_was_there() {
     mended(&signs, using(|name, grant| grant.permit_sign(name, SignatureAlgorithm::EdDsa)));
 }
 
+const JWT_INLINE: &str = "jwt = { algorithms = [\"RS256\"], issuers = [\"me\"], audiences = [\"them\"], subjects = [\"al\"], \
+                          claims = { \"https://a.example/x\" = [\"one\"], any = true }, max-lifetime = \"10m\" }";
+const JWT_TABLE: &str = "[instances.a.secrets.key.jwt]\nalgorithms = [\"RS256\"]\nissuers = [\"me\"]\n\
+                         audiences = [\"them\"]\nsubjects = [\"al\"]\nmax-lifetime = \"10m\"\n\
+                         [instances.a.secrets.key.jwt.claims]\n\"https://a.example/x\" = [\"one\"]\nany = true";
+
+/// Claims that both of the grants above permit.
+fn further_claims() -> JwtClaims {
+    let x = ("https://a.example/x".parse().unwrap(), ClaimValue::Texts(vec!["one".to_owned()]));
+    let (audiences, subject) = (vec!["them".to_owned()], Some("al".to_owned()));
+    JwtClaims { audiences, subject, further: BTreeMap::from([x]), ..claims() }
+}
+
+#[test]
+fn hint_for_a_claim_permits_it_and_keeps_what_was_there() {
+    let text = |text: &str| ClaimValue::Texts(vec![text.to_owned()]);
+    for jwt in [JWT_INLINE, JWT_TABLE] {
+        let mended_beside = |claims: JwtClaims| {
+            mended(&(SECRET.to_owned() + jwt), |instance| {
+                signed(SignatureAlgorithm::Rs256, claims.clone())(instance)?;
+                signed(SignatureAlgorithm::Rs256, further_claims())(instance)
+            })
+        };
+        assert_eq!(mended_beside(JwtClaims { subject: Some("\"bo\"".to_owned()), ..further_claims() }).len(), 1);
+        for (name, value, hints) in [
+            ("https://a.example/x", text("two \\\""), 1),
+            ("https://a.example/x", ClaimValue::Other, 1),
+            ("https://a.example/x", ClaimValue::Texts(vec!["two".to_owned(), "three".to_owned()]), 2),
+        ] {
+            let mut claims = further_claims();
+            claims.further.insert(name.parse().unwrap(), value);
+            assert_eq!(mended_beside(claims).len(), hints);
+        }
+    }
+}
+
+/// What the grant lists, a token must have: another grant lists it no more, and the rest of it stays.
+#[test]
+fn hint_for_a_token_that_lacks_a_claim_is_another_grant() {
+    let further = further_claims();
+    let cases = [
+        JwtClaims { audiences: Vec::new(), ..further_claims() },
+        JwtClaims { subject: None, ..further_claims() },
+        JwtClaims { further: BTreeMap::new(), ..further_claims() },
+    ];
+    for (jwt, claims) in [JWT_INLINE, JWT_TABLE].into_iter().flat_map(|jwt| cases.iter().map(move |case| (jwt, case))) {
+        let hints = mended(&(SECRET.to_owned() + jwt), signed(SignatureAlgorithm::Rs256, claims.clone()));
+        assert!(hints[0].starts_with("# in this table, in place of `jwt`:\n"), "{hints:#?}");
+        assert!(hints[0].contains("jwt.claims.any = true") && hints.len() == 1, "{hints:#?}");
+        assert_ne!(*claims, further);
+    }
+}
+
+#[test]
+fn hint_for_a_token_without_an_audience_comes_after_that_for_jwt() {
+    let lines = SECRET.to_owned() + "hmac-sha256 = true";
+    let hints = mended_with(&lines, signed(SignatureAlgorithm::Es256, claims()), &informed);
+    assert!(hints.len() == 2 && hints[1].contains("in place of `jwt`"), "{hints:#?}");
+    // A claim that is not granted yet gets its own line.
+    let mut claims = claims();
+    claims.audiences = vec!["them".to_owned()];
+    claims.subject = Some("me".to_owned());
+    claims.further.insert("scope".parse().unwrap(), ClaimValue::Texts(vec!["read".to_owned()]));
+    let hints = mended_with(&lines, signed(SignatureAlgorithm::Es256, claims), &informed);
+    assert_eq!(hints.len(), 3, "{hints:#?}");
+}
+
 #[test]
 fn hint_for_a_lifetime_that_no_line_allows_is_none() {
     let jwt = SECRET.to_owned()
         + "jwt = { algorithms = [\"RS256\"], issuers = [\"me\"], audiences = [\"them\"], max-lifetime = \"10m\" }";
     let instance = Editor::open(&jwt).instance();
+    // One that begins tomorrow would be refused with a longer one as well.
+    let begins = NOW.as_secs() + 86_400;
+    let later =
+        JwtClaims { audiences: vec!["them".to_owned()], issued_at: begins, expires_at: begins + 3_600, ..claims() };
+    let refusal = signed(SignatureAlgorithm::Rs256, later)(&instance).unwrap_err();
+    assert_eq!((refusal.code(), refusal.fix(Principal::Instance(&instance))), ("time-not-granted", None));
     for life in [0, 367 * 86_400] {
         let refusal = token(SignatureAlgorithm::Rs256, "me", "them", life)(&instance).unwrap_err();
         assert_eq!(refusal.fix(Principal::Instance(&instance)), None, "{refusal}");
     }
-    // One that begins tomorrow is no longer than it may be.
     let refusal = PolicyDenial::Lifetime { secret: key(), seconds: 300 };
     assert_eq!(refusal.fix(Principal::Instance(&instance)), None);
 }

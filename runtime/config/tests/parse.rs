@@ -2,15 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use deputy_config::{Colour, ConfigErrors, CoordinatorFile, CoordinatorSection, InstanceEntry};
 use deputy_core::grant::{
-    Host, HttpTarget, Injection, InjectionEncoding, InjectionPoint, JwtGrant, Scheme, SecretOperation, SecretPurpose,
-    SignatureAlgorithm, Sigv4Grant, Target, TargetError,
+    ClaimGrant, Host, HttpTarget, Injection, InjectionEncoding, InjectionPoint, JwtGrant, Scheme, SecretOperation,
+    SecretPurpose, SignatureAlgorithm, Sigv4Grant, Target, TargetError,
 };
 use deputy_core::schedule::{Budget, Policy};
-use deputy_core::{ByteSize, Instance, Limit, Limits, PolicyDenial, Principal, SecretName, SecretSource, Span};
+use deputy_core::{
+    ByteSize, DeniedClaim, Instance, Limit, Limits, PolicyDenial, Principal, SecretName, SecretSource, Span,
+};
 use proptest::prelude::*;
 
 const FULL: &str = include_str!("../samples/valid/full.toml");
@@ -133,7 +136,12 @@ fn keys_are_parsed_into_their_fields() {
         vec!["https://idp.example/token".into()],
         Span::secs(600),
     );
-    assert_eq!(secret("client-key").purpose(), Some(&SecretPurpose::Jwt(jwt.unwrap())));
+    let claims = BTreeMap::from([
+        ("events".parse().unwrap(), ClaimGrant::Any),
+        ("https://idp.example/tenant".parse().unwrap(), ClaimGrant::OneOf(BTreeSet::from(["a".into(), "b".into()]))),
+    ]);
+    let jwt = jwt.unwrap().with_subjects(vec!["me".into()]).with_claims(claims);
+    assert_eq!(secret("client-key").purpose(), Some(&SecretPurpose::Jwt(jwt)));
     assert!(secret("password").reveals() && secret("password").purpose().is_none());
     assert_eq!(oauth.sources[&name("password")], SecretSource::Credential("oauth-password".into()));
     assert_eq!(secret("scram").purpose(), Some(&SecretPurpose::Pbkdf2));
@@ -169,8 +177,8 @@ fn denial_fix_is_valid_configuration() {
         PolicyDenial::Address { target: target.clone(), address, class },
         PolicyDenial::Address { target: tcp.clone(), address, class },
         PolicyDenial::Algorithm { secret: secret.clone(), algorithm: SignatureAlgorithm::Es256 },
-        PolicyDenial::Audience { secret: secret.clone(), audience: "https://idp.example/\"".into() },
-        PolicyDenial::Audience { secret: secret.clone(), audience: "\"] reveal = true [2J\\".into() },
+        PolicyDenial::Audience { secret: secret.clone(), audience: Some("https://idp.example/\"".into()) },
+        PolicyDenial::Audience { secret: secret.clone(), audience: Some("\"] reveal = true [2J\\".into()) },
         PolicyDenial::Host { target: target.clone() },
         PolicyDenial::Host { target: tcp },
         PolicyDenial::Issuer { secret: secret.clone(), issuer: "me".into() },
@@ -184,7 +192,15 @@ fn denial_fix_is_valid_configuration() {
         PolicyDenial::Secret { name: "key".into() },
         PolicyDenial::Service { secret: secret.clone(), service: "sts".into() },
         PolicyDenial::Socket { address: "10.0.0.1:22".parse().unwrap() },
+        PolicyDenial::Subject { secret: secret.clone(), subject: Some("me".into()) },
     ];
+    let claim = |claim: &str, value| PolicyDenial::Claim {
+        secret: secret.clone(),
+        claim: claim.into(),
+        value: Box::new(value),
+    };
+    refusals.push(claim("scope", DeniedClaim::Text("\"] }\\".into())));
+    refusals.push(claim("https://a.example/\"x\\", DeniedClaim::Other));
     refusals.extend(Limit::ALL.map(PolicyDenial::Limit));
     let operations = [
         SecretOperation::HmacSha256,

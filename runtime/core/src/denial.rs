@@ -9,12 +9,13 @@
 #![deny(missing_docs)]
 
 mod fix;
+mod text;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::grant::{AddressClass, Host, Method, SecretOperation, SignatureAlgorithm, Target, TargetError};
-use crate::{Instance, KerberosPrincipal, Limit, Limits, ReceiverName, SecretName};
+use crate::{Instance, KerberosPrincipal, Limit, Limits, ReceiverName, SecretName, Span, Timestamp};
 
 /// The connector whose call was denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,15 +58,17 @@ pub enum PolicyDenial {
     Audience {
         /// The secret.
         secret: SecretName,
-        /// The audience.
-        audience: String,
+        /// The audience, or `None` for a token without any.
+        audience: Option<String>,
     },
-    /// A SigV4 date that is too far from the current day.
-    Day {
+    /// A further claim of a JSON Web Token.
+    Claim {
         /// The secret.
         secret: SecretName,
-        /// `YYYYMMDD`
-        day: String,
+        /// The name of the claim.
+        claim: String,
+        /// What of it is not granted. In a box, since a denial is a part of many errors.
+        value: Box<DeniedClaim>,
     },
     /// A host that no rule names.
     Host {
@@ -179,10 +182,37 @@ pub enum PolicyDenial {
         /// The address of the connection.
         address: SocketAddr,
     },
+    /// A subject of a JSON Web Token.
+    Subject {
+        /// The secret.
+        secret: SecretName,
+        /// The subject, or `None` for a token without one.
+        subject: Option<String>,
+    },
     /// A request that has no unambiguous target.
     Target(TargetError),
+    /// A time to sign for that is too far from now.
+    Time {
+        /// The secret.
+        secret: SecretName,
+        /// The time.
+        time: Timestamp,
+        /// How far it may be.
+        tolerance: Span,
+    },
     /// UDP.
     Udp,
+}
+
+/// What of a claim is not granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeniedClaim {
+    /// The token lacks it, and the grant lists its values.
+    Missing,
+    /// Its value, which is neither a text nor a list of texts.
+    Other,
+    /// This text.
+    Text(String),
 }
 
 impl PolicyDenial {
@@ -192,7 +222,7 @@ impl PolicyDenial {
             Self::Address { .. } => "address-not-granted",
             Self::Algorithm { .. } => "algorithm-not-granted",
             Self::Audience { .. } => "audience-not-granted",
-            Self::Day { .. } => "day-not-granted",
+            Self::Claim { .. } => "claim-not-granted",
             Self::Host { .. } => "host-not-granted",
             Self::Issuer { .. } => "issuer-not-granted",
             Self::Kerberos => "kerberos-not-granted",
@@ -215,6 +245,7 @@ impl PolicyDenial {
             Self::Secret { .. } => "secret-not-granted",
             Self::Service { .. } => "service-not-granted",
             Self::Socket { .. } => "socket-not-granted",
+            Self::Subject { .. } => "subject-not-granted",
             Self::Target(error) => match error {
                 TargetError::Host(_) => "odd-host",
                 TargetError::Method => "odd-method",
@@ -223,6 +254,7 @@ impl PolicyDenial {
                 TargetError::Scheme => "odd-scheme",
                 TargetError::Userinfo => "userinfo-not-allowed",
             },
+            Self::Time { .. } => "time-not-granted",
             Self::Udp => "udp-not-allowed",
         }
     }
@@ -263,13 +295,13 @@ impl PolicyDenial {
     fn is_for_nobody(&self) -> bool {
         matches!(
             self,
-            Self::Day { .. }
-                | Self::KerberosConnection { .. }
+            Self::KerberosConnection { .. }
                 | Self::Listen
                 | Self::OutputPath { .. }
                 | Self::OutputTaken { .. }
                 | Self::Outputs
                 | Self::Target(_)
+                | Self::Time { .. }
                 | Self::Udp
         )
     }
@@ -292,66 +324,6 @@ impl fmt::Display for Principal<'_> {
         match self {
             Self::Instance(instance) => write!(f, "instances.{}", instance.name),
             Self::Receiver(name, _) => write!(f, "receivers.{name}"),
-        }
-    }
-}
-
-impl fmt::Display for PolicyDenial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address { target, address, class } => {
-                write!(f, "{target} leads to {address}, a {class} address, which is not granted")
-            }
-            Self::Algorithm { secret, algorithm } => {
-                write!(f, "signing with {algorithm} is not granted for secret {secret}")
-            }
-            Self::Audience { secret, audience } => {
-                write!(f, "audience {audience:?} is not granted for secret {secret}")
-            }
-            Self::Day { secret, day } => {
-                write!(f, "signing for the day {day}, which is not today's, is refused for secret {secret}")
-            }
-            Self::Host { target } => write!(f, "{target} is not granted"),
-            Self::Issuer { secret, issuer } => write!(f, "issuer {issuer:?} is not granted for secret {secret}"),
-            Self::Kerberos => f.write_str("Kerberos is not granted"),
-            Self::KerberosConnection { target } => {
-                write!(f, "a context with {target} needs a connection to its host first")
-            }
-            Self::KerberosHost { target } => {
-                write!(f, "a context with {target}, whose host is not granted, is refused")
-            }
-            Self::KerberosTarget { target } => write!(f, "a context with {target:?} is not granted"),
-            Self::Lifetime { secret, seconds } => {
-                write!(f, "a token from `iat` to `exp` of {seconds} s is not granted for secret {secret}")
-            }
-            Self::Limit(limit) => write!(f, "over the limit `{limit}`"),
-            Self::Listen => f.write_str("listening for connections is not allowed"),
-            Self::Method { target, method } => write!(f, "{method} to {target} is not granted"),
-            Self::Name { host } => write!(f, "resolving {host} is not granted"),
-            Self::Operation { secret, operation } => {
-                write!(f, "operation {operation} is not granted for secret {secret}")
-            }
-            Self::OutputPath { path } => write!(
-                f,
-                "{path:?} is not the path of an output: use plain names with slashes between, such as `conf/core-site.xml`"
-            ),
-            Self::OutputTaken { path } => {
-                write!(f, "{path:?} was put already, or has to be a file and a directory at once")
-            }
-            Self::Outputs => f.write_str("leaving files is for receivers, and for those while they accept"),
-            Self::Path { target, path } => write!(f, "path {path:?} of {target} is not granted"),
-            Self::Port { target } => write!(f, "{target}: this port is not granted"),
-            Self::Region { secret, region } => {
-                write!(f, "signing for region {region} is not granted for secret {secret}")
-            }
-            Self::Scheme { target } => write!(f, "{target}: this scheme is not granted"),
-            Self::Secret { name } => write!(f, "secret {name:?} is not granted"),
-            Self::Service { secret, service } => {
-                write!(f, "signing for service {service} is not granted for secret {secret}")
-            }
-            Self::Socket { address } => write!(f, "connecting to {address} is not granted"),
-            Self::Target(error) => write!(f, "not a request that can be granted: {error}"),
-            Self::Udp => f.write_str("UDP is not allowed"),
         }
     }
 }

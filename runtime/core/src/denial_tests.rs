@@ -28,6 +28,10 @@ fn operation(operation: SecretOperation) -> PolicyDenial {
     PolicyDenial::Operation { secret: secret(), operation }
 }
 
+fn claim(name: &str, value: DeniedClaim) -> PolicyDenial {
+    PolicyDenial::Claim { secret: secret(), claim: name.into(), value: Box::new(value) }
+}
+
 /// The instance `s3`, which is granted nothing, with default limits.
 fn instance() -> Instance {
     Instance {
@@ -100,13 +104,20 @@ fn denial_of_a_secret_is_fixed_by_a_line_of_its_table() {
         "sign.algorithms = [\"ES256\"]",
     );
     assert_secret_line(
-        PolicyDenial::Audience { secret: secret(), audience: "x \"y\"".into() },
+        PolicyDenial::Audience { secret: secret(), audience: Some("x \"y\"".into()) },
         r#"jwt.audiences = ["x \"y\""]"#,
     );
     assert_secret_line(
         PolicyDenial::Issuer { secret: secret(), issuer: "x \"y\"".into() },
         r#"jwt.issuers = ["x \"y\""]"#,
     );
+    assert_secret_line(
+        PolicyDenial::Subject { secret: secret(), subject: Some("x \"y\"".into()) },
+        r#"jwt.subjects = ["x \"y\""]"#,
+    );
+    assert_secret_line(claim("scope", DeniedClaim::Text("read".into())), "jwt.claims.scope = [\"read\"]");
+    assert_secret_line(claim("scope", DeniedClaim::Other), "jwt.claims.scope = true");
+    assert_secret_line(claim("a.b\"", DeniedClaim::Other), r#"jwt.claims."a.b\"" = true"#);
     assert_secret_line(PolicyDenial::Lifetime { secret: secret(), seconds: 601 }, "jwt.max-lifetime = \"601s\"");
     assert_secret_line(
         PolicyDenial::Region { secret: secret(), region: "eu-west-2".into() },
@@ -139,12 +150,12 @@ fn denial_by_a_limit_suggests_a_higher_limit() {
 #[test]
 fn denial_that_no_configuration_lifts_has_no_fix() {
     for refusal in [
-        PolicyDenial::Day { secret: secret(), day: "20150830".into() },
         PolicyDenial::Listen,
         PolicyDenial::OutputPath { path: "../x".into() },
         PolicyDenial::OutputTaken { path: "x".into() },
         PolicyDenial::Outputs,
         PolicyDenial::Target(TargetError::Path),
+        PolicyDenial::Time { secret: secret(), time: Timestamp::from_millis(0), tolerance: Span::secs(60) },
         PolicyDenial::Udp,
     ] {
         assert_eq!((fix(&refusal), fix_of_receiver(&refusal)), (None, None), "{refusal}");
@@ -162,7 +173,7 @@ fn denial_of_a_receiver_suggests_no_grant() {
     for refusal in [
         address(https(), "10.0.0.1"),
         PolicyDenial::Algorithm { secret: secret(), algorithm: SignatureAlgorithm::Es256 },
-        PolicyDenial::Audience { secret: secret(), audience: "x".into() },
+        PolicyDenial::Audience { secret: secret(), audience: Some("x".into()) },
         PolicyDenial::Host { target: https() },
         PolicyDenial::Host { target: target(Scheme::Tcp) },
         PolicyDenial::Issuer { secret: secret(), issuer: "x".into() },
@@ -177,6 +188,8 @@ fn denial_of_a_receiver_suggests_no_grant() {
         PolicyDenial::Secret { name: "key".into() },
         PolicyDenial::Secret { name: "a\nb = 1".into() },
         PolicyDenial::Service { secret: secret(), service: "s3".into() },
+        claim("scope", DeniedClaim::Missing),
+        PolicyDenial::Subject { secret: secret(), subject: None },
         socket("10.0.0.1:53"),
     ] {
         assert_eq!(fix_of_receiver(&refusal).as_deref(), Some(expected), "{refusal}");
@@ -193,14 +206,17 @@ fn denial_by_a_limit_of_a_receiver_names_its_own_table() {
 #[test]
 fn denial_quotes_and_escapes_text_of_the_component() {
     for (text, shown) in [("a\"]x = \"b", r#"a\"]x = \"b"#), ("a\\", r"a\\"), ("ä … 漢", "ä … 漢")] {
-        let refusal = PolicyDenial::Audience { secret: secret(), audience: text.into() };
+        let refusal = PolicyDenial::Audience { secret: secret(), audience: Some(text.into()) };
         let table = format!("{TABLE}\n[instances.s3.secrets.key]");
         assert_fix(&refusal, &table, &format!("jwt.audiences = [\"{shown}\"]"));
     }
     // What no configuration can name has no lines.
-    for text in ["", "a\nx = \"b", "\u{7f}\u{9b}\0"] {
-        assert_eq!(fix(&PolicyDenial::Audience { secret: secret(), audience: text.into() }), None, "{text:?}");
+    for text in ["", "a\nx = \"b", "\u{7f}\u{9b}\0", "cut…"] {
+        assert_eq!(fix(&PolicyDenial::Audience { secret: secret(), audience: Some(text.into()) }), None, "{text:?}");
         assert_eq!(fix(&PolicyDenial::Issuer { secret: secret(), issuer: text.into() }), None, "{text:?}");
+        assert_eq!(fix(&PolicyDenial::Subject { secret: secret(), subject: Some(text.into()) }), None, "{text:?}");
+        assert_eq!(fix(&claim("scope", DeniedClaim::Text(text.into()))), None, "{text:?}");
+        assert_eq!(fix(&claim(text, DeniedClaim::Other)), None, "{text:?}");
         assert_eq!(fix(&PolicyDenial::Region { secret: secret(), region: text.into() }), None, "{text:?}");
     }
     for name in ["", "a\nb = 1", "a.b", "A", "a]"] {
@@ -230,8 +246,19 @@ fn denial_of_every_kind_has_a_code_and_names_the_request() {
             "algorithm-not-granted",
             "EdDSA",
         ),
-        (PolicyDenial::Audience { secret: secret(), audience: "x".into() }, "audience-not-granted", "audience \"x\""),
-        (PolicyDenial::Day { secret: secret(), day: "x".into() }, "day-not-granted", "the day x,"),
+        (
+            PolicyDenial::Audience { secret: secret(), audience: Some("x".into()) },
+            "audience-not-granted",
+            "audience \"x\"",
+        ),
+        (
+            PolicyDenial::Audience { secret: secret(), audience: None },
+            "audience-not-granted",
+            "a token without an audience is not granted",
+        ),
+        (claim("scope", DeniedClaim::Missing), "claim-not-granted", "a token without claim \"scope\" is not granted"),
+        (claim("scope", DeniedClaim::Other), "claim-not-granted", "claim \"scope\" with a value that is no text"),
+        (claim("scope", DeniedClaim::Text("x".into())), "claim-not-granted", "claim \"scope\" with the value \"x\""),
         (PolicyDenial::Host { target: https() }, "host-not-granted", "https://a.example:8443"),
         (PolicyDenial::Issuer { secret: secret(), issuer: "x".into() }, "issuer-not-granted", "issuer \"x\""),
         (PolicyDenial::Lifetime { secret: secret(), seconds: 601 }, "lifetime-not-granted", "601 s"),
@@ -254,12 +281,23 @@ fn denial_of_every_kind_has_a_code_and_names_the_request() {
         (PolicyDenial::Secret { name: "x".into() }, "secret-not-granted", "secret \"x\""),
         (PolicyDenial::Service { secret: secret(), service: "x".into() }, "service-not-granted", "service x"),
         (socket("10.0.0.1:1"), "socket-not-granted", "10.0.0.1:1"),
+        (PolicyDenial::Subject { secret: secret(), subject: Some("x".into()) }, "subject-not-granted", "subject \"x\""),
+        (
+            PolicyDenial::Subject { secret: secret(), subject: None },
+            "subject-not-granted",
+            "a token without a subject is not granted",
+        ),
         (PolicyDenial::Target(TargetError::Host(HostError::Odd)), "odd-host", "the host is neither"),
         (PolicyDenial::Target(TargetError::Method), "odd-method", "the method"),
         (PolicyDenial::Target(TargetError::Path), "odd-path", "the path"),
         (PolicyDenial::Target(TargetError::Port), "odd-port", "the port"),
         (PolicyDenial::Target(TargetError::Scheme), "odd-scheme", "the scheme"),
         (PolicyDenial::Target(TargetError::Userinfo), "userinfo-not-allowed", "user information"),
+        (
+            PolicyDenial::Time { secret: secret(), time: Timestamp::from_millis(0), tolerance: Span::secs(60) },
+            "time-not-granted",
+            "signing for 1970-01-01T00:00:00.000Z, which is more than 1m from now",
+        ),
         (PolicyDenial::Udp, "udp-not-allowed", "UDP"),
     ];
     for (refusal, code, expected) in all {

@@ -1,6 +1,6 @@
 //! The audit log on stderr: one line for each use of a capability.
 
-use deputy_audit::{AuditAction, AuditEvent, AuditOutcome};
+use deputy_audit::{AuditAction, AuditEvent, AuditOutcome, SignedContent};
 
 use crate::print::{ERROR, FAINT, GOOD, WARNING, bytes, sanitize, styled};
 
@@ -56,12 +56,21 @@ fn action_text(action: &AuditAction) -> String {
         }
         AuditAction::Name { host } => format!("look up {host}"),
         AuditAction::Output { path, bytes: size } => format!("put {path}, {}", bytes(*size)),
-        AuditAction::Secret { secret, operation, scope } if scope.is_empty() => format!("secret {secret}: {operation}"),
-        AuditAction::Secret { secret, operation, scope } => format!("secret {secret}: {operation} for {scope}"),
+        AuditAction::Secret { secret, operation, scope, signed } => {
+            let scope = if scope.is_empty() { String::new() } else { format!(" for {scope}") };
+            format!("secret {secret}: {operation}{scope}{}", content_text(signed))
+        }
         AuditAction::Tcp { address } => format!("connect to {address}"),
         AuditAction::Worker { operation, group, .. } => format!("{operation} {group}"),
         AuditAction::Wasi { operation } => format!("wasi {operation}"),
     }
+}
+
+/// What a signature covers, after the rest of the line.
+fn content_text(signed: &SignedContent) -> String {
+    let time = signed.signed_time.as_ref().map(|time| format!(", at {time}")).unwrap_or_default();
+    let texts = signed.header.iter().chain(signed.claims.iter());
+    texts.fold(time, |text, (name, value)| format!("{text}, {name} {value}"))
 }
 
 #[cfg(test)]
@@ -103,6 +112,7 @@ mod tests {
             secret: "aws-key".into(),
             operation: "sigv4".into(),
             scope: scope.into(),
+            signed: SignedContent::default(),
         };
         assert_eq!(
             shown(secret("iam/eu-west-1"), AuditOutcome::Refused, Some("service-not-granted")),
@@ -111,6 +121,15 @@ mod tests {
         assert_eq!(
             shown(secret(""), AuditOutcome::Cancelled, None),
             "audit 12:34:56.789 s3 cancelled secret aws-key: sigv4\n"
+        );
+        let mut signed = SignedContent { signed_time: Some("2026-01-01T12:34:56.000Z".into()), ..Default::default() };
+        signed.header.push("alg".into(), "RS256".into());
+        signed.claims.push("sub".into(), "al\u{1b}[2J".into());
+        let token = AuditAction::Secret { secret: "k".into(), operation: "jwt".into(), scope: "me".into(), signed };
+        assert_eq!(
+            shown(token, AuditOutcome::Done, None),
+            "audit 12:34:56.789 s3 done      secret k: jwt for me, at 2026-01-01T12:34:56.000Z, alg RS256, \
+             sub al\u{fffd}[2J\n"
         );
         assert_eq!(
             shown(AuditAction::Call { function: "obtain", millis: 80 }, AuditOutcome::Failed, Some("denied")),

@@ -212,6 +212,7 @@ impl CallAudit {
             }
             AuditAction::Name { host } => *host = self.redact_to(host, max),
             AuditAction::Output { path, .. } => *path = self.redact_to(path, max),
+            AuditAction::Secret { signed, .. } => signed.shorten(max),
             _ => {}
         }
         self.audit.submit(AuditEvent {
@@ -228,6 +229,7 @@ impl CallAudit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use deputy_audit::SignedContent;
 
     const UDP: AuditAction = AuditAction::Wasi { operation: "udp" };
     const OBTAIN: AuditAction = AuditAction::Call { function: "obtain", millis: 1 };
@@ -256,7 +258,12 @@ mod tests {
     fn audit_keeps_every_success_whatever_was_denied_before() {
         let audit = Arc::new(Audit::memory());
         let call = call_audit(1, &audit, &Arc::default());
-        let secret = AuditAction::Secret { secret: "key".into(), operation: "sigv4".into(), scope: String::new() };
+        let secret = AuditAction::Secret {
+            secret: "key".into(),
+            operation: "sigv4".into(),
+            scope: String::new(),
+            signed: SignedContent::default(),
+        };
         for _ in 0..5_000 {
             call.record(secret.clone(), AuditOutcome::Refused, Some("secret-not-granted")).unwrap();
         }

@@ -5,13 +5,14 @@ use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
 use deputy_core::grant::{
-    Host, HostPattern, HttpPattern, HttpRule, Method, Network, PathPrefix, PathRules, RequestOptions,
+    ClaimName, Host, HostPattern, HttpPattern, HttpRule, Method, Network, PathPrefix, PathRules, RequestOptions,
     SignatureAlgorithm, TcpRule,
 };
 use deputy_core::{ByteSize, Digest, InstanceName, Span};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
+    again::<ClaimName>(text);
     again::<SignatureAlgorithm>(text);
     again::<ByteSize>(text);
     again::<Digest>(text);

@@ -4,8 +4,9 @@ use hostile_guests::secrets::{ALGORITHMS, hmac, jwt, open, pbkdf2, reveal, sign,
 use hostile_guests::{guest, report};
 
 guest!(|settings| {
-    let day = settings.text("day");
-    let parts = [day.as_str(), "20150830", "eu-west-1", "us-east-1", "sts", "s3", "iam", "aws4_request", "AWS4", ""];
+    let time = settings.text("time");
+    let day = &time[..8];
+    let parts = [day, "20150830", "eu-west-1", "us-east-1", "sts", "s3", "iam", "aws4_request", "AWS4", ""];
     let mut lines = Vec::new();
     for name in settings.lines("secrets") {
         let Ok(secret) = open(&name) else { continue };
@@ -14,7 +15,7 @@ guest!(|settings| {
             lines.extend([
                 sigv4(&secret, part),
                 sigv4(&secret, &format!("AWS4-HMAC-SHA256\n{day}T000000Z\n{part}\n{}", "0".repeat(64))),
-                sigv4(&secret, &string_to_sign(&day, part, part)),
+                sigv4(&secret, &string_to_sign(&time, part, part)),
                 hmac(&secret, part.as_bytes()),
                 pbkdf2(&secret, part.as_bytes(), 1),
                 pbkdf2(&secret, &salt, 4096),
@@ -22,7 +23,7 @@ guest!(|settings| {
             ]);
             lines.extend(ALGORITHMS.map(|algorithm| sign(&secret, algorithm, part.as_bytes())));
         }
-        lines.extend([sigv4(&secret, &string_to_sign(&day, "eu-west-1", "sts")), reveal(&secret)]);
+        lines.extend([sigv4(&secret, &string_to_sign(&time, "eu-west-1", "sts")), reveal(&secret)]);
     }
     report(lines)
 });

@@ -6,9 +6,9 @@ use hostile_guests::{guest, report};
 guest!(|settings| {
     let secret = open(&settings.text("secret")).expect("a granted secret");
     let claims = settings.text("claims");
-    let day = settings.text("day");
+    let time = settings.text("time");
     let mut lines = vec![
-        sigv4(&secret, &string_to_sign(&day, "eu-west-1", "sts")),
+        sigv4(&secret, &string_to_sign(&time, "eu-west-1", "sts")),
         jwt(&secret, "RS256", &claims),
         hmac(&secret, b"data"),
         pbkdf2(&secret, b"salt", 4096),

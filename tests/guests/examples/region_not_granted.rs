@@ -6,7 +6,7 @@ use hostile_guests::{guest, report};
 guest!(|settings| {
     let secret = open(&settings.text("secret")).expect("a granted secret");
     report(settings.lines("scopes").iter().map(|scope| {
-        let [day, region, service] = scope.split('/').collect::<Vec<_>>()[..] else { panic!("a scope") };
-        sigv4(&secret, &string_to_sign(day, region, service))
+        let [time, region, service] = scope.split('/').collect::<Vec<_>>()[..] else { panic!("a scope") };
+        sigv4(&secret, &string_to_sign(time, region, service))
     }))
 });

@@ -5,8 +5,9 @@ use hostile_guests::{guest, report};
 
 guest!(|settings| {
     let secret = open(&settings.text("secret")).expect("a granted secret");
-    let day = settings.text("day");
-    let granted = string_to_sign(&day, "eu-west-1", "sts");
+    let time = settings.text("time");
+    let day = &time[..8];
+    let granted = string_to_sign(&time, "eu-west-1", "sts");
     let digest = "0".repeat(64);
     report(
         [

@@ -52,8 +52,8 @@ pub fn line(result: Result<String, SecretError>) -> String {
     }
 }
 
-/// A string to sign for a scope, with a time of the day and a digest that have the right form.
-pub fn string_to_sign(day: &str, region: &str, service: &str) -> String {
-    let digest = "0".repeat(64);
-    format!("AWS4-HMAC-SHA256\n{day}T120000Z\n{day}/{region}/{service}/aws4_request\n{digest}")
+/// A string to sign for a time and a scope, with a digest of the right form.
+pub fn string_to_sign(time: &str, region: &str, service: &str) -> String {
+    let (day, digest) = (&time[..8], "0".repeat(64));
+    format!("AWS4-HMAC-SHA256\n{time}\n{day}/{region}/{service}/aws4_request\n{digest}")
 }

@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "files of the tests, and a wait for the writer's thread")]
 
 use super::*;
-use crate::{AcceptedDelivery, AuditAction, AuditOutcome, AuditSubject, CallId};
+use crate::{AcceptedDelivery, AuditAction, AuditOutcome, AuditSubject, CallId, SignedContent};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
 fn event() -> AuditEvent {
@@ -14,6 +14,7 @@ fn event() -> AuditEvent {
             secret: "aws-key".into(),
             operation: "sigv4".into(),
             scope: "sts/eu-west-1".into(),
+            signed: SignedContent { signed_time: Some("2025-12-31T23:59:59.000Z".into()), ..SignedContent::default() },
         },
         outcome: AuditOutcome::Done,
         code: None,
@@ -27,7 +28,7 @@ fn audit_event_is_one_json_line_in_a_private_file() {
     for _ in 0..2 {
         Audit::file(&path).unwrap().record(event()).unwrap();
     }
-    let line = r#"{"time":"2026-01-01T00:00:00.000Z","instance":"s3","call":7,"event":"secret","secret":"aws-key","operation":"sigv4","scope":"sts/eu-west-1","outcome":"done"}"#;
+    let line = r#"{"time":"2026-01-01T00:00:00.000Z","instance":"s3","call":7,"event":"secret","secret":"aws-key","operation":"sigv4","scope":"sts/eu-west-1","signed-time":"2025-12-31T23:59:59.000Z","outcome":"done"}"#;
     assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{line}\n{line}\n"));
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
@@ -64,6 +65,7 @@ fn audit_event_with_hostile_text_is_one_line() {
         secret: "a\n{\"forged\":1}\u{1b}[2J".into(),
         operation: "open".into(),
         scope: String::new(),
+        signed: SignedContent::default(),
     };
     Audit::file(&path).unwrap().record(AuditEvent { action, ..event() }).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();

@@ -4,14 +4,17 @@
 //! rule has to change: a second rule with the same lines would never apply. TOML does not allow a table to be written twice
 //! either. `runtime/config/tests/hints.rs` applies the lines to a configuration and repeats the request.
 
+mod jwt;
+mod kerberos;
+mod secret;
+
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::grant::{
-    AddressClass, Host, HostPattern, HttpPattern, HttpRule, JwtGrant, KerberosTarget, Network, PathPrefix, PathRules,
-    Scheme, SecretGrant, SecretOperation, SecretPurpose, SignatureAlgorithm, Sigv4Grant, Target, TcpRule,
+    AddressClass, Host, HostPattern, HttpPattern, HttpRule, Network, PathPrefix, PathRules, Scheme, Target, TcpRule,
 };
-use crate::{Instance, Limit, LimitOverrides, SecretName, Span};
+use crate::{Instance, Limit, LimitOverrides};
 
 use super::{PolicyDenial, Principal};
 
@@ -52,37 +55,27 @@ pub(super) fn grant(refusal: &PolicyDenial, instance: &Instance) -> Option<Strin
         PolicyDenial::Path { target, path } => path_of(instance, target, path),
         PolicyDenial::Name { host } => tcp(instance, host, &"PORT", &[]),
         PolicyDenial::Socket { address } => socket(instance, *address),
-        PolicyDenial::Secret { name } => secret(instance, &name.parse().ok()?),
-        PolicyDenial::Operation { secret, operation } => operation_of(instance, secret, *operation),
-        PolicyDenial::Algorithm { secret, algorithm } => algorithm_of(instance, secret, *algorithm),
-        PolicyDenial::Audience { secret, audience } => {
-            let known = jwt(instance, secret).map(|jwt| jwt.audiences().map(quoted).collect());
-            narrowed(instance, secret, "jwt.audiences", known, claim(audience)?)
-        }
-        PolicyDenial::Issuer { secret, issuer } => {
-            let known = jwt(instance, secret).map(|jwt| jwt.issuers().map(quoted).collect());
-            narrowed(instance, secret, "jwt.issuers", known, claim(issuer)?)
-        }
-        PolicyDenial::Kerberos => kerberos(instance, "service/host.example.com@REALM"),
+        PolicyDenial::Secret { name } => secret::unknown(instance, &name.parse().ok()?),
+        PolicyDenial::Operation { secret, operation } => secret::operation(instance, secret, *operation),
+        PolicyDenial::Algorithm { secret, algorithm } => secret::algorithm(instance, secret, *algorithm),
+        PolicyDenial::Region { secret, region } => secret::region(instance, secret, region)?,
+        PolicyDenial::Service { secret, service } => secret::service(instance, secret, service)?,
+        PolicyDenial::Audience { secret, audience } => jwt::audience(instance, secret, audience.as_deref())?,
+        PolicyDenial::Claim { secret, claim, value } => jwt::claim(instance, secret, &claim.parse().ok()?, value)?,
+        PolicyDenial::Issuer { secret, issuer } => jwt::issuer(instance, secret, issuer)?,
+        PolicyDenial::Kerberos => kerberos::target(instance, "service/host.example.com@REALM"),
         PolicyDenial::KerberosHost { target } => tcp(instance, &target.host()?.parse().ok()?, &"PORT", &[]),
-        PolicyDenial::KerberosTarget { target } => kerberos(instance, &kerberos_target(instance, target)?),
-        PolicyDenial::Lifetime { secret, seconds } => lifetime(instance, secret, *seconds)?,
-        PolicyDenial::Region { secret, region } => {
-            let known = sigv4(instance, secret).map(|sigv4| sigv4.regions().map(quoted).collect());
-            narrowed(instance, secret, "sigv4.regions", known, word(region)?)
-        }
-        PolicyDenial::Service { secret, service } => {
-            let known = sigv4(instance, secret).map(|sigv4| sigv4.services().map(quoted).collect());
-            narrowed(instance, secret, "sigv4.services", known, word(service)?)
-        }
-        PolicyDenial::Day { .. }
-        | PolicyDenial::KerberosConnection { .. }
+        PolicyDenial::KerberosTarget { target } => kerberos::target(instance, &kerberos::named(instance, target)?),
+        PolicyDenial::Lifetime { secret, seconds } => jwt::lifetime(instance, secret, *seconds)?,
+        PolicyDenial::Subject { secret, subject } => jwt::subject(instance, secret, subject.as_deref())?,
+        PolicyDenial::KerberosConnection { .. }
         | PolicyDenial::Limit(_)
         | PolicyDenial::Listen
         | PolicyDenial::OutputPath { .. }
         | PolicyDenial::OutputTaken { .. }
         | PolicyDenial::Outputs
         | PolicyDenial::Target(_)
+        | PolicyDenial::Time { .. }
         | PolicyDenial::Udp => return None,
     })
 }
@@ -231,127 +224,6 @@ fn path_of(instance: &Instance, target: &Target, path: &str) -> String {
         Err(_) => "\n# of all paths, since this one can be read in several ways".to_owned(),
     };
     new_rule(instance, target, nearest, &(methods + &paths))
-}
-
-fn granted<'i>(instance: &'i Instance, secret: &SecretName) -> Option<&'i SecretGrant> {
-    instance.grant.secrets.get(secret)
-}
-
-fn purpose<'i>(instance: &'i Instance, secret: &SecretName) -> Option<&'i SecretPurpose> {
-    granted(instance, secret)?.purpose()
-}
-
-fn jwt<'i>(instance: &'i Instance, secret: &SecretName) -> Option<&'i JwtGrant> {
-    match purpose(instance, secret)? {
-        SecretPurpose::Jwt(grant) => Some(grant),
-        _ => None,
-    }
-}
-
-fn sigv4<'i>(instance: &'i Instance, secret: &SecretName) -> Option<&'i Sigv4Grant> {
-    match purpose(instance, secret)? {
-        SecretPurpose::Sigv4(grant) => Some(grant),
-        _ => None,
-    }
-}
-
-/// The table of a Kerberos grant with one more target.
-fn kerberos(instance: &Instance, target: &str) -> String {
-    let table = format!("[instances.{}.kerberos]", instance.name);
-    match &instance.grant.kerberos {
-        Some(grant) => {
-            let known = grant.targets.iter().map(|target| quoted(&target.to_string()));
-            let targets: Vec<_> = known.chain([quoted(target)]).collect();
-            format!("{TABLE}\n{table}\ntargets = [{}]", targets.join(", "))
-        }
-        None => format!("{NEW_TABLE}\n{table}\nlogin = \"…\" # one of [logins.NAME]\ntargets = [{}]", quoted(target)),
-    }
-}
-
-/// What a component asked for, as the configuration names it: with the realm of the login if it has none.
-fn kerberos_target(instance: &Instance, asked: &str) -> Option<String> {
-    let target = match &instance.grant.kerberos {
-        Some(grant) if !asked.contains('@') => format!("{asked}@{}", grant.login.principal.realm()),
-        _ => asked.to_owned(),
-    };
-    target.parse::<KerberosTarget>().ok().map(|target| target.to_string())
-}
-
-/// The existing table of a secret, with lines that replace those of the same keys.
-fn in_table(instance: &Instance, secret: &SecretName, lines: &str) -> String {
-    format!("{TABLE}\n[instances.{}.secrets.{secret}]\n{lines}", instance.name)
-}
-
-/// A list of a secret's grant, with one more value.
-fn narrowed(instance: &Instance, secret: &SecretName, key: &str, known: Option<Vec<String>>, added: String) -> String {
-    let list: Vec<_> = known.unwrap_or_default().into_iter().chain([added]).collect();
-    in_table(instance, secret, &format!("{key} = [{}]", list.join(", ")))
-}
-
-/// A secret that the configuration lacks, or whose grant has no purpose.
-fn secret(instance: &Instance, name: &SecretName) -> String {
-    let purpose = "sigv4 = { services = [\"…\"], regions = [\"…\"] } \
-                   # or jwt, sign, hmac-sha256, pbkdf2: what the component needs";
-    if granted(instance, name).is_some() {
-        return in_table(instance, name, purpose);
-    }
-    format!(
-        "{NEW_TABLE}\n[instances.{}.secrets.{name}]\nfile = \"…\" # the source of its value\n{purpose}",
-        instance.name
-    )
-}
-
-fn operation_of(instance: &Instance, secret: &SecretName, operation: SecretOperation) -> String {
-    let line = match operation {
-        SecretOperation::HmacSha256 | SecretOperation::Pbkdf2 | SecretOperation::Reveal => {
-            format!("{operation} = true")
-        }
-        SecretOperation::Jwt => {
-            "jwt = { algorithms = [\"…\"], issuers = [\"…\"], audiences = [\"…\"], max-lifetime = \"10m\" }".to_owned()
-        }
-        SecretOperation::Sign => "sign = { algorithms = [\"…\"] }".to_owned(),
-        SecretOperation::Sigv4 => "sigv4 = { services = [\"…\"], regions = [\"…\"] }".to_owned(),
-    };
-    match purpose(instance, secret).map(SecretPurpose::operation) {
-        Some(other) if operation != SecretOperation::Reveal => format!(
-            "# in this table, in place of `{other}`, since a secret serves one purpose:\n\
-             [instances.{}.secrets.{secret}]\n{line}",
-            instance.name
-        ),
-        _ => in_table(instance, secret, &line),
-    }
-}
-
-fn algorithm_of(instance: &Instance, secret: &SecretName, algorithm: SignatureAlgorithm) -> String {
-    let (key, known) = match purpose(instance, secret) {
-        Some(SecretPurpose::Jwt(grant)) => {
-            ("jwt.algorithms", grant.algorithms().map(|known| quoted(known.name())).collect())
-        }
-        Some(SecretPurpose::Sign(algorithms)) => {
-            ("sign.algorithms", algorithms.iter().map(|known| quoted(known.name())).collect())
-        }
-        _ => ("sign.algorithms", Vec::new()),
-    };
-    narrowed(instance, secret, key, Some(known), quoted(algorithm.name()))
-}
-
-/// Configuration can only permit a longer lifetime. A start in the future or a lifetime of zero is the component's fault.
-fn lifetime(instance: &Instance, secret: &SecretName, seconds: u64) -> Option<String> {
-    let asked = Span::secs(seconds);
-    let longer = jwt(instance, secret).is_none_or(|grant| asked > grant.max_lifetime());
-    let possible = longer && (1..=366 * 86_400).contains(&seconds);
-    possible.then(|| in_table(instance, secret, &format!("jwt.max-lifetime = \"{seconds}s\"")))
-}
-
-/// An issuer or audience as a TOML string, if the configuration can name it.
-fn claim(text: &str) -> Option<String> {
-    (!text.is_empty() && !text.contains(char::is_control)).then(|| quoted(text))
-}
-
-/// A service or region as a TOML string, if the configuration can name it.
-fn word(text: &str) -> Option<String> {
-    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    plain.then(|| quoted(text))
 }
 
 /// A text of a component as a TOML string, which it cannot end.

@@ -68,6 +68,25 @@ impl Timestamp {
     }
 }
 
+impl CivilDate {
+    /// The first moment of this day in UTC, by Howard Hinnant's `days_from_civil`. `None` if there is no such day, or
+    /// before 1970.
+    pub fn midnight(self) -> Option<Timestamp> {
+        if !(1..=12).contains(&self.month) || !(1..=31).contains(&self.day) {
+            return None;
+        }
+        let year = self.year.checked_sub(u64::from(self.month <= 2))?;
+        let (era, year_of_era) = (year / 400, year % 400);
+        let shifted_month = (self.month + 9) % 12;
+        let day_of_year = (153 * shifted_month + 2) / 5 + self.day - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        let days = era.checked_mul(146_097)?.checked_add(day_of_era)?.checked_sub(719_468)?;
+        let midnight = Timestamp(days.checked_mul(86_400_000)?);
+        // The 31st of a shorter month is another day.
+        (midnight.date() == self).then_some(midnight)
+    }
+}
+
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with milliseconds; [`FOREVER`](Self::FOREVER) is `never`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -112,9 +131,30 @@ mod tests {
                 for day in 1..=length {
                     let midnight = Timestamp::from_millis(days * 86_400_000);
                     assert_eq!(midnight.date(), CivilDate { year, month, day });
+                    assert_eq!(CivilDate { year, month, day }.midnight(), Some(midnight));
                     days += 1;
                 }
             }
+        }
+    }
+
+    #[test]
+    fn date_that_does_not_exist_has_no_midnight() {
+        for (year, month, day) in [
+            (2015, 2, 29),
+            (2015, 4, 31),
+            (2015, 0, 1),
+            (2015, 13, 1),
+            (2015, 1, 0),
+            (2015, 1, 32),
+            (1969, 12, 31),
+            (0, 1, 1),
+            (0, 0, 0),
+            (2015, u64::MAX, 1),
+            (2015, 1, u64::MAX),
+            (u64::MAX, 1, 1),
+        ] {
+            assert_eq!(CivilDate { year, month, day }.midnight(), None, "{year} {month} {day}");
         }
     }
 

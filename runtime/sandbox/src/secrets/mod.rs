@@ -14,12 +14,13 @@ pub(crate) mod handle;
 mod jwt;
 mod key;
 mod operate;
+mod record;
 mod sigv4;
 mod store;
 
 use std::sync::Arc;
 
-use deputy_audit::AuditAction;
+use deputy_audit::{AuditAction, SignedContent};
 use deputy_core::grant::{AlgorithmError, Grant, SecretGrant, SecretOperation};
 use deputy_core::{Limit, PolicyDenial, SecretBytes, SecretName, Timestamp};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
@@ -72,7 +73,12 @@ impl CallSecrets {
         if self.spent {
             return Err(SecretUseError::Denied(over_limit));
         }
-        let what = AuditAction::Secret { secret, operation: operation.to_owned(), scope: String::new() };
+        let what = AuditAction::Secret {
+            secret,
+            operation: operation.to_owned(),
+            scope: String::new(),
+            signed: SignedContent::default(),
+        };
         let mut record = AuditRecord::begin(&self.budget, what);
         self.budget.usage.take_secret_operation().map_err(|denial| {
             self.spent = true;
@@ -127,28 +133,6 @@ impl CallSecrets {
             return Err(SecretUseError::Denied(PolicyDenial::Limit(Limit::Argument)));
         }
         Ok(())
-    }
-
-    /// Notes in the record what the grant is asked for.
-    fn scope(&self, record: &mut AuditRecord, text: &str) {
-        if let Some(AuditAction::Secret { scope, .. }) = record.action() {
-            *scope = self.values.redactor().clean(text, 200);
-        }
-    }
-
-    /// The denial with the component's own texts bounded, escaped and blanked: it goes into the operator's report, and
-    /// a component that may read one secret could put its value into the issuer that it asks another to sign for.
-    fn redact_denial(&self, denial: PolicyDenial) -> PolicyDenial {
-        let clean = |text: String| self.values.redactor().clean(&text, 200);
-        match denial {
-            PolicyDenial::Audience { secret, audience } => PolicyDenial::Audience { secret, audience: clean(audience) },
-            PolicyDenial::Day { secret, day } => PolicyDenial::Day { secret, day: clean(day) },
-            PolicyDenial::Issuer { secret, issuer } => PolicyDenial::Issuer { secret, issuer: clean(issuer) },
-            PolicyDenial::Region { secret, region } => PolicyDenial::Region { secret, region: clean(region) },
-            PolicyDenial::Secret { name } => PolicyDenial::Secret { name: clean(name) },
-            PolicyDenial::Service { secret, service } => PolicyDenial::Service { secret, service: clean(service) },
-            other => other,
-        }
     }
 }
 

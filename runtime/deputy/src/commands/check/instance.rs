@@ -10,6 +10,7 @@ use deputy_core::{BoundInstance, FileSource, Instance, PayloadKind, in_one_line}
 use deputy_sandbox::{CallError, ComponentInfo, LoadedProvider, Sandbox};
 use serde::Serialize;
 
+use super::left_open::{LeftOpenJson, left_open};
 use crate::capability::{Capability, Decision, unknown_imports};
 use crate::commands::inspect::ComponentJson;
 use crate::error::{CommandError, ErrorJson};
@@ -60,6 +61,8 @@ pub(super) struct LoadedJson {
     /// Granted and not imported.
     pub(super) unused: Vec<GrantJson>,
     pub(super) unknown_imports: Vec<String>,
+    /// What the component may choose in what it signs.
+    pub(super) left_open: Vec<LeftOpenJson>,
     pub(super) secrets: Vec<SecretJson>,
 }
 
@@ -177,6 +180,7 @@ impl LoadedJson {
             not_granted: Vec::new(),
             unused: Vec::new(),
             unknown_imports: unknown_imports(info).map(str::to_owned).collect(),
+            left_open: left_open(info, instance),
             secrets: secrets(provider, instance).await,
         };
         checked.compare(info, instance);

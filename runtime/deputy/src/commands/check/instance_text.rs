@@ -104,6 +104,8 @@ impl LoadedJson {
         text.push_str(&section(&styled(WARNING, "imported and not granted"), not_granted));
         text.push_str(&section(&styled(WARNING, "granted and not imported"), grant_rows(&self.unused)));
         text.push_str(&section(&styled(WARNING, "imported and unknown"), unknown));
+        let open = self.left_open.iter().map(|open| [open.secret.clone(), open.what.clone()]).collect();
+        text.push_str(&section(&styled(WARNING, "left open by the grant"), open));
         text
     }
 }

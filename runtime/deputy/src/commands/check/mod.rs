@@ -3,6 +3,7 @@
 mod groups;
 mod instance;
 mod instance_text;
+mod left_open;
 mod worker;
 
 use std::sync::Arc;

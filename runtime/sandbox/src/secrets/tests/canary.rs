@@ -81,15 +81,24 @@ async fn secret_that_is_revealed_is_blanked_in_records() {
         assert!(call.sigv4(aws, &text).await.is_err());
     }
     let jwt = call.open("jwt").await.unwrap();
-    for claims in [CLAIMS.replace("deputy", value), CLAIMS.replace("sts", value)] {
+    for claims in [
+        CLAIMS.replace("deputy", value),
+        CLAIMS.replace("sts", value),
+        CLAIMS.replace("\"iat\"", &format!("\"sub\": \"{value}\", \"iat\"")),
+        CLAIMS.replace("\"iat\"", &format!("\"scope\": \"{value}\", \"iat\"")),
+        CLAIMS.replace("\"iat\"", &format!("\"{value}\": true, \"iat\"")),
+    ] {
         assert!(call.jwt(jwt, "EdDSA", &claims).await.is_err());
     }
+    let header = format!("{{\"kid\": \"{value}\"}}");
+    let signed = call.view().jwt(Resource::new_borrow(jwt), "EdDSA".to_owned(), header, CLAIMS.to_owned()).await;
+    assert!(signed.is_err(), "there is no key");
     check(&capture.lines().join("\n"));
-    let events = call.events();
-    assert_eq!(events.iter().filter(|event| event.contains("[secret plain]")).count(), 5, "{events:?}");
+    let events: Vec<_> = call.audit.take().iter().map(|event| format!("{event:?}")).collect();
+    assert_eq!(events.iter().filter(|event| event.contains("[secret plain]")).count(), 9, "{events:#?}");
     check(&events.join("\n"));
     let denials = call.budget.findings.denials();
-    assert_eq!(denials.len(), 5);
+    assert_eq!(denials.len(), 8);
     check(&format!("{denials:?} {}", denials.iter().map(PolicyDenial::guest).collect::<String>()));
 }
 

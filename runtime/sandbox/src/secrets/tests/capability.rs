@@ -51,14 +51,31 @@ async fn sigv4_denials_have_codes() {
     for (text, event) in [
         (text("20150830", "us-east-1", "s3"), "sigv4|aws-key|s3/us-east-1|refused|service-not-granted"),
         (text("20150830", "eu-west-1", "sts"), "sigv4|aws-key|sts/eu-west-1|refused|region-not-granted"),
-        (text("20150901", "us-east-1", "sts"), "sigv4|aws-key|sts/us-east-1|refused|day-not-granted"),
+        (text("20150831", "us-east-1", "sts"), "sigv4|aws-key|sts/us-east-1|refused|time-not-granted"),
     ] {
         drop(call.events());
         assert!(matches!(call.sigv4(secret, &text).await, Err(SecretError::Denied(_))));
         assert_eq!(call.events(), [event]);
     }
-    for day in ["20150829", "20150831"] {
-        assert!(call.sigv4(secret, &text(day, "us-east-1", "sts")).await.is_ok());
+}
+
+#[tokio::test]
+async fn sigv4_time_is_near_now_and_recorded() {
+    let mut call = TestCall::new(&[("aws-key", sigv4(&["sts"], &["us-east-1"]))]);
+    call.values.set("aws-key", AWS);
+    let secret = call.open("aws-key").await.unwrap();
+    for (clock, outcome) in [
+        ("12:51:00", AuditOutcome::Done),
+        ("12:56:00", AuditOutcome::Refused),
+        ("12:21:00", AuditOutcome::Done),
+        ("12:16:00", AuditOutcome::Refused),
+    ] {
+        call.events();
+        let text = text("20150830", "us-east-1", "sts").replace("123600", &clock.replace(':', ""));
+        assert_eq!(call.sigv4(secret, &text).await.is_ok(), outcome == AuditOutcome::Done, "{clock}");
+        let event = call.audit.take().remove(0);
+        let AuditAction::Secret { signed, .. } = event.action else { panic!("{:?}", event.action) };
+        assert_eq!((event.outcome, signed.signed_time), (outcome, Some(format!("2015-08-30T{clock}.000Z"))));
     }
 }
 
@@ -135,6 +152,50 @@ async fn jwt_is_recorded_with_issuer_and_audiences() {
             "jwt|key|deputy for iam|refused|audience-not-granted"
         ]
     );
+}
+
+#[tokio::test]
+async fn jwt_is_recorded_with_all_of_its_claims() {
+    let scopes = ClaimGrant::OneOf(["read".to_owned()].into());
+    let claims = [("scope".parse().unwrap(), scopes), ("x".parse().unwrap(), ClaimGrant::Any)];
+    let grant = jwt_grant().with_subjects(vec!["alice".to_owned()]).with_claims(claims.into());
+    let mut call = TestCall::new(&[("key", only(SecretPurpose::Jwt(grant)))]);
+    call.values.set("key", vector!("eddsa.jwk.json"));
+    let secret = call.open("key").await.unwrap();
+    let header = r#"{"kid": "k", "typ": "at+jwt"}"#;
+    let long = "y".repeat(3_000);
+    for (subject, outcome) in [("alice", AuditOutcome::Done), ("bob", AuditOutcome::Refused)] {
+        call.events();
+        let more = format!(r#", "sub": "{subject}", "scope": ["read"], "jti": "7", "x": "{long}"}}"#);
+        let claims = CLAIMS.replace('}', &more);
+        let secret = Resource::new_borrow(secret);
+        let result = call.view().jwt(secret, "EdDSA".to_owned(), header.to_owned(), claims).await;
+        assert_eq!(result.is_ok(), outcome == AuditOutcome::Done);
+        let event = call.audit.take().remove(0);
+        assert_eq!(event.outcome, outcome);
+        let AuditAction::Secret { signed, .. } = event.action else { panic!("{:?}", event.action) };
+        let header: Vec<_> = signed.header.iter().collect();
+        assert_eq!(header, [("alg", "EdDSA"), ("kid", "k"), ("typ", "at+jwt")]);
+        let claims: Vec<_> = signed.claims.iter().collect();
+        let (exp, iat) = ("2015-08-30T12:46:00.000Z", "2015-08-30T12:36:00.000Z");
+        assert_eq!(claims[..4], [("sub", subject), ("exp", exp), ("iat", iat), ("jti", "7")]);
+        assert_eq!(claims[4], ("scope", "[\"read\"]"));
+        // A long value is cut, and of what is denied less is recorded.
+        assert!(claims[5].1.len() <= 200 && claims.len() == 6, "{claims:?}");
+        assert_eq!(claims[5].0, if outcome == AuditOutcome::Done { "x" } else { "…" });
+    }
+}
+
+#[tokio::test]
+async fn jwt_of_an_unknown_algorithm_is_invalid() {
+    let mut call = TestCall::new(&[("key", jwt())]);
+    let secret = call.open("key").await.unwrap();
+    for algorithm in ["", "none", "eddsa", "HS256", "EdDSA ", "RS256\0", &"x".repeat(100_000)] {
+        let Err(SecretError::Invalid(text)) = call.jwt(secret, algorithm, CLAIMS).await else { panic!("{algorithm}") };
+        assert!(text.len() < 200, "{text}");
+        assert!(matches!(call.sign(secret, algorithm, b"data").await, Err(SecretError::Invalid(_))));
+    }
+    assert_eq!(call.events().iter().filter(|event| event.ends_with("|failed|invalid")).count(), 14);
 }
 
 #[tokio::test]

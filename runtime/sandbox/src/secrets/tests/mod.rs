@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use deputy_audit::{Audit, AuditAction, AuditEvent, AuditOutcome, AuditSubject, CallId};
-use deputy_core::grant::{Grant, JwtGrant, SecretGrant, SecretPurpose, SignatureAlgorithm, Sigv4Grant};
+use deputy_core::grant::{ClaimGrant, Grant, JwtGrant, SecretGrant, SecretPurpose, SignatureAlgorithm, Sigv4Grant};
 use deputy_core::{Limits, PolicyDenial, SecretBytes, SecretName, Span, Timestamp};
 use wasmtime::component::{Resource, ResourceTable};
 
@@ -121,7 +121,9 @@ impl TestCall {
     /// The events since the last time: operation, secret, scope, outcome and code.
     fn events(&self) -> Vec<String> {
         let shown = |event: AuditEvent| {
-            let AuditAction::Secret { secret, operation, scope } = event.action else { panic!("{:?}", event.action) };
+            let AuditAction::Secret { secret, operation, scope, .. } = event.action else {
+                panic!("{:?}", event.action)
+            };
             let code = event.code.unwrap_or_default();
             let outcome = match event.outcome {
                 AuditOutcome::Begun => "begun",
@@ -145,10 +147,13 @@ fn sigv4(services: &[&str], regions: &[&str]) -> SecretGrant {
     SecretGrant::new(Some(SecretPurpose::Sigv4(Sigv4Grant::new(texts(services), texts(regions)).unwrap())), false)
 }
 
-fn jwt() -> SecretGrant {
+fn jwt_grant() -> JwtGrant {
     let (issuers, audiences) = (vec!["deputy".to_owned()], vec!["sts".to_owned()]);
-    let grant = JwtGrant::new(vec![SignatureAlgorithm::EdDsa], issuers, audiences, Span::secs(600)).unwrap();
-    SecretGrant::new(Some(SecretPurpose::Jwt(grant)), false)
+    JwtGrant::new(vec![SignatureAlgorithm::EdDsa], issuers, audiences, Span::secs(600)).unwrap()
+}
+
+fn jwt() -> SecretGrant {
+    only(SecretPurpose::Jwt(jwt_grant()))
 }
 
 fn only(purpose: SecretPurpose) -> SecretGrant {
@@ -159,7 +164,7 @@ fn reveal() -> SecretGrant {
     SecretGrant::new(None, true)
 }
 
-/// A string to sign.
+/// A string to sign, for the time of day that is now.
 fn text(day: &str, region: &str, service: &str) -> String {
     let hash = "f536975d06c0309214f805bb90ccff089219ecd68b2577efef23edd43b7e1a59";
     format!("AWS4-HMAC-SHA256\n{day}T123600Z\n{day}/{region}/{service}/aws4_request\n{hash}")

@@ -1,4 +1,4 @@
-//! Signs for days that are not about today, to keep the signatures for them.
+//! Signs for times that are not now, to keep the signatures for them.
 
 use hostile_guests::secrets::{open, sigv4, string_to_sign};
 use hostile_guests::{guest, report};
@@ -6,7 +6,7 @@ use hostile_guests::{guest, report};
 guest!(|settings| {
     let secret = open(&settings.text("secret")).expect("a granted secret");
     report(settings.lines("scopes").iter().map(|scope| {
-        let [day, region, service] = scope.split('/').collect::<Vec<_>>()[..] else { panic!("a scope") };
-        sigv4(&secret, &string_to_sign(day, region, service))
+        let [time, region, service] = scope.split('/').collect::<Vec<_>>()[..] else { panic!("a scope") };
+        sigv4(&secret, &string_to_sign(time, region, service))
     }))
 });
