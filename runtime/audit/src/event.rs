@@ -96,6 +96,11 @@ pub enum AuditAction {
         #[serde(skip_serializing_if = "String::is_empty")]
         scope: String,
     },
+    /// State of the instance was loaded or saved. Never the value or its size.
+    State {
+        /// `load` or `save`.
+        operation: &'static str,
+    },
     Tcp {
         address: String,
     },

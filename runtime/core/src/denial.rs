@@ -14,7 +14,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::grant::{AddressClass, Host, Method, SecretOperation, SignatureAlgorithm, Target, TargetError};
-use crate::{Instance, KerberosPrincipal, Limit, Limits, ReceiverName, SecretName};
+use crate::{Instance, KerberosPrincipal, Limit, Limits, ReceiverName, SecretName, StateIdentity};
 
 /// The connector whose call was denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,6 +179,13 @@ pub enum PolicyDenial {
         /// The address of the connection.
         address: SocketAddr,
     },
+    /// State of an instance that was granted none, or outside of the calls that may use it.
+    State,
+    /// State that something else saved.
+    StateOfAnother {
+        /// What saved it.
+        kept_for: StateIdentity,
+    },
     /// A request that has no unambiguous target.
     Target(TargetError),
     /// UDP.
@@ -215,6 +222,8 @@ impl PolicyDenial {
             Self::Secret { .. } => "secret-not-granted",
             Self::Service { .. } => "service-not-granted",
             Self::Socket { .. } => "socket-not-granted",
+            Self::State => "state-not-granted",
+            Self::StateOfAnother { .. } => "state-of-another",
             Self::Target(error) => match error {
                 TargetError::Host(_) => "odd-host",
                 TargetError::Method => "odd-method",
@@ -232,6 +241,8 @@ impl PolicyDenial {
         match self {
             // Nothing about the address, not even that there is one: a name is either granted and reachable, or not.
             Self::Address { target, .. } => format!("{target} is not granted"),
+            // It cannot do anything about it.
+            Self::StateOfAnother { .. } => "what is kept was saved by another component".to_owned(),
             other => other.to_string(),
         }
     }
@@ -350,6 +361,11 @@ impl fmt::Display for PolicyDenial {
                 write!(f, "signing for service {service} is not granted for secret {secret}")
             }
             Self::Socket { address } => write!(f, "connecting to {address} is not granted"),
+            Self::State => f.write_str("state is for `obtain`, `renew` and `revoke` of an instance that is granted it"),
+            Self::StateOfAnother { kept_for } => write!(
+                f,
+                "the state that is kept was saved by another component, or with other hosts or secrets: by {kept_for}"
+            ),
             Self::Target(error) => write!(f, "not a request that can be granted: {error}"),
             Self::Udp => f.write_str("UDP is not allowed"),
         }

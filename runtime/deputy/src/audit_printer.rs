@@ -60,6 +60,7 @@ fn action_text(action: &AuditAction) -> String {
         AuditAction::Secret { secret, operation, scope } => format!("secret {secret}: {operation} for {scope}"),
         AuditAction::Tcp { address } => format!("connect to {address}"),
         AuditAction::Worker { operation, group, .. } => format!("{operation} {group}"),
+        AuditAction::State { operation } => format!("{operation} state"),
         AuditAction::Wasi { operation } => format!("wasi {operation}"),
     }
 }

@@ -52,6 +52,10 @@ pub(super) fn grant(refusal: &PolicyDenial, instance: &Instance) -> Option<Strin
         PolicyDenial::Path { target, path } => path_of(instance, target, path),
         PolicyDenial::Name { host } => tcp(instance, host, &"PORT", &[]),
         PolicyDenial::Socket { address } => socket(instance, *address),
+        PolicyDenial::State => state(instance)?,
+        PolicyDenial::StateOfAnother { kept_for } => {
+            format!("{TABLE}\n[instances.{}.state]\ninherit = \"{kept_for}\"", instance.name)
+        }
         PolicyDenial::Secret { name } => secret(instance, &name.parse().ok()?),
         PolicyDenial::Operation { secret, operation } => operation_of(instance, secret, *operation),
         PolicyDenial::Algorithm { secret, algorithm } => algorithm_of(instance, secret, *algorithm),
@@ -286,6 +290,11 @@ fn in_table(instance: &Instance, secret: &SecretName, lines: &str) -> String {
 fn narrowed(instance: &Instance, secret: &SecretName, key: &str, known: Option<Vec<String>>, added: String) -> String {
     let list: Vec<_> = known.unwrap_or_default().into_iter().chain([added]).collect();
     in_table(instance, secret, &format!("{key} = [{}]", list.join(", ")))
+}
+
+/// Granted already, it was used in a call that may not.
+fn state(instance: &Instance) -> Option<String> {
+    instance.grant.state.is_none().then(|| format!("{NEW_TABLE}\n[instances.{}.state]", instance.name))
 }
 
 /// A secret that the configuration lacks, or whose grant has no purpose.

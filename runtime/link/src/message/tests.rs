@@ -31,6 +31,8 @@ fn receiver_limits() -> ReceiverLimits {
         response_bytes: Some(18),
         secret_operations: Some(19),
         sent_bytes: Some(20),
+        state_bytes: Some(25),
+        state_operations: Some(26),
         table_elements: Some(21),
         tls_ms: Some(22),
         url_bytes: Some(23),

@@ -10,6 +10,7 @@ use deputy_core::{BoundInstance, FileSource, Instance, PayloadKind, in_one_line}
 use deputy_sandbox::{CallError, ComponentInfo, LoadedProvider, Sandbox};
 use serde::Serialize;
 
+use super::kept_state::{KeptStates, StateJson};
 use crate::capability::{Capability, Decision, unknown_imports};
 use crate::commands::inspect::ComponentJson;
 use crate::error::{CommandError, ErrorJson};
@@ -60,6 +61,9 @@ pub(super) struct LoadedJson {
     /// Granted and not imported.
     pub(super) unused: Vec<GrantJson>,
     pub(super) unknown_imports: Vec<String>,
+    /// If state is granted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) state: Option<StateJson>,
     pub(super) secrets: Vec<SecretJson>,
 }
 
@@ -88,7 +92,7 @@ pub(super) struct SecretJson {
     pub(super) error: Option<String>,
 }
 
-pub(super) async fn check(sandbox: &Sandbox, entry: &InstanceEntry) -> InstanceJson {
+pub(super) async fn check(sandbox: &Sandbox, entry: &InstanceEntry, kept: &KeptStates) -> InstanceJson {
     let mut checked = InstanceJson {
         name: entry.name.to_string(),
         enabled: entry.enabled,
@@ -111,7 +115,8 @@ pub(super) async fn check(sandbox: &Sandbox, entry: &InstanceEntry) -> InstanceJ
     };
     match sandbox.load(instance).await {
         Ok(provider) => {
-            let loaded = LoadedJson::check(&provider, instance).await;
+            let state = StateJson::check(entry, instance, provider.info().digest, kept);
+            let loaded = LoadedJson { state, ..LoadedJson::check(&provider, instance).await };
             checked.ok = loaded.is_ok();
             checked.bound = loaded.bound(instance, entry.kind.as_ref());
             checked.loaded = Some(loaded);
@@ -177,6 +182,7 @@ impl LoadedJson {
             not_granted: Vec::new(),
             unused: Vec::new(),
             unknown_imports: unknown_imports(info).map(str::to_owned).collect(),
+            state: None,
             secrets: secrets(provider, instance).await,
         };
         checked.compare(info, instance);
