@@ -23,6 +23,7 @@ mod harness;
 mod http;
 mod limits;
 mod logs;
+mod memory_state;
 mod receivers;
 mod receiving;
 mod secrets;

@@ -11,8 +11,8 @@ use crate::canonical::{quoted, set, source};
 const VERSION: &str = "deputy state, version 1";
 
 impl InstanceEntry {
-    /// What state belongs to: the component by its digest, the hosts that it may reach, and its secrets by name and
-    /// source. Not its settings, the parts of a rule beside the host, nor the values of secrets: they change while the
+    /// What state belongs to: the component by its digest, the hosts that it may reach, the principal of its login, and its
+    /// secrets by name and source. Not its settings, the parts of a rule beside the host, nor the values of secrets: they change while the
     /// same component speaks to the same service. `None` without a component.
     ///
     /// A [`StateIdentity`](deputy_core::StateIdentity) is the SHA-256 of this text. As for [`InstanceEntry::canonical`],
@@ -22,6 +22,9 @@ impl InstanceEntry {
         let instance = self.component.as_ref()?;
         let mut lines = vec![VERSION.to_owned(), format!("component {component}")];
         lines.extend(hosts(instance));
+        if let Some(grant) = &instance.grant.kerberos {
+            lines.push(format!("login {}", quoted(grant.login.principal.as_str())));
+        }
         for (name, from) in &instance.sources {
             lines.push(format!("secret {} {}", quoted(name.as_str()), source(from)));
         }

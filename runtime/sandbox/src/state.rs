@@ -94,7 +94,8 @@ impl StateAccess {
 
     async fn save_recorded(&mut self, value: Arc<SecretBytes>) -> Result<(), StateUseError> {
         let mut record = self.begin("save")?;
-        self.learn(Some(&value));
+        // The component knows it, whether it is kept or not. One that is too large would cost the host as much.
+        self.learn(Some(&value).filter(|value| value.len() <= self.budget.limits().state.as_usize()));
         match self.save_in_turn(&record, &value).await {
             Ok(()) => {
                 // It is saved, so nothing waits for this event.

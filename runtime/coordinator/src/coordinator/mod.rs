@@ -146,11 +146,11 @@ impl Coordinator {
     /// A reply that its caller no longer waits for is discarded.
     fn run_command(&mut self, command: CoordinatorCommand) {
         match command {
-            CoordinatorCommand::Event(ScheduleEvent::Stop) => self.stop(),
-            CoordinatorCommand::Event(ScheduleEvent::LeaseRequested(name)) if self.pending.contains(&name) => {
-                self.pending.request_lease(name);
-            }
-            CoordinatorCommand::Event(event) => self.handle(event),
+            CoordinatorCommand::Event(event) => match *event {
+                ScheduleEvent::Stop => self.stop(),
+                ScheduleEvent::LeaseRequested(name) if self.pending.contains(&name) => self.pending.request_lease(name),
+                event => self.handle(event),
+            },
             CoordinatorCommand::Configure { config, files, reply } => {
                 reply.send(self.configure(*config, files)).ok();
             }

@@ -56,7 +56,7 @@ macro_rules! limit_table {
             "Bytes of the state that an instance keeps."
             State state "state" state_bytes: ByteSize = 64 * KIB, 1..=MIB;
             "Loads and saves of state."
-            StateOperations state_operations "state-operations" state_operations: u32 = 16, 1..=1_000;
+            StateOperations state_operations "state-operations" state_operations: u32 = 16, 1..=100;
             "Elements of each table."
             TableElements table_elements "table-elements" table_elements: u32 = 100_000, 1..=100_000;
             "Time for the TLS handshake."
