@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use deputy_core::failure::FailureNext;
 use deputy_core::grant::SecretGrant;
 use deputy_core::{
-    BoundInstance, ByteSize, ComponentFailure, Fact, LONGEST_FACT_NAME, LONGEST_FACT_VALUE, Limit, MOST_FACTS,
-    SecretBytes, Span, Timestamp, TokenExpiry, Tokens,
+    BoundInstance, ByteSize, ComponentFailure, Digest, Fact, LONGEST_FACT_NAME, LONGEST_FACT_VALUE, Limit, Limits,
+    MOST_FACTS, SecretBytes, Span, StateIdentity, Timestamp, TokenExpiry, Tokens,
 };
 use deputy_sandbox::CallError;
 
@@ -152,7 +152,7 @@ fn next_at_out_of_time() {
 fn handle_huge() {
     let seen = Attack::new("handle-huge").setting("bytes", 10 << 20).obtain();
     seen.assert_ended_by(Limit::Payload);
-    let small = |l: &mut deputy_core::Limits| l.payload = ByteSize::bytes(1_000);
+    let small = |l: &mut Limits| l.payload = ByteSize::bytes(1_000);
     // Payload and handle share the limit.
     Attack::new("handle-huge").setting("bytes", 995).limits(small).obtain().assert_ended_by(Limit::Payload);
     let seen = Attack::new("handle-huge").setting("bytes", 994).limits(small).obtain();
@@ -239,6 +239,41 @@ fn state_not_granted_to_receiver() {
     seen.assert_denied(&["state-not-granted"]);
     let lines = seen.lines();
     assert!(lines.len() == 2 && lines.iter().all(|line| line.starts_with("err StateError::Denied")), "{lines:?}");
+}
+
+/// What was saved by another component stays its own, and is neither read nor replaced.
+#[test]
+fn state_of_another_is_denied() {
+    let kept_for = StateIdentity::new(Digest::new([7; 32]));
+    let seen = Attack::new("state-not-granted").stateful(Some(kept_for)).obtain();
+    seen.assert_denied(&["state-of-another"]);
+    let lines = seen.lines();
+    assert!(lines.len() == 3 && lines.iter().all(|line| line.starts_with("err StateError::Denied")), "{lines:?}");
+    assert!(!lines.concat().contains(&kept_for.to_string()), "{lines:?}");
+}
+
+#[test]
+fn state_huge() {
+    let seen = Attack::new("state-huge").setting("bytes", 1 << 20).stateful(None).obtain();
+    let lines = seen.lines();
+    assert_eq!(lines[0], "ok ()");
+    assert!(lines[1].starts_with("err StateError::TooLarge"), "{lines:?}");
+    assert_eq!(lines[2], format!("ok Some({:?})", b"small"), "what was saved before is kept");
+    // More than one host call may lift at all.
+    let seen = Attack::new("state-huge").setting("bytes", 10 << 20).stateful(None).obtain();
+    seen.assert_ended_by(Limit::Argument);
+}
+
+#[test]
+fn state_operations_million() {
+    let seen = Attack::new("state-operations-million").stateful(None).obtain();
+    let allowed = Limits::default().state_operations;
+    match &seen.call.result {
+        Err(error) => assert!(matches!(error, CallError::Limit(_)), "{seen:?}"),
+        Ok(_) => assert_eq!(seen.report(), format!("{} denied", 1_000_000 - allowed)),
+    }
+    // Each save, and the first that was denied, and the call.
+    assert_eq!(seen.events.len(), allowed as usize + 2, "{:?}", seen.events);
 }
 
 #[test]

@@ -10,10 +10,13 @@ use std::time::{Duration, Instant};
 
 use deputy_audit::{Audit, AuditAction, AuditEvent, AuditOutcome, CallId};
 use deputy_core::grant::{AddressClass, Grant, HttpRule, Network, PathRules, RequestOptions, SecretGrant, TcpRule};
-use deputy_core::{Accepted, Instance, Limit, Limits, PolicyDenial, SecretSource, Span, Tokens};
+use deputy_core::{
+    Accepted, Instance, Limit, Limits, PolicyDenial, SecretSource, Span, StateGrant, StateIdentity, Tokens,
+};
 use deputy_sandbox::{Call, CallError, LoadedProvider, Sandbox, SandboxOptions};
 use tokio::runtime::Runtime;
 
+use crate::memory_state::MemoryState;
 use crate::servers::Server;
 use crate::surroundings::{Answer, Log, Names, cache, chain, compiler, folder, guest_file, memory, private_file};
 
@@ -182,6 +185,7 @@ impl TestHost {
 #[must_use]
 pub(crate) struct Attack {
     pub(crate) instance: Instance,
+    state: Option<Arc<MemoryState>>,
 }
 
 /// What came of a call.
@@ -208,7 +212,7 @@ impl Attack {
             sources: BTreeMap::new(),
             limits: Limits::default(),
         };
-        Self { instance }
+        Self { instance, state: None }
     }
 
     /// The same with a name of this machine, granted for HTTP at this port: the setting `url`.
@@ -265,6 +269,13 @@ impl Attack {
         self
     }
 
+    /// Grants state, which is kept in memory, and which is another's if one is named.
+    pub(crate) fn stateful(mut self, kept_for: Option<StateIdentity>) -> Self {
+        self.instance.grant.state = Some(StateGrant::default());
+        self.state = Some(Arc::new(MemoryState::new(kept_for)));
+        self
+    }
+
     /// Changes limits.
     pub(crate) fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
         change(&mut self.instance.limits);
@@ -273,7 +284,13 @@ impl Attack {
 
     /// Calls `obtain`.
     pub(crate) fn obtain(self) -> AttackReport {
-        host().during_attack(|| host().provider(&self.instance).obtained())
+        host().during_attack(|| {
+            let provider = host().provider(&self.instance);
+            match self.state {
+                Some(state) => provider.with_state(state).obtained(),
+                None => provider.obtained(),
+            }
+        })
     }
 }
 

@@ -24,6 +24,7 @@ mod http;
 mod jwt;
 mod limits;
 mod logs;
+mod memory_state;
 mod receivers;
 mod receiving;
 mod secrets;

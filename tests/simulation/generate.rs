@@ -72,6 +72,7 @@ fn plan(dice: &mut Rng) -> InstancePlan {
         file_kind: Some(payload_kind()),
         component,
         fingerprint,
+        keeps_state: fingerprint == ConfigFingerprint([2; 16]),
     }
 }
 

@@ -99,6 +99,11 @@ pub enum AuditAction {
         #[serde(flatten)]
         signed: SignedContent,
     },
+    /// State of the instance was loaded or saved. Never the value or its size.
+    State {
+        /// `load` or `save`.
+        operation: &'static str,
+    },
     Tcp {
         address: String,
     },

@@ -14,7 +14,7 @@ use deputy_core::grant::{
     ClaimGrant, Grant, HttpRule, Injection, InjectionEncoding, InjectionPoint, JwtGrant, Network, PathRules,
     SecretGrant, SecretPurpose, TcpRule,
 };
-use deputy_core::{Digest, SecretName, SecretSource};
+use deputy_core::{Digest, SecretName, SecretSource, StateGrant};
 
 use crate::InstanceEntry;
 
@@ -86,6 +86,9 @@ impl Lines {
         for TcpRule { host, port, networks } in &grant.tcp {
             self.line("tcp", [quoted(&host.to_string()), port.to_string()]);
             self.networks(networks);
+        }
+        if let Some(StateGrant { inherit }) = &grant.state {
+            self.line("state", inherit.iter().map(ToString::to_string));
         }
     }
 
@@ -176,7 +179,7 @@ fn injection(injection: &Injection) -> [String; 5] {
     [place.to_owned(), quoted(name), quoted(secret.as_str()), form.to_owned(), quoted(text)]
 }
 
-fn source(source: &SecretSource) -> String {
+pub(crate) fn source(source: &SecretSource) -> String {
     let text = match source {
         SecretSource::Command(words) => words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
         SecretSource::Credential(name) | SecretSource::Environment(name) => quoted(name),
@@ -186,7 +189,7 @@ fn source(source: &SecretSource) -> String {
 }
 
 /// `name("a" "b")`, each once and in order.
-fn set(name: &str, elements: impl IntoIterator<Item = impl Display>) -> String {
+pub(crate) fn set(name: &str, elements: impl IntoIterator<Item = impl Display>) -> String {
     let mut elements: Vec<_> = elements.into_iter().map(|element| quoted(&element.to_string())).collect();
     elements.sort();
     elements.dedup();
@@ -197,7 +200,7 @@ fn path(path: &Path) -> String {
     bytes(path.as_os_str().as_bytes())
 }
 
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     bytes(text.as_bytes())
 }
 

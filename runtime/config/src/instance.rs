@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use deputy_core::grant::Grant;
 use deputy_core::schedule::{Policy, PreferredSource, UpstreamName};
 use deputy_core::{
-    FileSource, GroupName, Instance, InstanceName, Limits, LoginName, PayloadKind, ServiceName, Span, is_secret_setting,
+    FileSource, GroupName, Instance, InstanceName, Limits, LoginName, PayloadKind, ServiceName, Span, StateGrant,
+    is_secret_setting,
 };
 
 use crate::delivered::Delivered;
@@ -63,6 +64,7 @@ const COMPONENT_KEYS: [&str; 13] = [
     "secrets",
     "settings",
     "sha256",
+    "state",
     "tcp",
     "upstream",
 ];
@@ -211,6 +213,7 @@ fn component(
     let tcp = fields.optional("tcp").map(|v| rule::tcp(sink, v)).unwrap_or_default();
     let mut grant = Grant { http, tcp, ..Grant::default() };
     grant.kerberos = fields.optional("kerberos").and_then(|v| login::kerberos(sink, logins, &grant, v));
+    let state = optional(fields.optional("state"), |v| state(sink, v));
     let limits =
         optional(fields.optional("limits"), |v| limits::read(sink, v, "[instances.NAME.limits]", UnsetLimits::Default));
     secrets.check(sink, &used);
@@ -223,7 +226,16 @@ fn component(
     let Some(component) = component? else { return Some(None) };
     let (grants, sources) = secrets.into_parts();
     grant.secrets = grants;
+    grant.state = state?;
     Some(Some(Instance { name, component, sha256, settings, grant, sources, limits }))
+}
+
+/// `[instances.NAME.state]`: the table grants it, whatever is in it.
+fn state(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<StateGrant> {
+    let mut fields = value.table(sink, "[instances.NAME.state]")?;
+    let inherit = optional(fields.optional("inherit"), |v| v.parsed(sink, "the identity that saved it"));
+    fields.finish(sink);
+    Some(StateGrant { inherit: inherit? })
 }
 
 /// Warns of settings whose names say that they are secrets. The name of a secret of the instance is none.

@@ -28,6 +28,7 @@ mod receiver;
 mod rule;
 mod secret;
 mod socket;
+mod state_owner;
 mod suggest;
 mod toml_syntax;
 mod upstream;

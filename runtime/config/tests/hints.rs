@@ -9,7 +9,7 @@ use deputy_config::{Colour, CoordinatorFile};
 use deputy_core::grant::{
     ClaimValue, Host, HttpTarget, JwtClaims, Scheme, SecretOperation, SignatureAlgorithm, Target,
 };
-use deputy_core::{Instance, Limit, PolicyDenial, Principal, SecretName, Timestamp};
+use deputy_core::{Digest, Instance, Limit, PolicyDenial, Principal, SecretName, StateIdentity, Timestamp};
 use toml::{Table, Value};
 
 const NOW: Timestamp = Timestamp::from_millis(1_440_938_160_000);
@@ -443,6 +443,15 @@ fn hint_for_a_lifetime_that_no_line_allows_is_none() {
     }
     let refusal = PolicyDenial::Lifetime { secret: key(), seconds: 300 };
     assert_eq!(refusal.fix(Principal::Instance(&instance)), None);
+}
+
+#[test]
+fn hint_for_state_grants_it_and_names_whose() {
+    let [own, former] = [1, 2].map(|byte| StateIdentity::new(Digest::new([byte; 32])));
+    let load = move |instance: &Instance| instance.grant.state.as_ref().ok_or(PolicyDenial::State)?.permit(former, own);
+    assert_eq!(mended("", load).len(), 2);
+    assert_eq!(mended("[instances.a.state]", load).len(), 1);
+    assert_eq!(mended(&format!("[instances.a.state]\ninherit = \"{own}\""), load).len(), 1);
 }
 
 #[test]

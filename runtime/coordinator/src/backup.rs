@@ -1,21 +1,25 @@
-//! Backups of the state that cannot be recreated: the certificate authority and the workers' enrolment.
+//! Backups of what cannot be recreated: the certificate authority, the workers' enrolment, and the state that instances
+//! keep.
 //!
 //! Leases are left out: new ones are obtained, and an old one may have been revoked since. So are join tokens: one that was
-//! used since would be valid again.
+//! used since would be valid again. An instance's state replaces none that is there: it is older, and what is good once may
+//! have been used since.
 
 use deputy_core::SecretBytes;
 use deputy_store::{ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, overwrite};
 
+use crate::state_keeper::STATE;
 use crate::workers::{AUTHORITY, WORKER};
 
 /// The namespaces in a backup.
-const NAMESPACES: [Namespace; 3] = [AUTHORITY, WORKER, Namespace::new("configuration")];
+const NAMESPACES: [Namespace; 4] = [AUTHORITY, WORKER, Namespace::new("configuration"), STATE];
 
 /// Which records a restore writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restoring {
     /// Missing and damaged ones.
     Missing,
+    /// All but the state of instances that have some.
     All,
 }
 
@@ -75,7 +79,8 @@ pub async fn restore(
     }
     let mut summary = RestoreSummary::default();
     for (key, value) in values {
-        if restoring == Restoring::Missing && intact(store, key).await?.is_some() {
+        let keeps_intact = restoring == Restoring::Missing || *key.namespace() == STATE;
+        if keeps_intact && intact(store, key).await?.is_some() {
             summary.kept += 1;
             continue;
         }

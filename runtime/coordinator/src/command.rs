@@ -11,7 +11,7 @@ use crate::handle::ControlRequestError;
 use crate::status::{CoordinatorStatus, InstanceStatus};
 
 pub(crate) enum CoordinatorCommand {
-    Event(ScheduleEvent),
+    Event(Box<ScheduleEvent>),
     /// Every configuration, the first one included. `files` has the first observation of each file that it names.
     Configure {
         config: Box<CoordinatorConfig>,

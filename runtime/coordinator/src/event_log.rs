@@ -25,7 +25,7 @@ pub(crate) fn log(event: &OperatorEvent) {
         OperatorEvent::Failed(instance, FailureRecord { failure, .. }, wait) => log_failure(instance, failure, *wait),
         OperatorEvent::Orphaned(instance, until) => tracing::warn!(
             %instance, kept_until = %until,
-            "instance no longer configured; its lease is kept sealed and not revoked. Configure the instance again to use it"
+            "instance no longer configured; what it holds is kept sealed and not revoked. Configure the instance again to use it"
         ),
         OperatorEvent::PublishedUnsaved(instance, revision) => tracing::error!(
             %instance, %revision,

@@ -160,7 +160,7 @@ impl CoordinatorHandle {
     }
 
     async fn send(&self, event: ScheduleEvent) -> Result<(), ControlRequestError> {
-        Ok(self.commands.send(CoordinatorCommand::Event(event)).await?)
+        Ok(self.commands.send(CoordinatorCommand::Event(Box::new(event))).await?)
     }
 }
 

@@ -148,7 +148,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<DecodedRecord, LeaseRecordError> {
     let waiting = head.waiting.iter();
     let waiting = waiting.map(|head| (Revision(head.revision), Timestamp::from_millis(head.revoke_at))).collect();
     let removed = head.removed.map(Timestamp::from_millis);
-    Ok(DecodedRecord { record: LeaseRecord { revision: Revision(head.revision), lease, retired, removed }, waiting })
+    Ok(DecodedRecord {
+        record: LeaseRecord { revision: Revision(head.revision), lease, retired, removed, keeps_state: false },
+        waiting,
+    })
 }
 
 fn encode_lease(lease: &Lease) -> LeaseHead {
@@ -239,6 +242,7 @@ mod tests {
             lease: Some(lease(9, b"the payload")),
             retired: vec![retired(lease(7, b"")), retired(lease(8, b"another"))],
             removed: Some(Timestamp::from_millis(77)),
+            keeps_state: false,
         }
     }
 

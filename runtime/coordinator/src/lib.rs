@@ -26,6 +26,7 @@ mod parameters;
 mod pending_instances;
 mod provider;
 mod reload;
+mod state_keeper;
 pub mod status;
 mod workers;
 mod write_queue;
@@ -43,6 +44,7 @@ pub use health::CoordinatorHealth;
 pub use lease_board::LeaseBoard;
 pub use provider::ConfiguredProvider;
 pub use reload::{Reload, ReloadReply, Removals};
+pub use state_keeper::{KeptStateTurn, StateKeeper, StateKeeperError};
 pub use workers::{
     AppliedStatus, Deliveries, EarlierDeliveries, EarlierReceiver, EnrolmentError, GroupDeliveries, TokenStatus,
     WorkerCondition, WorkerPage, WorkerQuery, WorkerRequestError, WorkerServiceOptions, WorkerStatus, WorkerTasks,

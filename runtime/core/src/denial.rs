@@ -15,7 +15,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::grant::{AddressClass, Host, Method, SecretOperation, SignatureAlgorithm, Target, TargetError};
-use crate::{Instance, KerberosPrincipal, Limit, Limits, ReceiverName, SecretName, Span, Timestamp};
+use crate::{Instance, KerberosPrincipal, Limit, Limits, ReceiverName, SecretName, Span, StateIdentity, Timestamp};
 
 /// The connector whose call was denied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,6 +189,13 @@ pub enum PolicyDenial {
         /// The subject, or `None` for a token without one.
         subject: Option<String>,
     },
+    /// State of an instance that was granted none, or outside of the calls that may use it.
+    State,
+    /// State that something else saved.
+    StateOfAnother {
+        /// What saved it.
+        kept_for: StateIdentity,
+    },
     /// A request that has no unambiguous target.
     Target(TargetError),
     /// A time to sign for that is too far from now.
@@ -246,6 +253,8 @@ impl PolicyDenial {
             Self::Service { .. } => "service-not-granted",
             Self::Socket { .. } => "socket-not-granted",
             Self::Subject { .. } => "subject-not-granted",
+            Self::State => "state-not-granted",
+            Self::StateOfAnother { .. } => "state-of-another",
             Self::Target(error) => match error {
                 TargetError::Host(_) => "odd-host",
                 TargetError::Method => "odd-method",
@@ -264,6 +273,8 @@ impl PolicyDenial {
         match self {
             // Nothing about the address, not even that there is one: a name is either granted and reachable, or not.
             Self::Address { target, .. } => format!("{target} is not granted"),
+            // It cannot do anything about it.
+            Self::StateOfAnother { .. } => "what is kept was saved by another component".to_owned(),
             other => other.to_string(),
         }
     }

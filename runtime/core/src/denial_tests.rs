@@ -138,6 +138,21 @@ fn denial_of_a_secret_is_fixed_by_a_line_of_its_table() {
     assert!(lines.contains("\nsigv4 = {") && lines.contains("# or jwt, sign,"), "{lines}");
 }
 
+fn other_identity() -> StateIdentity {
+    StateIdentity::new(crate::Digest::new([7; 32]))
+}
+
+#[test]
+fn denial_of_state_is_fixed_by_its_table() {
+    assert_fix(&PolicyDenial::State, "# a new table:", "[instances.s3.state]");
+    let line = format!("[instances.s3.state]\ninherit = \"{}\"", other_identity());
+    let another = PolicyDenial::StateOfAnother { kept_for: other_identity() };
+    assert_fix(&another, TABLE, &line);
+    assert!(!another.guest().contains(&other_identity().to_string()), "the component need not know");
+    let granted = Instance { grant: Grant { state: Some(Default::default()), ..Grant::default() }, ..instance() };
+    assert_eq!(PolicyDenial::State.fix(Principal::Instance(&granted)), None, "it is the call that may not");
+}
+
 #[test]
 fn denial_by_a_limit_suggests_a_higher_limit() {
     let table = format!("{TABLE}\n[instances.s3.limits]");
@@ -191,6 +206,7 @@ fn denial_of_a_receiver_suggests_no_grant() {
         claim("scope", DeniedClaim::Missing),
         PolicyDenial::Subject { secret: secret(), subject: None },
         socket("10.0.0.1:53"),
+        PolicyDenial::State,
     ] {
         assert_eq!(fix_of_receiver(&refusal).as_deref(), Some(expected), "{refusal}");
         assert!(!refusal.guest().contains("receivers."), "{refusal}");
@@ -287,6 +303,8 @@ fn denial_of_every_kind_has_a_code_and_names_the_request() {
             "subject-not-granted",
             "a token without a subject is not granted",
         ),
+        (PolicyDenial::State, "state-not-granted", "state is for `obtain`"),
+        (PolicyDenial::StateOfAnother { kept_for: other_identity() }, "state-of-another", "by another component"),
         (PolicyDenial::Target(TargetError::Host(HostError::Odd)), "odd-host", "the host is neither"),
         (PolicyDenial::Target(TargetError::Method), "odd-method", "the method"),
         (PolicyDenial::Target(TargetError::Path), "odd-path", "the path"),

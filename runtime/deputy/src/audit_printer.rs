@@ -62,6 +62,7 @@ fn action_text(action: &AuditAction) -> String {
         }
         AuditAction::Tcp { address } => format!("connect to {address}"),
         AuditAction::Worker { operation, group, .. } => format!("{operation} {group}"),
+        AuditAction::State { operation } => format!("{operation} state"),
         AuditAction::Wasi { operation } => format!("wasi {operation}"),
     }
 }

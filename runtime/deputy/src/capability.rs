@@ -1,5 +1,6 @@
 //! What a component's imports let it do, as `inspect` and `check` show it.
 
+use deputy_core::StateGrant;
 use deputy_core::grant::{Grant, HttpRule, PathRules, SecretOperation, SecretPurpose};
 use deputy_sandbox::{ComponentInfo, ComponentKind};
 
@@ -15,6 +16,7 @@ pub(crate) enum Capability {
     Outputs,
     Random,
     Secret(SecretOperation),
+    State,
     Tcp,
     Time,
     Udp,
@@ -30,6 +32,7 @@ pub(crate) enum Decision {
 }
 
 const SECRETS: &str = "delegation:tokens/secrets";
+const STATE: &str = "delegation:tokens/state";
 
 /// Interfaces of these packages that stand for no capability are harmless: types, streams, exit.
 const KNOWN_PACKAGES: [&str; 8] = [
@@ -45,13 +48,14 @@ const KNOWN_PACKAGES: [&str; 8] = [
 
 impl Capability {
     /// The most interesting first.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Secret(SecretOperation::Reveal),
         Self::Secret(SecretOperation::Sigv4),
         Self::Secret(SecretOperation::Jwt),
         Self::Secret(SecretOperation::HmacSha256),
         Self::Secret(SecretOperation::Pbkdf2),
         Self::Secret(SecretOperation::Sign),
+        Self::State,
         Self::Http,
         Self::Tcp,
         Self::Names,
@@ -77,6 +81,7 @@ impl Capability {
             Self::Outputs => "outputs",
             Self::Random => "random",
             Self::Secret(operation) => operation.key(),
+            Self::State => "state",
             Self::Tcp => "tcp",
             Self::Time => "time",
             Self::Udp => "udp",
@@ -100,6 +105,7 @@ impl Capability {
             Self::Secret(SecretOperation::Reveal) => "read a secret's value",
             Self::Secret(SecretOperation::Sign) => "sign any data with a secret",
             Self::Secret(SecretOperation::Sigv4) => "sign AWS requests (SigV4) with a secret",
+            Self::State => "keep state from one call to the next",
             Self::Tcp => "open TCP connections",
             Self::Time => "read the time",
             Self::Udp => "send UDP datagrams",
@@ -109,8 +115,10 @@ impl Capability {
     pub(crate) fn decision(self, kind: ComponentKind) -> Decision {
         match (self, kind) {
             (Self::Environment | Self::Files | Self::Input | Self::Udp, _) => Decision::Never,
-            (Self::Http | Self::Names | Self::Secret(_) | Self::Tcp, ComponentKind::Provider) => Decision::ByGrant,
-            (Self::Http | Self::Names | Self::Secret(_) | Self::Tcp, ComponentKind::Receiver) => Decision::Never,
+            (Self::Http | Self::Names | Self::Secret(_) | Self::State | Self::Tcp, kind) => match kind {
+                ComponentKind::Provider => Decision::ByGrant,
+                ComponentKind::Receiver => Decision::Never,
+            },
             (Self::Logs | Self::Random | Self::Time, _) | (Self::Outputs, ComponentKind::Receiver) => Decision::Always,
             (Self::Outputs, ComponentKind::Provider) => Decision::Never,
         }
@@ -135,6 +143,7 @@ impl Capability {
             Self::Secret(SecretOperation::Reveal) => info.uses("delegation:tokens/secret-values", "reveal"),
             Self::Secret(SecretOperation::Sign) => info.uses(SECRETS, "[method]secret.sign"),
             Self::Secret(SecretOperation::Sigv4) => info.uses(SECRETS, "[method]secret.sigv4"),
+            Self::State => info.uses(STATE, "load") || info.uses(STATE, "save"),
             Self::Tcp => info.uses("wasi:sockets/tcp-create-socket", "create-tcp-socket"),
             Self::Time => any_import(info, &["wasi:clocks/wall-clock", "wasi:clocks/monotonic-clock"]),
             Self::Udp => info.uses("wasi:sockets/udp-create-socket", "create-udp-socket"),
@@ -147,6 +156,7 @@ impl Capability {
             Self::Http => grant.http.iter().map(http_rule).collect(),
             Self::Names => grant.tcp.iter().map(|rule| rule.host.to_string()).collect(),
             Self::Tcp => grant.tcp.iter().map(ToString::to_string).collect(),
+            Self::State => grant.state.iter().map(state_grant).collect(),
             Self::Secret(operation) => (grant.secrets.iter())
                 .filter(|(_, secret)| match operation {
                     SecretOperation::Reveal => secret.reveals(),
@@ -156,6 +166,13 @@ impl Capability {
                 .collect(),
             _ => Vec::new(),
         }
+    }
+}
+
+fn state_grant(grant: &StateGrant) -> String {
+    match grant.inherit {
+        Some(identity) => format!("its own, and that of {identity}"),
+        None => "its own".to_owned(),
     }
 }
 

@@ -15,9 +15,11 @@ mod platform;
 mod receiver_binding;
 pub mod sandbox;
 pub mod state;
+mod state_identity;
 pub mod worker;
 
 pub use self::call_failure::{failure_kind, secret_fault_text};
 pub use self::error::ProcessError;
 pub use self::platform::Platform;
 pub use self::receiver_binding::{BindingError, check_binding};
+pub use self::state_identity::state_identity;

@@ -132,6 +132,7 @@ impl CoordinatorMetrics {
             AuditAction::Output { .. } => self.record_capability("output", event),
             AuditAction::Secret { .. } => self.record_capability("secret", event),
             AuditAction::Tcp { .. } => self.record_capability("tcp", event),
+            AuditAction::State { .. } => self.record_capability("state", event),
             AuditAction::Wasi { .. } => self.record_capability("wasi", event),
             AuditAction::Worker { operation, .. } => {
                 let operation = (*operation).to_owned();

@@ -22,6 +22,7 @@ use crate::redact::Redactor;
 use crate::secret_values;
 use crate::secrets::{self, CallSecrets, CallValues, SecretStore, SecretsView};
 use crate::sockets::{self, Sockets, SocketsView};
+use crate::state::{self, StateAccess, StateSource};
 
 /// What all calls of an instance share.
 pub(crate) struct InstanceContext {
@@ -30,13 +31,21 @@ pub(crate) struct InstanceContext {
     pub(crate) outputs: OutputMode,
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) secrets: Arc<SecretStore>,
+    pub(crate) state: StateSource,
 }
 
 impl InstanceContext {
     /// A context without any grant.
     pub(crate) fn ungranted(resolver: &Arc<dyn Resolver>, secrets: &Arc<SecretStore>, outputs: OutputMode) -> Self {
         let http = HttpPolicy::nothing(Arc::clone(secrets) as _);
-        Self { http, login: None, outputs, resolver: Arc::clone(resolver), secrets: Arc::clone(secrets) }
+        Self {
+            http,
+            login: None,
+            outputs,
+            resolver: Arc::clone(resolver),
+            secrets: Arc::clone(secrets),
+            state: StateSource::Denied,
+        }
     }
 }
 
@@ -50,6 +59,7 @@ pub(crate) struct CallState {
     outputs: OutputStage,
     secrets: CallSecrets,
     sockets: Sockets,
+    state: StateAccess,
     table: ResourceTable,
     wasi: WasiCtx,
 }
@@ -86,6 +96,7 @@ impl CallState {
             secrets: CallSecrets::new(Arc::clone(grant), values, Arc::clone(budget), SystemClock::wall),
             sockets: Sockets::new(Arc::clone(grant), Arc::clone(budget), Arc::clone(&context.resolver))
                 .noting(connected),
+            state: StateAccess::new(context.state.clone(), Arc::clone(budget), Arc::clone(redactor)),
             table,
             wasi: wasi(limits, log),
         }
@@ -117,6 +128,7 @@ pub(crate) fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     kerberos::link(linker, |state| KerberosView { kerberos: &mut state.kerberos, table: &mut state.table })?;
     logging::link(linker, |state| &mut state.log)?;
     outputs::link(linker, |state| &mut state.outputs)?;
+    state::link(linker, |state| &mut state.state)?;
     types::add_to_linker::<CallState, HasTypes>(linker, |_| HasTypes)
 }
 

@@ -3,7 +3,8 @@
 //! A [`Sandbox`] is a process's engine and cache; [`Sandbox::load`] makes a [`Provider`] of an instance's component and
 //! its grants, [`Sandbox::load_receiver`] a [`Receiver`], which has none; each of their calls runs in a fresh instance
 //! that is discarded. What a component can reach is in one file or folder per capability: [`http`], [`sockets`],
-//! [`secrets`], [`secret_values`], [`kerberos`], [`logging`], [`outputs`], and what `state` gives it of WASI. A capability asks the grant of `deputy-core`, takes from the call's budget, acts, and
+//! [`secrets`], [`secret_values`], [`kerberos`], [`state`], [`logging`], [`outputs`], and what [`call_context`] gives it of
+//! WASI. A capability asks the grant of `deputy-core`, takes from the call's budget, acts, and
 //! leaves an audit event.
 //!
 //! Only this crate knows wasmtime. It never keeps a component's state from one call to the next, never opens a socket
@@ -55,6 +56,8 @@ mod secret_values;
 mod secrets;
 mod shared;
 mod sockets;
+mod state;
+mod state_store;
 #[cfg(test)]
 mod testing;
 mod threads;
@@ -76,4 +79,5 @@ pub use provider::LoadedProvider;
 pub use receiver::LoadedReceiver;
 pub use sandbox::{CodeCache, Sandbox, SandboxError, SandboxOptions};
 pub use secret_fault::SecretFault;
+pub use state_store::{StateStore, StateStoreError, StateTurn};
 pub use usage::CallUsage;

@@ -31,6 +31,8 @@ use crate::redact::Redactor;
 use crate::secret_fault::SecretFault;
 use crate::secrets::SecretStore;
 use crate::shared::SandboxShared;
+use crate::state::StateSource;
+use crate::state_store::StateStore;
 use crate::wiped::WipeOnDrop;
 
 /// A provider with the grant of one instance.
@@ -90,6 +92,10 @@ impl LoadedProvider {
             outputs: OutputMode::Denied,
             resolver: Arc::clone(&shared.resolver),
             secrets: Arc::clone(&secrets),
+            state: match instance.grant.state {
+                Some(_) => StateSource::Nowhere,
+                None => StateSource::Denied,
+            },
         };
         let ungranted = InstanceContext::ungranted(&shared.resolver, &secrets, OutputMode::Denied);
         let secret_settings = secret_settings(&instance);
@@ -105,6 +111,15 @@ impl LoadedProvider {
             granted,
             ungranted,
         })
+    }
+
+    /// Keeps the instance's state there, if it is granted; otherwise it is kept nowhere, and not available.
+    #[must_use]
+    pub fn with_state(mut self, store: Arc<dyn StateStore>) -> Self {
+        if !matches!(self.granted.state, StateSource::Denied) {
+            self.granted.state = StateSource::Store(store);
+        }
+        self
     }
 
     /// The component's kind, digest, size and imports.

@@ -32,6 +32,7 @@ pub(crate) struct UsageCounters {
     limits: Limits,
     requests: AtomicU32,
     secret_operations: AtomicU32,
+    state_operations: AtomicU32,
     sent: AtomicU64,
     received: AtomicU64,
     output_files: AtomicU32,
@@ -45,6 +46,7 @@ impl UsageCounters {
             limits,
             requests: AtomicU32::new(0),
             secret_operations: AtomicU32::new(0),
+            state_operations: AtomicU32::new(0),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
             output_files: AtomicU32::new(0),
@@ -81,6 +83,12 @@ impl UsageCounters {
     pub(crate) fn take_secret_operation(&self) -> Result<(), PolicyDenial> {
         let used = self.secret_operations.fetch_add(1, Ordering::Relaxed);
         if used < self.limits.secret_operations { Ok(()) } else { Err(PolicyDenial::Limit(Limit::SecretOperations)) }
+    }
+
+    /// Takes one load or save of state.
+    pub(crate) fn take_state_operation(&self) -> Result<(), PolicyDenial> {
+        let used = self.state_operations.fetch_add(1, Ordering::Relaxed);
+        if used < self.limits.state_operations { Ok(()) } else { Err(PolicyDenial::Limit(Limit::StateOperations)) }
     }
 
     /// Takes bytes that are about to be sent.

@@ -250,6 +250,7 @@ fn plan() -> InstancePlan {
         file_kind: None,
         component: Some(OptionalExports::default()),
         fingerprint: ConfigFingerprint::default(),
+        keeps_state: false,
     }
 }
 

@@ -422,6 +422,7 @@ pub fn plan_with(change: impl FnOnce(&mut InstancePlan)) -> InstancePlan {
         file_kind: Some(payload_kind()),
         component: Some(OptionalExports::default()),
         fingerprint: ConfigFingerprint([1; 16]),
+        keeps_state: false,
     };
     change(&mut plan);
     plan

@@ -26,6 +26,7 @@ use crate::file_watcher::FileObservation;
 use crate::lease_store::LeaseStore;
 use crate::pending_instances::PendingInstances;
 use crate::provider::Providers;
+use crate::state_keeper::StateKeeper;
 use crate::workers::Workers;
 use crate::write_queue::WriteQueue;
 use tasks::{ActiveCall, TaskOutcome, TaskSubject};
@@ -43,6 +44,7 @@ pub struct Coordinator {
     schedule: Schedule,
     options: CoordinatorOptions,
     lease_store: Arc<LeaseStore>,
+    state_keeper: Arc<StateKeeper>,
     started_at: Now,
     commands: mpsc::Receiver<CoordinatorCommand>,
     command_sender: mpsc::Sender<CoordinatorCommand>,
@@ -83,6 +85,11 @@ impl Coordinator {
         Self { workers, ..self }
     }
 
+    /// Keeps the state of instances for as long as this coordinator runs.
+    pub fn state_keeper(&self) -> &Arc<StateKeeper> {
+        &self.state_keeper
+    }
+
     /// Runs until it is [stopped](crate::CoordinatorHandle::stop). Answers from the start; calls nothing before there is
     /// a [configuration](crate::CoordinatorHandle::configure).
     ///
@@ -94,6 +101,13 @@ impl Coordinator {
         let lease_store = Arc::clone(&self.lease_store);
         let leftovers = std::mem::take(&mut self.leftovers);
         cleanup.spawn(async move { lease_store.clear(leftovers).await });
+        let ended = self.run_until_stopped().await;
+        // Calls that were cancelled may still try to save.
+        self.state_keeper.close().await;
+        ended
+    }
+
+    async fn run_until_stopped(&mut self) -> Result<(), LockLostError> {
         loop {
             self.run_actions();
             if self.is_lock_lost {
@@ -109,6 +123,7 @@ impl Coordinator {
             let wait = self.time_until_due(now);
             tokio::select! {
                 () = self.lock.lost() => self.is_lock_lost = true,
+                () = self.state_keeper.lock_lost() => self.is_lock_lost = true,
                 Some((subject, result)) = self.tasks.join_next() => self.finish_task(subject, result),
                 Some(command) = self.commands.recv() => self.run_command(command),
                 () = pause(wait) => self.handle(ScheduleEvent::TimerFired),
@@ -131,11 +146,11 @@ impl Coordinator {
     /// A reply that its caller no longer waits for is discarded.
     fn run_command(&mut self, command: CoordinatorCommand) {
         match command {
-            CoordinatorCommand::Event(ScheduleEvent::Stop) => self.stop(),
-            CoordinatorCommand::Event(ScheduleEvent::LeaseRequested(name)) if self.pending.contains(&name) => {
-                self.pending.request_lease(name);
-            }
-            CoordinatorCommand::Event(event) => self.handle(event),
+            CoordinatorCommand::Event(event) => match *event {
+                ScheduleEvent::Stop => self.stop(),
+                ScheduleEvent::LeaseRequested(name) if self.pending.contains(&name) => self.pending.request_lease(name),
+                event => self.handle(event),
+            },
             CoordinatorCommand::Configure { config, files, reply } => {
                 reply.send(self.configure(*config, files)).ok();
             }

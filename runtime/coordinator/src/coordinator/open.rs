@@ -20,6 +20,7 @@ use crate::lease_board::LeaseBoard;
 use crate::lease_store::{LeaseStore, RestoredLeases};
 use crate::pending_instances::PendingInstances;
 use crate::provider::Providers;
+use crate::state_keeper::StateKeeper;
 use crate::write_queue::WriteQueue;
 
 /// The lock that a coordinator holds while it runs.
@@ -51,6 +52,8 @@ pub enum CoordinatorError {
     Store(#[from] StoreError),
     #[error("cannot read the saved leases")]
     Restore(#[source] Box<dyn Error + Send + Sync>),
+    #[error("cannot read the state that instances keep")]
+    RestoreState(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl Coordinator {
@@ -62,7 +65,10 @@ impl Coordinator {
         let lock_name: StoreKey = LOCK.parse().map_err(|error| CoordinatorError::Restore(Box::new(error)))?;
         let lock = options.store.lock(&lock_name).await?;
         let lease_store = Arc::new(LeaseStore::new(Arc::clone(&options.store)));
-        let restored = lease_store.restore().await.map_err(|error| CoordinatorError::Restore(Box::new(error)))?;
+        let mut restored = lease_store.restore().await.map_err(|error| CoordinatorError::Restore(Box::new(error)))?;
+        let state_keeper = Arc::new(StateKeeper::new(Arc::clone(&options.store)));
+        let kept = state_keeper.restore().await.map_err(|error| CoordinatorError::RestoreState(Box::new(error)))?;
+        note_kept_state(&mut restored.records, kept);
         log_damaged(&restored);
         // How much of the budgets an earlier process used is unknown. The first fencing number is 1.
         let budget = if lock.fencing() > 1 { InitialBudget::Empty } else { InitialBudget::Full };
@@ -77,6 +83,7 @@ impl Coordinator {
             schedule: Schedule::new(budget, options.seed),
             options,
             lease_store,
+            state_keeper,
             started_at,
             commands,
             command_sender,
@@ -98,6 +105,15 @@ impl Coordinator {
         };
         Ok((coordinator, handle))
     }
+}
+
+/// Notes which instances keep state, also those that have no lease record: what one of them saved before its first lease
+/// is kept as long as a lease would be.
+fn note_kept_state(records: &mut Vec<(InstanceName, LeaseRecord)>, mut kept: BTreeSet<InstanceName>) {
+    for (name, record) in records.iter_mut() {
+        record.keeps_state = kept.remove(name);
+    }
+    records.extend(kept.into_iter().map(|name| (name, LeaseRecord { keeps_state: true, ..LeaseRecord::default() })));
 }
 
 fn log_damaged(restored: &RestoredLeases) {

@@ -8,13 +8,14 @@ use deputy_metrics::UpstreamMetrics;
 use super::Coordinator;
 use crate::command::HeldMetrics;
 use crate::handle::ControlRequestError;
-use crate::status::{CoordinatorStatus, InstanceStatus, OrphanStatus, UpstreamStatus, lease_metrics};
+use crate::status::{CoordinatorStatus, InstanceStatus, KeptStateStatus, OrphanStatus, UpstreamStatus, lease_metrics};
 
 impl Coordinator {
     pub(super) fn status(&self) -> CoordinatorStatus {
         let now = self.options.clock.now();
         let scheduled = self.schedule.instances(now).map(|snapshot| self.scheduled_status(&snapshot, now));
-        let mut instances: Vec<_> = scheduled.chain(self.pending.statuses(now)).collect();
+        let instances = scheduled.chain(self.pending.statuses(now));
+        let mut instances: Vec<_> = instances.map(|status| self.with_kept_state(status)).collect();
         instances.sort_by(|one, other| one.name.cmp(&other.name));
         CoordinatorStatus {
             schema: deputy_local::SCHEMA,
@@ -33,9 +34,9 @@ impl Coordinator {
     pub(super) fn instance_status(&self, name: &InstanceName) -> Result<InstanceStatus, ControlRequestError> {
         let now = self.options.clock.now();
         if let Some(snapshot) = self.schedule.instance(name, now) {
-            return Ok(self.scheduled_status(&snapshot, now));
+            return Ok(self.with_kept_state(self.scheduled_status(&snapshot, now)));
         }
-        let pending = self.pending.status(name, now);
+        let pending = self.pending.status(name, now).map(|status| self.with_kept_state(status));
         pending.ok_or_else(|| match self.generation {
             0 => ControlRequestError::Starting,
             _ => ControlRequestError::Unknown(name.to_string()),
@@ -44,6 +45,11 @@ impl Coordinator {
 
     fn scheduled_status(&self, snapshot: &InstanceSnapshot<'_>, now: Now) -> InstanceStatus {
         InstanceStatus::of(snapshot, self.file_observations.get(snapshot.name), now)
+    }
+
+    fn with_kept_state(&self, status: InstanceStatus) -> InstanceStatus {
+        let owner = status.name.parse().ok().and_then(|name| self.state_keeper.owner(&name));
+        InstanceStatus { kept_state: owner.map(KeptStateStatus::of), ..status }
     }
 
     pub(super) fn held_metrics(&self) -> HeldMetrics {

@@ -13,6 +13,7 @@ use tracing::Instrument;
 
 use super::Coordinator;
 use crate::lease_store::{LeaseStore, LeaseStoreError};
+use crate::state_keeper::{StateKeeper, StateKeeperError};
 use crate::write_queue::PendingWrite;
 
 pub(super) struct ActiveCall {
@@ -31,7 +32,16 @@ pub(super) enum TaskSubject {
 
 pub(super) enum TaskOutcome {
     Called(ScheduledCallId, CallOutcome),
-    Written(SaveId, Result<(), LeaseStoreError>),
+    Written(SaveId, Result<(), WriteError>),
+}
+
+/// A record could not be written or deleted.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error(transparent)]
+    Lease(#[from] LeaseStoreError),
+    #[error(transparent)]
+    State(#[from] StateKeeperError),
 }
 
 impl Coordinator {
@@ -70,11 +80,12 @@ impl Coordinator {
     fn begin_write(&mut self, write: PendingWrite) {
         let PendingWrite { save, name, record } = write;
         let lease_store = Arc::clone(&self.lease_store);
+        let state_keeper = Arc::clone(&self.state_keeper);
         let subject = TaskSubject::Write(save, name.clone());
         self.tasks.spawn(subject, async move {
             let written = match record {
-                Some(record) => lease_store.save(&name, &record).await,
-                None => lease_store.forget(&name).await,
+                Some(record) => lease_store.save(&name, &record).await.map_err(WriteError::from),
+                None => forget(&lease_store, &state_keeper, &name).await,
             };
             TaskOutcome::Written(save, written)
         });
@@ -124,11 +135,11 @@ impl Coordinator {
         self.handle(ScheduleEvent::Finished(id, outcome));
     }
 
-    fn finish_write(&mut self, save: SaveId, written: Result<(), LeaseStoreError>, subject: &TaskSubject) {
+    fn finish_write(&mut self, save: SaveId, written: Result<(), WriteError>, subject: &TaskSubject) {
         if let TaskSubject::Write(_, name) = subject {
             self.begin_next_write(name);
         }
-        self.is_lock_lost |= matches!(&written, Err(LeaseStoreError::Store(StoreError::LockLost { .. })));
+        self.is_lock_lost |= written.as_ref().is_err_and(WriteError::is_lock_lost);
         self.report_write(save, written.map_err(|error| in_one_line(&error)));
         if let TaskSubject::Write(_, name) = subject {
             self.providers.prune(name, &self.schedule);
@@ -143,6 +154,22 @@ impl Coordinator {
         self.options.metrics.record_save(outcome);
         self.handle(event);
     }
+}
+
+impl WriteError {
+    fn is_lock_lost(&self) -> bool {
+        matches!(
+            self,
+            Self::Lease(LeaseStoreError::Store(StoreError::LockLost { .. }))
+                | Self::State(StateKeeperError::Store(StoreError::LockLost { .. }))
+        )
+    }
+}
+
+/// Deletes all that is kept for an instance. The lease record goes last: what is left after a crash in between names it.
+async fn forget(lease_store: &LeaseStore, state_keeper: &StateKeeper, name: &InstanceName) -> Result<(), WriteError> {
+    state_keeper.forget(name).await?;
+    Ok(lease_store.forget(name).await?)
 }
 
 /// Turns tokens that can never be saved into a failure of their call: they must not be published.

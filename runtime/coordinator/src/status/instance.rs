@@ -42,6 +42,7 @@ impl InstanceStatus {
             component: snapshot.plan.component.is_some(),
             renews: exports.renews,
             revokes: exports.revokes,
+            kept_state: None,
         }
     }
 
@@ -74,6 +75,7 @@ impl InstanceStatus {
             component: true,
             renews: false,
             revokes: false,
+            kept_state: None,
         }
     }
 

@@ -6,7 +6,7 @@ mod reason;
 
 use deputy_core::schedule::{Lease, UpstreamSnapshot};
 use deputy_core::time::Now;
-use deputy_core::{InstanceName, Span};
+use deputy_core::{InstanceName, Span, StateIdentity};
 use deputy_local::{FactStatus, FailureStatus, signed_millis};
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ pub struct CoordinatorStatus {
     pub instances: Vec<InstanceStatus>,
     /// The upstreams that were called or waited for.
     pub upstreams: Vec<UpstreamStatus>,
-    /// Instances that are no longer configured and whose lease is kept sealed for a while.
+    /// Instances that are no longer configured, and whose lease or state is kept sealed for a while.
     #[serde(default)]
     pub orphans: Vec<OrphanStatus>,
 }
@@ -79,6 +79,16 @@ pub struct InstanceStatus {
     pub renews: bool,
     /// Whether the component exports revocation.
     pub revokes: bool,
+    /// What the component saved as state, if there is anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_state: Option<KeptStateStatus>,
+}
+
+/// Never the value or its size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptStateStatus {
+    /// Who saved it. Another one gets it if the configuration says `inherit`.
+    pub identity: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -142,6 +152,12 @@ impl LeaseStatus {
             origin: lease.origin.word().to_owned(),
             bytes: lease.payload.len(),
         }
+    }
+}
+
+impl KeptStateStatus {
+    pub(crate) fn of(owner: StateIdentity) -> Self {
+        Self { identity: owner.to_string() }
     }
 }
 

@@ -55,6 +55,10 @@ pub(super) fn grant(refusal: &PolicyDenial, instance: &Instance) -> Option<Strin
         PolicyDenial::Path { target, path } => path_of(instance, target, path),
         PolicyDenial::Name { host } => tcp(instance, host, &"PORT", &[]),
         PolicyDenial::Socket { address } => socket(instance, *address),
+        PolicyDenial::State => state(instance)?,
+        PolicyDenial::StateOfAnother { kept_for } => {
+            format!("{TABLE}\n[instances.{}.state]\ninherit = \"{kept_for}\"", instance.name)
+        }
         PolicyDenial::Secret { name } => secret::unknown(instance, &name.parse().ok()?),
         PolicyDenial::Operation { secret, operation } => secret::operation(instance, secret, *operation),
         PolicyDenial::Algorithm { secret, algorithm } => secret::algorithm(instance, secret, *algorithm),
@@ -224,6 +228,11 @@ fn path_of(instance: &Instance, target: &Target, path: &str) -> String {
         Err(_) => "\n# of all paths, since this one can be read in several ways".to_owned(),
     };
     new_rule(instance, target, nearest, &(methods + &paths))
+}
+
+/// Granted already, it was used in a call that may not.
+fn state(instance: &Instance) -> Option<String> {
+    instance.grant.state.is_none().then(|| format!("{NEW_TABLE}\n[instances.{}.state]", instance.name))
 }
 
 /// A text of a component as a TOML string, which it cannot end.

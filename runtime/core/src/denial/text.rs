@@ -67,6 +67,11 @@ impl fmt::Display for PolicyDenial {
                 write!(f, "signing for service {service} is not granted for secret {secret}")
             }
             Self::Socket { address } => write!(f, "connecting to {address} is not granted"),
+            Self::State => f.write_str("state is for `obtain`, `renew` and `revoke` of an instance that is granted it"),
+            Self::StateOfAnother { kept_for } => write!(
+                f,
+                "the state that is kept was saved by another component, or with other hosts or secrets: by {kept_for}"
+            ),
             Self::Subject { secret, subject: Some(subject) } => {
                 write!(f, "subject {subject:?} is not granted for secret {secret}")
             }

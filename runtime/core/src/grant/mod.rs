@@ -33,7 +33,7 @@ pub use target::{HttpTarget, Scheme, Target, TargetError};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::{PolicyDenial, SecretName};
+use crate::{PolicyDenial, SecretName, StateGrant};
 
 /// What the operator lets one instance do. The default lets it do nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Grant {
     pub secrets: BTreeMap<SecretName, SecretGrant>,
     /// Contexts with services, as the principal of a login.
     pub kerberos: Option<KerberosGrant>,
+    /// State that outlives its leases.
+    pub state: Option<StateGrant>,
 }
 
 /// Leave to reach one target, once addresses are known and allowed too.

@@ -201,6 +201,8 @@ mod tests {
             "response = \"4MiB\"",
             "secret-operations = 64",
             "sent = \"4MiB\"",
+            "state = \"64KiB\"",
+            "state-operations = 16",
             "table-elements = 100000",
             "tls = \"5s\"",
             "url = \"8KiB\"",

@@ -53,6 +53,10 @@ macro_rules! limit_table {
             SecretOperations secret_operations "secret-operations" secret_operations: u32 = 64, 1..=100_000;
             "Bytes sent, over all requests and connections."
             Sent sent "sent" sent_bytes: ByteSize = 4 * MIB, 1..=1024 * MIB;
+            "Bytes of the state that an instance keeps."
+            State state "state" state_bytes: ByteSize = 64 * KIB, 1..=MIB;
+            "Loads and saves of state."
+            StateOperations state_operations "state-operations" state_operations: u32 = 16, 1..=100;
             "Elements of each table."
             TableElements table_elements "table-elements" table_elements: u32 = 100_000, 1..=100_000;
             "Time for the TLS handshake."

@@ -5,7 +5,7 @@ use crate::Revision;
 use crate::time::{Now, Timestamp};
 
 use super::event::{OperatorEvent, ProviderCall, ScheduleAction, ScheduledCallId};
-use super::instance::{InstancePhase, RunState};
+use super::instance::{InstancePhase, InstanceState, RunState};
 use super::revocation::NotRevoked;
 use super::{RunningCall, Schedule};
 
@@ -82,7 +82,11 @@ impl Schedule {
         }
         self.leave_queue(name, now);
         if changes.is_over {
-            self.forget(name);
+            if self.instances.get(name).is_some_and(InstanceState::keeps_state) {
+                self.keep_state(name, now);
+            } else {
+                self.forget(name);
+            }
             return true;
         }
         if let Some(file) = changes.adopts {

@@ -69,6 +69,8 @@ pub struct LeaseRecord {
     pub retired: Vec<RetiredLease>,
     /// Until when this is kept if the instance is no longer configured.
     pub removed: Option<Timestamp>,
+    /// Whether state may be kept for the instance as well. It is saved on its own, and deleted with this record.
+    pub keeps_state: bool,
 }
 
 /// A payload that another program maintains.

@@ -4,6 +4,9 @@
 //! withdrawn at once, and its record kept sealed for a grace time. An instance that comes back unchanged meanwhile takes
 //! its lease up again. Only then is it revoked and deleted. After a restart the component of such an instance is not at
 //! hand: its record is kept as well, as an orphan, and never revoked.
+//!
+//! State outlives leases, and to replace it may take a person: the record of an instance that keeps state becomes such an
+//! orphan when its last lease has ended, too.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +41,8 @@ struct Orphan {
 
 impl Orphans {
     fn insert(&mut self, name: InstanceName, record: LeaseRecord, until: MonotonicTime) {
-        self.wakes.set(&name, WakeTime { mono: Some(until), wall: record.last_expiry() });
+        let wall = if record.keeps_state { None } else { record.last_expiry() };
+        self.wakes.set(&name, WakeTime { mono: Some(until), wall });
         self.records.insert(name, Orphan { record, until });
     }
 
@@ -72,6 +76,17 @@ impl Schedule {
             }
             self.orphans.insert(name, record, now.mono.plus(grace));
         }
+    }
+
+    /// Keeps the state of an instance that was removed and holds no lease any more.
+    pub(super) fn keep_state(&mut self, name: &InstanceName, now: Now) {
+        let Some(instance) = self.instances.remove(name) else { return };
+        let until = now.wall.plus(ORPHAN_GRACE);
+        let record = LeaseRecord { removed: Some(until), ..instance.into_record() };
+        self.notify(OperatorEvent::Orphaned(name.clone(), until));
+        let id = SaveId(self.next_id());
+        self.actions.push_back(ScheduleAction::Save(id, name.clone(), record.clone()));
+        self.orphans.insert(name.clone(), record, now.mono.plus(ORPHAN_GRACE));
     }
 
     /// Takes the record of an instance that is configured now.
@@ -111,7 +126,7 @@ impl LeaseRecord {
     }
 
     fn holds_nothing(&self, now: Timestamp) -> bool {
-        !self.leases().any(|lease| lease.is_valid(now))
+        !self.keeps_state && !self.leases().any(|lease| lease.is_valid(now))
     }
 
     fn last_expiry(&self) -> Option<Timestamp> {

@@ -96,6 +96,8 @@ pub struct InstancePlan {
     /// Covers all that decides about its tokens: component, settings, grants, secret sources. A lease that was
     /// obtained under another one is replaced.
     pub fingerprint: ConfigFingerprint,
+    /// Whether its component may keep state.
+    pub keeps_state: bool,
 }
 
 /// What a component exports beside `provider`.

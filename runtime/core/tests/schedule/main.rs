@@ -26,5 +26,6 @@ mod revocation;
 mod revocation_owner;
 mod rotation;
 mod saving;
+mod state;
 mod stop;
 mod unsaved;

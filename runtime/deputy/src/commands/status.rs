@@ -134,7 +134,7 @@ fn summary(status: &CoordinatorStatus) -> String {
     }
     for orphan in &status.orphans {
         let time = short_time(orphan.kept_for_ms);
-        summary.push_str(&format!("; {} is not configured: its lease is kept for {time}", orphan.name));
+        summary.push_str(&format!("; {} is not configured: what it holds is kept for {time}", orphan.name));
     }
     summary
 }
@@ -187,6 +187,9 @@ fn details(instance: &InstanceStatus) -> String {
     if let Some(not_revoked) = &instance.not_revoked {
         let last = format!("at {} revision {}: {}", not_revoked.at, not_revoked.revision, not_revoked.message);
         table.row(["not revoked", &format!("{} since the start; {last}", not_revoked.count)]);
+    }
+    if let Some(kept) = &instance.kept_state {
+        table.row(["kept state", &format!("of {}", kept.identity)]);
     }
     table.row(["upstream", &instance.upstream]);
     table.row(["supports", supported_calls(instance)]);

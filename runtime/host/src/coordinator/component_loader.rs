@@ -4,28 +4,34 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use deputy_config::{CoordinatorFile, InstanceEntry, ReceiverComponent};
+use deputy_coordinator::StateKeeper;
 use deputy_core::schedule::{ConfigFingerprint, OptionalExports};
 use deputy_core::time::Clock;
-use deputy_core::{Digest, Instance, InstanceName, Limits, ReceiverName, ReceiverPlan, Timestamp, in_one_line};
+use deputy_core::{
+    Digest, Instance, InstanceName, Limits, Principal, ReceiverName, ReceiverPlan, Timestamp, in_one_line,
+};
 use deputy_link::ReceiverBinding;
-use deputy_sandbox::Sandbox;
+use deputy_sandbox::{LoadedProvider, Sandbox};
 use deputy_support::sha256;
 use tokio::io::AsyncReadExt as _;
 
 use super::configured_component::{ConfiguredComponent, LoadedInstance, ReadyComponent};
 use super::instance_plan::{ComponentFacts, instance_plan};
+use super::instance_state::{InstanceStateStore, StateOwner};
 use super::provider_answers::ProviderAnswers;
 use super::sandboxed_provider::{SandboxedProvider, UnloadedProvider};
+use crate::state_identity::state_identity;
 
 pub(crate) struct ComponentLoader {
     sandbox: Sandbox,
     clock: Arc<dyn Clock>,
     answers: ProviderAnswers,
+    state_keeper: Arc<StateKeeper>,
 }
 
 impl ComponentLoader {
-    pub(crate) fn new(sandbox: Sandbox, clock: Arc<dyn Clock>) -> Self {
-        Self { sandbox, answers: ProviderAnswers::new(Arc::clone(&clock)), clock }
+    pub(crate) fn new(sandbox: Sandbox, clock: Arc<dyn Clock>, state_keeper: Arc<StateKeeper>) -> Self {
+        Self { sandbox, answers: ProviderAnswers::new(Arc::clone(&clock)), clock, state_keeper }
     }
 
     pub(crate) async fn load(
@@ -61,8 +67,9 @@ impl ComponentLoader {
         instance: &Instance,
     ) -> Result<LoadedInstance, String> {
         let provider = self.sandbox.load(instance).await.map_err(|error| in_one_line(&error))?;
-        let info = provider.info();
         let answer = self.answers.get(&provider, instance).await?;
+        let provider = self.with_state(entry, instance, provider);
+        let info = provider.info();
         let facts = ComponentFacts {
             service: Some(answer.service),
             kinds: answer.kinds.clone(),
@@ -74,6 +81,21 @@ impl ComponentLoader {
         let config = config.path.display().to_string();
         let provider = Arc::new(SandboxedProvider::new(instance.clone(), provider, config));
         Ok(LoadedInstance { plan, provider })
+    }
+
+    /// Gives a provider the state that its instance keeps, and warns if what is kept was saved by something else.
+    fn with_state(&self, entry: &InstanceEntry, instance: &Instance, provider: LoadedProvider) -> LoadedProvider {
+        let identity = state_identity(entry, provider.info().digest);
+        let Some((grant, identity)) = instance.grant.state.clone().zip(identity) else { return provider };
+        if let Some(kept_for) = self.state_keeper.owner(&instance.name)
+            && let Err(denial) = grant.permit(kept_for, identity)
+        {
+            let fix = denial.fix(Principal::Instance(instance)).unwrap_or_default();
+            tracing::warn!(instance = %instance.name, fix, "{denial}; it stays sealed until the configuration says `inherit`");
+        }
+        let owner = StateOwner { grant, identity };
+        let (keeper, instance) = (Arc::clone(&self.state_keeper), instance.name.clone());
+        provider.with_state(Arc::new(InstanceStateStore { keeper, instance, owner }))
     }
 
     /// The coordinator inspects a receiver's component and sends it to workers, and never calls it.

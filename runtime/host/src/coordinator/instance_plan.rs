@@ -24,6 +24,7 @@ pub(crate) fn instance_plan(entry: &InstanceEntry, component: ComponentFacts) ->
         upstream: entry.upstream.clone().unwrap_or_else(|| derived_upstream(entry, &component)),
         account: account(entry),
         fingerprint: ConfigFingerprint(fingerprint),
+        keeps_state: entry.component.as_ref().is_some_and(|instance| instance.grant.state.is_some()),
         file_kind: entry.kind.clone().or_else(|| only(&component.kinds)),
         service: component.service,
         component: component.exports,

@@ -4,6 +4,7 @@ mod component_loader;
 mod configured_component;
 mod effective_config;
 mod instance_plan;
+mod instance_state;
 mod loading_tasks;
 mod provider_answers;
 mod reload_report;
@@ -142,7 +143,8 @@ impl CoordinatorProcess {
             ),
             None => None,
         };
-        let loader = ComponentLoader::new(sandbox.clone(), Arc::clone(&clock) as _);
+        let state_keeper = Arc::clone(coordinator.state_keeper());
+        let loader = ComponentLoader::new(sandbox.clone(), Arc::clone(&clock) as _, state_keeper);
         let (reloader, reloads) = Reloader::new(loader, config, handle.clone(), Arc::clone(&audit), store);
         let reloads = Arc::new(reloads);
         Ok(Self {

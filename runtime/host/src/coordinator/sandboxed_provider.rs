@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use deputy_coordinator::ConfiguredProvider;
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{CallOutcome, Lease, ProviderCall};
-use deputy_core::{CallFailure, Instance, Principal, SecretBytes, TokenExpiry, Tokens};
+use deputy_core::{CallFailure, Instance, PolicyDenial, Principal, SecretBytes, TokenExpiry, Tokens};
 use deputy_sandbox::{Call, LoadedProvider};
 
 use crate::call_failure::{call_failure, log_stderr};
@@ -55,9 +55,10 @@ impl SandboxedProvider {
         }
     }
 
-    /// Logs what was denied, with the configuration that would permit it.
+    /// Logs what was denied, with the configuration that would permit it. That its state is another's is logged when the
+    /// component is loaded.
     fn log_denials<T>(&self, call: &Call<T>) {
-        for denial in &call.denials {
+        for denial in call.denials.iter().filter(|denial| !matches!(denial, PolicyDenial::StateOfAnother { .. })) {
             let fix = denial.fix(Principal::Instance(&self.instance)).unwrap_or_default();
             tracing::warn!(code = denial.code(), fix, config = %self.config, "denied by policy: {denial}");
         }

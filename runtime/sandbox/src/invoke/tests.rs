@@ -10,6 +10,7 @@ use crate::http::HttpPolicy;
 use crate::outputs::OutputMode;
 use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::secrets::SecretStore;
+use crate::state::StateSource;
 use crate::testing::{eventually, names, pause};
 
 /// A sandbox without components, whose calls are closures.
@@ -35,7 +36,14 @@ impl TestSandbox {
         let invoker = Invoker::new(shared, subject, &BTreeMap::new(), limits);
         let secrets = Arc::new(SecretStore::new(&BTreeMap::new()));
         let http = HttpPolicy::nothing(Arc::clone(&secrets) as _);
-        let context = InstanceContext { http, login: None, outputs: OutputMode::Denied, resolver: names(), secrets };
+        let context = InstanceContext {
+            http,
+            login: None,
+            outputs: OutputMode::Denied,
+            resolver: names(),
+            secrets,
+            state: StateSource::Denied,
+        };
         Self { sandbox, audit, invoker, context }
     }
 

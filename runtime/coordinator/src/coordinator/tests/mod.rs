@@ -90,6 +90,7 @@ fn config_of(name: &str) -> CoordinatorConfig {
         file_kind: None,
         component: Some(OptionalExports::default()),
         fingerprint: ConfigFingerprint::default(),
+        keeps_state: false,
     };
     let plans = BTreeMap::from([(name.parse().unwrap(), plan)]);
     let configuration = ScheduleConfig { plans, default_budget: Budget::DEFAULT, budgets: BTreeMap::new(), calls: 1 };

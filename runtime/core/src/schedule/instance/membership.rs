@@ -6,8 +6,8 @@ use super::lease::NotRevokedLeases;
 use super::{DueTime, InstancePhase, InstanceState, Membership, OperatorRequest, Renewable, Required, RunState};
 use crate::Span;
 use crate::schedule::budget::BudgetLevel;
-use crate::schedule::lease::Lease;
-use crate::schedule::orphans::REMOVAL_GRACE;
+use crate::schedule::lease::{Lease, LeaseRecord};
+use crate::schedule::orphans::{ORPHAN_GRACE, REMOVAL_GRACE};
 use crate::schedule::policy::{InstancePlan, Switch};
 
 /// A change gives up the call that is under way if this many more such changes are left: under changes that go on and on,
@@ -60,6 +60,7 @@ impl InstanceState {
             self.rests_until = now.mono;
         }
         self.keep_former();
+        self.record.keeps_state |= plan.keeps_state;
         self.plan = plan;
         self.membership = Membership::Configured;
         if mode_changed {
@@ -106,6 +107,16 @@ impl InstanceState {
         not_revoked
     }
 
+    /// Whether state may be kept for it. What an earlier configuration saved stays.
+    pub(in crate::schedule) fn keeps_state(&self) -> bool {
+        self.record.keeps_state
+    }
+
+    /// What is kept of it when it is gone.
+    pub(in crate::schedule) fn into_record(self) -> LeaseRecord {
+        self.record
+    }
+
     /// The lease of an instance that returned during a call. It is on disk, and the end of the call need not bring
     /// another one, so it is published without a save.
     pub(in crate::schedule) fn republish(&mut self, run_state: RunState, now: Now) -> Option<Lease> {
@@ -129,11 +140,17 @@ impl InstanceState {
         match (self.membership, self.record.removed) {
             (Membership::Configured, Some(_)) => self.record.removed = None,
             (Membership::Leaving, None) if self.is_kept(now) => {
-                self.record.removed = Some(now.wall.plus(self.removal_grace()));
+                self.record.removed = Some(now.wall.plus(self.record_grace()));
             }
             _ => return false,
         }
         true
+    }
+
+    /// How long the record is kept where a restart comes between: state stays as long as after a restart.
+    fn record_grace(&self) -> Span {
+        let least = if self.keeps_state() { ORPHAN_GRACE } else { Span::millis(0) };
+        self.removal_grace().max(least)
     }
 
     fn removal_grace(&self) -> Span {

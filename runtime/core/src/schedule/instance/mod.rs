@@ -216,7 +216,13 @@ impl DueTime {
 
 impl InstanceState {
     /// An instance that enters with what is on disk and what its file holds.
-    pub(super) fn new(plan: InstancePlan, record: LeaseRecord, file: Option<FilePayload>, now: MonotonicTime) -> Self {
+    pub(super) fn new(
+        plan: InstancePlan,
+        mut record: LeaseRecord,
+        file: Option<FilePayload>,
+        now: MonotonicTime,
+    ) -> Self {
+        record.keeps_state |= plan.keeps_state;
         Self {
             membership: Membership::Configured,
             leaves_at: None,

@@ -10,6 +10,7 @@ use deputy_core::{BoundInstance, FileSource, Instance, PayloadKind, in_one_line}
 use deputy_sandbox::{CallError, ComponentInfo, LoadedProvider, Sandbox};
 use serde::Serialize;
 
+use super::kept_state::{KeptStates, StateJson};
 use super::left_open::{LeftOpenJson, left_open};
 use crate::capability::{Capability, Decision, unknown_imports};
 use crate::commands::inspect::ComponentJson;
@@ -63,6 +64,9 @@ pub(super) struct LoadedJson {
     pub(super) unknown_imports: Vec<String>,
     /// What the component may choose in what it signs.
     pub(super) left_open: Vec<LeftOpenJson>,
+    /// If state is granted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) state: Option<StateJson>,
     pub(super) secrets: Vec<SecretJson>,
 }
 
@@ -91,7 +95,7 @@ pub(super) struct SecretJson {
     pub(super) error: Option<String>,
 }
 
-pub(super) async fn check(sandbox: &Sandbox, entry: &InstanceEntry) -> InstanceJson {
+pub(super) async fn check(sandbox: &Sandbox, entry: &InstanceEntry, kept: &KeptStates) -> InstanceJson {
     let mut checked = InstanceJson {
         name: entry.name.to_string(),
         enabled: entry.enabled,
@@ -114,7 +118,8 @@ pub(super) async fn check(sandbox: &Sandbox, entry: &InstanceEntry) -> InstanceJ
     };
     match sandbox.load(instance).await {
         Ok(provider) => {
-            let loaded = LoadedJson::check(&provider, instance).await;
+            let state = StateJson::check(entry, instance, provider.info().digest, kept);
+            let loaded = LoadedJson { state, ..LoadedJson::check(&provider, instance).await };
             checked.ok = loaded.is_ok();
             checked.bound = loaded.bound(instance, entry.kind.as_ref());
             checked.loaded = Some(loaded);
@@ -181,6 +186,7 @@ impl LoadedJson {
             unused: Vec::new(),
             unknown_imports: unknown_imports(info).map(str::to_owned).collect(),
             left_open: left_open(info, instance),
+            state: None,
             secrets: secrets(provider, instance).await,
         };
         checked.compare(info, instance);

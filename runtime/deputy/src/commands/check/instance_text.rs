@@ -1,7 +1,7 @@
 //! What `deputy check` prints about one instance.
 
 use super::instance::{AnswerJson, GrantJson, InstanceJson, LoadedJson};
-use crate::print::{ERROR, FAINT, GOOD, HEADING, WARNING, bytes, sanitize, styled};
+use crate::print::{ERROR, FAINT, GOOD, HEADING, WARNING, bytes, indented, sanitize, styled};
 use crate::table::Table;
 
 impl InstanceJson {
@@ -106,6 +106,10 @@ impl LoadedJson {
         text.push_str(&section(&styled(WARNING, "imported and unknown"), unknown));
         let open = self.left_open.iter().map(|open| [open.secret.clone(), open.what.clone()]).collect();
         text.push_str(&section(&styled(WARNING, "left open by the grant"), open));
+        if let Some(fix) = self.state.as_ref().and_then(|state| state.fix.as_ref()) {
+            text.push_str(&format!("  {}\n", styled(WARNING, "state is kept for another; to inherit it, write")));
+            text.push_str(&indented(fix, "    "));
+        }
         text
     }
 }

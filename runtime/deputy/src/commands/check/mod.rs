@@ -3,6 +3,7 @@
 mod groups;
 mod instance;
 mod instance_text;
+mod kept_state;
 mod left_open;
 mod worker;
 
@@ -20,6 +21,7 @@ use crate::exit::Exit;
 use crate::print::{ERROR, GOOD, WARNING, sanitize, styled};
 use groups::{GroupJson, WorkersJson};
 use instance::InstanceJson;
+use kept_state::KeptStates;
 
 /// Check the configuration, the secrets and the components
 ///
@@ -61,9 +63,10 @@ async fn check_coordinator(context: &Context, json: bool) -> Result<Exit, Comman
     let config = context.configuration()?;
     print_warnings(context, &config);
     let sandbox = context.sandbox(&config, Arc::new(Audit::nowhere())).await?;
+    let kept = KeptStates::ask(context, &config).await;
     let mut instances = Vec::new();
     for entry in config.instances.values() {
-        let checked = instance::check(&sandbox, entry).await;
+        let checked = instance::check(&sandbox, entry, &kept).await;
         if !json {
             context.stdout(&checked.text())?;
         }

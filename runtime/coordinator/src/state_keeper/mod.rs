@@ -1,0 +1,231 @@
+//! Keeps what instances save as state: one sealed record for each, beside its lease record.
+//!
+//! A record is read at each use and written at each save, so that nothing here is newer or older than the disk. One call
+//! of an instance at a time has a turn at its record. A value leaves here only for the identity that saved it, or for the
+//! one that the operator lets inherit it.
+
+mod record;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use deputy_core::{InstanceName, PolicyDenial, SecretBytes, Span, StateGrant, StateIdentity};
+use deputy_store::{
+    ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, StoredValue, Version, overwrite,
+};
+use deputy_support::LockUnpoisoned;
+use tokio::sync::{Mutex as TurnMutex, Notify, OwnedMutexGuard, Semaphore};
+
+use self::record::StateRecord;
+
+pub(crate) const STATE: Namespace = Namespace::new("state");
+
+/// Each write waits for the disk; together they share its journal.
+const CONCURRENT_WRITES: u32 = 16;
+
+/// How long writes may go on after the last one may have begun.
+const FINAL_WRITES: Span = Span::secs(3);
+
+/// Keeps the state of all instances.
+pub struct StateKeeper {
+    store: Arc<dyn Store>,
+    instances: Mutex<BTreeMap<InstanceName, KnownState>>,
+    writes: Semaphore,
+    lock_lost: Notify,
+}
+
+/// What is known of an instance's state.
+#[derive(Default)]
+struct KnownState {
+    turn: Arc<TurnMutex<()>>,
+    /// Who saved what is kept.
+    owner: Option<StateIdentity>,
+}
+
+/// A turn at the state of an instance. No other call has one before this is dropped.
+pub struct KeptStateTurn {
+    keeper: Arc<StateKeeper>,
+    instance: InstanceName,
+    _turn: OwnedMutexGuard<()>,
+}
+
+/// Why state is not given or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StateKeeperError {
+    #[error("{0}")]
+    Denied(PolicyDenial),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot encode the record; this is a bug, please report it")]
+    Encode(#[from] serde_json::Error),
+    #[error("cannot decode {0}: {1}")]
+    Newer(StoreKey, String),
+    #[error("the coordinator stopped")]
+    Stopped,
+}
+
+impl StateKeeper {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        let writes = Semaphore::new(CONCURRENT_WRITES as usize);
+        Self { store, instances: Mutex::default(), writes, lock_lost: Notify::new() }
+    }
+
+    /// Reads whose state is kept. Returns the instances for which there is some, whole or damaged.
+    pub(crate) async fn restore(&self) -> Result<BTreeSet<InstanceName>, StateKeeperError> {
+        let mut restored = BTreeSet::new();
+        for key in self.store.list(&KeyPrefix::Namespace(STATE)).await? {
+            let Ok(instance) = key.name().parse::<InstanceName>() else { continue };
+            self.read(&instance).await?;
+            restored.insert(instance);
+        }
+        Ok(restored)
+    }
+
+    /// Waits for a turn at the state of an instance.
+    pub async fn turn(self: &Arc<Self>, instance: &InstanceName) -> KeptStateTurn {
+        let turn = Arc::clone(&self.known().entry(instance.clone()).or_default().turn);
+        KeptStateTurn { keeper: Arc::clone(self), instance: instance.clone(), _turn: turn.lock_owned().await }
+    }
+
+    /// Who saved what is kept for an instance.
+    pub fn owner(&self, instance: &InstanceName) -> Option<StateIdentity> {
+        self.known().get(instance)?.owner
+    }
+
+    /// Deletes the state of an instance that is gone.
+    pub(crate) async fn forget(&self, instance: &InstanceName) -> Result<(), StateKeeperError> {
+        self.delete(instance).await
+    }
+
+    /// Resolves when a write finds the coordinator's lock in other hands.
+    pub(crate) async fn lock_lost(&self) {
+        self.lock_lost.notified().await;
+    }
+
+    /// Ends all writing: the coordinator's lock is about to be released.
+    pub(crate) async fn close(&self) {
+        let ended = tokio::time::timeout(FINAL_WRITES.duration(), self.writes.acquire_many(CONCURRENT_WRITES)).await;
+        if ended.is_err() {
+            tracing::warn!("saving state did not end before the coordinator did");
+        }
+        self.writes.close();
+    }
+
+    /// The record of an instance. One that is unusable is set aside where that is possible, and counts as none.
+    async fn read(&self, instance: &InstanceName) -> Result<Option<(StateRecord, Version)>, StateKeeperError> {
+        let key = StoreKey::of_instance(&STATE, instance);
+        let found = match self.store.get(&key).await {
+            Ok(found) => found.map(|StoredValue { value, version }| (record::decode(value.expose()), version)),
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::error!(%instance, %error, "state unusable; what the component saved is lost");
+                self.store.quarantine(&key).await?;
+                None
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let found = match found {
+            Some((Ok(record), version)) => Some((record, version)),
+            Some((Err(error), _)) if error.is_newer() => {
+                return Err(StateKeeperError::Newer(key, error.to_string()));
+            }
+            // The next save replaces it.
+            Some((Err(error), _)) => {
+                tracing::error!(%instance, %error, "state unusable; what the component saved is lost");
+                None
+            }
+            None => None,
+        };
+        self.note_owner(instance, found.as_ref().map(|(record, _)| record.owner));
+        Ok(found)
+    }
+
+    async fn write(
+        &self,
+        instance: &InstanceName,
+        owner: StateIdentity,
+        value: &SecretBytes,
+        replaced: Option<Version>,
+    ) -> Result<(), StateKeeperError> {
+        let _slot = self.writes.acquire().await.map_err(|_| StateKeeperError::Stopped)?;
+        let key = StoreKey::of_instance(&STATE, instance);
+        let expected = replaced.map_or(ExpectedVersion::Absent, ExpectedVersion::Version);
+        let written = overwrite(&*self.store, &key, &record::encode(owner, value)?, expected).await;
+        self.notice_lost_lock(written)?;
+        self.note_owner(instance, Some(owner));
+        Ok(())
+    }
+
+    async fn delete(&self, instance: &InstanceName) -> Result<(), StateKeeperError> {
+        let _slot = self.writes.acquire().await.map_err(|_| StateKeeperError::Stopped)?;
+        let key = StoreKey::of_instance(&STATE, instance);
+        let deleted = match self.store.get(&key).await {
+            Ok(Some(found)) => self.store.delete(&key, found.version).await,
+            Err(StoreError::Damaged { .. }) => self.store.quarantine(&key).await,
+            other => other.map(drop),
+        };
+        self.notice_lost_lock(deleted)?;
+        self.note_owner(instance, None);
+        Ok(())
+    }
+
+    fn notice_lost_lock<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(StoreError::LockLost { .. }) = &result {
+            self.lock_lost.notify_one();
+        }
+        result
+    }
+
+    fn note_owner(&self, instance: &InstanceName, owner: Option<StateIdentity>) {
+        self.known().entry(instance.clone()).or_default().owner = owner;
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<InstanceName, KnownState>> {
+        self.instances.lock_unpoisoned()
+    }
+}
+
+impl KeptStateTurn {
+    /// The value that was saved last. What `own` inherits is its own from then on.
+    pub async fn load(
+        &self,
+        grant: &StateGrant,
+        own: StateIdentity,
+    ) -> Result<Option<Arc<SecretBytes>>, StateKeeperError> {
+        let Some((record, version)) = self.permitted(grant, own).await? else { return Ok(None) };
+        if record.owner != own {
+            self.keeper.write(&self.instance, own, &record.value, Some(version)).await?;
+            tracing::info!(instance = %self.instance, from = %record.owner, to = %own, "state inherited");
+        }
+        Ok(Some(record.value))
+    }
+
+    /// Replaces the value. It survives a power cut after this call. An empty one removes it.
+    pub async fn save(
+        &self,
+        grant: &StateGrant,
+        own: StateIdentity,
+        value: &SecretBytes,
+    ) -> Result<(), StateKeeperError> {
+        let replaced = self.permitted(grant, own).await?.map(|(_, version)| version);
+        if value.is_empty() {
+            return self.keeper.delete(&self.instance).await;
+        }
+        self.keeper.write(&self.instance, own, value, replaced).await
+    }
+
+    /// What is kept, if `own` may have it.
+    async fn permitted(
+        &self,
+        grant: &StateGrant,
+        own: StateIdentity,
+    ) -> Result<Option<(StateRecord, Version)>, StateKeeperError> {
+        let found = self.keeper.read(&self.instance).await?;
+        if let Some((record, _)) = &found {
+            grant.permit(record.owner, own).map_err(StateKeeperError::Denied)?;
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! Whether an instance would get the state that a running coordinator keeps for it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use deputy_config::{CoordinatorFile, InstanceEntry};
+use deputy_coordinator::ControlClient;
+use deputy_core::{Digest, Instance, PolicyDenial, Principal, StateIdentity};
+use deputy_host::state_identity;
+use serde::Serialize;
+
+use crate::context::Context;
+
+/// How long a coordinator may take to answer. The rest of the check does not depend on it.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who saved the state of each instance, as far as it is known.
+#[derive(Default)]
+pub(super) struct KeptStates(BTreeMap<String, StateIdentity>);
+
+/// The state of an instance that is granted it.
+#[derive(Serialize)]
+pub(super) struct StateJson {
+    identity: String,
+    /// Who saved what is kept; absent if nothing is kept, or no coordinator runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept_for: Option<String>,
+    /// The lines with which it gets what is kept, if it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fix: Option<String>,
+}
+
+impl KeptStates {
+    /// Asks the coordinator of this configuration, if an instance is granted state and the coordinator runs.
+    pub(super) async fn ask(context: &Context, config: &CoordinatorFile) -> Self {
+        let is_granted = |entry: &InstanceEntry| entry.component.as_ref().is_some_and(|it| it.grant.state.is_some());
+        if !config.instances.values().any(is_granted) {
+            return Self::default();
+        }
+        let Ok((socket, peer)) = context.control_socket(None) else { return Self::default() };
+        let client = ControlClient::new(&socket, peer);
+        let Ok(Ok(status)) = tokio::time::timeout(PATIENCE, client.status()).await else { return Self::default() };
+        let kept = status.instances.into_iter();
+        Self(kept.filter_map(|it| Some((it.name, it.kept_state?.identity.parse().ok()?))).collect())
+    }
+}
+
+impl StateJson {
+    /// `None` if it is granted no state.
+    pub(super) fn check(
+        entry: &InstanceEntry,
+        instance: &Instance,
+        component: Digest,
+        kept: &KeptStates,
+    ) -> Option<Self> {
+        let grant = instance.grant.state.as_ref()?;
+        let identity = state_identity(entry, component)?;
+        let kept_for = kept.0.get(instance.name.as_str()).copied();
+        let denial: Option<PolicyDenial> = kept_for.and_then(|kept_for| grant.permit(kept_for, identity).err());
+        Some(Self {
+            identity: identity.to_string(),
+            kept_for: kept_for.map(|kept_for| kept_for.to_string()),
+            fix: denial.and_then(|denial| denial.fix(Principal::Instance(instance))),
+        })
+    }
+}
