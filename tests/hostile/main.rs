@@ -22,6 +22,7 @@ mod escapes;
 mod harness;
 mod http;
 mod jwt;
+mod kerberos;
 mod limits;
 mod logs;
 mod memory_state;
