@@ -31,7 +31,8 @@ pub struct Client {
 impl Client {
     /// One that reads this configuration, which is written to a folder.
     pub(crate) fn new(set: &'static str, kdc: &Kdc, conf: &Path, site: &Site, service: &str) -> Result<Self, Error> {
-        site.write(conf, service)?;
+        // Else it waits for seconds between its attempts to log in without a ticket.
+        site.clone().set("ipc.client.connect.max.retries.on.sasl", "0").write(conf, service)?;
         crate::java::write_log4j(conf, "")?;
         Ok(Self { set, conf: conf.to_owned(), krb5_conf: kdc.krb5_conf() })
     }
