@@ -357,5 +357,4 @@ impl fmt::Display for PolicyDenial {
 }
 
 #[cfg(test)]
-#[path = "denial_tests.rs"]
 mod tests;

@@ -172,3 +172,6 @@ impl CoordinatorMetrics {
         Ok(text)
     }
 }
+
+#[cfg(test)]
+mod tests;

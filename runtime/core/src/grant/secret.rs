@@ -462,5 +462,4 @@ impl fmt::Display for SignatureAlgorithm {
 }
 
 #[cfg(test)]
-#[path = "secret_tests.rs"]
 mod tests;

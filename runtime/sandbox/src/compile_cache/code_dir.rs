@@ -188,5 +188,4 @@ fn touch(file: &File) {
 }
 
 #[cfg(test)]
-#[path = "code_dir_tests.rs"]
 mod tests;

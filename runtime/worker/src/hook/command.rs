@@ -9,8 +9,8 @@ use std::process::Stdio;
 
 use deputy_core::{HookCommand, InstanceName, Span};
 use deputy_sources::{ProcessGroup, exit_descriptor};
-use tokio::io::unix::AsyncFd;
 use tokio::io::AsyncReadExt as _;
+use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe::Receiver as PipeReceiver;
 use tokio::process::{Child, Command};
 
