@@ -340,5 +340,4 @@ impl fmt::Display for Principal<'_> {
 }
 
 #[cfg(test)]
-#[path = "denial_tests.rs"]
 mod tests;

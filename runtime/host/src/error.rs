@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use deputy_audit::AuditError;
 use deputy_coordinator::{BackupError, ConfigurationNamesError, CoordinatorError, LockLostError, WorkersError};
 use deputy_core::ReceiverName;
-use deputy_sandbox::SandboxError;
+use deputy_sandbox::{LoadError, SandboxError};
 use deputy_store::{ArchiveError, MasterKeyError, StoreError, StoreKeyError};
 use deputy_worker::cache::LeaseCacheError;
 use deputy_worker::components::ComponentError;
@@ -60,8 +60,8 @@ pub enum ProcessError {
     PreviousConfiguration(#[source] ConfigurationNamesError),
     #[error("the system's random number generator failed")]
     Random,
-    #[error("cannot read the component of the receiver {name}, {}", path.display())]
-    ReceiverComponent { name: ReceiverName, path: PathBuf, source: io::Error },
+    #[error("cannot use the component of the receiver {name}")]
+    ReceiverComponent { name: ReceiverName, source: LoadError },
     #[error(transparent)]
     ReceiverAccess(#[from] AccessError),
     #[error("cannot change the key of the state")]

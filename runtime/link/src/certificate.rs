@@ -59,6 +59,12 @@ pub(crate) fn fingerprint(authority: &CertificateDer<'_>) -> Option<AuthorityFin
     Some(AuthorityFingerprint(public_key_digest(&parsed)))
 }
 
+/// The common name of an authority.
+pub(crate) fn common_name(authority: &CertificateDer<'_>) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(authority).ok()?;
+    parsed.subject().iter_common_name().next()?.as_str().ok().map(str::to_owned)
+}
+
 /// When a certificate begins to be valid.
 pub(crate) fn not_before(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;

@@ -173,3 +173,6 @@ impl CoordinatorMetrics {
         Ok(text)
     }
 }
+
+#[cfg(test)]
+mod tests;

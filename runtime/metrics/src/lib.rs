@@ -6,15 +6,11 @@
 
 mod audit;
 mod coordinator;
-#[cfg(test)]
-mod coordinator_tests;
 mod labels;
 mod leases;
 mod table;
 mod worker;
 mod worker_snapshot;
-#[cfg(test)]
-mod worker_tests;
 
 pub use coordinator::CoordinatorMetrics;
 pub use leases::{LeaseMetrics, UpstreamMetrics};

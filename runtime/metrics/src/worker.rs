@@ -90,3 +90,6 @@ impl WorkerMetrics {
         Ok(text)
     }
 }
+
+#[cfg(test)]
+mod tests;

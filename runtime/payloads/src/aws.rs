@@ -243,5 +243,4 @@ impl fmt::Debug for AwsCredentials<'_> {
 }
 
 #[cfg(test)]
-#[path = "aws_tests.rs"]
 mod tests;

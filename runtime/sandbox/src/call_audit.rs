@@ -18,6 +18,8 @@ pub(crate) struct CallAudit {
     call: CallId,
     audit: Arc<Audit>,
     denials: Arc<DenialBudget>,
+    /// Whether an event of the call was recorded, or should have been.
+    used: AtomicBool,
     /// Denials to be recorded, whether they were or not.
     denied: AtomicU64,
     /// Denials that were not recorded.
@@ -48,6 +50,7 @@ impl CallAudit {
             call,
             audit,
             denials,
+            used: AtomicBool::new(false),
             denied: AtomicU64::new(0),
             suppressed: AtomicU64::new(0),
             unrecorded: AtomicBool::new(false),
@@ -124,13 +127,14 @@ impl CallAudit {
     }
 
     /// Hands the call's own event, which is never suppressed, to the audit log, after an event with the number of those
-    /// that were.
+    /// that were. Nothing depends on the event of a call that used no capability: it can have let nothing out.
     pub(crate) fn close(&self, action: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> Receipt {
         let events = self.suppressed.load(Ordering::Relaxed);
         if events > 0 {
-            self.write(AuditAction::Dropped { events }, AuditOutcome::Refused, None).detach();
+            self.audit.submit(self.event(AuditAction::Dropped { events }, AuditOutcome::Refused, None)).detach();
         }
-        self.write(action, outcome, code)
+        let event = self.event(action, outcome, code);
+        if self.used.load(Ordering::SeqCst) { self.audit.submit(event) } else { self.audit.submit_unawaited(event) }
     }
 
     /// Remembers a failed write: what the event would have recorded must not happen, and the call ends as unavailable.
@@ -191,11 +195,12 @@ impl CallAudit {
     }
 
     fn submit(&self, action: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> Receipt {
+        self.used.store(true, Ordering::SeqCst);
         if outcome == AuditOutcome::Refused && !self.may_record_denial() {
             self.suppressed.fetch_add(1, Ordering::Relaxed);
             return Receipt::none();
         }
-        self.write(action, outcome, code)
+        self.audit.submit(self.event(action, outcome, code))
     }
 
     fn may_record_denial(&self) -> bool {
@@ -203,7 +208,8 @@ impl CallAudit {
             && self.denials.take(&self.subject, SystemClock::wall())
     }
 
-    fn write(&self, mut action: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> Receipt {
+    /// An event without the values of secrets.
+    fn event(&self, mut action: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> AuditEvent {
         let max = if outcome == AuditOutcome::Refused { MAX_DENIED_TEXT } else { MAX_TEXT };
         match &mut action {
             AuditAction::Http { method, target, path, .. } => {
@@ -217,14 +223,14 @@ impl CallAudit {
             AuditAction::Secret { signed, .. } => signed.shorten(max),
             _ => {}
         }
-        self.audit.submit(AuditEvent {
+        AuditEvent {
             time: SystemClock::wall().to_string(),
             subject: self.subject.clone(),
             call: self.call,
             action,
             outcome,
             code: code.map(str::to_owned),
-        })
+        }
     }
 }
 
@@ -301,17 +307,49 @@ mod tests {
         assert!(longest < Some(600), "{longest:?}");
     }
 
+    /// A disk without room.
+    struct Full;
+
+    impl std::io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn audit_event_of_a_call_is_awaited_after_a_use_or_while_nothing_can_be_written() {
+        let audit = Arc::new(Audit::stream(Full).unwrap());
+        let used = call_audit(1, &audit, &Arc::default());
+        used.note(UDP, AuditOutcome::Done, None);
+        assert!(used.close(OBTAIN, AuditOutcome::Done, None).written().await.is_err());
+        // Now it is known that nothing can be written.
+        let unused = call_audit(2, &audit, &Arc::default());
+        assert!(unused.close(OBTAIN, AuditOutcome::Done, None).written().await.is_err());
+        let stuck = Arc::new(Audit::stream(Stuck).unwrap());
+        let unused = call_audit(3, &stuck, &Arc::default());
+        let queued = unused.close(OBTAIN, AuditOutcome::Done, None).written();
+        assert!(tokio::time::timeout(std::time::Duration::from_secs(2), queued).await.unwrap().is_ok());
+    }
+
+    /// A disk that takes its time.
+    struct Stuck;
+
+    impl std::io::Write for Stuck {
+        #[expect(clippy::disallowed_methods, reason = "the audit log's own thread waits")]
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            std::thread::sleep(std::time::Duration::from_secs(4));
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
     fn audit_failure_is_an_error_and_is_remembered() {
-        struct Full;
-        impl std::io::Write for Full {
-            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-                Err(std::io::ErrorKind::StorageFull.into())
-            }
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
         let call = call_audit(1, &Arc::new(Audit::stream(Full).unwrap()), &Arc::default());
         assert!(!call.is_unrecorded());
         assert_eq!(call.record(UDP, AuditOutcome::Done, None), Err(Unrecorded));

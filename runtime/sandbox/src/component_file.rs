@@ -5,11 +5,35 @@ use std::io::{self, Read, Take};
 use std::path::Path;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use deputy_core::Digest;
+use deputy_core::{Digest, Span};
+use deputy_files::ambient;
 
+use crate::blocking::blocking;
 use crate::load_error::LoadError;
 
 const MAX_COMPONENT: u64 = 256 << 20;
+
+/// How long one read may take.
+const READ_TIMEOUT: Span = Span::secs(60);
+
+/// The SHA-256 of a component's file, read within the bounds on size and time that hold when the component is loaded.
+///
+/// # Errors
+/// If the file cannot be read within them.
+pub async fn component_digest(path: &Path) -> Result<Digest, LoadError> {
+    let file = path.to_owned();
+    in_time(path, move || digest(&file)).await.map(|(digest, _)| digest)
+}
+
+/// Reads beside the runtime's threads, within the time for one read: a hanging file system keeps the thread.
+pub(crate) async fn in_time<T: Send + 'static>(
+    path: &Path,
+    read: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, LoadError> {
+    tokio::time::timeout(READ_TIMEOUT.duration(), blocking(read))
+        .await
+        .map_err(|_| LoadError::Hangs { path: path.to_owned(), limit: READ_TIMEOUT })?
+}
 
 /// The digest of a file and its size, read through a small buffer: the bytes of a component that is compiled already are
 /// not needed.
@@ -47,11 +71,14 @@ pub(crate) fn read(path: &Path, digest: Digest) -> Result<Vec<u8>, LoadError> {
     }
 }
 
-/// A file, cut one byte after the limit: a longer one is recognised and not read.
-#[expect(clippy::disallowed_methods, reason = "an edge: the operator's file")]
+/// A file, cut one byte after the limit: a longer one is recognised and not read. A fifo would never end, and a device
+/// has no length.
 fn open(path: &Path) -> Result<Take<File>, LoadError> {
-    let file = File::open(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+    let file = ambient::open_file(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
     let metadata = file.metadata().map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+    if !metadata.is_file() {
+        return Err(LoadError::Irregular { path: path.to_owned() });
+    }
     if metadata.len() > MAX_COMPONENT {
         return Err(LoadError::Size { path: path.to_owned() });
     }
@@ -104,6 +131,16 @@ mod tests {
         assert_eq!(digest(file.path()).unwrap().1, MAX_COMPONENT);
         file.as_file().set_len(MAX_COMPONENT + 1).unwrap();
         assert!(matches!(digest(file.path()), Err(LoadError::Size { .. })));
-        assert!(matches!(digest(Path::new("/dev/zero")), Err(LoadError::Size { .. })), "it has no length");
+    }
+
+    #[tokio::test]
+    async fn component_that_is_a_device_or_a_fifo_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let fifo = folder.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
+        for path in [Path::new("/dev/zero"), &fifo, folder.path()] {
+            let refused = component_digest(path).await;
+            assert!(matches!(refused, Err(LoadError::Irregular { .. })), "{}: {refused:?}", path.display());
+        }
     }
 }

@@ -69,6 +69,7 @@ mod wiped;
 pub use call::{Call, CallError, Interruption};
 pub use compile::{CompileError, Compiler, compile_child};
 pub use compile_cache::{CacheError, CacheKey};
+pub use component_file::component_digest;
 pub use component_info::{ComponentInfo, ComponentKind, Import};
 pub use contract::ContractError;
 pub use http::HttpPolicyError;

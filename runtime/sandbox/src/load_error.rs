@@ -35,6 +35,9 @@ pub enum LoadError {
     /// The component imports something as another type than the host's.
     #[error("{} cannot run here: it imports a function or a resource with another type", path.display())]
     Import { path: PathBuf, source: wasmtime::Error },
+    /// A directory, a fifo or a device.
+    #[error("{} is not a regular file", path.display())]
+    Irregular { path: PathBuf },
     /// The component imports what no grant can give.
     #[error("{} cannot run here: nothing provides {}{}", path.display(), imports.join(", "), wasi_fix(imports))]
     MissingImports { path: PathBuf, imports: Vec<String> },

@@ -17,8 +17,6 @@ use crate::shared::SandboxShared;
 
 /// Component files that are read at once.
 pub(crate) const MAX_READERS: usize = 8;
-/// How long one read may take.
-const READ_TIMEOUT: Span = Span::secs(60);
 /// How long a read may wait for others.
 const QUEUE_TIMEOUT: Span = Span::secs(600);
 
@@ -75,7 +73,7 @@ fn cache_error(path: PathBuf, source: CacheError) -> LoadError {
     }
 }
 
-/// Reads a component's file beside the runtime's threads, few at once: a hanging file system keeps the thread.
+/// Reads a component's file, few at once.
 async fn read_file<T: Send + 'static>(
     shared: &SandboxShared,
     path: &Path,
@@ -84,11 +82,9 @@ async fn read_file<T: Send + 'static>(
     let permit = tokio::time::timeout(QUEUE_TIMEOUT.duration(), Arc::clone(&shared.readers).acquire_owned())
         .await
         .map_err(|_| LoadError::Hangs { path: path.to_owned(), limit: QUEUE_TIMEOUT })?;
-    let read = blocking(move || {
+    component_file::in_time(path, move || {
         let _permit = permit;
         read()
-    });
-    tokio::time::timeout(READ_TIMEOUT.duration(), read)
-        .await
-        .map_err(|_| LoadError::Hangs { path: path.to_owned(), limit: READ_TIMEOUT })?
+    })
+    .await
 }

@@ -1,8 +1,8 @@
 //! A value that a program prints.
 //!
 //! The program is started without a shell, with `PATH` and `HOME` alone in its environment, in `/`, without standard
-//! input, and in a process group of its own, which is killed when it takes too long or when the caller gives up. It names
-//! whatever else it needs itself: `["env", "VAULT_ADDR=https://…", "vault", "read", …]`. Its standard error is not shown:
+//! input, and in a process group of its own, which is killed when the program ends, takes too long, or is given up by its
+//! caller: an agent that shall live on has to leave the group. It names whatever else it needs itself: `["env", "VAULT_ADDR=https://…", "vault", "read", …]`. Its standard error is not shown:
 //! an error about a secret often quotes the secret.
 
 use std::io;
@@ -14,7 +14,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStdout, Command};
 use zeroize::Zeroizing;
 
-use crate::{ProcessGroup, SourceContext, SourceError, SourceLocation, ValueShape};
+use crate::{ProcessGroup, SourceContext, SourceError, SourceLocation, ValueShape, exit_descriptor};
 
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(10);
 
@@ -60,7 +60,8 @@ fn start(program: &str, arguments: &[String], context: &SourceContext) -> io::Re
 async fn take_output(mut child: Child, program: &str, shape: ValueShape) -> Result<SecretBytes, SourceError> {
     let location = || SourceLocation::Command(program.to_owned());
     let failed = |source| SourceError::Read { location: location(), source };
-    let mut group = ProcessGroup::of(&child);
+    let group = ProcessGroup::of(&child);
+    let exit = exit_descriptor(&child).map_err(failed)?;
     let mut buffer = Zeroizing::new(vec![0; shape.read_limit().saturating_add(1)]);
     let filled = match child.stdout.take() {
         Some(output) => fill(output, &mut buffer).await.map_err(failed)?,
@@ -69,9 +70,10 @@ async fn take_output(mut child: Child, program: &str, shape: ValueShape) -> Resu
     if filled == buffer.len() {
         return Err(shape.too_long(location()));
     }
+    exit.readable().await.map_err(failed)?.retain_ready();
+    // Kills what the program left behind, before the program is reaped.
+    drop(group);
     let status = child.wait().await.map_err(failed)?;
-    // The process ID may be reused now. What the program leaves running, such as an agent, serves its next run.
-    group.release();
     if !status.success() {
         return Err(SourceError::Command { program: program.to_owned(), status });
     }

@@ -110,5 +110,4 @@ fn kind(file: &Metadata) -> &'static str {
 }
 
 #[cfg(test)]
-#[path = "file_tests.rs"]
 mod tests;

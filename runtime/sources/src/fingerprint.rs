@@ -66,5 +66,4 @@ impl FileFingerprint {
 }
 
 #[cfg(test)]
-#[path = "fingerprint_tests.rs"]
 mod tests;

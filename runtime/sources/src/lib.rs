@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 pub use error::{SourceError, SourceLocation};
 pub use fingerprint::FileFingerprint;
-pub use process_group::ProcessGroup;
+pub use process_group::{ProcessGroup, exit_descriptor};
 pub use value_shape::ValueShape;
 
 /// What sources depend on: the environment and the user of this process.

@@ -156,6 +156,18 @@ async fn command_is_killed_with_its_children_after_the_time_limit() {
 }
 
 #[tokio::test]
+async fn command_leaves_no_children_whether_it_succeeds_or_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    for (status, name) in [(0, "succeeds"), (1, "fails")] {
+        let file = folder.path().join(name);
+        let script = format!("sleep 60 > /dev/null & echo $$ $! > {}; echo value; exit {status}", file.display());
+        let read = run(&["sh", "-c", &script]).await;
+        assert_eq!(read.is_ok(), status == 0, "{name}");
+        gone(&numbers(&file).unwrap()).await;
+    }
+}
+
+#[tokio::test]
 async fn command_is_killed_with_its_children_if_it_is_cancelled() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pids");

@@ -114,5 +114,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-#[path = "change_tests.rs"]
 mod tests;

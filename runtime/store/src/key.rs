@@ -144,5 +144,4 @@ fn truncated(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "key_tests.rs"]
 mod tests;

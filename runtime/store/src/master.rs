@@ -191,5 +191,4 @@ fn base64(text: &[u8]) -> Option<Zeroizing<[u8; SIZE]>> {
 }
 
 #[cfg(test)]
-#[path = "master_tests.rs"]
 mod tests;

@@ -125,5 +125,4 @@ fn check(file: &[u8]) -> Result<Version, Corruption> {
 }
 
 #[cfg(test)]
-#[path = "seal_tests.rs"]
 mod tests;

@@ -2,7 +2,8 @@
 //!
 //! One thread writes, so that a slow disk or reader delays only callers that record. A caller that depends on an event
 //! [records](Audit::record) it, or [submits](Audit::submit) it and awaits the [`Receipt`]; an event about something that has
-//! happened is submitted and [detached](Receipt::detach). The queue before the thread is bounded. When it is full, or a line
+//! happened is submitted and [detached](Receipt::detach). An event that nothing depends on is
+//! [submitted unawaited](Audit::submit_unawaited). The queue before the thread is bounded. When it is full, or a line
 //! cannot be written, the event is lost: the caller gets an error, the loss is counted, and a line reports the number of
 //! missing events as soon as one can be written again.
 
@@ -25,7 +26,7 @@ use deputy_support::LockUnpoisoned;
 use tokio::sync::oneshot;
 
 use crate::AuditEvent;
-use queue::{EventQueue, QueuedEvent};
+use queue::{EventQueue, QueuedEvent, Urgency};
 use target::{LogFile, LogTarget};
 use writer::Writer;
 
@@ -134,6 +135,16 @@ impl Audit {
 
     /// Hands one event to the writer, and never waits. The receipt says whether it was written.
     pub fn submit(&self, event: AuditEvent) -> Receipt {
+        self.hand_over(event, Urgency::Awaited)
+    }
+
+    /// The same for an event that nothing depends on. The receipt says whether it was queued, or, as long as events cannot
+    /// be written, whether it was written.
+    pub fn submit_unawaited(&self, event: AuditEvent) -> Receipt {
+        self.hand_over(event, Urgency::Unawaited)
+    }
+
+    fn hand_over(&self, event: AuditEvent, urgency: Urgency) -> Receipt {
         if let Some(watch) = &self.watch {
             watch(&event);
         }
@@ -144,7 +155,7 @@ impl Audit {
             }
             Sink::Nowhere => Receipt::known(Ok(())),
             Sink::Thread(WriterHandle(queue)) => match line(&event) {
-                Ok(line) => enqueue(queue, event.time, line),
+                Ok(line) => enqueue(queue, event.time, line, urgency),
                 Err(error) => Receipt::known(Err(error)),
             },
         }
@@ -153,7 +164,7 @@ impl Audit {
     /// Waits until all submitted events are written or lost, up to a timeout.
     pub async fn flush(&self) {
         if let Sink::Thread(WriterHandle(queue)) = &self.sink {
-            enqueue(queue, String::new(), Vec::new()).written().await.ok();
+            enqueue(queue, String::new(), Vec::new(), Urgency::Awaited).written().await.ok();
         }
     }
 
@@ -197,10 +208,11 @@ fn line(event: &AuditEvent) -> Result<Vec<u8>, AuditError> {
     Ok(line)
 }
 
-fn enqueue(queue: &EventQueue, time: String, line: Vec<u8>) -> Receipt {
+fn enqueue(queue: &EventQueue, time: String, line: Vec<u8>, urgency: Urgency) -> Receipt {
     let (reply, answer) = oneshot::channel();
-    match queue.push(QueuedEvent { time, line, reply }) {
-        Ok(()) => Receipt::pending(answer, queue.patience),
+    match queue.push(QueuedEvent { time, line, reply }, urgency) {
+        Ok(true) if urgency == Urgency::Unawaited => Receipt::known(Ok(())),
+        Ok(_) => Receipt::pending(answer, queue.patience),
         Err(error) => Receipt::known(Err(error)),
     }
 }

@@ -20,6 +20,9 @@ const BATCH_BYTES: usize = 128 << 10;
 /// How soon a failed write is retried.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How long the writer waits, after a write, for events that nobody waits for: many of them cost one write.
+const LINGER: Duration = Duration::from_millis(10);
+
 /// Requests to reopen the file. Only a stuck writer leaves this number unanswered.
 const MAX_REOPENS: usize = 16;
 
@@ -29,6 +32,13 @@ pub(super) struct QueuedEvent {
     pub(super) time: String,
     pub(super) line: Vec<u8>,
     pub(super) reply: ReceiptSender,
+}
+
+/// Whether an event's caller waits for the write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Urgency {
+    Awaited,
+    Unawaited,
 }
 
 /// The next task of the writer.
@@ -68,6 +78,10 @@ struct QueueState {
     trouble: Option<String>,
     /// Since when the writer has been busy with a task.
     busy: Option<Instant>,
+    /// Whether a caller waits for one of the entries.
+    awaited: bool,
+    /// Whether the writer waits until it is woken.
+    asleep: bool,
     closed: bool,
 }
 
@@ -80,8 +94,9 @@ impl EventQueue {
         self.state.lock_unpoisoned()
     }
 
-    /// Queues an event, or counts it as lost if there is no room.
-    pub(super) fn push(&self, entry: QueuedEvent) -> Result<(), AuditError> {
+    /// Queues an event, or counts it as lost if there is no room. Returns whether events can be written now, as far as is
+    /// known. Until they can, an unawaited event counts as awaited.
+    pub(super) fn push(&self, entry: QueuedEvent, urgency: Urgency) -> Result<bool, AuditError> {
         let mut state = self.state();
         if state.closed {
             return Err(AuditError::Stopped);
@@ -95,15 +110,19 @@ impl EventQueue {
             }
             return Err(AuditError::Full { waiting });
         }
-        // The writer sleeps only if nothing is queued. It is woken without the lock, which it takes first.
-        let is_idle = state.busy.is_none() && state.entries.is_empty();
+        let is_writable = state.trouble.is_none() && !state.is_stuck(self.patience);
+        let is_awaited = urgency == Urgency::Awaited || !is_writable;
+        // The writer is woken once, and without the lock, which it takes first.
+        let wakes = state.busy.is_none() && (state.asleep || (is_awaited && !state.awaited));
+        state.asleep = false;
+        state.awaited |= is_awaited;
         state.bytes += entry.line.len();
         state.entries.push_back(entry);
         drop(state);
-        if is_idle {
+        if wakes {
             self.changed.notify_one();
         }
-        Ok(())
+        Ok(is_writable)
     }
 
     /// Reopens the file before queued events are written.
@@ -124,25 +143,42 @@ impl EventQueue {
     pub(super) fn next(&self) -> WriterTask {
         let mut state = self.state();
         state.busy = None;
+        let mut lingers = true;
         loop {
             if let Some(reply) = state.reopens.pop_front() {
                 state.busy = Some(now());
                 return WriterTask::Reopen(reply);
             }
-            if !state.entries.is_empty() {
+            if !state.entries.is_empty() && (state.awaited || state.closed || !lingers) {
                 return WriterTask::Write(state.take());
             }
             if state.closed {
                 return WriterTask::Stop;
             }
-            if state.trouble.is_none() && state.unreported.is_none() {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let waited = self.changed.wait_timeout(state, RETRY).unwrap_or_else(PoisonError::into_inner);
-            state = waited.0;
-            if waited.1.timed_out() && state.entries.is_empty() {
+            let retries = state.trouble.is_some() || state.unreported.is_some();
+            let timed_out;
+            (state, timed_out) = self.wait(state, if retries { Some(RETRY) } else { lingers.then_some(LINGER) });
+            lingers &= !timed_out;
+            if timed_out && retries && state.entries.is_empty() {
                 return WriterTask::Write(state.take());
+            }
+        }
+    }
+
+    /// Waits until something changes, or until the time is over. Returns whether it is.
+    fn wait<'q>(
+        &'q self,
+        mut state: MutexGuard<'q, QueueState>,
+        timeout: Option<Duration>,
+    ) -> (MutexGuard<'q, QueueState>, bool) {
+        match timeout {
+            Some(timeout) => {
+                let waited = self.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner);
+                (waited.0, waited.1.timed_out())
+            }
+            None => {
+                state.asleep = true;
+                (self.changed.wait(state).unwrap_or_else(PoisonError::into_inner), false)
             }
         }
     }
@@ -174,8 +210,7 @@ impl EventQueue {
 
     pub(super) fn status(&self) -> AuditStatus {
         let state = self.state();
-        let stuck = state.busy.is_some_and(|since| now().saturating_duration_since(since) > self.patience);
-        let stuck = stuck.then(|| AuditError::Slow.to_string());
+        let stuck = state.is_stuck(self.patience).then(|| AuditError::Slow.to_string());
         AuditStatus { lost: state.lost, waiting: state.entries.len(), trouble: stuck.or_else(|| state.trouble.clone()) }
     }
 
@@ -187,6 +222,11 @@ impl EventQueue {
 }
 
 impl QueueState {
+    /// Whether the writer has been busy with one task for longer than callers wait.
+    fn is_stuck(&self, patience: Duration) -> bool {
+        self.busy.is_some_and(|since| now().saturating_duration_since(since) > patience)
+    }
+
     fn take(&mut self) -> Batch {
         self.busy = Some(now());
         let mut batch = Batch { entries: Vec::new(), lost: self.unreported.take() };
@@ -198,6 +238,7 @@ impl QueueState {
             self.bytes = self.bytes.saturating_sub(entry.line.len());
             batch.entries.push(entry);
         }
+        self.awaited &= !self.entries.is_empty();
         batch
     }
 

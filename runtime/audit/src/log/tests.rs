@@ -131,6 +131,46 @@ fn wait_until(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+#[tokio::test]
+async fn audit_writes_unawaited_events_together_and_soon() {
+    let disk = FakeDisk::with_room(100 * line_len());
+    let audit = Audit::stream(disk.clone()).unwrap();
+    for _ in 0..20 {
+        audit.submit_unawaited(event()).written().await.unwrap();
+    }
+    wait_until("they are written without anything that waits for them", || disk.lines().len() == 20);
+    audit.submit_unawaited(event()).written().await.unwrap();
+    audit.record(event()).unwrap();
+    assert_eq!(disk.lines().len(), 22, "an awaited event takes those before it along");
+    audit.submit_unawaited(event()).detach();
+    drop(audit);
+    wait_until("the last one is written at the end", || disk.lines().len() == 23);
+}
+
+#[tokio::test]
+async fn audit_that_cannot_be_written_refuses_unawaited_events() {
+    let disk = FakeDisk::with_room(0);
+    let audit = Audit::stream(disk.clone()).unwrap();
+    audit.submit_unawaited(event()).written().await.unwrap(); // nothing is known yet
+    wait_until("the writer has noticed", || audit.status().trouble.is_some());
+    assert!(matches!(audit.submit_unawaited(event()).written().await, Err(AuditError::Write(_))));
+    disk.free(100 * line_len());
+    audit.record(event()).unwrap();
+    audit.submit_unawaited(event()).written().await.unwrap();
+    assert_eq!(audit.status().lost, 2);
+}
+
+#[tokio::test]
+async fn audit_queue_refuses_unawaited_events_when_it_is_full() {
+    let audit = Audit::stream(FakeDisk::default()).unwrap();
+    let mut refused = 0;
+    for _ in 0..2 * queue::MAX_ENTRIES {
+        refused += usize::from(audit.submit_unawaited(event()).written().await.is_err());
+    }
+    assert!(refused > 0 && refused < 2 * queue::MAX_ENTRIES, "{refused}");
+    assert_eq!(audit.status().lost, refused as u64);
+}
+
 #[test]
 fn audit_on_a_full_disk_refuses_events() {
     let disk = FakeDisk::with_room(line_len() + 10);

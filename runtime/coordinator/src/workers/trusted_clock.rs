@@ -64,6 +64,12 @@ impl TrustedClock {
         self.steady.load(Ordering::Relaxed)
     }
 
+    /// Whether the clock has been steady for [`SETTLE`] since it was last followed.
+    pub(super) fn has_settled(&self) -> bool {
+        let since = self.judgement.lock_unpoisoned().trusted.since;
+        self.is_steady() && self.source.now().mono.since(since) >= SETTLE
+    }
+
     /// The trusted wall time.
     pub(super) fn wall(&self) -> Timestamp {
         self.now().wall

@@ -6,7 +6,7 @@ use std::path::Path;
 use deputy_config::{Choice, OnChange, Publish, ReceiverComponent, WorkerConfig};
 use deputy_core::{LimitOverrides, ReceiverName};
 use deputy_link::ReceiverBinding;
-use deputy_worker::components::digest_of;
+use deputy_sandbox::component_digest;
 use deputy_worker::hook::Hook;
 use deputy_worker::unit::{AccessError, FileAccess, group, user};
 use deputy_worker::{ReceiverPolicies, ReceiverPolicy};
@@ -36,15 +36,12 @@ pub async fn receiver_policies(config: &WorkerConfig, state_dir: &Path) -> Resul
     Ok(policies)
 }
 
-#[expect(clippy::disallowed_methods, reason = "an edge: the worker's own component; the sandbox checks its size")]
 async fn binding(name: &ReceiverName, component: &ReceiverComponent) -> Result<ReceiverBinding, ProcessError> {
-    let bytes = tokio::fs::read(&component.component).await.map_err(|source| ProcessError::ReceiverComponent {
-        name: name.clone(),
-        path: component.component.clone(),
-        source,
-    })?;
+    let digest = component_digest(&component.component)
+        .await
+        .map_err(|source| ProcessError::ReceiverComponent { name: name.clone(), source })?;
     Ok(ReceiverBinding {
-        component: digest_of(&bytes),
+        component: digest,
         settings: component.settings.clone(),
         instances: component.instances.clone(),
         limits: component.limits.clone(),

@@ -5,6 +5,11 @@
 //! certificate after it was published: every worker with a valid certificate has connected since. The previous authority
 //! stays trusted until it expires, for the certificates that it signed.
 //!
+//! An authority whose dates come from a wrong clock gets others when the clock is right, and keeps its key and its name:
+//! whoever trusts it goes on, and join strings stay valid. A *provisional* authority, whose clock has not been steady since
+//! it was generated, gets them at once. Any other keeps its first dates as well, and returns to them should the clock that
+//! contradicted them have been the wrong one.
+//!
 //! Times are arguments, so that a year passes in a test. Only [`Authority::encode`] writes the random keys down, for a
 //! store that seals them.
 
@@ -38,6 +43,10 @@ pub struct Authority {
     signing: SigningAuthority,
     next: Option<SigningAuthority>,
     past: Vec<TrustedAuthority>,
+    /// Whether the clock that gave the signing authority its dates is still to prove itself.
+    provisional: bool,
+    /// The signing authority with its first dates, while it has others.
+    first_dates: Option<TrustedAuthority>,
 }
 
 /// Whether a rotation changed what [`Authority::encode`] returns.
@@ -59,7 +68,8 @@ pub enum AuthorityError {
 
 impl Authority {
     pub fn generate(now: Timestamp, lifetimes: CertificateLifetimes) -> Result<Self, AuthorityError> {
-        Ok(Self { lifetimes, signing: SigningAuthority::new(now, lifetimes.authority)?, next: None, past: Vec::new() })
+        let signing = SigningAuthority::new(now, lifetimes.authority)?;
+        Ok(Self { lifetimes, signing, next: None, past: Vec::new(), provisional: true, first_dates: None })
     }
 
     /// Reads what [`Self::encode`] returned.
@@ -79,6 +89,10 @@ impl Authority {
     /// Does the rotation steps that are due. An error leaves the authority unchanged.
     pub fn rotate(&mut self, now: Timestamp) -> Result<RotationOutcome, AuthorityError> {
         let mut outcome = RotationOutcome::Unchanged;
+        if self.is_misdated(now) {
+            self.redate(now)?;
+            outcome = RotationOutcome::Changed;
+        }
         if self.next_is_ahead(now) {
             self.next = None;
             outcome = RotationOutcome::Changed;
@@ -92,6 +106,8 @@ impl Authority {
         {
             self.past.push(self.signing.trusted.clone());
             self.signing = next;
+            self.first_dates = None;
+            self.provisional = false;
             outcome = RotationOutcome::Changed;
         }
         let before = self.past.len();
@@ -104,12 +120,42 @@ impl Authority {
 
     /// Whether [`Self::rotate`] has something to do.
     pub fn is_rotation_due(&self, now: Timestamp) -> bool {
-        now >= self.next_rotation() || self.next_is_ahead(now)
+        now >= self.next_rotation() || self.next_is_ahead(now) || self.is_misdated(now)
+    }
+
+    /// Whether the clock that gave the authority its dates is still to prove itself.
+    pub fn is_provisional(&self) -> bool {
+        self.provisional
+    }
+
+    /// The clock has been steady, and agrees with the dates: from now on they are kept.
+    pub fn confirm(&mut self) {
+        self.provisional = false;
+    }
+
+    /// Whether a wrong clock gave the signing authority its dates.
+    pub fn is_misdated(&self, now: Timestamp) -> bool {
+        let signing = &self.signing.trusted;
+        let is_behind = self.provisional && now >= signing.at_fraction(1, 2);
+        signing.is_ahead(now) || is_behind || self.first_dates.as_ref().is_some_and(|first| first.is_valid(now))
+    }
+
+    fn redate(&mut self, now: Timestamp) -> Result<(), AuthorityError> {
+        if let Some(first) = self.first_dates.take_if(|first| first.is_valid(now)) {
+            self.signing.trusted = first;
+            return Ok(());
+        }
+        let redated = self.signing.redated(now, self.lifetimes.authority)?;
+        let before = std::mem::replace(&mut self.signing.trusted, redated);
+        if !self.provisional {
+            self.first_dates.get_or_insert(before);
+        }
+        Ok(())
     }
 
     /// Whether a clock that was ahead generated the next authority: it would begin to sign before it is valid.
     fn next_is_ahead(&self, now: Timestamp) -> bool {
-        self.next.as_ref().is_some_and(|next| next.trusted.begins > now.plus(clock_skew(self.lifetimes.authority)))
+        self.next.as_ref().is_some_and(|next| next.trusted.is_ahead(now))
     }
 
     /// When [`Self::rotate`] has something to do next.

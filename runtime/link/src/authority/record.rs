@@ -15,6 +15,10 @@ pub(super) struct AuthorityRecord {
     signing: SigningAuthorityRecord,
     next: Option<SigningAuthorityRecord>,
     past: Vec<TrustedAuthorityRecord>,
+    #[serde(default)]
+    provisional: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_dates: Option<TrustedAuthorityRecord>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,6 +54,8 @@ impl AuthorityRecord {
             signing: self.signing.into(),
             next: self.next.map(SigningAuthority::from),
             past: self.past.into_iter().map(TrustedAuthority::from).collect(),
+            provisional: self.provisional,
+            first_dates: self.first_dates.map(TrustedAuthority::from),
         }
     }
 }
@@ -61,6 +67,8 @@ impl From<&Authority> for AuthorityRecord {
             signing: (&authority.signing).into(),
             next: authority.next.as_ref().map(SigningAuthorityRecord::from),
             past: authority.past.iter().map(TrustedAuthorityRecord::from).collect(),
+            provisional: authority.provisional,
+            first_dates: authority.first_dates.as_ref().map(TrustedAuthorityRecord::from),
         }
     }
 }

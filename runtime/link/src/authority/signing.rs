@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
 use super::AuthorityError;
-use crate::certificate::certificate_time;
+use crate::certificate::{certificate_time, common_name};
 
 pub(super) struct SigningAuthority {
     pub(super) trusted: TrustedAuthority,
@@ -24,18 +24,15 @@ pub(super) struct TrustedAuthority {
 impl SigningAuthority {
     pub(super) fn new(now: Timestamp, lifetime: Span) -> Result<Self, AuthorityError> {
         let key = KeyPair::generate_for(&rcgen::PKCS_ED25519)?;
-        let ends = now.plus(lifetime);
-        let mut params = CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, format!("Deputy authority of {now}"));
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-        params.serial_number = Some(serial_number()?);
-        params.not_before = certificate_time(now.minus(clock_skew(lifetime)));
-        params.not_after = certificate_time(ends);
-        let certificate = params.self_signed(&key)?.der().clone();
-        let trusted = TrustedAuthority { certificate, begins: now, ends };
+        let trusted = certify(&key, &format!("Deputy authority of {now}"), now, lifetime)?;
         Ok(Self { trusted, key: Zeroizing::new(key.serialize_der()) })
+    }
+
+    /// A certificate with other dates for the same key and the same name: whoever trusts the one trusts the other.
+    pub(super) fn redated(&self, now: Timestamp, lifetime: Span) -> Result<TrustedAuthority, AuthorityError> {
+        let key = KeyPair::try_from(self.key.as_slice())?;
+        let name = common_name(&self.trusted.certificate).unwrap_or_default();
+        Ok(certify(&key, &name, now, lifetime)?)
     }
 
     pub(super) fn issuer(&self) -> Result<Issuer<'static, KeyPair>, AuthorityError> {
@@ -44,7 +41,32 @@ impl SigningAuthority {
     }
 }
 
+/// An authority's certificate of its own key.
+fn certify(key: &KeyPair, name: &str, now: Timestamp, lifetime: Span) -> Result<TrustedAuthority, rcgen::Error> {
+    let ends = now.plus(lifetime);
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.serial_number = Some(serial_number()?);
+    params.not_before = certificate_time(now.minus(clock_skew(lifetime)));
+    params.not_after = certificate_time(ends);
+    let certificate = params.self_signed(key)?.der().clone();
+    Ok(TrustedAuthority { certificate, begins: now, ends })
+}
+
 impl TrustedAuthority {
+    /// Whether it is valid, or will be within the time that two clocks may differ.
+    pub(super) fn is_valid(&self, now: Timestamp) -> bool {
+        !self.is_ahead(now) && now < self.ends
+    }
+
+    /// Whether a clock that was ahead gave it its dates.
+    pub(super) fn is_ahead(&self, now: Timestamp) -> bool {
+        self.begins > now.plus(clock_skew(self.ends.since(self.begins)))
+    }
+
     /// When this fraction of its life is over.
     pub(super) fn at_fraction(&self, numerator: u64, denominator: u64) -> Timestamp {
         let life = self.ends.since(self.begins).as_millis();

@@ -11,8 +11,11 @@ fn day(day: u64) -> Timestamp {
     Timestamp::from_millis((20_000 + day) * DAY)
 }
 
+/// An authority of a clock that was steady.
 fn authority() -> Authority {
-    Authority::generate(day(0), LIVES).unwrap()
+    let mut authority = Authority::generate(day(0), LIVES).unwrap();
+    authority.confirm();
+    authority
 }
 
 fn request() -> CertificateRequest {
@@ -79,6 +82,44 @@ fn authority_is_replaced_after_a_pause_past_its_end() {
     assert_ne!(authority.fingerprint(), first);
     assert_eq!(authority.trusted().len(), 1);
     assert!(authority.next_rotation() > day(500));
+}
+
+/// The authority as it is after a restart.
+fn restarted(authority: &Authority) -> Authority {
+    Authority::restored(authority.encode().unwrap().expose(), LIVES).unwrap()
+}
+
+#[test]
+fn authority_of_a_wrong_clock_at_boot_is_redated_at_once_and_keeps_its_key() {
+    for right in [1000, 9000] {
+        let authority = Authority::generate(day(5000), LIVES).unwrap();
+        let first = authority.fingerprint();
+        let name = crate::certificate::common_name(&authority.trusted()[0]);
+        let mut authority = restarted(&authority);
+        assert!(authority.is_provisional() && authority.is_rotation_due(day(right)));
+        assert_eq!(authority.rotate(day(right)).unwrap(), RotationOutcome::Changed);
+        assert_eq!(authority.fingerprint(), first, "join strings stay valid");
+        assert_eq!(crate::certificate::common_name(&authority.trusted()[0]), name);
+        assert_eq!(authority.next_rotation(), day(right + 90));
+        let certificate = authority.certify(day(right), WorkerId::from_bytes([1; 8]), &request()).unwrap();
+        assert_eq!(PeerCertificate::parse(&certificate).unwrap().ends, day(right + 1));
+        assert!(!authority.is_rotation_due(day(right)));
+        authority.confirm();
+        assert!(!restarted(&authority).is_provisional());
+    }
+}
+
+#[test]
+fn authority_returns_to_its_first_dates_when_they_were_right() {
+    let mut authority = authority();
+    let first = authority.trusted();
+    let wrong = Timestamp::from_millis(day(0).as_millis() - 700 * DAY);
+    assert_eq!(authority.rotate(wrong).unwrap(), RotationOutcome::Changed);
+    assert_ne!(authority.trusted(), first);
+    let mut authority = restarted(&authority);
+    assert_eq!(authority.rotate(day(1)).unwrap(), RotationOutcome::Changed);
+    assert_eq!(authority.trusted(), first);
+    assert!(!authority.is_rotation_due(day(1)));
 }
 
 #[test]

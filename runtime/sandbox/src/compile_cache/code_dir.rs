@@ -1,22 +1,22 @@
-//! The files of the cache: compiled code, each followed by a tag that authenticates it under its name.
+//! The files of the cache: compiled code, each with [what authenticates it](super::tagged_code) under its name.
 //!
 //! | file | contents |
 //! |---|---|
-//! | `<component>-<engine>-<key>.cwasm` | compiled code and its tag; the name holds the component's digest |
+//! | `<component>-<engine>-<key>.cwasm` | compiled code and its tags; the name holds the component's digest |
 //! | `….cwasm.damaged` | one that failed authentication, the last of its name |
 //! | `.compiling-<random>` | a file being written, locked by its writer |
 
 use std::collections::BTreeSet;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use cap_std::fs::{DirEntry, File, Metadata};
-use deputy_files::{FileError, FileOpen, PrivateDir, StagedFile, fill, sys};
+use cap_std::fs::{DirEntry, File};
+use deputy_files::{FileError, FileOpen, PrivateDir, StagedFile, sys};
 
-use super::CacheError;
-use super::key::{CacheKey, TAG};
-use super::memory_file::{Code, Draft};
+use super::key::CacheKey;
+use super::memory_file::Code;
+use super::{CacheError, tagged_code};
 
 /// The largest compiled code.
 pub(crate) const MAX_CODE: u64 = 1 << 30;
@@ -48,7 +48,8 @@ impl CodeDir {
     /// unfinished.
     pub(super) fn open(state: &Path, key: CacheKey, now: SystemTime) -> Result<Self, CacheError> {
         let state = PrivateDir::open(state)?;
-        let code = Self { dir: PrivateDir::open(&state.path().join("components"))?, key_id: key.id(), key };
+        let dir = PrivateDir::open(&state.path().join("components"))?;
+        let code = Self { dir, key_id: key.id().map_err(|_| CacheError::Key)?, key };
         code.remove_unfinished(now)?;
         Ok(code)
     }
@@ -64,7 +65,7 @@ impl CodeDir {
             FileOpen::Absent => return Ok(None),
             FileOpen::Irregular => None,
             FileOpen::Regular(file, metadata) => {
-                let code = self.authenticate(name, &file, &metadata);
+                let code = tagged_code::read(&file, metadata.len(), &self.key, name);
                 let code = code.map_err(|error| self.dir.error("read", name, error))?;
                 if code.is_some() {
                     touch(&file);
@@ -78,30 +79,6 @@ impl CodeDir {
         Ok(code)
     }
 
-    /// The code of a file whose tag is right.
-    fn authenticate(&self, name: &str, file: &File, metadata: &Metadata) -> io::Result<Option<Code>> {
-        let Some(length) = metadata.len().checked_sub(TAG as u64).filter(|length| *length <= MAX_CODE) else {
-            return Ok(None);
-        };
-        let mut draft = Draft::new()?;
-        let mut tagger = self.key.tagger(name);
-        let mut buffer = vec![0; 64 << 10];
-        let mut remaining = length;
-        while remaining > 0 {
-            let size = usize::try_from(remaining).unwrap_or(usize::MAX).min(buffer.len());
-            let piece = buffer.get_mut(..size).unwrap_or_default();
-            if fill(file, piece)? < size {
-                return Ok(None);
-            }
-            tagger.update(piece);
-            draft.write_all(piece)?;
-            remaining -= size as u64;
-        }
-        let mut tag = [0; TAG];
-        let is_authentic = fill(file, &mut tag)? == TAG && tagger.matches(&tag);
-        if is_authentic { draft.seal().map(Some) } else { Ok(None) }
-    }
-
     /// Writes a file, which appears whole or not at all.
     pub(super) fn write(&self, name: &str, code: &Code) -> Result<(), CacheError> {
         self.try_write(name, code).map_err(|error| self.dir.error("write", name, error).into())
@@ -111,12 +88,7 @@ impl CodeDir {
         let mut staged = StagedFile::create(self.dir.dir(), WRITING)?;
         // Another process that starts now leaves a locked file alone.
         sys::try_lock(staged.file())?;
-        let mut tagger = self.key.tagger(name);
-        code.read(|piece| {
-            tagger.update(piece);
-            staged.file().write_all(piece)
-        })?;
-        staged.file().write_all(&tagger.finish())?;
+        tagged_code::write(staged.file(), &self.key, name, code)?;
         staged.file().sync_all()?;
         staged.publish(name)?;
         sys::sync_dir(self.dir.dir())
@@ -216,5 +188,4 @@ fn touch(file: &File) {
 }
 
 #[cfg(test)]
-#[path = "code_dir_tests.rs"]
 mod tests;

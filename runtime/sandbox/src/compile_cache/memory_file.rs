@@ -1,7 +1,7 @@
 //! A file in memory that is written once and then sealed: what was authenticated is what is mapped.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
@@ -26,20 +26,14 @@ impl Draft {
         Ok(self.0.try_clone()?.into())
     }
 
+    pub(crate) fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
     /// Ends all writing. Fails if a process has a writable mapping of the file.
     pub(crate) fn seal(self) -> io::Result<Code> {
         fcntl_add_seals(&self.0, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
         Ok(Code(self.0))
-    }
-}
-
-impl Write for Draft {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
     }
 }
 
@@ -53,37 +47,29 @@ impl Code {
         format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
     }
 
-    /// Hands over the content, piece by piece.
-    pub(crate) fn read(&self, mut piece: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
-        let (mut buffer, mut offset) = (vec![0; 64 << 10], 0);
-        loop {
-            match self.0.read_at(&mut buffer, offset) {
-                Ok(0) => return Ok(()),
-                Ok(count) => {
-                    piece(buffer.get(..count).unwrap_or_default())?;
-                    offset += count as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+    /// Fills a buffer from an offset on.
+    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
     }
 }
 
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "a test arranges and inspects its own files")]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
     fn sealed_code_can_be_read_and_not_changed() {
-        let mut draft = Draft::new().unwrap();
-        draft.write_all(&[7; 100_000]).unwrap();
+        let draft = Draft::new().unwrap();
+        draft.write_all_at(&[7; 50_000], 50_000).unwrap();
+        draft.write_all_at(&[8; 50_000], 0).unwrap();
         let code = draft.seal().unwrap();
         assert_eq!(code.len().unwrap(), 100_000);
-        let mut read = Vec::new();
-        code.read(|piece| read.write_all(piece)).unwrap();
-        assert_eq!(read, [7; 100_000]);
+        let mut read = vec![0; 100_000];
+        code.read_exact_at(&mut read, 0).unwrap();
+        assert_eq!(read, [[8; 50_000], [7; 50_000]].concat());
         let mut writer = File::options().write(true).open(code.path()).unwrap();
         assert!(writer.write_all(b"x").is_err());
         assert!(writer.set_len(1).is_err());

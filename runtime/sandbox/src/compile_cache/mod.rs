@@ -1,7 +1,7 @@
 //! Compiled components, by the digest that they were compiled from.
 //!
-//! A file's name holds the digest of the component, the engine's version and its options. Its content is followed by a
-//! tag under a key that only this installation has. To load a file, it is copied into memory, the copy is authenticated
+//! A file's name holds the digest of the component, the engine's version and its options. Its content is followed by
+//! tags under a key that only this installation has. To load a file, it is copied into memory, the copy is authenticated
 //! and sealed, and the copy is mapped: what another process or a failing disk does to the file meanwhile or afterwards
 //! has no effect. A file that fails is quarantined, and its component is compiled again.
 //!
@@ -11,6 +11,7 @@ mod code_dir;
 mod key;
 mod memory_file;
 mod refusal;
+mod tagged_code;
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -69,6 +70,8 @@ pub enum CacheError {
     Compile(#[from] CompileError),
     #[error(transparent)]
     File(#[from] FileError),
+    #[error("the cryptographic library cannot derive the key of the cache; this is a bug, please report it")]
+    Key,
     /// Code that was just compiled cannot be loaded.
     #[error("compiled code cannot be loaded: this is a bug, please report it")]
     Load(#[source] wasmtime::Error),

@@ -83,6 +83,9 @@ impl Tail {
 
     /// The tail as a text of whole lines, with the unfinished line at its end.
     pub(super) fn text(&self, unfinished: &[u8], redactor: &Redactor) -> String {
+        if self.lines.is_empty() && unfinished.is_empty() {
+            return String::new(); // most calls print nothing, and what is looked for need not be prepared
+        }
         let mut raw = Zeroizing::new(Vec::new());
         for line in
             self.lines.iter().map(|line| line.as_slice()).chain([unfinished].into_iter().filter(|u| !u.is_empty()))

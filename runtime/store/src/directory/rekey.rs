@@ -92,5 +92,4 @@ pub(super) fn discard(dir: &PrivateDir) -> Result<(), FileError> {
 }
 
 #[cfg(test)]
-#[path = "rekey_tests.rs"]
 mod tests;

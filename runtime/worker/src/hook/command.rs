@@ -8,10 +8,9 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
 use deputy_core::{HookCommand, InstanceName, Span};
-use deputy_sources::ProcessGroup;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use deputy_sources::{ProcessGroup, exit_descriptor};
+use tokio::io::AsyncReadExt as _;
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncReadExt as _, Interest};
 use tokio::net::unix::pipe::Receiver as PipeReceiver;
 use tokio::process::{Child, Command};
 
@@ -104,14 +103,6 @@ impl RunningCommand {
             }
         }
     }
-}
-
-/// A descriptor that is readable when a command has exited, before it is reaped.
-#[expect(deprecated, reason = "it is unsound for what can become another descriptor, and its successor is `unsafe`")]
-fn exit_descriptor(child: &Child) -> io::Result<AsyncFd<OwnedFd>> {
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| io::Error::other("the process was already reaped"))?;
-    AsyncFd::with_interest(pidfd_open(pid, PidfdFlags::NONBLOCK)?, Interest::READABLE)
 }
 
 /// The end of an output.

@@ -21,6 +21,9 @@ impl EnrolmentActor {
             self.prune(now);
         }
         let mut rotated = RotationOutcome::Unchanged;
+        if self.authority.is_provisional() && self.clock.has_settled() && !self.authority.is_misdated(now.wall) {
+            self.confirm_authority().await;
+        }
         if self.is_rotation_due(now) {
             match self.rotate_authority(now.wall).await {
                 Ok(outcome) => rotated = outcome,
@@ -62,17 +65,42 @@ impl EnrolmentActor {
         }
         let since = *self.rotation_due_since.get_or_insert(now.mono);
         let delay = ROTATION_DELAY.min(Span::millis(self.lifetimes.authority.as_millis() / 1000));
-        now.mono.since(since) >= delay
+        // Other dates for an authority whose clock has proved nothing yet cost nobody anything.
+        now.mono.since(since) >= delay || (self.authority.is_provisional() && self.authority.is_misdated(now.wall))
+    }
+
+    /// The clock has been steady since the authority got its dates: they are kept from now on.
+    async fn confirm_authority(&mut self) {
+        self.authority.confirm();
+        let encoded = self.authority.encode().map_err(EnrolmentError::from);
+        let key = authority_key().map_err(EnrolmentError::from);
+        let written = match key.and_then(|key| encoded.map(|encoded| (key, encoded))) {
+            Ok((key, encoded)) => self.records.write(&key, Some(&encoded)).await.map_err(EnrolmentError::from),
+            Err(error) => Err(error),
+        };
+        // Unwritten, it is provisional again after a restart, and confirmed once more.
+        if let Err(error) = written {
+            tracing::warn!(error = %in_one_line(&error), "saving the certificate authority failed");
+        }
     }
 
     /// Takes the next step of a rotation. It is written before anything trusts or signs by it.
     async fn rotate_authority(&mut self, now: Timestamp) -> Result<RotationOutcome, EnrolmentError> {
         let mut next = Authority::restored(self.authority.encode()?.expose(), self.lifetimes)?;
+        let is_misdated = next.is_misdated(now);
         let outcome = next.rotate(now)?;
         if outcome == RotationOutcome::Changed {
             self.records.write(&authority_key()?, Some(&next.encode()?)).await?;
             self.authority = next;
-            tracing::info!("worker certificate authority rotated");
+            if is_misdated {
+                tracing::warn!(
+                    %now,
+                    "worker certificate authority had the dates of a wrong clock, and has others now; its key is the same, \
+                     and workers whose certificates are not valid now must join again"
+                );
+            } else {
+                tracing::info!("worker certificate authority rotated");
+            }
         }
         Ok(outcome)
     }

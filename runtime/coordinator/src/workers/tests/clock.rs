@@ -79,3 +79,19 @@ async fn clock_that_stays_set_is_trusted() {
     coordinator.look().await;
     assert_ne!(token().await.authority, authority, "it has ended");
 }
+
+/// Years behind, as a machine without a battery starts, and ahead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clock_that_was_years_off_at_boot_excludes_no_worker_once_it_is_right() {
+    const YEARS: i64 = 4 * 365 * 86_400_000;
+    for wrong in [-YEARS, YEARS] {
+        let options = TestOptions { clock_ahead: wrong, ..TestOptions::default() };
+        let coordinator = start_coordinator(options).await;
+        let string = coordinator.token("analytics", 1).await;
+        coordinator.set(0).await;
+        assert_eq!(coordinator.token("analytics", 1).await.authority, string.authority, "the join strings stay valid");
+        coordinator.connects().await;
+        coordinator.go_on(600_000).await;
+        coordinator.connects().await;
+    }
+}

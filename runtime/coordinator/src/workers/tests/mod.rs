@@ -70,6 +70,8 @@ struct TestCoordinator {
 struct TestOptions {
     lives: CertificateLifetimes,
     heartbeat: Span,
+    /// How far the wall clock is ahead at the start, in milliseconds.
+    clock_ahead: i64,
 }
 
 impl Default for TestOptions {
@@ -77,6 +79,7 @@ impl Default for TestOptions {
         Self {
             lives: CertificateLifetimes { authority: Span::secs(180 * 86_400), worker: DAY },
             heartbeat: Span::secs(10),
+            clock_ahead: 0,
         }
     }
 }
@@ -133,6 +136,7 @@ async fn start_coordinator_with(
     let here = Arc::new(SourceContext::of_process());
     let handle = CoordinatorHandle::new(inputs, here, watch::Sender::new(true).subscribe());
     let clock = Arc::new(ShiftedClock::default());
+    clock.set.store(options.clock_ahead, Ordering::Relaxed);
     let (board, audit, metrics) =
         (Arc::new(LeaseBoard::default()), Arc::new(Audit::memory()), Arc::new(CoordinatorMetrics::default()));
     let options = WorkerServiceOptions {

@@ -6,7 +6,12 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use deputy_core::SecretBytes;
 use tempfile::TempDir;
 
+use super::super::key::{SALT, TAG};
+use super::super::memory_file::Draft;
 use super::*;
+
+/// Bytes of a piece, as the format has it.
+const PIECE: usize = 64 << 10;
 
 fn key(byte: u8) -> CacheKey {
     CacheKey::new(&SecretBytes::new(vec![byte; 32]))
@@ -28,20 +33,25 @@ fn later() -> SystemTime {
 }
 
 fn code(bytes: &[u8]) -> Code {
-    let mut draft = Draft::new().unwrap();
-    draft.write_all(bytes).unwrap();
+    let draft = Draft::new().unwrap();
+    draft.write_all_at(bytes, 0).unwrap();
     draft.seal().unwrap()
 }
 
 fn content(code: &Code) -> Vec<u8> {
-    let mut content = Vec::new();
-    code.read(|piece| content.write_all(piece)).unwrap();
+    let mut content = vec![0; usize::try_from(code.len().unwrap()).unwrap()];
+    code.read_exact_at(&mut content, 0).unwrap();
     content
 }
 
-/// More than one buffer of it.
+/// Several pieces of it.
 fn native() -> Vec<u8> {
     (0..200_000_u32).flat_map(u32::to_le_bytes).collect()
+}
+
+/// Enough for several threads.
+fn large() -> Vec<u8> {
+    (0..3_000_000_u32).flat_map(u32::to_le_bytes).collect()
 }
 
 fn names(folder: &CodeDir) -> Vec<String> {
@@ -56,7 +66,7 @@ fn cache_reads_back_what_it_wrote() {
     let folder = open(&state, 1);
     let name = folder.name("abc", 5);
     assert!(folder.read(&name).unwrap().is_none());
-    for bytes in [native(), Vec::new()] {
+    for bytes in [native(), Vec::new(), large(), vec![7; PIECE], vec![7; 2 * PIECE + 1]] {
         folder.write(&name, &code(&bytes)).unwrap();
         assert_eq!(content(&folder.read(&name).unwrap().unwrap()), bytes);
     }
@@ -77,18 +87,26 @@ fn cache_quarantines_damaged_files() {
         bytes
     };
     let last = whole.len() - 1;
+    let pieces = native().len().div_ceil(PIECE);
+    let (code, trailer) = whole.split_at(native().len());
+    let (tags, salt) = trailer.split_at(pieces * TAG);
+    let ends_sooner = [&code[..(pieces - 1) * PIECE], &tags[..(pieces - 1) * TAG], salt].concat();
+    let [first, second] = [0, 1].map(|piece| &code[piece * PIECE..(piece + 1) * PIECE]);
+    let exchanged = [second, first, &code[2 * PIECE..], &tags[TAG..2 * TAG], &tags[..TAG], &tags[2 * TAG..], salt];
     let damaged = [
         Vec::new(),
-        whole[..TAG - 1].to_vec(),
-        whole[..TAG].to_vec(),
+        whole[..SALT].to_vec(),
         whole[..last].to_vec(),
         whole[TAG..].to_vec(),
         [&whole[..], b"x"].concat(),
         flipped(0),
         flipped(70_000),
-        flipped(last - TAG),
+        flipped(code.len()),
+        flipped(last - SALT),
         flipped(last),
         vec![0; whole.len()],
+        ends_sooner,
+        exchanged.concat(),
     ];
     for bytes in damaged {
         fs::write(&path, &bytes).unwrap();
@@ -98,6 +116,22 @@ fn cache_quarantines_damaged_files() {
     }
     fs::write(&path, &whole).unwrap();
     assert!(folder.read(&name).unwrap().is_some());
+}
+
+#[test]
+fn cache_notices_damage_in_any_thread_of_a_large_file() {
+    let state = state();
+    let folder = open(&state, 1);
+    let name = folder.name("abc", 5);
+    let path = folder.dir.path().join(&name);
+    folder.write(&name, &code(&large())).unwrap();
+    let whole = fs::read(&path).unwrap();
+    for at in [0, large().len() / 2, large().len() - 1] {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 128;
+        fs::write(&path, &bytes).unwrap();
+        assert!(folder.read(&name).unwrap().is_none(), "{at}");
+    }
 }
 
 #[test]

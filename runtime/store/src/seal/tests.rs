@@ -84,7 +84,7 @@ fn seal_never_repeats_a_salt_or_ciphertext() {
 /// module describes it.
 #[test]
 fn seal_opens_files_of_format_1_for_ever() {
-    let file = include_bytes!("seal_tests.sealed").to_vec();
+    let file = include_bytes!("tests.sealed").to_vec();
     let (version, value) = open(file, &label("lease/a"), &master(1)).unwrap();
     assert_eq!((version, value.expose()), (Version::new(7), VALUE));
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-include!("../vectors/aws.in");
+include!("../../vectors/aws.in");
 
 #[test]
 fn aws_payload_vectors_have_the_stated_outcome() {

@@ -6,7 +6,7 @@ use deputy_audit::AuditOutcome;
 
 use crate::{DeliveryMetrics, WorkerMetrics, WorkerSnapshot};
 
-const OPERATIONS: &str = include_str!("../../../docs/operations.md");
+const OPERATIONS: &str = include_str!("../../../../docs/operations.md");
 
 fn snapshot() -> WorkerSnapshot {
     let delivery = |instance: &str, applied| DeliveryMetrics {
