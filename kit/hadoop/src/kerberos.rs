@@ -3,7 +3,7 @@
 //! A component that uses it includes `delegation:tokens/uses-kerberos` in its world and maps the interface to [`interface`].
 
 use crate::sasl::{ContextError, ContextStep, OpenedMessage, SecurityContext};
-use interface::{Context, Failure};
+use interface::{Context, KerberosError};
 
 mod bindings {
     #![allow(
@@ -37,19 +37,21 @@ pub fn open(target: &str) -> Result<Context, ContextError> {
 }
 
 /// The principal that the operator granted, such as `alice@EXAMPLE.COM`.
-#[must_use]
-pub fn principal() -> String {
-    interface::principal()
+///
+/// # Errors
+/// If the operator has granted no login.
+pub fn principal() -> Result<String, ContextError> {
+    Ok(interface::principal()?)
 }
 
-impl From<Failure> for ContextError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Denied(text) => Self::Denied(text),
-            Failure::Unavailable(text) => Self::Unavailable(text),
-            Failure::Refused(text) => Self::Refused(text),
-            Failure::BadToken(text) => Self::BadToken(text),
-            Failure::WrongState => Self::WrongState,
+impl From<KerberosError> for ContextError {
+    fn from(error: KerberosError) -> Self {
+        match error {
+            KerberosError::Denied(text) => Self::Denied(text),
+            KerberosError::Unavailable(text) => Self::Unavailable(text),
+            KerberosError::Refused(text) => Self::Refused(text),
+            KerberosError::BadToken(text) => Self::BadToken(text),
+            KerberosError::WrongState => Self::WrongState,
         }
     }
 }
@@ -65,7 +67,7 @@ impl SecurityContext for Context {
     }
 
     fn unwrap(&mut self, token: &[u8]) -> Result<OpenedMessage, ContextError> {
-        let opened = Context::unwrap(self, token)?;
-        Ok(OpenedMessage { message: opened.message, sealed: opened.sealed })
+        let unwrapped = Context::unwrap(self, token)?;
+        Ok(OpenedMessage { message: unwrapped.message, sealed: unwrapped.encrypted })
     }
 }

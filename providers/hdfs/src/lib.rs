@@ -73,7 +73,7 @@ impl provider::Guest for Hdfs {
 
     fn obtain(settings: Settings) -> Result<Tokens, Failure> {
         let config = HdfsConfig::read(&settings)?;
-        let principal = kerberos::principal();
+        let principal = kerberos::principal()?;
         let renewer = config.rpc.renewer.unwrap_or(&principal);
         let mut servers = servers(&config, config.rpc.doas);
         let mut token = servers.call(|client| client.obtain_token(renewer))?;
