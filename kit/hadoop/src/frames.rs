@@ -38,6 +38,14 @@ pub enum FramingError {
     Stream(#[from] io::Error),
 }
 
+impl FramingError {
+    /// Whether the server speaks another protocol: the port is another service's.
+    #[must_use]
+    pub fn is_other_protocol(&self) -> bool {
+        matches!(self, Self::TooLong { length, .. } if !hint(*length).is_empty())
+    }
+}
+
 /// What a length means that is the beginning of another protocol.
 fn hint(length: u32) -> &'static str {
     match length.to_be_bytes() {
@@ -61,8 +69,14 @@ impl<S: Read + Write> FramedStream<S> {
     }
 
     /// The stream itself.
+    #[must_use]
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// The stream, to make a server of a test do something.
     #[cfg(test)]
-    pub(crate) fn stream(&mut self) -> &mut S {
+    pub(crate) fn stream_mut(&mut self) -> &mut S {
         &mut self.stream
     }
 

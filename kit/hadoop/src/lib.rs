@@ -1,8 +1,10 @@
 //! What connectors for Hadoop's services share: the protocols and formats of HDFS, YARN, KMS, HBase and Hive.
 //!
-//! - [`sasl`]: the client of SASL GSSAPI over a [`sasl::SecurityContext`], which the host's Kerberos capability implements.
+//! - [`sasl`]: the client of SASL GSSAPI over a [`sasl::SecurityContext`], which is the host's [`kerberos`] capability.
 //! - [`frames`]: messages with their length in front, over any stream.
 //! - [`rpc`]: Hadoop RPC, version 9, which HDFS and YARN speak.
+//! - [`rest`]: the same operations over HTTP, which WebHDFS, HttpFS and KMS have.
+//! - [`active`]: the active one of several servers, by their [`address`]es.
 //! - [`writable`], [`token`], [`identifier`], [`token_file`]: a token, what is inside, and the file that clients read.
 //!
 //! The messages are Protocol Buffers, by `prost`: some 3 KB of a component for each message, and a decoder that others
@@ -13,9 +15,17 @@
 //!
 //! The kit never panics, never writes to the log, and never puts a token's password into an error or a `Debug` text.
 
+pub mod active;
+pub mod address;
+mod failures;
 pub mod frames;
 pub mod identifier;
+pub mod kerberos;
+pub mod lifecycle;
+pub mod rest;
 pub mod rpc;
+pub mod rpc_dial;
+pub mod rpc_settings;
 pub mod sasl;
 pub mod token;
 pub mod token_file;

@@ -56,6 +56,20 @@ pub struct HadoopTokenFile {
 }
 
 impl HadoopTokenFile {
+    /// The file of one token, under the name by which clients look for it.
+    #[must_use]
+    pub fn single(token: HadoopToken) -> Self {
+        let alias = token.service.clone();
+        Self { tokens: vec![(alias, token)], secrets: Vec::new() }
+    }
+
+    /// The token of a file that has one token and no secret key.
+    #[must_use]
+    pub fn into_single(mut self) -> Option<HadoopToken> {
+        let (_, token) = self.tokens.pop()?;
+        (self.tokens.is_empty() && self.secrets.is_empty()).then_some(token)
+    }
+
     /// The tokens with their aliases. No alias is there twice.
     pub fn tokens(&self) -> impl Iterator<Item = (&str, &HadoopToken)> {
         self.tokens.iter().map(|(alias, token)| (alias.as_str(), token))

@@ -57,6 +57,8 @@ impl fmt::Display for TcpError {
     }
 }
 
+impl std::error::Error for TcpError {}
+
 impl From<TcpError> for Failure {
     fn from(error: TcpError) -> Self {
         let text = error.to_string();

@@ -15,6 +15,9 @@ pub const AWS_CREDENTIAL_PROCESS: &str = "aws-credential-process/1";
 /// The kind of an access token, without a line break.
 pub const BEARER_TOKEN: &str = "bearer-token/1";
 
+/// The kind of a Hadoop token file, version 0, with one token.
+pub const HADOOP_TOKEN: &str = "hadoop-token/1";
+
 /// Tokens with a kind and a payload. The service said nothing of their expiry.
 pub fn tokens(kind: &str, payload: impl Into<Vec<u8>>) -> Tokens {
     Tokens {

@@ -1,13 +1,18 @@
 //! Why a call of Hadoop RPC fails.
 
+use crate::active::CallError;
 use crate::frames::FramingError;
 use crate::sasl::{ContextError, SaslError};
+use deputy_kit::tcp::TcpError;
 use deputy_kit::text::one_line;
 use std::fmt;
 
 /// Why a connection or a call fails. Texts of a server are on one line and bounded.
 #[derive(Debug, thiserror::Error)]
 pub enum RpcError {
+    /// There is no connection.
+    #[error(transparent)]
+    Connect(#[from] TcpError),
     /// The connection fails, or a length is wrong.
     #[error(transparent)]
     Frame(#[from] FramingError),
@@ -39,6 +44,40 @@ pub enum RpcError {
     /// The answer has no token: the service issues none.
     #[error("the server returns no token: its security may be off")]
     NoToken,
+    /// Of a set of servers none is active.
+    #[error("no server is active: {text}")]
+    NoActive {
+        /// What each of them says.
+        text: String,
+        /// Whether one of them fails because of the configuration, which retrying does not mend.
+        is_misconfigured: bool,
+    },
+}
+
+impl CallError for RpcError {
+    fn may_be_answered_elsewhere(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Frame(_) | Self::Protocol(_) => true,
+            Self::Remote(error) => error.is_standby() || error.is_temporary(),
+            _ => false,
+        }
+    }
+
+    fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::Connect(TcpError::NotGranted(_)) | Self::NoActive { is_misconfigured: true, .. } => true,
+            Self::Frame(error) => error.is_other_protocol(),
+            _ => false,
+        }
+    }
+
+    fn names_server(&self) -> bool {
+        matches!(self, Self::Connect(_))
+    }
+
+    fn no_active(text: String, is_misconfigured: bool) -> Self {
+        Self::NoActive { text, is_misconfigured }
+    }
 }
 
 impl From<ContextError> for RpcError {
@@ -84,6 +123,12 @@ impl RemoteError {
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         matches!(self.name(), "RetriableException" | "SafeModeException" | "ServerNotRunningYetException")
+    }
+
+    /// Whether the server does not let this user do it.
+    #[must_use]
+    pub fn is_access_control(&self) -> bool {
+        self.name() == "AccessControlException"
     }
 
     /// Whether the server does not accept a token: it is expired, cancelled or unknown.

@@ -69,6 +69,12 @@ impl<S: Read + Write, C: SecurityContext> RpcClient<S, C> {
         self.layer.quality()
     }
 
+    /// The connection.
+    #[must_use]
+    pub fn stream(&self) -> &S {
+        self.frames.stream()
+    }
+
     /// Calls a method and waits for its answer.
     ///
     /// # Errors
@@ -121,5 +127,7 @@ impl<S: Read + Write, C: SecurityContext> RpcClient<S, C> {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -1,196 +1,12 @@
-use super::messages::{
-    CALL_SASL, ConnectionContext, MethodHeader, RequestHeader, ResponseHeader, SaslAuth, SaslMessage, state,
-};
+use super::messages::{CALL_SASL, ConnectionContext, MethodHeader, RequestHeader, SaslAuth, SaslMessage, state};
+use super::testing::{Server, error_answer, kerberos, split, success, token_answer, token_login};
 use super::*;
 use crate::frames::{FramingError, split_delimited};
 use crate::sasl::SaslError;
 use crate::testing::{FakeContext, sample_token};
 use crate::token::HadoopToken;
-use std::io;
 
 const PROTOCOL: &str = "org.apache.hadoop.hdfs.protocol.ClientProtocol";
-
-/// A server of Hadoop RPC in memory. What it lies about is set before.
-struct Server {
-    context: FakeContext,
-    layer: Option<SecurityLayer<FakeContext>>,
-    /// The layers that it offers.
-    mask: u8,
-    /// Its answer to NEGOTIATE.
-    negotiation: SaslMessage,
-    /// FramedStream to send in place of the answers of the login, by the number of the message that they answer.
-    lies: Vec<(usize, Vec<u8>)>,
-    /// The answers to calls.
-    answers: Vec<Vec<u8>>,
-    /// The length of the pieces in which a wrapped answer comes.
-    piece: usize,
-    received: Vec<u8>,
-    /// FramedStream of the client that were taken so far.
-    count: usize,
-    /// FramedStream behind the login, unwrapped.
-    calls: Vec<Vec<u8>>,
-    out: io::Cursor<Vec<u8>>,
-}
-
-fn kerberos(host: &str) -> SaslAuth {
-    SaslAuth {
-        method: "KERBEROS".to_owned(),
-        mechanism: "GSSAPI".to_owned(),
-        protocol: Some("hdfs".to_owned()),
-        server_id: Some(host.to_owned()),
-    }
-}
-
-fn token_login() -> SaslAuth {
-    SaslAuth { method: "TOKEN".to_owned(), mechanism: "DIGEST-MD5".to_owned(), ..kerberos("default") }
-}
-
-impl Server {
-    fn new() -> Self {
-        let negotiation =
-            SaslMessage { state: state::NEGOTIATE, token: None, auths: vec![token_login(), kerberos("nn1")] };
-        Self {
-            context: FakeContext::server(),
-            layer: None,
-            mask: 1,
-            negotiation,
-            lies: Vec::new(),
-            answers: Vec::new(),
-            piece: usize::MAX,
-            received: Vec::new(),
-            count: 0,
-            calls: Vec::new(),
-            out: io::Cursor::new(Vec::new()),
-        }
-    }
-
-    fn push(&mut self, frame: &[u8]) {
-        self.out.get_mut().extend(with_length(frame).unwrap());
-    }
-
-    fn push_sasl(&mut self, message: &SaslMessage) {
-        self.push(&[success(CALL_SASL), message.encode_length_delimited_to_vec()].concat());
-    }
-
-    fn push_token(&mut self, state: i32, token: Vec<u8>) {
-        self.push_sasl(&SaslMessage { state, token: Some(token), auths: Vec::new() });
-    }
-
-    /// Takes whole frames of what came.
-    fn advance(&mut self) {
-        if self.count == 0 && self.received.starts_with(b"hrpc\x09\0\xdf") {
-            self.received.drain(..7);
-            self.count = 1;
-        }
-        while let Some(length) = self.received.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes) as usize) {
-            if self.count == 0 || self.received.len() < 4 + length {
-                return;
-            }
-            let rest = self.received.split_off(4 + length);
-            let frame = std::mem::replace(&mut self.received, rest).split_off(4);
-            self.count += 1;
-            match self.lies.iter().find(|(number, _)| *number == self.count - 1).cloned() {
-                Some((_, lie)) => self.out.get_mut().extend(lie),
-                None if self.layer.is_some() => self.take_call(frame),
-                None => self.take_login(&frame),
-            }
-        }
-    }
-
-    fn take_login(&mut self, frame: &[u8]) {
-        let (header, mut rest): (RequestHeader, _) = split(frame);
-        assert_eq!((header.call_id, header.client_id.as_slice()), (CALL_SASL, b"".as_slice()));
-        let message = SaslMessage::decode(split_delimited(&mut rest).unwrap()).unwrap();
-        match (message.state, message.token.unwrap_or_default().as_slice()) {
-            (state::NEGOTIATE, _) => self.push_sasl(&self.negotiation.clone()),
-            (state::INITIATE, token) => {
-                let answer = self.context.step(token).unwrap().token;
-                self.push_token(state::CHALLENGE, answer);
-            }
-            (state::RESPONSE, b"") => {
-                let offer = self.context.wrap(&[self.mask, 1, 0, 0], false).unwrap();
-                self.push_token(state::CHALLENGE, offer);
-            }
-            (state::RESPONSE, token) => {
-                let choice = self.context.unwrap(token).unwrap().message;
-                let quality = Quality::ALL[choice[0].trailing_zeros() as usize];
-                let context = std::mem::replace(&mut self.context, FakeContext::server());
-                self.layer = Some(SecurityLayer::testing(context, quality));
-                self.push_sasl(&SaslMessage { state: state::SUCCESS, ..SaslMessage::default() });
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn take_call(&mut self, frame: Vec<u8>) {
-        let layer = self.layer.as_mut().unwrap();
-        let is_wrapped = layer.quality() != Quality::Authentication;
-        let frame = if is_wrapped {
-            let message = login::sasl_message_of_client(&frame);
-            let plain = layer.open(&message.token.unwrap()).unwrap();
-            assert_eq!(plain[..4], u32::try_from(plain.len() - 4).unwrap().to_be_bytes());
-            plain[4..].to_vec()
-        } else {
-            frame
-        };
-        self.calls.push(frame);
-        if self.calls.len() == 1 || self.answers.is_empty() {
-            return;
-        }
-        let answer = self.answers.remove(0);
-        if !is_wrapped {
-            return self.push(&answer);
-        }
-        let bytes = with_length(&answer).unwrap();
-        for piece in bytes.chunks(self.piece) {
-            let token = self.layer.as_mut().unwrap().protect(piece).unwrap();
-            self.push_token(state::WRAP, token);
-        }
-    }
-}
-
-impl Read for &mut Server {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.out.read(buffer)
-    }
-}
-
-impl Write for &mut Server {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.received.extend(bytes);
-        self.advance();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-fn success(call_id: i32) -> Vec<u8> {
-    ResponseHeader { call_id: call_id.cast_unsigned(), ..ResponseHeader::default() }.encode_length_delimited_to_vec()
-}
-
-fn failed(call_id: i32, exception: &str, text: &str) -> Vec<u8> {
-    let (exception, text) = (exception.to_owned(), text.to_owned());
-    ResponseHeader { call_id: call_id.cast_unsigned(), status: 1, exception, text }.encode_length_delimited_to_vec()
-}
-
-fn split<M: Message + Default>(mut frame: &[u8]) -> (M, &[u8]) {
-    let header = M::decode(split_delimited(&mut frame).unwrap()).unwrap();
-    (header, frame)
-}
-
-/// The answer of `getDelegationToken` to the call 0.
-fn token_answer(token: &HadoopToken) -> Vec<u8> {
-    let token = crate::token_file::TokenMessage::from(token.clone()).encode_to_vec();
-    let mut body = vec![0x0a];
-    prost::encode_length_delimiter(token.len(), &mut body).unwrap();
-    body.extend(token);
-    let mut frame = success(0);
-    prost::encode_length_delimiter(body.len(), &mut frame).unwrap();
-    [frame, body].concat()
-}
 
 fn options(qualities: Qualities) -> RpcOptions<'static> {
     RpcOptions {
@@ -217,7 +33,7 @@ fn rpc_obtains_a_token_in_each_quality() {
         for piece in [1, 3, 7, usize::MAX] {
             let mut server = Server::new();
             (server.mask, server.piece) = (mask, piece);
-            server.answers.push(token_answer(&sample_token()));
+            server.answers.push(token_answer(0, &sample_token()));
             let mut client = connect(&mut server).unwrap();
             assert_eq!(client.quality(), quality);
             assert!(client.obtain_token("alice").unwrap() == sample_token());
@@ -250,7 +66,7 @@ fn rpc_context_names_the_proxied_user() {
 fn rpc_error_of_the_server_is_its_first_line() {
     let mut server = Server::new();
     let text = "alice tries to renew a token with non-matching renewer yarn\n\tat java.lang.Thread.run";
-    server.answers.push(failed(0, "org.apache.hadoop.security.AccessControlException", text));
+    server.answers.push(error_answer(0, "org.apache.hadoop.security.AccessControlException", text));
     let error = connect(&mut server).unwrap().renew_token(&sample_token()).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -261,11 +77,11 @@ fn rpc_error_of_the_server_is_its_first_line() {
 #[test]
 fn rpc_error_text_of_10_mib_is_not_read() {
     let mut server = Server::new();
-    server.answers.push(failed(0, "java.lang.StackOverflowError", &"at x\n".repeat(2 << 20)));
+    server.answers.push(error_answer(0, "java.lang.StackOverflowError", &"at x\n".repeat(2 << 20)));
     let error = connect(&mut server).unwrap().cancel_token(&sample_token()).unwrap_err();
     assert!(matches!(error, RpcError::Frame(FramingError::TooLong { length: 10_485_760.., .. })), "{error}");
     let mut server = Server::new();
-    server.answers.push(failed(0, "java.lang.StackOverflowError", &"at x\n".repeat(100_000)));
+    server.answers.push(error_answer(0, "java.lang.StackOverflowError", &"at x\n".repeat(100_000)));
     let error = connect(&mut server).unwrap().cancel_token(&sample_token()).unwrap_err();
     assert_eq!(error.to_string(), "StackOverflowError: at x");
 }
@@ -291,7 +107,8 @@ fn rpc_lies_in_the_offer_are_found() {
         (SaslMessage { state: state::SUCCESS, ..offer(vec![]) }, "it accepts every user without a login"),
         (SaslMessage { state: state::CHALLENGE, ..offer(vec![kerberos("nn1")]) }, "does not speak Hadoop RPC 9"),
     ] {
-        let mut server = Server { negotiation, ..Server::new() };
+        let mut server = Server::new();
+        server.negotiation = negotiation;
         let text = connect(&mut server).err().unwrap().to_string();
         assert!(text.contains(expected) && text.len() < 400, "{text}");
     }
@@ -311,11 +128,11 @@ fn rpc_login_that_is_skipped_is_no_login() {
 
 #[test]
 fn rpc_login_without_an_accepted_quality_says_so() {
-    let mut server = Server { mask: 4, ..Server::new() };
+    let mut server = Server::offering(4);
     let options = options(Qualities::only(Quality::Authentication));
     let error = RpcClient::connect(&mut server, &options, |_| Ok(FakeContext::client())).err().unwrap();
     assert!(error.to_string().starts_with("the server offers protection privacy, and authentication is accepted here"));
-    let mut server = Server { mask: 0, ..Server::new() };
+    let mut server = Server::offering(0);
     assert!(matches!(connect(&mut server), Err(RpcError::Sasl(SaslError::NoQuality { .. }))));
 }
 
@@ -342,11 +159,11 @@ fn rpc_lengths_that_lie_are_refused() {
 #[test]
 fn rpc_wrapped_length_that_lies_is_refused() {
     for (length, expected) in [(i32::MAX, "announces 2147483647 bytes"), (-1, "negative length"), (5, "closes")] {
-        let mut server = Server { mask: 4, ..Server::new() };
+        let mut server = Server::offering(4);
         let mut client = connect(&mut server).unwrap();
-        let layer = client.frames.stream().layer.as_mut().unwrap();
+        let layer = client.frames.stream_mut().layer.as_mut().unwrap();
         let token = layer.protect(&length.to_be_bytes()).unwrap();
-        client.frames.stream().push_token(state::WRAP, token);
+        client.frames.stream_mut().push_token(state::WRAP, token);
         let text = client.renew_token(&sample_token()).unwrap_err().to_string();
         assert!(text.contains(expected), "{text}");
     }
@@ -355,7 +172,7 @@ fn rpc_wrapped_length_that_lies_is_refused() {
 #[test]
 fn rpc_message_that_is_not_wrapped_as_agreed_is_refused() {
     let answers: [fn(&mut Server); 4] = [
-        |server| server.push(&token_answer(&sample_token())),
+        |server| server.push(&token_answer(0, &sample_token())),
         |server| server.push_token(state::CHALLENGE, b"x".to_vec()),
         |server| {
             let token = server.layer.as_mut().unwrap().protect(b"").unwrap();
@@ -367,9 +184,9 @@ fn rpc_message_that_is_not_wrapped_as_agreed_is_refused() {
         },
     ];
     for answer in answers {
-        let mut server = Server { mask: 2, ..Server::new() };
+        let mut server = Server::offering(2);
         let mut client = connect(&mut server).unwrap();
-        answer(client.frames.stream());
+        answer(client.frames.stream_mut());
         assert!(client.obtain_token("alice").is_err());
     }
 }
@@ -388,8 +205,8 @@ fn rpc_answer_to_another_call_is_refused() {
 fn rpc_answer_without_a_token_is_refused() {
     for frame in [
         [success(0), vec![0]].concat(),
-        token_answer(&HadoopToken::default()),
-        token_answer(&HadoopToken { password: Vec::new(), ..sample_token() }),
+        token_answer(0, &HadoopToken::default()),
+        token_answer(0, &HadoopToken { password: Vec::new(), ..sample_token() }),
     ] {
         let mut server = Server::new();
         server.answers.push(frame);

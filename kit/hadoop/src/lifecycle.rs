@@ -1,0 +1,207 @@
+//! The life of a token over Hadoop RPC, as the contract sees it: obtained, renewed to learn its expiry, renewed again,
+//! cancelled. The providers of HDFS and YARN share it.
+
+use crate::active::{ActiveServer, Dial};
+use crate::rpc::{RpcClient, RpcError};
+use crate::sasl::SecurityContext;
+use crate::token::HadoopToken;
+use crate::token_file::HadoopTokenFile;
+use deputy_kit::failure;
+use deputy_kit::types::{Expiry, Failure, Tokens};
+use std::io::{Read, Write};
+
+/// What renewing a token said about its expiry.
+#[derive(Debug)]
+pub enum LearnedExpiry {
+    /// It works until then, in milliseconds since 1970.
+    At(u64),
+    /// The server does not renew it for this principal, for the reason given. The operator's lifetime applies.
+    NotRenewable(String),
+    /// The server was lost. The token is good, and its expiry is learned another time.
+    Lost(String),
+}
+
+impl LearnedExpiry {
+    /// As the contract has it.
+    #[must_use]
+    pub fn expiry(&self) -> Expiry {
+        match self {
+            Self::At(time) => Expiry::At(*time),
+            Self::NotRenewable(_) | Self::Lost(_) => Expiry::Unknown,
+        }
+    }
+}
+
+/// Renews a new token, since that is how a server tells its expiry. The token exists by now, so that no error loses it.
+pub fn learn_expiry<D, S, C>(servers: &mut ActiveServer<'_, D>, token: &HadoopToken) -> LearnedExpiry
+where
+    D: Dial<Client = RpcClient<S, C>, Error = RpcError>,
+    S: Read + Write,
+    C: SecurityContext,
+{
+    match servers.call(|client| client.renew_token(token)) {
+        Ok(time) => LearnedExpiry::At(time),
+        Err(RpcError::Remote(error)) if !error.is_standby() && !error.is_temporary() => {
+            LearnedExpiry::NotRenewable(error.to_string())
+        }
+        Err(error) => LearnedExpiry::Lost(error.to_string()),
+    }
+}
+
+/// Renews a token and returns its new expiry, in milliseconds since 1970.
+///
+/// # Errors
+/// `ended` if the server knows it no longer, or has another renewer for it.
+pub fn renew<D, S, C>(servers: &mut ActiveServer<'_, D>, token: &HadoopToken) -> Result<u64, Failure>
+where
+    D: Dial<Client = RpcClient<S, C>, Error = RpcError>,
+    S: Read + Write,
+    C: SecurityContext,
+{
+    servers.call(|client| client.renew_token(token)).map_err(|error| match error {
+        RpcError::Remote(error) if error.is_invalid_token() || error.is_access_control() => {
+            failure::ended(error.to_string()).code(error.name())
+        }
+        other => other.into(),
+    })
+}
+
+/// Has the server refuse the token. One that it does not know is a success.
+///
+/// # Errors
+/// If the server is lost, or this principal may not cancel it.
+pub fn cancel<D, S, C>(servers: &mut ActiveServer<'_, D>, token: &HadoopToken) -> Result<(), Failure>
+where
+    D: Dial<Client = RpcClient<S, C>, Error = RpcError>,
+    S: Read + Write,
+    C: SecurityContext,
+{
+    match servers.call(|client| client.cancel_token(token)) {
+        Err(RpcError::Remote(error)) if error.is_invalid_token() => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// The token of a payload that this provider made.
+///
+/// # Errors
+/// `ended` if it holds no token: a new one is obtained then.
+pub fn token_of(tokens: &Tokens) -> Result<HadoopToken, Failure> {
+    let file = HadoopTokenFile::parse(&tokens.payload).map_err(|error| failure::ended(error.to_string()))?;
+    file.into_single().ok_or_else(|| failure::ended("the payload does not have exactly one token"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::ServerAddress;
+    use crate::rpc::testing::{Server, error_answer, expiry_answer, token_answer};
+    use crate::rpc::{ExpectedServer, RpcOptions};
+    use crate::sasl::Qualities;
+    use crate::testing::{FakeContext, sample_token};
+    use deputy_kit::tokens::{HADOOP_TOKEN, tokens};
+    use deputy_kit::types::Next;
+
+    /// Servers in memory, of which each connection takes the next.
+    struct Connections(Vec<Server>);
+
+    impl Dial for Connections {
+        type Server = ServerAddress;
+        type Client = RpcClient<Server, FakeContext>;
+        type Error = RpcError;
+
+        fn dial(&mut self, _: &ServerAddress) -> Result<Self::Client, RpcError> {
+            let options = RpcOptions {
+                protocol: "org.apache.hadoop.hdfs.protocol.ClientProtocol",
+                server: ExpectedServer::new("nn1", None),
+                qualities: Qualities::ANY,
+                effective_user: None,
+                client_id: [7; 16],
+            };
+            RpcClient::connect(self.0.remove(0), &options, |_| Ok(FakeContext::client()))
+        }
+
+        fn pause(&mut self) {}
+    }
+
+    const INVALID: &str = "org.apache.hadoop.security.token.SecretManager$InvalidToken";
+    const ACCESS: &str = "org.apache.hadoop.security.AccessControlException";
+    const STANDBY: &str = "org.apache.hadoop.ipc.StandbyException";
+
+    fn addresses() -> Vec<ServerAddress> {
+        ServerAddress::parse_list("nn1:8020,nn2:8020", None).unwrap()
+    }
+
+    fn answering(answers: &[&[u8]]) -> Server {
+        let mut server = Server::new();
+        server.answers = answers.iter().map(|answer| answer.to_vec()).collect();
+        server
+    }
+
+    #[test]
+    fn lifecycle_follows_a_fail_over_in_the_midst_of_an_obtain() {
+        let addresses = addresses();
+        let first = answering(&[&token_answer(0, &sample_token()), &error_answer(1, STANDBY, "")]);
+        let second = answering(&[&expiry_answer(0, 1_700_086_400_000)]);
+        let mut servers = ActiveServer::new(Connections(vec![first, second]), &addresses);
+        let token = servers.call(|client| client.obtain_token("alice")).unwrap();
+        let expiry = learn_expiry(&mut servers, &token);
+        assert!(matches!(expiry, LearnedExpiry::At(1_700_086_400_000)), "{expiry:?}");
+        assert_eq!(servers.current().map(ToString::to_string).as_deref(), Some("nn2:8020"));
+    }
+
+    #[test]
+    fn lifecycle_obtains_again_when_the_answer_is_lost() {
+        let addresses = addresses();
+        let second = answering(&[&token_answer(0, &sample_token())]);
+        let mut servers = ActiveServer::new(Connections(vec![answering(&[]), second]), &addresses);
+        assert!(servers.call(|client| client.obtain_token("alice")).unwrap() == sample_token());
+    }
+
+    #[test]
+    fn lifecycle_keeps_a_token_whose_expiry_is_not_learned() {
+        let addresses = addresses();
+        let refusing = answering(&[&error_answer(0, ACCESS, "non-matching renewer yarn")]);
+        let mut servers = ActiveServer::new(Connections(vec![refusing]), &addresses);
+        let expiry = learn_expiry(&mut servers, &sample_token());
+        assert!(matches!(&expiry, LearnedExpiry::NotRenewable(text) if text.contains("renewer yarn")), "{expiry:?}");
+        assert!(matches!(expiry.expiry(), Expiry::Unknown));
+        let lost = (0..8).map(|_| answering(&[])).collect();
+        let mut servers = ActiveServer::new(Connections(lost), &addresses);
+        assert!(matches!(learn_expiry(&mut servers, &sample_token()), LearnedExpiry::Lost(_)));
+    }
+
+    #[test]
+    fn lifecycle_ends_with_a_token_that_is_not_renewed() {
+        let addresses = addresses();
+        for (class, next) in [
+            (INVALID, Next::Ended),
+            (ACCESS, Next::Ended),
+            ("org.apache.hadoop.security.authorize.AuthorizationException", Next::Denied),
+        ] {
+            let refusing = answering(&[&error_answer(0, class, "no")]);
+            let mut servers = ActiveServer::new(Connections(vec![refusing]), &addresses);
+            let failure = renew(&mut servers, &sample_token()).unwrap_err();
+            assert_eq!(failure.next, next, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn lifecycle_cancels_what_the_server_no_longer_knows() {
+        let addresses = addresses();
+        let unknown =
+            answering(&[&error_answer(0, INVALID, "can't be found in cache"), &error_answer(1, ACCESS, "no")]);
+        let mut servers = ActiveServer::new(Connections(vec![unknown]), &addresses);
+        assert!(cancel(&mut servers, &sample_token()).is_ok());
+        assert_eq!(cancel(&mut servers, &sample_token()).unwrap_err().next, Next::Denied);
+    }
+
+    #[test]
+    fn lifecycle_takes_the_one_token_of_a_payload() {
+        let payload = HadoopTokenFile::single(sample_token()).to_bytes(crate::token_file::FileVersion::Writable);
+        assert!(token_of(&tokens(HADOOP_TOKEN, payload)).unwrap() == sample_token());
+        for payload in [b"".to_vec(), b"HDTS\0\0\0".to_vec()] {
+            assert_eq!(token_of(&tokens(HADOOP_TOKEN, payload)).unwrap_err().next, Next::Ended);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Delegation tokens over HTTP: WebHDFS, HttpFS and KMS have the same operations, with answers in JSON.
+//!
+//! The component sends no credentials: the host adds `Authorization: Negotiate` by the rule of the request. Source:
+//! `org.apache.hadoop.security.token.delegation.web.DelegationTokenAuthenticator`, and `WebHDFS.md` of Hadoop.
+
+mod answer;
+mod error;
+
+pub use error::RestError;
+
+use crate::active::{ActiveServer, Dial};
+use crate::token::HadoopToken;
+use answer::{ExpiryAnswer, TokenAnswer};
+use deputy_kit::failure;
+use deputy_kit::http::{self, Method};
+use deputy_kit::types::Failure;
+use deputy_kit::url::Url;
+use deputy_kit::{clock, encode};
+use wasip2::clocks::monotonic_clock::subscribe_duration;
+
+/// How long a fail-over is waited for, in nanoseconds.
+const PAUSE: u64 = 2_000_000_000;
+
+/// The address of a service whose operations are in the query, such as `http://nn1:9870/webhdfs/v1/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestServer {
+    /// The URL without a query.
+    pub url: Url,
+}
+
+impl std::fmt::Display for RestServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.url.fmt(f)
+    }
+}
+
+/// One server of a set.
+#[derive(Debug)]
+pub struct RestClient {
+    server: RestServer,
+    /// The parameter for a proxied user, and who that is.
+    doas: Option<(&'static str, String)>,
+}
+
+/// Makes [`RestClient`]s. A connection is made for each request.
+#[derive(Debug)]
+pub struct RestDial<'a> {
+    doas: Option<(&'static str, &'a str)>,
+}
+
+impl<'a> RestDial<'a> {
+    /// Requests on behalf of a user, by this parameter (`doas` in WebHDFS, `doAs` elsewhere), or of the instance's own
+    /// principal.
+    #[must_use]
+    pub fn new(parameter: &'static str, user: Option<&'a str>) -> Self {
+        Self { doas: user.map(|user| (parameter, user)) }
+    }
+}
+
+impl Dial for RestDial<'_> {
+    type Server = RestServer;
+    type Client = RestClient;
+    type Error = RestError;
+
+    fn dial(&mut self, server: &RestServer) -> Result<RestClient, RestError> {
+        let doas = self.doas.map(|(parameter, user)| (parameter, user.to_owned()));
+        Ok(RestClient { server: server.clone(), doas })
+    }
+
+    fn pause(&mut self) {
+        subscribe_duration(PAUSE).block();
+    }
+}
+
+impl RestClient {
+    /// A new token. Without a renewer it is the user for whom it is.
+    ///
+    /// # Errors
+    /// If there is no answer, or one without a token.
+    pub fn obtain_token(&self, renewer: Option<&str>) -> Result<HadoopToken, RestError> {
+        let renewer = renewer.map(|renewer| ("renewer", renewer));
+        let doas = self.doas.as_ref().map(|(parameter, user)| (*parameter, user.as_str()));
+        let body = self.send(&Method::Get, "GETDELEGATIONTOKEN", renewer.into_iter().chain(doas))?;
+        TokenAnswer::read(&body)
+    }
+
+    /// Prolongs a token. The result is its new expiry, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// If there is no answer, or the server refuses.
+    pub fn renew_token(&self, token: &HadoopToken) -> Result<u64, RestError> {
+        let text = token.to_url_string();
+        ExpiryAnswer::read(&self.send(&Method::Put, "RENEWDELEGATIONTOKEN", [("token", text.as_str())])?)
+    }
+
+    /// Has the server refuse the token from now on.
+    ///
+    /// # Errors
+    /// If there is no answer, or the server refuses.
+    pub fn cancel_token(&self, token: &HadoopToken) -> Result<(), RestError> {
+        let text = token.to_url_string();
+        self.send(&Method::Put, "CANCELDELEGATIONTOKEN", [("token", text.as_str())]).map(drop)
+    }
+
+    fn send<'q>(
+        &self,
+        method: &Method,
+        operation: &'q str,
+        parameters: impl IntoIterator<Item = (&'q str, &'q str)>,
+    ) -> Result<Vec<u8>, RestError> {
+        let query = encode::form([("op", operation)].into_iter().chain(parameters));
+        let target = format!("{}?{query}", self.server.url.target);
+        let url = Url { target, ..self.server.url.clone() };
+        let headers = [("accept", "application/json"), ("accept-encoding", "identity")];
+        answer::body(http::send(method, &url, &headers, b"")?, clock::now())
+    }
+}
+
+/// The servers of a service.
+pub type RestServers<'a> = ActiveServer<'a, RestDial<'a>>;
+
+/// Renews a token and returns its new expiry, in milliseconds since 1970.
+///
+/// # Errors
+/// `ended` if the server knows it no longer, or has another renewer for it.
+pub fn renew(servers: &mut RestServers<'_>, token: &HadoopToken) -> Result<u64, Failure> {
+    servers.call(|client| client.renew_token(token)).map_err(|error| {
+        let text = error.to_string();
+        if error.is_token_refused() { failure::ended(text) } else { error.into() }
+    })
+}
+
+/// Has the server refuse the token. One that it does not know is a success.
+///
+/// # Errors
+/// If there is no answer, or this principal may not cancel it.
+pub fn cancel(servers: &mut RestServers<'_>, token: &HadoopToken) -> Result<(), Failure> {
+    match servers.call(|client| client.cancel_token(token)) {
+        Err(error) if error.is_token_unknown() => Ok(()),
+        other => Ok(other?),
+    }
+}

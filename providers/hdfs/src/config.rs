@@ -1,0 +1,66 @@
+//! The settings of an instance, validated before any connection.
+
+use deputy_kit::settings::{SettingsReader, wrong_setting};
+use deputy_kit::types::{Failure, Setting};
+use deputy_kit_hadoop::rpc_settings::{RPC_SETTINGS, RpcSettings, name};
+
+/// The default of `dfs.namenode.rpc-address`.
+const PORT: u16 = 8020;
+
+/// The validated settings.
+#[derive(Debug)]
+pub(crate) struct HdfsConfig<'a> {
+    pub(crate) rpc: RpcSettings<'a>,
+}
+
+impl<'a> HdfsConfig<'a> {
+    pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
+        let known: Vec<&str> = ["namenodes", "nameservice"].into_iter().chain(RPC_SETTINGS).collect();
+        let settings = SettingsReader::new(settings, &known)?;
+        let nameservice = settings.parsed("nameservice", name)?;
+        if nameservice.is_some_and(|name| name.contains([':', '/', ' '])) {
+            return Err(wrong_setting("nameservice", "must be the name alone, as in `dfs.nameservices`: prod"));
+        }
+        // As `HAUtilClient.buildTokenServiceForLogicalUri` makes it.
+        let set_name = nameservice.map(|name| format!("ha-hdfs:{name}"));
+        let rpc = RpcSettings::read(&settings, "namenodes", PORT, set_name)?;
+        rpc.require_name("nameservice")?;
+        Ok(Self { rpc })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use deputy_kit_hadoop::rpc_settings::ServiceName;
+
+    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
+        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
+    }
+
+    #[test]
+    fn config_names_the_token_of_a_nameservice() {
+        let written = settings(&[("namenodes", "nn1,nn2:9000"), ("nameservice", "prod")]);
+        let config = HdfsConfig::read(&written).unwrap();
+        assert_eq!(config.rpc.service, ServiceName::Given("ha-hdfs:prod".to_owned()));
+        let ports: Vec<u16> = config.rpc.servers.iter().map(|server| server.port).collect();
+        assert_eq!(ports, [8020, 9000]);
+        let written = settings(&[("namenodes", "nn1")]);
+        assert_eq!(HdfsConfig::read(&written).unwrap().rpc.service, ServiceName::ServerAddress);
+    }
+
+    #[test]
+    fn config_that_is_wrong_names_the_setting() {
+        for (pairs, setting) in [
+            (vec![("nameservice", "prod")], "namenodes"),
+            (vec![("namenodes", "nn1,nn2")], "nameservice"),
+            (vec![("namenodes", "nn1"), ("nameservice", "ha-hdfs:prod")], "nameservice"),
+            (vec![("namenodes", "nn1"), ("namenode", "nn2")], "namenode"),
+            (vec![("namenodes", "hdfs://nn1:8020")], "namenodes"),
+        ] {
+            let written = settings(&pairs);
+            let failure = HdfsConfig::read(&written).unwrap_err();
+            assert_eq!(failure.setting.as_deref(), Some(setting), "{failure:?}");
+        }
+    }
+}
