@@ -297,7 +297,7 @@ struct Nobody;
 
 #[async_trait::async_trait]
 impl Resolver for Nobody {
-    async fn resolve(&self, _: &str) -> std::io::Result<Vec<std::net::IpAddr>> {
+    async fn resolve(&self, _: &str, _: LookupSlot) -> std::io::Result<Vec<std::net::IpAddr>> {
         Err(std::io::ErrorKind::NotFound.into())
     }
 }

@@ -67,6 +67,14 @@ pub enum PolicyDenial {
         /// `YYYYMMDD`
         day: String,
     },
+    /// A response that contains a secret which the host added to the request, or that is compressed and so cannot be
+    /// searched for it.
+    Echo {
+        /// The target that the component requested.
+        target: Target,
+        /// The secret.
+        secret: SecretName,
+    },
     /// A host that no rule names.
     Host {
         /// The target that the component requested.
@@ -108,6 +116,17 @@ pub enum PolicyDenial {
         secret: SecretName,
         /// The operation.
         operation: SecretOperation,
+    },
+    /// A header that could turn a request into another one.
+    OverrideHeader {
+        /// The target that the component requested.
+        target: Target,
+        /// The method.
+        method: Method,
+        /// The path.
+        path: String,
+        /// The header's name, in lower case.
+        header: String,
     },
     /// An output file of a receiver with an invalid path.
     OutputPath {
@@ -176,6 +195,7 @@ impl PolicyDenial {
             Self::Algorithm { .. } => "algorithm-not-granted",
             Self::Audience { .. } => "audience-not-granted",
             Self::Day { .. } => "day-not-granted",
+            Self::Echo { .. } => "secret-in-response",
             Self::Host { .. } => "host-not-granted",
             Self::Issuer { .. } => "issuer-not-granted",
             Self::Lifetime { .. } => "lifetime-not-granted",
@@ -187,6 +207,7 @@ impl PolicyDenial {
             Self::OutputPath { .. } => "odd-output-path",
             Self::OutputTaken { .. } => "output-path-taken",
             Self::Outputs => "outputs-not-allowed",
+            Self::OverrideHeader { .. } => "header-not-granted",
             Self::Path { .. } => "path-not-granted",
             Self::Port { .. } => "port-not-granted",
             Self::Region { .. } => "region-not-granted",
@@ -259,6 +280,7 @@ impl PolicyDenial {
             Self::Port { .. } => 2,
             Self::Method { .. } => 3,
             Self::Path { .. } => 4,
+            Self::OverrideHeader { .. } => 5,
             _ => 0,
         }
     }
@@ -289,6 +311,10 @@ impl fmt::Display for PolicyDenial {
             Self::Day { secret, day } => {
                 write!(f, "signing for the day {day}, which is not today's, is refused for secret {secret}")
             }
+            Self::Echo { target, secret } => write!(
+                f,
+                "the response from {target} contains secret {secret}, or is compressed and cannot be searched for it"
+            ),
             Self::Host { target } => write!(f, "{target} is not granted"),
             Self::Issuer { secret, issuer } => write!(f, "issuer {issuer:?} is not granted for secret {secret}"),
             Self::Lifetime { secret, seconds } => {
@@ -309,6 +335,10 @@ impl fmt::Display for PolicyDenial {
                 write!(f, "{path:?} was put already, or has to be a file and a directory at once")
             }
             Self::Outputs => f.write_str("leaving files is for receivers, and for those while they accept"),
+            Self::OverrideHeader { target, header, .. } => write!(
+                f,
+                "header {header} to {target} is not granted, since servers take such a request for another one"
+            ),
             Self::Path { target, path } => write!(f, "path {path:?} of {target} is not granted"),
             Self::Port { target } => write!(f, "{target}: this port is not granted"),
             Self::Region { secret, region } => {

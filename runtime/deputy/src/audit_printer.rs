@@ -54,7 +54,8 @@ fn action_text(action: &AuditAction) -> String {
         AuditAction::Output { path, bytes: size } => format!("put {path}, {}", bytes(*size)),
         AuditAction::Secret { secret, operation, scope } if scope.is_empty() => format!("secret {secret}: {operation}"),
         AuditAction::Secret { secret, operation, scope } => format!("secret {secret}: {operation} for {scope}"),
-        AuditAction::Tcp { address } => format!("connect to {address}"),
+        AuditAction::Tcp { address, host: Some(host), .. } => format!("connect to {host} at {address}"),
+        AuditAction::Tcp { address, .. } => format!("connect to {address}"),
         AuditAction::Worker { operation, group, .. } => format!("{operation} {group}"),
         AuditAction::Wasi { operation } => format!("wasi {operation}"),
     }

@@ -36,7 +36,7 @@ pub(crate) struct CallAudit {
 pub(crate) struct Unrecorded;
 
 /// The longest text of the component that is recorded, in bytes.
-const MAX_TEXT: usize = 1024;
+pub(crate) const MAX_TEXT: usize = 1024;
 
 /// The same for a denied use, which costs a component nothing.
 const MAX_DENIED_TEXT: usize = 256;
@@ -156,6 +156,12 @@ impl CallAudit {
                 PolicyDenial::Method { target: self.redact_target(&target), method }
             }
             PolicyDenial::Name { host } => PolicyDenial::Name { host: self.redact_host(&host) },
+            PolicyDenial::OverrideHeader { target, method, path, header } => PolicyDenial::OverrideHeader {
+                target: self.redact_target(&target),
+                method,
+                path: self.redact(&path),
+                header: self.redact(&header),
+            },
             PolicyDenial::OutputPath { path } => PolicyDenial::OutputPath { path: self.redact(&path) },
             PolicyDenial::OutputTaken { path } => PolicyDenial::OutputTaken { path: self.redact(&path) },
             PolicyDenial::Path { target, path } => {
@@ -180,13 +186,19 @@ impl CallAudit {
         self.redact_to(text, MAX_TEXT)
     }
 
-    /// A text of the component without the values of secrets, also where it changed the case of one.
+    /// A text of the component without the values of secrets.
     fn redact_to(&self, text: &str, max: usize) -> String {
-        let Some(redactor) = self.redactor.get() else { return bounded(text.to_owned(), max, false) };
-        let cleaned = redactor.clean(text, max);
-        let lower = redactor.clean(&text.to_lowercase(), max);
-        let hidden = lower.contains("[secret ") && !cleaned.contains("[secret ");
-        if hidden { "[secret]".to_owned() } else { cleaned }
+        match self.redactor.get() {
+            Some(redactor) => redactor.clean(text, max),
+            None => bounded(text.to_owned(), max, false),
+        }
+    }
+
+    /// The part of a component's text that is worth keeping for a record which shows `max` bytes of it: so much more
+    /// that a secret which begins in these is whole, and blanked as one.
+    pub(crate) fn excerpt<'t>(&self, text: &'t str, max: usize) -> &'t str {
+        let longest = self.redactor.get().map_or(0, |redactor| redactor.longest());
+        text.get(..text.floor_char_boundary(max.saturating_add(longest))).unwrap_or(text)
     }
 
     fn submit(&self, action: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> Receipt {

@@ -73,7 +73,12 @@ impl CallState {
             log: log.clone(),
             outputs: OutputStage::new(context.outputs, Arc::clone(budget)),
             secrets: CallSecrets::new(Arc::clone(grant), values, Arc::clone(budget), SystemClock::wall),
-            sockets: Sockets::new(Arc::clone(grant), Arc::clone(budget), Arc::clone(&context.resolver)),
+            sockets: Sockets::new(
+                Arc::clone(grant),
+                Arc::clone(budget),
+                Arc::clone(&context.resolver),
+                Arc::clone(context.http.lookups()),
+            ),
             table,
             wasi: wasi(limits, log),
         }

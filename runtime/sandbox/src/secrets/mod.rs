@@ -145,7 +145,7 @@ impl CallSecrets {
             PolicyDenial::Day { secret, day } => PolicyDenial::Day { secret, day: clean(day) },
             PolicyDenial::Issuer { secret, issuer } => PolicyDenial::Issuer { secret, issuer: clean(issuer) },
             PolicyDenial::Region { secret, region } => PolicyDenial::Region { secret, region: clean(region) },
-            PolicyDenial::Secret { name } => PolicyDenial::Secret { name: clean(name) },
+            PolicyDenial::Secret { name } => PolicyDenial::Secret { name: self.values.redactor().clean(&name, 80) },
             PolicyDenial::Service { secret, service } => PolicyDenial::Service { secret, service: clean(service) },
             other => other,
         }
@@ -174,7 +174,7 @@ impl SecretsView<'_> {
 
 impl secrets::Host for SecretsView<'_> {
     async fn open(&mut self, mut name: String) -> Result<Resource<SecretHandle>, SecretUseError> {
-        name.truncate(name.floor_char_boundary(MAX_NAME));
+        name.truncate(self.secrets.budget.audit.excerpt(&name, MAX_NAME).len());
         let granted = self.secrets.grant.secret(&name).map(|(name, _)| name.clone());
         let printable = match &granted {
             Ok(name) => name.to_string(),

@@ -38,7 +38,7 @@ pub(crate) struct Sockets {
     budget: Arc<CallBudget>,
     resolver: Arc<dyn Resolver>,
     resolved: ResolvedNames,
-    /// Bounds concurrent lookups: each may block a thread of the process.
+    /// The instance's concurrent look-ups, with those of HTTP.
     lookups: Arc<Semaphore>,
 }
 
@@ -47,8 +47,6 @@ pub(crate) struct Sockets {
 struct ResolvedNames(Arc<Mutex<Vec<Resolution>>>);
 
 type Resolution = (Host, Vec<IpAddr>);
-
-const MAX_LOOKUPS: usize = 4;
 
 /// Addresses of one name that are remembered, the newest first.
 const MAX_ADDRESSES: usize = 64;
@@ -82,8 +80,12 @@ pub(crate) fn link<T: Send + 'static>(
 }
 
 impl Sockets {
-    pub(crate) fn new(grant: Arc<Grant>, budget: Arc<CallBudget>, resolver: Arc<dyn Resolver>) -> Self {
-        let lookups = Arc::new(Semaphore::new(MAX_LOOKUPS));
+    pub(crate) fn new(
+        grant: Arc<Grant>,
+        budget: Arc<CallBudget>,
+        resolver: Arc<dyn Resolver>,
+        lookups: Arc<Semaphore>,
+    ) -> Self {
         Self { grant, budget, resolver, resolved: ResolvedNames::default(), lookups }
     }
 
