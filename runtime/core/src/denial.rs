@@ -121,12 +121,8 @@ pub enum PolicyDenial {
     OverrideHeader {
         /// The target that the component requested.
         target: Target,
-        /// The method.
-        method: Method,
-        /// The path.
-        path: String,
-        /// The header's name, in lower case.
-        header: String,
+        /// The rest of the request.
+        request: Box<OverriddenRequest>,
     },
     /// An output file of a receiver with an invalid path.
     OutputPath {
@@ -185,6 +181,17 @@ pub enum PolicyDenial {
     Target(TargetError),
     /// UDP.
     Udp,
+}
+
+/// A request with a header that could turn it into another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverriddenRequest {
+    /// The method.
+    pub method: Method,
+    /// The path.
+    pub path: String,
+    /// The header's name, in lower case.
+    pub header: String,
 }
 
 impl PolicyDenial {
@@ -335,9 +342,10 @@ impl fmt::Display for PolicyDenial {
                 write!(f, "{path:?} was put already, or has to be a file and a directory at once")
             }
             Self::Outputs => f.write_str("leaving files is for receivers, and for those while they accept"),
-            Self::OverrideHeader { target, header, .. } => write!(
+            Self::OverrideHeader { target, request } => write!(
                 f,
-                "header {header} to {target} is not granted, since servers take such a request for another one"
+                "header {} to {target} is not granted, since servers take such a request for another one",
+                request.header
             ),
             Self::Path { target, path } => write!(f, "path {path:?} of {target} is not granted"),
             Self::Port { target } => write!(f, "{target}: this port is not granted"),

@@ -156,12 +156,11 @@ impl CallAudit {
                 PolicyDenial::Method { target: self.redact_target(&target), method }
             }
             PolicyDenial::Name { host } => PolicyDenial::Name { host: self.redact_host(&host) },
-            PolicyDenial::OverrideHeader { target, method, path, header } => PolicyDenial::OverrideHeader {
-                target: self.redact_target(&target),
-                method,
-                path: self.redact(&path),
-                header: self.redact(&header),
-            },
+            PolicyDenial::OverrideHeader { target, mut request } => {
+                request.path = self.redact(&request.path);
+                request.header = self.redact(&request.header);
+                PolicyDenial::OverrideHeader { target: self.redact_target(&target), request }
+            }
             PolicyDenial::OutputPath { path } => PolicyDenial::OutputPath { path: self.redact(&path) },
             PolicyDenial::OutputTaken { path } => PolicyDenial::OutputTaken { path: self.redact(&path) },
             PolicyDenial::Path { target, path } => {
@@ -302,6 +301,22 @@ mod tests {
         assert_eq!(suppressed.sum::<u64>() + denied as u64, 5_000);
         let longest = events.iter().map(|event| serde_json::to_string(event).unwrap().len()).max();
         assert!(longest < Some(600), "{longest:?}");
+    }
+
+    #[test]
+    fn audit_redacts_a_header_that_holds_a_secret() {
+        let call = call_audit(1, &Arc::new(Audit::memory()), &Arc::default());
+        let value = Arc::new(deputy_core::SecretBytes::new(b"hunter2-hunter2".to_vec()));
+        call.redact_with(Arc::new(Redactor::new(vec![("key".parse().unwrap(), value)])));
+        let target = Target::parse(deputy_core::grant::Scheme::Https, "hunter2-hunter2.example").unwrap();
+        let request = deputy_core::OverriddenRequest {
+            method: "GET".parse().unwrap(),
+            path: "/hunter2-hunter2".to_owned(),
+            header: "x-forwarded-hunter2-hunter2".to_owned(),
+        };
+        let denial = PolicyDenial::OverrideHeader { target, request: Box::new(request) };
+        let shown = format!("{:?}", call.redact_denial(denial));
+        assert!(!shown.contains("hunter2") && shown.contains("x-forwarded-[secret key]"), "{shown}");
     }
 
     #[test]

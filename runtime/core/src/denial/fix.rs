@@ -8,12 +8,12 @@ use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::grant::{
-    AddressClass, Host, HostPattern, HttpPattern, HttpRule, JwtGrant, Method, Network, OverrideHeader, PathPrefix,
-    PathRules, Scheme, SecretGrant, SecretOperation, SecretPurpose, SignatureAlgorithm, Sigv4Grant, Target, TcpRule,
+    AddressClass, Host, HostPattern, HttpPattern, HttpRule, JwtGrant, Network, OverrideHeader, PathPrefix, PathRules,
+    Scheme, SecretGrant, SecretOperation, SecretPurpose, SignatureAlgorithm, Sigv4Grant, Target, TcpRule,
 };
 use crate::{Instance, Limit, LimitOverrides, SecretName, Span};
 
-use super::{PolicyDenial, Principal};
+use super::{OverriddenRequest, PolicyDenial, Principal};
 
 const NEW_RULE: &str = "# a new rule:";
 const OLD_RULE: &str = "# in this existing rule:";
@@ -50,9 +50,7 @@ pub(super) fn grant(refusal: &PolicyDenial, instance: &Instance) -> Option<Strin
         PolicyDenial::Method { target, method } => {
             new_rule(instance, target, rule_for(instance, target), &format!("\nmethods = [\"{method}\"]"))
         }
-        PolicyDenial::OverrideHeader { target, method, path, header } => {
-            override_header_of(instance, target, method, path, header)?
-        }
+        PolicyDenial::OverrideHeader { target, request } => override_header_of(instance, target, request)?,
         PolicyDenial::Path { target, path } => path_of(instance, target, path),
         PolicyDenial::Name { host } => tcp(instance, host, &"PORT", &[]),
         PolicyDenial::Socket { address } => socket(instance, *address),
@@ -247,13 +245,8 @@ fn echo_of(instance: &Instance, target: &Target, secret: &SecretName) -> Option<
 }
 
 /// Adds the header to the rule that would allow the request without it.
-fn override_header_of(
-    instance: &Instance,
-    target: &Target,
-    method: &Method,
-    path: &str,
-    header: &str,
-) -> Option<String> {
+fn override_header_of(instance: &Instance, target: &Target, request: &OverriddenRequest) -> Option<String> {
+    let OverriddenRequest { method, path, header } = request;
     let allows = |rule: &&HttpRule| {
         let is_method = rule.methods.is_empty() || rule.methods.contains(method);
         rule.pattern.matches(target) && is_method && rule.paths.allow(path)

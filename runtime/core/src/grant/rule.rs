@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::target::{port, split};
 use super::{HostError, HostPattern, HttpTarget, Network, OverrideHeader, Scheme, Target, TargetError};
-use crate::{PolicyDenial, SecretName};
+use crate::{OverriddenRequest, PolicyDenial, SecretName};
 
 /// Where an HTTP rule leads: `https://sts.eu-west-1.amazonaws.com`, `http://*.example.com:8080`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,12 +188,9 @@ impl HttpRule {
         } else if !self.paths.allow(request.path()) {
             Err(PolicyDenial::Path { target: target.clone(), path: request.path().to_owned() })
         } else if let Some(header) = request.overrides().iter().find(|header| !self.overrides.contains(header)) {
-            Err(PolicyDenial::OverrideHeader {
-                target: target.clone(),
-                method: request.method().clone(),
-                path: request.path().to_owned(),
-                header: header.to_string(),
-            })
+            let (method, path) = (request.method().clone(), request.path().to_owned());
+            let request = OverriddenRequest { method, path, header: header.to_string() };
+            Err(PolicyDenial::OverrideHeader { target: target.clone(), request: Box::new(request) })
         } else {
             Ok(())
         }
