@@ -33,7 +33,7 @@ enum TcpState {
 }
 
 /// A connection, and its audit record, which is written when the connection ends.
-type Established = (TcpStream, AuditRecord);
+type Established = Box<(TcpStream, AuditRecord)>;
 
 impl TcpSocketState {
     pub(super) fn new(family: IpAddressFamily, budget: Arc<CallBudget>) -> Self {
@@ -101,7 +101,7 @@ async fn attempt(pinned: Pinned, deadline: Deadline, mut record: AuditRecord) ->
     match network::connect(pinned, deadline).await {
         Ok(stream) => {
             record.done();
-            Ok((stream, record))
+            Ok(Box::new((stream, record)))
         }
         Err(ConnectError::TimedOut(DeadlineExceeded(cause))) => {
             if let DeadlineCause::Limit(limit) = cause {

@@ -82,7 +82,7 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
         this: Resource<TcpSocket>,
     ) -> SocketResult<(Resource<DynInputStream>, Resource<DynOutputStream>)> {
         let socket = self.table.get_mut(&own(&this))?;
-        let (stream, record) = socket.finish()?;
+        let (stream, record) = *socket.finish()?;
         let halves = Halves::new(stream, record, Arc::clone(&self.sockets.budget));
         let halves = Arc::new(halves.map_err(|_| ErrorCode::ConnectionReset)?);
         socket.connected(Arc::clone(&halves));
