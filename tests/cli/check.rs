@@ -280,6 +280,44 @@ headers = { authorization = { secret = "token", prefix = "Bearer " } }
 }
 
 #[test]
+fn check_lists_what_rules_add() {
+    let lines = r#"
+[instances.s3.secrets.token]
+file = "token"
+
+[[instances.s3.http]]
+allow = "https://api.example.com"
+headers = { authorization = { secret = "token", prefix = "Bearer " } }
+form = { client_secret = { secret = "token" } }
+
+[[instances.s3.http]]
+allow = "https://login.example.com"
+methods = ["POST"]
+paths = ["/token"]
+form = { client_secret = { secret = "token" } }
+"#;
+    let home = TestEnvironment::with_s3(ENDPOINT, lines);
+    home.write("token", "hunter2-hunter2");
+    home.restrict_mode("token");
+    let run = home.run(&["check"]);
+    assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
+    for line in [
+        "https://api.example.com, adds token as header authorization, adds token as form field client_secret",
+        "POST https://login.example.com /token, adds token as form field client_secret",
+    ] {
+        assert!(run.stdout.contains(line), "{}", run.stdout);
+    }
+    assert_eq!(
+        run.stderr.matches("the component chooses which requests carry the secret").count(),
+        1,
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("needs `methods` and `paths`"), "{}", run.stderr);
+    assert!(!(run.stdout + &run.stderr).contains("hunter2"));
+}
+
+#[test]
 fn check_shows_file_sources_with_and_without_component() {
     let home = TestEnvironment::with_s3(
         ENDPOINT,

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use deputy_core::{ByteSize, Limit, ReceiverPlan, Span};
 use deputy_sandbox::{
-    CacheError, CompileError, Compiler, ContractError, LoadError, NotConnector, Resolver, Sandbox, SandboxOptions,
+    CacheError, CompileError, Compiler, ContractError, LoadError, LookupSlot, NotConnector, Resolver, Sandbox,
+    SandboxOptions,
 };
 use deputy_test_servers::{contract_text, synthetic_component};
 use wasm_encoder::Component;
@@ -297,7 +298,7 @@ struct Nobody;
 
 #[async_trait::async_trait]
 impl Resolver for Nobody {
-    async fn resolve(&self, _: &str) -> std::io::Result<Vec<std::net::IpAddr>> {
+    async fn resolve(&self, _: &str, _: LookupSlot) -> std::io::Result<Vec<std::net::IpAddr>> {
         Err(std::io::ErrorKind::NotFound.into())
     }
 }

@@ -241,7 +241,7 @@ impl Attack {
     pub(crate) fn http_with(mut self, pattern: &str, more: impl FnOnce(&mut HttpRule)) -> Self {
         let pattern = pattern.parse().unwrap();
         let (methods, paths, networks, send) = (Vec::new(), PathRules::Any, Vec::new(), RequestOptions::default());
-        let mut rule = HttpRule { pattern, methods, paths, networks, send };
+        let mut rule = HttpRule { pattern, methods, paths, overrides: Vec::new(), networks, send };
         more(&mut rule);
         self.instance.grant.http.push(rule);
         self

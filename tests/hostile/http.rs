@@ -138,6 +138,40 @@ fn method_not_granted() {
 }
 
 #[test]
+fn header_not_granted() {
+    let (server, name) = (Server::good(), here());
+    let url = url(&name, &server);
+    let headers = [
+        "x-http-method-override: DELETE",
+        "X-HTTP-Method: DELETE",
+        "x_method_override: DELETE",
+        "x-original-url: /admin",
+        "x-rewrite-url: /admin",
+        "forwarded: host=other.test",
+        "X_Forwarded_Host: other.test",
+        "x-forwarded-prefix: /admin",
+        "x-forwarded-for: 127.0.0.1",
+    ];
+    let attack = |overrides: &[&str]| {
+        let post = |rule: &mut HttpRule| {
+            rule.methods = vec!["POST".parse().unwrap()];
+            rule.networks = vec!["loopback".parse().unwrap()];
+            rule.overrides = overrides.iter().map(|header| header.parse().unwrap()).collect();
+        };
+        let attack = Attack::new("header-not-granted").http_with(&url, post).setting("url", &url);
+        attack.setting("headers", headers.join("\n")).obtain()
+    };
+    let seen = attack(&[]);
+    denied(&seen, "header-not-granted", &server);
+    assert_eq!((seen.lines().len(), seen.requests().len()), (9, 9));
+    // One that is granted is sent as it was written.
+    let seen = attack(&["x-forwarded-host"]);
+    seen.assert_denied(&["header-not-granted"]);
+    let sent = server.heard();
+    assert!(sent.len() == 1 && sent[0].to_lowercase().contains("x_forwarded_host: other.test\r\n"), "{sent:?}");
+}
+
+#[test]
 fn path_not_granted() {
     let (server, name) = (Server::good(), here());
     let base = url(&name, &server);

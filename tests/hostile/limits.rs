@@ -5,6 +5,7 @@ use std::time::Duration;
 use deputy_audit::{AuditAction, AuditOutcome};
 use deputy_core::grant::{SecretGrant, SecretPurpose};
 use deputy_core::{ByteSize, Limit, Span};
+use deputy_sandbox::CallError;
 
 use crate::bombs;
 use crate::harness::{Attack, ObtainReport, host};
@@ -216,6 +217,14 @@ fn payload_huge() {
     seen.assert_ended_by(Limit::Payload);
     let seen = Attack::new("payload-huge").setting("bytes", 64 << 10).limits(limit).obtain();
     assert_eq!(seen.report().len(), 64 << 10);
+}
+
+#[test]
+fn payload_empty() {
+    let seen = Attack::new("payload-empty").obtain();
+    let Err(CallError::Invalid(text)) = &seen.call.result else { panic!("{seen:?}") };
+    assert!(text.contains("the payload is empty"), "{text}");
+    seen.assert_not_denied();
 }
 
 #[test]

@@ -4,12 +4,37 @@ use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use deputy_audit::{AuditAction, AuditEvent, AuditOutcome};
-use deputy_core::grant::{JwtGrant, SecretGrant, SecretPurpose, SignatureAlgorithm, Sigv4Grant};
+use deputy_core::grant::{
+    Injection, InjectionEncoding, InjectionPoint, JwtGrant, SecretGrant, SecretPurpose, SignatureAlgorithm, Sigv4Grant,
+};
 use deputy_core::time::CivilDate;
 use deputy_core::{Limits, Span, Timestamp};
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Attack, AttackReport};
+use crate::harness::{Attack, AttackReport, host};
+use crate::servers::{Server, response};
+
+/// Sends back the request's head, in the way that its path names.
+fn echo() -> Server {
+    Server::start(|mut stream, heard| async move {
+        let request = heard.request(&mut stream).await?;
+        let authorization = request.split("authorization: ").nth(1).and_then(|rest| rest.lines().next());
+        let (path, seen) = (request.split(' ').nth(1).unwrap_or_default(), authorization.unwrap_or_default());
+        let body = match path {
+            "/header" => format!("HTTP/1.1 403 -\r\nx-seen: {seen}\r\ncontent-length: 0\r\n\r\n"),
+            "/gzip" => "HTTP/1.1 200 -\r\ncontent-encoding: gzip\r\ncontent-length: 5\r\n\r\nhello".to_owned(),
+            _ => response(&request),
+        };
+        for piece in body.as_bytes().chunks(if path == "/dripping" { 1 } else { 4096 }) {
+            stream.write_all(piece).await?;
+        }
+        stream.shutdown().await
+    })
+}
 
 const AWS_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
@@ -69,6 +94,34 @@ pub(crate) fn all_denied(seen: &AttackReport, code: &str, count: usize) {
     let lines = seen.lines();
     assert_eq!(lines.len(), count);
     assert!(lines.iter().all(|line| line.starts_with("denied ")), "{lines:#?}");
+}
+
+#[test]
+fn secret_in_response() {
+    let (server, name) = (echo(), host().name(&["127.0.0.1"]));
+    let url = format!("http://{name}:{}", server.port());
+    let injection = |form| Injection {
+        place: InjectionPoint::Header("authorization".to_owned()),
+        secret: "key".parse().unwrap(),
+        form,
+    };
+    for form in [
+        InjectionEncoding::Plain { prefix: "Bearer ".to_owned() },
+        InjectionEncoding::Basic { user: "me".to_owned() },
+        InjectionEncoding::OauthBasic { client: "me".to_owned() },
+    ] {
+        let attack = Attack::new("secret-in-response").secret("key", AWS_KEY, SecretGrant::default());
+        let attack = attack.http_with(&url, |rule| {
+            rule.networks = vec!["loopback".parse().unwrap()];
+            rule.send.inject = vec![injection(form)];
+        });
+        let seen = attack.setting("url", &url).obtain();
+        seen.assert_denied(&["secret-in-response"]);
+        assert_eq!(seen.lines().len(), 5);
+        assert!(seen.lines().iter().all(|line| line.starts_with("err ")), "{seen:?}");
+        let refused = seen.events.iter().filter(|event| event.code.as_deref() == Some("secret-in-response"));
+        assert_eq!(refused.count(), 5);
+    }
 }
 
 #[test]

@@ -157,7 +157,7 @@ impl Drop for Server {
 
 impl Heard {
     /// Notes all that has come in when a request's head is whole. A body that came along with it is noted, too.
-    pub(crate) async fn request(&self, stream: &mut TcpStream) -> std::io::Result<()> {
+    pub(crate) async fn request(&self, stream: &mut TcpStream) -> std::io::Result<String> {
         let mut bytes = Vec::new();
         let mut buffer = [0; 4096];
         while !bytes.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -166,8 +166,9 @@ impl Heard {
                 read => bytes.extend_from_slice(&buffer[..read]),
             }
         }
-        self.requests.lock().unwrap().push(String::from_utf8_lossy(&bytes).into_owned());
-        Ok(())
+        let request = String::from_utf8_lossy(&bytes).into_owned();
+        self.requests.lock().unwrap().push(request.clone());
+        Ok(request)
     }
 }
 

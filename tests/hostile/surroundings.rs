@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use deputy_core::SecretBytes;
-use deputy_sandbox::{CacheKey, CodeCache, Compiler, Resolver};
+use deputy_sandbox::{CacheKey, CodeCache, Compiler, LookupSlot, Resolver};
 
 use crate::harness::host;
 
@@ -77,7 +77,7 @@ impl Names {
 
 #[async_trait]
 impl Resolver for Names {
-    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+    async fn resolve(&self, name: &str, _: LookupSlot) -> io::Result<Vec<IpAddr>> {
         let found = match self.known.lock().unwrap().get_mut(name) {
             Some((Answer::Addresses(answers), asked)) => {
                 *asked += 1;

@@ -78,14 +78,9 @@ pub enum AuditAction {
         unwrapped: u64,
     },
     /// A host name was resolved.
-    Name {
-        host: String,
-    },
+    Name { host: String },
     /// A receiver put a file.
-    Output {
-        path: String,
-        bytes: u64,
-    },
+    Output { path: String, bytes: u64 },
     /// A secret was opened or used.
     Secret {
         /// The name in the configuration.
@@ -106,6 +101,12 @@ pub enum AuditAction {
     },
     Tcp {
         address: String,
+        /// The granted name that resolved to the address, unless the address itself is granted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
+        /// Bytes, as the component wrote and read them.
+        sent: u64,
+        received: u64,
     },
     /// A request of a worker.
     Worker {
@@ -120,9 +121,7 @@ pub enum AuditAction {
         address: Option<IpAddr>,
     },
     /// A WASI capability that is never granted.
-    Wasi {
-        operation: &'static str,
-    },
+    Wasi { operation: &'static str },
 }
 
 impl CallId {

@@ -138,18 +138,25 @@ impl Lines {
     }
 
     fn http(&mut self, rule: &HttpRule) {
-        let HttpRule { pattern, methods, paths, networks, send } = rule;
+        let HttpRule { pattern, methods, paths, overrides, networks, send } = rule;
         let paths = match paths {
             PathRules::Any => "any-path".to_owned(),
             PathRules::Prefixes(prefixes) => set("paths", prefixes),
         };
         self.line("http", [quoted(&pattern.to_string()), set("methods", methods), paths]);
+        // Absent unless there are some, so that other fingerprints stay as they were.
+        if !overrides.is_empty() {
+            self.line("override-headers", [set("headers", overrides)]);
+        }
         self.networks(networks);
         if let Some(roots) = &send.roots {
             self.line("roots", [path(roots)]);
         }
         if let Some((chain, key)) = &send.client {
             self.line("client-certificate", [path(chain), quoted(key.as_str())]);
+        }
+        if send.allow_echo {
+            self.line("allow-echo", []);
         }
         let mut injections: Vec<_> = send.inject.iter().map(injection).collect();
         injections.sort();

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use deputy_core::SecretName;
 use deputy_core::grant::{
-    AddressClass, Host, HostPattern, HttpPattern, HttpRule, Method, Network, PathPrefix, PathRules, RequestOptions,
-    Scheme, TcpRule,
+    AddressClass, Host, HostPattern, HttpPattern, HttpRule, Method, Network, OverrideHeader, PathPrefix, PathRules,
+    RequestOptions, Scheme, TcpRule,
 };
 
 use crate::diagnostic::DiagnosticSink;
@@ -69,12 +69,17 @@ fn http_rule(
         Some(value) => value.parsed_list::<PathPrefix>(sink, "[\"/v1\"]").map(PathRules::Prefixes),
         None => Some(PathRules::Any),
     };
+    let overrides = match fields.optional("override-headers") {
+        Some(value) => value.parsed_list::<OverrideHeader>(sink, "[\"x-forwarded-for\"]"),
+        None => Some(Vec::new()),
+    };
     let networks = networks(sink, &mut fields);
 
     let roots = fields.optional("roots");
     let certificate = fields.optional("client-certificate");
     let headers = fields.optional("headers");
     let form = fields.optional("form");
+    let allow_echo = fields.optional("allow-echo");
     let mut client = None;
     let mut inject = Vec::new();
     if let Some(value) = certificate {
@@ -86,6 +91,10 @@ fn http_rule(
     if let Some(value) = form {
         inject.extend(inject::form(sink, secrets, value));
     }
+    if let (Some(value), true) = (allow_echo, inject.is_empty()) {
+        sink.error(value.at(), "the rule adds no secret").expected("needs `headers` or `form`");
+    }
+    let allow_echo = allow_echo.and_then(|value| value.flag(sink)).unwrap_or_default();
     fields.finish(sink);
     used.extend(client.iter().map(|(_, name)| name.clone()));
     used.extend(inject.iter().map(|injection| injection.secret.clone()));
@@ -100,8 +109,14 @@ fn http_rule(
         }
     }
     let roots = roots.and_then(|value| value.path(sink, base));
-    let send = RequestOptions { roots, client, inject };
-    Some((allow?.at(), HttpRule { pattern, methods: methods?, paths: paths?, networks: networks?, send }))
+    if let Some(first) = headers.or(form) {
+        open_injection(sink, first, methods.as_deref(), paths.as_ref());
+    }
+    let send = RequestOptions { roots, client, inject, allow_echo };
+    Some((
+        allow?.at(),
+        HttpRule { pattern, methods: methods?, paths: paths?, overrides: overrides?, networks: networks?, send },
+    ))
 }
 
 fn tcp_rule(sink: &mut DiagnosticSink, mut fields: TableReader<'_>) -> Option<(Range<usize>, TcpRule)> {
@@ -119,6 +134,23 @@ fn tcp_rule(sink: &mut DiagnosticSink, mut fields: TableReader<'_>) -> Option<(R
     let networks = networks(sink, &mut fields);
     fields.finish(sink);
     Some((allow?.at(), TcpRule { networks: networks?, ..rule? }))
+}
+
+/// Warns of a secret that goes into requests of the component's choosing.
+fn open_injection(
+    sink: &mut DiagnosticSink,
+    first: Located<'_>,
+    methods: Option<&[Method]>,
+    paths: Option<&PathRules>,
+) {
+    let missing = match (methods.is_some_and(<[_]>::is_empty), paths == Some(&PathRules::Any)) {
+        (true, true) => "`methods` and `paths`",
+        (true, false) => "`methods`",
+        (false, true) => "`paths`",
+        (false, false) => return,
+    };
+    sink.warning(first.at(), "the component chooses which requests carry the secret")
+        .expected(format!("needs {missing}"));
 }
 
 /// The part before an `@` may be a password.

@@ -185,6 +185,8 @@ fn canonical_text_changes_with_what_tokens_depend_on() {
         // And how.
         ("roots = \"ca.pem\"", "roots = \"other.pem\""),
         ("roots = \"ca.pem\"", ""),
+        ("roots = \"ca.pem\"", "roots = \"ca.pem\"\noverride-headers = [\"forwarded\"]"),
+        ("roots = \"ca.pem\"", "roots = \"ca.pem\"\nallow-echo = true"),
         ("client.pem", "other.pem"),
         ("key = { secret = \"tls\" }", "key = { secret = \"signer\" }"),
         ("prefix = \"Bearer \"", "prefix = \"Bearer\""),

@@ -120,7 +120,7 @@ fn mended_with(
 fn request(method: &str, url: &str, address: &str) -> impl Fn(&Instance) -> Result<(), PolicyDenial> {
     let (scheme, rest) = url.split_once("://").unwrap();
     let (authority, path) = rest.split_at(rest.find('/').unwrap());
-    let target = HttpTarget::parse(scheme, authority, method, path).unwrap();
+    let target = HttpTarget::parse(scheme, authority, method, path, []).unwrap();
     let address = address.parse().unwrap();
     move |instance| instance.grant.permit_http(&target)?.pin(&[address]).map(drop)
 }
@@ -168,6 +168,48 @@ fn hint_for_a_rule_with_secrets_adds_none_of_them() {
                  paths = [\"/token\"]\nheaders = { authorization = { secret = \"key\" } }";
     let hints = mended(lines, request("POST", "https://a.example.com/other", PUBLIC));
     assert!(hints[0].contains("adds none of the secrets"), "{hints:?}");
+}
+
+/// A POST with these headers.
+fn request_with(url: &str, headers: &'static [&str]) -> impl Fn(&Instance) -> Result<(), PolicyDenial> {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (authority, path) = rest.split_at(rest.find('/').unwrap());
+    let target = HttpTarget::parse(scheme, authority, "POST", path, headers.iter().copied()).unwrap();
+    move |instance| instance.grant.permit_http(&target).map(drop)
+}
+
+#[test]
+fn hint_for_an_override_header_opens_the_rule_that_is_there() {
+    let headers: &[&str] = &["x-http-method-override", "X_Forwarded_For", "forwarded"];
+    let two = "[[instances.a.http]]\nallow = \"https://a.example.com\"\nmethods = [\"GET\"]\n\
+               [[instances.a.http]]\nallow = \"https://a.example.com\"\nmethods = [\"POST\"]\npaths = [\"/token\"]\n\
+               override-headers = [\"x-real-ip\"]";
+    for rules in ["[[instances.a.http]]\nallow = \"https://*.example.com\"", two] {
+        let hints = mended(rules, |instance| {
+            request_with("https://a.example.com/token", headers)(instance)?;
+            request_with("https://a.example.com/token", &[])(instance)
+        });
+        assert!(hints.iter().all(|hint| hint.starts_with("# in this existing rule:\n")), "{hints:#?}");
+        assert_eq!(hints.len(), 3, "{hints:#?}");
+        assert_eq!(hints[0].contains("x-real-ip"), rules == two, "{hints:#?}");
+    }
+}
+
+#[test]
+fn hint_for_an_echo_allows_it_in_the_rule_that_adds_the_secret() {
+    let rules = "[instances.a.secrets.key]\nfile = \"k\"\n\
+                 [[instances.a.http]]\nallow = \"https://a.example.com\"\nmethods = [\"GET\"]\n\
+                 [[instances.a.http]]\nallow = \"https://a.example.com\"\nmethods = [\"POST\"]\n\
+                 headers = { authorization = { secret = \"key\" } }";
+    let target = Target::parse(Scheme::Https, "a.example.com").unwrap();
+    // As the sandbox judges a response.
+    let respond = |instance: &Instance| {
+        let allowed = instance.grant.http.iter().any(|rule| !rule.send.inject.is_empty() && rule.send.allow_echo);
+        let denial = PolicyDenial::Echo { target: target.clone(), secret: key() };
+        if allowed { Ok(()) } else { Err(denial) }
+    };
+    let hints = mended(rules, respond);
+    assert!(hints.len() == 1 && hints[0].contains("a response can show it"), "{hints:#?}");
 }
 
 #[test]

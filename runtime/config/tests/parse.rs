@@ -36,7 +36,7 @@ fn instance(config: &CoordinatorFile, name: &str) -> Instance {
 
 fn http(target: &str, method: &str, path: &str) -> HttpTarget {
     let (scheme, authority) = target.split_once("://").unwrap();
-    HttpTarget::parse(scheme, authority, method, path).unwrap()
+    HttpTarget::parse(scheme, authority, method, path, []).unwrap()
 }
 
 #[test]
@@ -295,6 +295,18 @@ fn findings_beyond_the_limit_are_counted() {
     let shown = CoordinatorFile::parse(&text, Path::new("deputy.toml")).unwrap_err().render(Colour::Never);
     assert_eq!(shown.matches("error: ").count(), 50);
     assert!(shown.ends_with("\nand 10 more\n"));
+}
+
+#[test]
+fn findings_of_a_large_file_are_located_in_one_pass() {
+    let rule = "[[instances.a.http]]\nallow = \"https://a.example\"\n";
+    let text = "[instances.a]\ncomponent = \"a.wasm\"\n".to_owned() + &rule.repeat(10_001);
+    let config = CoordinatorFile::parse(&text, Path::new("deputy.toml")).unwrap();
+    let begun = std::time::Instant::now();
+    let last = config.warnings.findings().last().unwrap();
+    assert_eq!((last.line, last.column), (2 + 2 * 10_001, 9));
+    // A pass over the file for each of the 10,000 took most of a minute.
+    assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
 }
 
 #[test]

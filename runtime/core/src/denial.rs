@@ -70,6 +70,14 @@ pub enum PolicyDenial {
         /// What of it is not granted. In a box, since a denial is a part of many errors.
         value: Box<DeniedClaim>,
     },
+    /// A response that contains a secret which the host added to the request, or that is compressed and so cannot be
+    /// searched for it.
+    Echo {
+        /// The target that the component requested.
+        target: Target,
+        /// The secret.
+        secret: SecretName,
+    },
     /// A host that no rule names.
     Host {
         /// The target that the component requested.
@@ -128,6 +136,13 @@ pub enum PolicyDenial {
         secret: SecretName,
         /// The operation.
         operation: SecretOperation,
+    },
+    /// A header that could turn a request into another one.
+    OverrideHeader {
+        /// The target that the component requested.
+        target: Target,
+        /// The rest of the request.
+        request: Box<OverriddenRequest>,
     },
     /// An output file of a receiver with an invalid path.
     OutputPath {
@@ -222,6 +237,17 @@ pub enum DeniedClaim {
     Text(String),
 }
 
+/// A request with a header that could turn it into another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OverriddenRequest {
+    /// The method.
+    pub method: Method,
+    /// The path.
+    pub path: String,
+    /// The header's name, in lower case.
+    pub header: String,
+}
+
 impl PolicyDenial {
     /// The stable code, for scripts and the audit log.
     pub fn code(&self) -> &'static str {
@@ -230,6 +256,7 @@ impl PolicyDenial {
             Self::Algorithm { .. } => "algorithm-not-granted",
             Self::Audience { .. } => "audience-not-granted",
             Self::Claim { .. } => "claim-not-granted",
+            Self::Echo { .. } => "secret-in-response",
             Self::Host { .. } => "host-not-granted",
             Self::Issuer { .. } => "issuer-not-granted",
             Self::Kerberos => "kerberos-not-granted",
@@ -245,6 +272,7 @@ impl PolicyDenial {
             Self::OutputPath { .. } => "odd-output-path",
             Self::OutputTaken { .. } => "output-path-taken",
             Self::Outputs => "outputs-not-allowed",
+            Self::OverrideHeader { .. } => "header-not-granted",
             Self::Path { .. } => "path-not-granted",
             Self::Port { .. } => "port-not-granted",
             Self::Region { .. } => "region-not-granted",
@@ -324,6 +352,7 @@ impl PolicyDenial {
             Self::Port { .. } => 2,
             Self::Method { .. } => 3,
             Self::Path { .. } => 4,
+            Self::OverrideHeader { .. } => 5,
             _ => 0,
         }
     }

@@ -60,7 +60,8 @@ fn action_text(action: &AuditAction) -> String {
             let scope = if scope.is_empty() { String::new() } else { format!(" for {scope}") };
             format!("secret {secret}: {operation}{scope}{}", content_text(signed))
         }
-        AuditAction::Tcp { address } => format!("connect to {address}"),
+        AuditAction::Tcp { address, host: Some(host), .. } => format!("connect to {host} at {address}"),
+        AuditAction::Tcp { address, .. } => format!("connect to {address}"),
         AuditAction::Worker { operation, group, .. } => format!("{operation} {group}"),
         AuditAction::State { operation } => format!("{operation} state"),
         AuditAction::Wasi { operation } => format!("wasi {operation}"),

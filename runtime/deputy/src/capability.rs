@@ -1,7 +1,7 @@
 //! What a component's imports let it do, as `inspect` and `check` show it.
 
 use deputy_core::StateGrant;
-use deputy_core::grant::{Grant, HttpRule, PathRules, SecretOperation, SecretPurpose};
+use deputy_core::grant::{Grant, HttpRule, Injection, InjectionPoint, PathRules, SecretOperation, SecretPurpose};
 use deputy_sandbox::{ComponentInfo, ComponentKind};
 
 /// Something that a component can only do through an import.
@@ -176,7 +176,7 @@ fn state_grant(grant: &StateGrant) -> String {
     }
 }
 
-/// `POST https://sts.example /v1`.
+/// `POST https://sts.example /v1, adds token as header authorization`.
 fn http_rule(rule: &HttpRule) -> String {
     let methods: Vec<_> = rule.methods.iter().map(ToString::to_string).collect();
     let paths: Vec<_> = match &rule.paths {
@@ -184,7 +184,17 @@ fn http_rule(rule: &HttpRule) -> String {
         PathRules::Prefixes(prefixes) => prefixes.iter().map(ToString::to_string).collect(),
     };
     let parts = [methods.join("|"), rule.pattern.to_string(), paths.join("|")];
-    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    let request = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    let added = rule.send.inject.iter().map(injection);
+    [request].into_iter().chain(added).collect::<Vec<_>>().join(", ")
+}
+
+fn injection(injection: &Injection) -> String {
+    let secret = &injection.secret;
+    match &injection.place {
+        InjectionPoint::Field(name) => format!("adds {secret} as form field {name}"),
+        InjectionPoint::Header(name) => format!("adds {secret} as header {name}"),
+    }
 }
 
 fn any_import(info: &ComponentInfo, interfaces: &[&str]) -> bool {

@@ -38,7 +38,7 @@ pub(crate) struct CallAudit {
 pub(crate) struct Unrecorded;
 
 /// The longest text of the component that is recorded, in bytes.
-const MAX_TEXT: usize = 1024;
+pub(crate) const MAX_TEXT: usize = 1024;
 
 /// The same for a denied use, which costs a component nothing.
 const MAX_DENIED_TEXT: usize = 256;
@@ -161,6 +161,11 @@ impl CallAudit {
                 PolicyDenial::Method { target: self.redact_target(&target), method }
             }
             PolicyDenial::Name { host } => PolicyDenial::Name { host: self.redact_host(&host) },
+            PolicyDenial::OverrideHeader { target, mut request } => {
+                request.path = self.redact(&request.path);
+                request.header = self.redact(&request.header);
+                PolicyDenial::OverrideHeader { target: self.redact_target(&target), request }
+            }
             PolicyDenial::OutputPath { path } => PolicyDenial::OutputPath { path: self.redact(&path) },
             PolicyDenial::OutputTaken { path } => PolicyDenial::OutputTaken { path: self.redact(&path) },
             PolicyDenial::Path { target, path } => {
@@ -185,13 +190,19 @@ impl CallAudit {
         self.redact_to(text, MAX_TEXT)
     }
 
-    /// A text of the component without the values of secrets, also where it changed the case of one.
+    /// A text of the component without the values of secrets.
     fn redact_to(&self, text: &str, max: usize) -> String {
-        let Some(redactor) = self.redactor.get() else { return bounded(text.to_owned(), max, false) };
-        let cleaned = redactor.clean(text, max);
-        let lower = redactor.clean(&text.to_lowercase(), max);
-        let hidden = lower.contains("[secret ") && !cleaned.contains("[secret ");
-        if hidden { "[secret]".to_owned() } else { cleaned }
+        match self.redactor.get() {
+            Some(redactor) => redactor.clean(text, max),
+            None => bounded(text.to_owned(), max, false),
+        }
+    }
+
+    /// The part of a component's text that is worth keeping for a record which shows `max` bytes of it: so much more
+    /// that a secret which begins in these is whole, and blanked as one.
+    pub(crate) fn excerpt<'t>(&self, text: &'t str, max: usize) -> &'t str {
+        let longest = self.redactor.get().map_or(0, |redactor| redactor.longest());
+        text.get(..text.floor_char_boundary(max.saturating_add(longest))).unwrap_or(text)
     }
 
     fn submit(&self, action: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> Receipt {
@@ -346,6 +357,22 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn audit_redacts_a_header_that_holds_a_secret() {
+        let call = call_audit(1, &Arc::new(Audit::memory()), &Arc::default());
+        let value = Arc::new(deputy_core::SecretBytes::new(b"hunter2-hunter2".to_vec()));
+        call.redact_with(Arc::new(Redactor::new(vec![("key".parse().unwrap(), value)])));
+        let target = Target::parse(deputy_core::grant::Scheme::Https, "hunter2-hunter2.example").unwrap();
+        let request = deputy_core::OverriddenRequest {
+            method: "GET".parse().unwrap(),
+            path: "/hunter2-hunter2".to_owned(),
+            header: "x-forwarded-hunter2-hunter2".to_owned(),
+        };
+        let denial = PolicyDenial::OverrideHeader { target, request: Box::new(request) };
+        let shown = format!("{:?}", call.redact_denial(denial));
+        assert!(!shown.contains("hunter2") && shown.contains("x-forwarded-[secret key]"), "{shown}");
     }
 
     #[test]

@@ -94,8 +94,13 @@ impl CallState {
             log: log.clone(),
             outputs: OutputStage::new(context.outputs, Arc::clone(budget)),
             secrets: CallSecrets::new(Arc::clone(grant), values, Arc::clone(budget), SystemClock::wall),
-            sockets: Sockets::new(Arc::clone(grant), Arc::clone(budget), Arc::clone(&context.resolver))
-                .noting(connected),
+            sockets: Sockets::new(
+                Arc::clone(grant),
+                Arc::clone(budget),
+                Arc::clone(&context.resolver),
+                Arc::clone(context.http.lookups()),
+            )
+            .noting(connected),
             state: StateAccess::new(context.state.clone(), Arc::clone(budget), Arc::clone(redactor)),
             table,
             wasi: wasi(limits, log),

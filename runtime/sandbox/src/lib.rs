@@ -74,7 +74,7 @@ pub use component_info::{ComponentInfo, ComponentKind, Import};
 pub use contract::ContractError;
 pub use http::HttpPolicyError;
 pub use load_error::LoadError;
-pub use network::{Resolver, SystemResolver};
+pub use network::{LookupSlot, Resolver, SystemResolver};
 pub use not_connector::NotConnector;
 pub use provider::LoadedProvider;
 pub use receiver::LoadedReceiver;

@@ -12,7 +12,6 @@ use wasmtime::component::{HasSelf, Linker};
 use crate::audit_record::AuditRecord;
 use crate::bindings::delegation::tokens::outputs::{self, OutputError};
 use crate::call_budget::CallBudget;
-use crate::redact::bounded;
 
 /// Whether a call may put files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +58,7 @@ impl OutputStage {
 impl outputs::Host for OutputStage {
     fn put(&mut self, path: String, contents: Vec<u8>) -> wasmtime::Result<Result<(), OutputError>> {
         let contents = SecretBytes::new(contents);
-        let path = bounded(path, MAX_PATH, false);
+        let path = self.budget.audit.excerpt(&path, MAX_PATH).to_owned();
         let what = AuditAction::Output { path: path.clone(), bytes: contents.len() as u64 };
         let mut record = AuditRecord::begin(&self.budget, what);
         Ok(match self.stage(&path, contents) {
@@ -116,6 +115,20 @@ mod tests {
         assert!(events.iter().all(|event| event.outcome == AuditOutcome::Done));
         assert_eq!(events[0].action, AuditAction::Output { path: "credentials".into(), bytes: 7 });
         assert!(!format!("{events:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn outputs_record_no_piece_of_a_known_payload() {
+        let payload = "Hunter2-".repeat(200);
+        let value = Arc::new(SecretBytes::new(payload.clone().into_bytes()));
+        let redactor = Arc::new(crate::redact::Redactor::new(vec![("payload".parse().unwrap(), value)]));
+        for before in [0, 200, 1020] {
+            let (mut staging, audited) = staging(OutputMode::Staged, Limits::default());
+            audited.budget.audit.redact_with(Arc::clone(&redactor));
+            put(&mut staging, &format!("{}{payload}", "x".repeat(before)), "").unwrap_err();
+            let record = format!("{:?} {:?}", audited.events(), audited.budget.findings.denials());
+            assert!(!record.to_lowercase().contains("hunter"), "{before}: {record}");
+        }
     }
 
     #[test]

@@ -268,6 +268,9 @@ impl LoadedProvider {
         let AnsweredCall { redactor, began } = answered;
         let payload = SecretBytes::new(tokens.payload);
         let handle = SecretBytes::new(tokens.handle);
+        if payload.is_empty() {
+            return Err(invalid("the payload is empty: no worker could do anything with it"));
+        }
         if payload.len().saturating_add(handle.len()) > self.invoker.limits().payload.as_usize() {
             return Err(CallError::Limit(Limit::Payload));
         }

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::call_budget::CallBudget;
-use crate::network::Resolver;
+use crate::network::{LookupSlot, Resolver};
 use crate::secret_provider::{SecretProvider, ValueError};
 
 /// A rule that allows all methods and paths, and loopback.
@@ -24,6 +24,7 @@ pub(crate) fn http(pattern: &str) -> HttpRule {
         pattern: pattern.parse().unwrap(),
         methods: Vec::new(),
         paths: PathRules::Any,
+        overrides: Vec::new(),
         networks: vec!["loopback".parse().unwrap()],
         send: SendOptions::default(),
     }
@@ -104,7 +105,7 @@ pub(crate) struct StaticResolver(pub(crate) Vec<(&'static str, Vec<&'static str>
 
 #[async_trait]
 impl Resolver for StaticResolver {
-    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+    async fn resolve(&self, name: &str, _: LookupSlot) -> io::Result<Vec<IpAddr>> {
         let found = self.0.iter().find(|(known, _)| *known == name).ok_or(io::ErrorKind::NotFound)?;
         Ok(found.1.iter().map(|address| address.parse().unwrap()).collect())
     }
@@ -120,7 +121,7 @@ pub(crate) struct HangingResolver;
 
 #[async_trait]
 impl Resolver for HangingResolver {
-    async fn resolve(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+    async fn resolve(&self, _: &str, _: LookupSlot) -> io::Result<Vec<IpAddr>> {
         std::future::pending().await
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn sandbox(folder: &Path) -> Result<Sandbox> {
         cache: Some(CodeCache { state_dir: folder.join("state"), key: CacheKey::new(&SecretBytes::new(vec![1; 32])) }),
         compiler: Compiler::new(env::current_exe()?, vec!["compile-child".into()]),
         audit: Arc::new(audit),
-        resolver: Arc::new(SystemResolver),
+        resolver: Arc::new(SystemResolver::default()),
     })?)
 }
 
@@ -72,6 +72,7 @@ fn rule(host: &str) -> Result<HttpRule> {
         pattern: host.parse()?,
         methods: vec!["POST".parse()?],
         paths: PathRules::Any,
+        overrides: Vec::new(),
         networks: vec!["loopback".parse()?],
         send: RequestOptions::default(),
     })

@@ -56,6 +56,10 @@ fn disk_that_stays_full_publishes_unsaved_leases() {
         said.contains("unsaved") && said.contains("no room")
     });
     assert!(running.log().contains("lease published unsaved"));
+    running.wait_until("metrics and readiness say so", || {
+        let unsaved = |line: &str| line.starts_with("deputy_lease_unsaved{") && line.ends_with(" 1");
+        fleet.metrics().lines().any(unsaved) && fleet.probe("/readyz").lines().any(|line| line.contains("unsaved"))
+    });
     let unsaved = fleet.issued("web-000").revision;
     disk.empty();
     running.wait_until("all is saved", || {

@@ -109,6 +109,11 @@ impl Fleet {
         text
     }
 
+    /// What the health port says at this path.
+    pub(crate) fn probe(&self, path: &str) -> String {
+        get(self.health, path).unwrap().body
+    }
+
     /// Sees that no secret is in any log, audit, state, answer or metric, of those that were given out neither.
     #[track_caller]
     pub(crate) fn assert_no_secret_leaked(&self) {

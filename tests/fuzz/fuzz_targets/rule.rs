@@ -31,6 +31,7 @@ fuzz_target!(|text: &str| {
             pattern,
             methods: Vec::new(),
             paths: PathRules::Any,
+            overrides: Vec::new(),
             networks: Vec::new(),
             send: RequestOptions::default(),
         };

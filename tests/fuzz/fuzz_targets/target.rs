@@ -9,7 +9,7 @@ fuzz_target!(|text: &str| {
     let mut lines = text.split('\n');
     let mut part = || lines.next().unwrap_or_default();
     let (scheme, authority, method, path) = (part(), part(), part(), part());
-    let Ok(request) = HttpTarget::parse(scheme, authority, method, path) else { return };
+    let Ok(request) = HttpTarget::parse(scheme, authority, method, path, []) else { return };
 
     let target = request.target();
     let shown = target.to_string();
@@ -27,15 +27,16 @@ fuzz_target!(|text: &str| {
         pattern: exactly.clone(),
         methods: vec![request.method().clone()],
         paths,
+        overrides: Vec::new(),
         networks: Vec::new(),
         send: RequestOptions::default(),
     };
     let grant = Grant { http: vec![rule(PathRules::Any)], ..Grant::default() };
     assert_eq!(grant.permit_http(&request).expect("the narrowest rule permits it").target(), target);
-    let other = HttpTarget::parse(scheme, "other.invalid:1", method, path).expect("another host");
+    let other = HttpTarget::parse(scheme, "other.invalid:1", method, path, []).expect("another host");
     assert!(target == other.target() || grant.permit_http(&other).is_err());
     let other = if method == "GET" { "PUT" } else { "GET" };
-    let other = HttpTarget::parse(scheme, authority, other, path).expect("another method");
+    let other = HttpTarget::parse(scheme, authority, other, path, []).expect("another method");
     assert_eq!(grant.permit_http(&other).expect_err("another method").code(), "method-not-granted");
     if let Ok(prefix) = request.path().parse() {
         let grant = Grant { http: vec![rule(PathRules::Prefixes(vec![prefix]))], ..Grant::default() };

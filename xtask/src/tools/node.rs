@@ -47,7 +47,13 @@ fn packages(workspace: &Workspace, name: &str, source: &Path, what: &str) -> Res
     for file in ["package.json", "package-lock.json"] {
         fs::copy(source.join(file), folder.join(file)).doing(|| format!("copying {file} to {}", folder.display()))?;
     }
-    // Not `npm ci`: it wants every optional package of every platform in the lock file, of which a registry may lack
+    // What the documents tell authors to run: it refuses a lock file that lacks a package. This fetches nothing.
+    Run::new("npm")
+        .args(["ci", "--dry-run", "--offline", "--ignore-scripts", "--no-audit", "--loglevel", "error"])
+        .dir(&folder)
+        .quiet()
+        .map_err(|failure| failure.hint("bring the lock file up to date: `npm install --package-lock-only`"))?;
+    // Not `npm ci` itself: it wants every optional package of every platform in the lock file, of which a registry may lack
     // some. What the lock file names is installed as locked either way. No package's own script is run.
     Run::new("npm")
         .args(["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"])

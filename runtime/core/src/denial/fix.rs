@@ -12,11 +12,12 @@ use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::grant::{
-    AddressClass, Host, HostPattern, HttpPattern, HttpRule, Network, PathPrefix, PathRules, Scheme, Target, TcpRule,
+    AddressClass, Host, HostPattern, HttpPattern, HttpRule, Network, OverrideHeader, PathPrefix, PathRules, Scheme,
+    Target, TcpRule,
 };
 use crate::{Instance, Limit, LimitOverrides};
 
-use super::{PolicyDenial, Principal};
+use super::{OverriddenRequest, PolicyDenial, Principal};
 
 const NEW_RULE: &str = "# a new rule:";
 const OLD_RULE: &str = "# in this existing rule:";
@@ -45,6 +46,7 @@ pub(super) fn limit(limit: Limit, asker: Principal<'_>) -> String {
 pub(super) fn grant(refusal: &PolicyDenial, instance: &Instance) -> Option<String> {
     Some(match refusal {
         PolicyDenial::Address { target, address, .. } => address_of(instance, target, *address),
+        PolicyDenial::Echo { target, secret } => echo_of(instance, target, secret)?,
         PolicyDenial::Host { target } => elsewhere(instance, target) + &new_rule(instance, target, None, ""),
         PolicyDenial::Scheme { target } | PolicyDenial::Port { target } => {
             new_rule(instance, target, rule_for_host(instance, target), "")
@@ -52,6 +54,7 @@ pub(super) fn grant(refusal: &PolicyDenial, instance: &Instance) -> Option<Strin
         PolicyDenial::Method { target, method } => {
             new_rule(instance, target, rule_for(instance, target), &format!("\nmethods = [\"{method}\"]"))
         }
+        PolicyDenial::OverrideHeader { target, request } => override_header_of(instance, target, request)?,
         PolicyDenial::Path { target, path } => path_of(instance, target, path),
         PolicyDenial::Name { host } => tcp(instance, host, &"PORT", &[]),
         PolicyDenial::Socket { address } => socket(instance, *address),
@@ -228,6 +231,34 @@ fn path_of(instance: &Instance, target: &Target, path: &str) -> String {
         Err(_) => "\n# of all paths, since this one can be read in several ways".to_owned(),
     };
     new_rule(instance, target, nearest, &(methods + &paths))
+}
+
+/// Permits the response in the rule that adds the secret.
+fn echo_of(instance: &Instance, target: &Target, secret: &SecretName) -> Option<String> {
+    let adds = |rule: &&HttpRule| {
+        let is_added = rule.send.inject.iter().any(|injection| injection.secret == *secret);
+        rule.pattern.matches(target) && is_added && !rule.send.allow_echo
+    };
+    let rule = instance.grant.http.iter().find(adds)?;
+    let others = distinguishing_lines(instance, rule);
+    let lines =
+        format!("[[instances.{}.http]]\nallow = \"{}\"\nallow-echo = true{others}", instance.name, rule.pattern);
+    Some(format!("# only if the component may know the secret: a response can show it\n{OLD_RULE}\n{lines}"))
+}
+
+/// Adds the header to the rule that would allow the request without it.
+fn override_header_of(instance: &Instance, target: &Target, request: &OverriddenRequest) -> Option<String> {
+    let OverriddenRequest { method, path, header } = request;
+    let allows = |rule: &&HttpRule| {
+        let is_method = rule.methods.is_empty() || rule.methods.contains(method);
+        rule.pattern.matches(target) && is_method && rule.paths.allow(path)
+    };
+    let rule = instance.grant.http.iter().find(allows)?;
+    let header: OverrideHeader = header.parse().ok()?;
+    let headers = rule.overrides.iter().chain([&header]).map(ToString::to_string);
+    let headers = list_line("override-headers", headers.map(|header| quoted(&header)).collect());
+    let others = distinguishing_lines(instance, rule);
+    Some(format!("{OLD_RULE}\n[[instances.{}.http]]\nallow = \"{}\"{headers}{others}", instance.name, rule.pattern))
 }
 
 /// Granted already, it was used in a call that may not.

@@ -28,6 +28,10 @@ impl fmt::Display for PolicyDenial {
                     write!(f, "claim {claim:?} with the value {text:?} is not granted for secret {secret}")
                 }
             },
+            Self::Echo { target, secret } => write!(
+                f,
+                "the response from {target} contains secret {secret}, or is compressed and cannot be searched for it"
+            ),
             Self::Host { target } => write!(f, "{target} is not granted"),
             Self::Issuer { secret, issuer } => write!(f, "issuer {issuer:?} is not granted for secret {secret}"),
             Self::Kerberos => f.write_str("Kerberos is not granted"),
@@ -56,6 +60,11 @@ impl fmt::Display for PolicyDenial {
                 write!(f, "{path:?} was put already, or has to be a file and a directory at once")
             }
             Self::Outputs => f.write_str("leaving files is for receivers, and for those while they accept"),
+            Self::OverrideHeader { target, request } => write!(
+                f,
+                "header {} to {target} is not granted, since servers take such a request for another one",
+                request.header
+            ),
             Self::Path { target, path } => write!(f, "path {path:?} of {target} is not granted"),
             Self::Port { target } => write!(f, "{target}: this port is not granted"),
             Self::Region { secret, region } => {

@@ -43,15 +43,27 @@ pub enum Network {
 )]
 pub struct NetworkError;
 
-const METADATA: [IpAddr; 8] = [
-    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), // AWS, Azure, Google, Oracle, DigitalOcean
+/// The addresses that cloud providers document for their metadata services. None of them is public, but in `private` or
+/// `link-local` networks, which an operator opens for other reasons.
+const METADATA: [IpAddr; 18] = [
+    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), // AWS, Azure, Google, Oracle, DigitalOcean and most others
+    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 252)), // Google Kubernetes Engine
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),   // AWS ECS tasks
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),  // AWS EKS Pod Identity
+    IpAddr::V4(Ipv4Addr::new(169, 254, 42, 42)),   // Scaleway
+    IpAddr::V4(Ipv4Addr::new(169, 254, 0, 23)),    // Tencent
+    IpAddr::V4(Ipv4Addr::new(169, 254, 10, 10)),   // Tencent
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), // Alibaba
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),   // Azure's wire server
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),     // Oracle Cloud Classic
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)), // AWS
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)), // AWS EKS Pod Identity
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)), // Google
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)), // Oracle
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)), // Scaleway
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200)), // Alibaba
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1)), // Akamai
+    IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe)), // OpenStack, Huawei, Akamai
 ];
 
 /// Special-purpose blocks of the IANA registries by class. The first one that contains the address decides.
@@ -74,7 +86,7 @@ const V4: [(Ipv4Addr, u8, AddressClass); 16] = [
     (Ipv4Addr::new(255, 255, 255, 255), 32, AddressClass::Reserved),
 ];
 
-const V6: [(Ipv6Addr, u8, AddressClass); 9] = [
+const V6: [(Ipv6Addr, u8, AddressClass); 10] = [
     (Ipv6Addr::LOCALHOST, 128, AddressClass::Loopback),
     (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10, AddressClass::LinkLocal),
     (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10, AddressClass::Private),
@@ -83,6 +95,7 @@ const V6: [(Ipv6Addr, u8, AddressClass); 9] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23, AddressClass::Reserved), // Teredo, ORCHID and others
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32, AddressClass::Reserved),
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16, AddressClass::Reserved), // 6to4
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20, AddressClass::Reserved), // documentation, RFC 9637
     (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3, AddressClass::Public),
 ];
 
@@ -263,6 +276,10 @@ mod tests {
             ("2001:db9::1", Public),
             ("2002:7f00:1::", Reserved),
             ("2003::1", Public),
+            ("3ffe:ffff::1", Public),
+            ("3fff::1", Reserved),
+            ("3fff:fff:ffff::1", Reserved),
+            ("3fff:1000::1", Public),
             ("3fff:ffff::1", Public),
             ("4000::1", Reserved),
             ("64:ff9b::7f00:1", Reserved),
@@ -283,11 +300,38 @@ mod tests {
     }
 
     #[test]
+    fn address_metadata_of_each_cloud_is_known() {
+        for text in [
+            "169.254.169.254",
+            "169.254.42.42",
+            "169.254.0.23",
+            "192.0.0.192",
+            "fd00:ec2::254",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+            "fd00:42::42",
+            "fd00:100::100:200",
+            "fd00:a9fe:a9fe::1",
+            "fe80::a9fe:a9fe",
+            "::ffff:169.254.0.23",
+        ] {
+            assert_eq!(class(text), AddressClass::Metadata, "{text}");
+        }
+    }
+
+    #[test]
     fn address_metadata_is_allowed_by_no_other_network() {
         for address in METADATA {
-            for text in
-                ["link-local", "private", "169.254.0.0/16", "169.254.169.254/31", "fd00::/8", "0.0.0.0/0", "::/0"]
-            {
+            for text in [
+                "link-local",
+                "private",
+                "169.254.0.0/16",
+                "169.254.169.254/31",
+                "fd00::/8",
+                "fe80::/10",
+                "0.0.0.0/0",
+                "::/0",
+            ] {
                 assert!(!text.parse::<Network>().unwrap().contains(address), "{text} {address}");
             }
             assert!("metadata".parse::<Network>().unwrap().contains(address));

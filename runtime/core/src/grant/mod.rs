@@ -12,6 +12,7 @@
 mod address;
 mod host;
 mod kerberos;
+mod override_header;
 mod rule;
 mod secret;
 mod target;
@@ -19,6 +20,7 @@ mod target;
 pub use address::{AddressClass, Network, NetworkError};
 pub use host::{Host, HostError, HostPattern};
 pub use kerberos::{KerberosGrant, KerberosPermit, KerberosTarget, KerberosTargetError};
+pub use override_header::OverrideHeader;
 pub use rule::{
     HttpPattern, HttpRule, Injection, InjectionEncoding, InjectionPoint, Method, PathPrefix, PathRules, RequestOptions,
     RuleError, TcpRule,
@@ -72,7 +74,7 @@ impl Grant {
     /// Leave for one HTTP request, by the first rule that allows it.
     ///
     /// # Errors
-    /// A refusal that says which part no rule allows: host, then scheme, port, method, path.
+    /// A refusal that says which part no rule allows: host, then scheme, port, method, path, override header.
     pub fn permit_http(&self, request: &HttpTarget) -> Result<Permit, PolicyDenial> {
         let mut refusal = PolicyDenial::Host { target: request.target().clone() };
         for (index, rule) in self.http.iter().enumerate() {
@@ -132,7 +134,7 @@ impl Grant {
     pub fn secret(&self, name: &str) -> Result<(&SecretName, &SecretGrant), PolicyDenial> {
         (self.secrets.iter())
             .find(|(granted, grant)| granted.as_str() == name && grant.opens())
-            .ok_or_else(|| PolicyDenial::Secret { name: name.chars().take(63).collect() })
+            .ok_or_else(|| PolicyDenial::Secret { name: name.to_owned() })
     }
 }
 

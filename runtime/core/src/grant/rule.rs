@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::target::{port, split};
-use super::{HostError, HostPattern, HttpTarget, Network, Scheme, Target, TargetError};
-use crate::{PolicyDenial, SecretName};
+use super::{HostError, HostPattern, HttpTarget, Network, OverrideHeader, Scheme, Target, TargetError};
+use crate::{OverriddenRequest, PolicyDenial, SecretName};
 
 /// Where an HTTP rule leads: `https://sts.eu-west-1.amazonaws.com`, `http://*.example.com:8080`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,10 +21,12 @@ pub struct HttpPattern {
 pub struct HttpRule {
     /// Where they lead.
     pub pattern: HttpPattern,
-    /// With which methods; empty for all but CONNECT and TRACE.
+    /// With which methods; empty for all but CONNECT, TRACE and TRACK.
     pub methods: Vec<Method>,
     /// To which paths.
     pub paths: PathRules,
+    /// With which headers that could turn an allowed request into another one.
+    pub overrides: Vec<OverrideHeader>,
     /// At which addresses, beside public ones.
     pub networks: Vec<Network>,
     /// What the host does with an allowed request.
@@ -40,6 +42,8 @@ pub struct RequestOptions {
     pub client: Option<(PathBuf, SecretName)>,
     /// Secrets to add to the request.
     pub inject: Vec<Injection>,
+    /// Whether the response may contain them.
+    pub allow_echo: bool,
 }
 
 /// A secret that the host adds to a request.
@@ -106,7 +110,8 @@ pub enum PathRules {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPrefix(String);
 
-/// An HTTP method that can be granted: a token (RFC 9110 5.6.2) in upper case, neither CONNECT nor TRACE.
+/// An HTTP method that can be granted: a token (RFC 9110 5.6.2) in upper case, and none of CONNECT, TRACE and TRACK. The
+/// last two have a server send the request back, with what the host added to it; IIS knows TRACE as TRACK.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Method(String);
 
@@ -118,9 +123,14 @@ pub enum RuleError {
     Host(#[from] HostError),
     /// No method, or one that can't be granted.
     #[error(
-        "not a method that can be granted: write \"GET\", \"POST\" and the like; CONNECT and TRACE are always refused"
+        "not a method that can be granted: write \"GET\", \"POST\" and the like; CONNECT, TRACE and TRACK are always refused"
     )]
     Method,
+    /// A header that turns no request into another one, and so needs no grant.
+    #[error(
+        "not a header that needs a grant: write \"x-forwarded-for\", \"x-http-method-override\" and the like; others are always allowed"
+    )]
+    OverrideHeader,
     /// No path prefix.
     #[error("not a path prefix: begin with \"/\", write no \"..\", query, or percent-encoded slash or dot")]
     Path,
@@ -160,6 +170,7 @@ impl HttpRule {
             && (self.methods.is_empty()
                 || (!other.methods.is_empty() && other.methods.iter().all(|m| self.methods.contains(m))))
             && self.paths.covers(&other.paths)
+            && other.overrides.iter().all(|header| self.overrides.contains(header))
             && other.networks.iter().all(|network| self.networks.contains(network))
     }
 
@@ -176,6 +187,10 @@ impl HttpRule {
             Err(PolicyDenial::Method { target: target.clone(), method: request.method().clone() })
         } else if !self.paths.allow(request.path()) {
             Err(PolicyDenial::Path { target: target.clone(), path: request.path().to_owned() })
+        } else if let Some(header) = request.overrides().iter().find(|header| !self.overrides.contains(header)) {
+            let (method, path) = (request.method().clone(), request.path().to_owned());
+            let request = OverriddenRequest { method, path, header: header.to_string() };
+            Err(PolicyDenial::OverrideHeader { target: target.clone(), request: Box::new(request) })
         } else {
             Ok(())
         }
@@ -307,7 +322,7 @@ impl FromStr for Method {
     fn from_str(text: &str) -> Result<Self, RuleError> {
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         let method = text.to_ascii_uppercase();
-        let refused = method == "CONNECT" || method == "TRACE";
+        let refused = ["CONNECT", "TRACE", "TRACK"].contains(&method.as_str());
         if method.is_empty() || method.len() > 32 || refused || method != text || !method.bytes().all(token) {
             return Err(RuleError::Method);
         }
@@ -429,7 +444,7 @@ mod tests {
         for text in ["GET", "POST", "PROPFIND", "M-SEARCH"] {
             assert_eq!(text.parse::<Method>().unwrap().to_string(), text);
         }
-        for text in ["", "get", "CONNECT", "TRACE", "GE T", "GET\r\n", &"A".repeat(33)] {
+        for text in ["", "get", "CONNECT", "TRACE", "TRACK", "GE T", "GET\r\n", &"A".repeat(33)] {
             assert_eq!(text.parse::<Method>(), Err(RuleError::Method), "{text:?}");
         }
         assert!("A".repeat(32).parse::<Method>().is_ok());

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Host, HostError, Method, RuleError};
+use super::{Host, HostError, Method, OverrideHeader, RuleError};
 
 /// How a target is spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,18 +23,19 @@ pub struct Target {
     port: u16,
 }
 
-/// A target, a method and a path.
+/// A target, a method and a path, and the headers that may change what a server takes these for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpTarget {
     target: Target,
     method: Method,
     path: String,
+    overrides: Vec<OverrideHeader>,
 }
 
 /// Why a request has no target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// CONNECT and TRACE, or no method at all.
+    /// CONNECT, TRACE and TRACK, or no method at all.
     #[error("the method is not one that can be granted")]
     Method,
     /// An odd host.
@@ -117,11 +118,17 @@ impl fmt::Display for Target {
 }
 
 impl HttpTarget {
-    /// Reads the parts of an HTTP request: scheme, authority, method, and path with or without a query.
+    /// Reads the parts of an HTTP request: scheme, authority, method, path with or without a query, and names of headers.
     ///
     /// # Errors
     /// If one of them is missing or can be read in two ways.
-    pub fn parse(scheme: &str, authority: &str, method: &str, path: &str) -> Result<Self, TargetError> {
+    pub fn parse<'h>(
+        scheme: &str,
+        authority: &str,
+        method: &str,
+        path: &str,
+        headers: impl IntoIterator<Item = &'h str>,
+    ) -> Result<Self, TargetError> {
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
@@ -132,7 +139,11 @@ impl HttpTarget {
         let path = path.split_once('?').map_or(path, |(path, _)| path);
         let path = if path.is_empty() { "/" } else { path };
         let plain = path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
-        if plain { Ok(Self { target, method, path: path.to_owned() }) } else { Err(TargetError::Path) }
+        if !plain {
+            return Err(TargetError::Path);
+        }
+        let overrides = headers.into_iter().filter_map(OverrideHeader::of).collect();
+        Ok(Self { target, method, path: path.to_owned(), overrides })
     }
 
     /// Where it goes.
@@ -148,6 +159,11 @@ impl HttpTarget {
     /// The path without the query.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Its headers that could turn it into another request.
+    pub fn overrides(&self) -> &[OverrideHeader] {
+        &self.overrides
     }
 }
 
@@ -176,7 +192,7 @@ mod tests {
     use super::*;
 
     fn parse(scheme: &str, authority: &str, path: &str) -> Result<String, TargetError> {
-        HttpTarget::parse(scheme, authority, "GET", path).map(|t| format!("{}{}", t.target(), t.path()))
+        HttpTarget::parse(scheme, authority, "GET", path, []).map(|t| format!("{}{}", t.target(), t.path()))
     }
 
     #[test]
@@ -227,7 +243,7 @@ mod tests {
         }
         for method in ["", "CONNECT", "TRACE", "connect", "GET /", "G\u{e9}T"] {
             assert_eq!(
-                HttpTarget::parse("http", "a.example", method, "/").err(),
+                HttpTarget::parse("http", "a.example", method, "/", []).err(),
                 Some(TargetError::Method),
                 "{method}"
             );

@@ -10,15 +10,20 @@ fn rule(pattern: &str, methods: &[&str], paths: &[&str], networks: &[&str]) -> H
         } else {
             PathRules::Prefixes(paths.iter().map(|p| p.parse().unwrap()).collect())
         },
+        overrides: Vec::new(),
         networks: networks.iter().map(|n| n.parse().unwrap()).collect(),
         send: RequestOptions::default(),
     }
 }
 
 fn request(method: &str, url: &str) -> HttpTarget {
+    request_with(method, url, &[])
+}
+
+fn request_with(method: &str, url: &str, headers: &[&str]) -> HttpTarget {
     let (scheme, rest) = url.split_once("://").unwrap();
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    HttpTarget::parse(scheme, authority, method, path).unwrap()
+    HttpTarget::parse(scheme, authority, method, path, headers.iter().copied()).unwrap()
 }
 
 fn grant(http: Vec<HttpRule>) -> Grant {
@@ -59,6 +64,28 @@ fn grant_denial_names_the_first_part_that_no_rule_allows() {
     }
     assert_eq!(grant.permit_http(&request("POST", "https://a.example/v1/x")).unwrap().rule(), 0);
     assert_eq!(grant.permit_http(&request("GET", "https://a.example:8443/")).unwrap().rule(), 1);
+}
+
+#[test]
+fn grant_denies_headers_that_make_another_request() {
+    let url = "https://a.example/v1";
+    let plain = rule("https://a.example", &["POST"], &["/v1"], &[]);
+    let without = grant(vec![plain.clone()]);
+    for header in ["x-http-method-override", "X-Original-URL", "x_rewrite_url", "X-Forwarded-Host", "forwarded"] {
+        let denial = without.permit_http(&request_with("POST", url, &["accept", header])).unwrap_err();
+        assert_eq!(denial.code(), "header-not-granted", "{header}");
+    }
+    assert!(without.permit_http(&request_with("POST", url, &["accept", "x-amz-date"])).is_ok());
+
+    let named = HttpRule { overrides: vec!["x-forwarded-for".parse().unwrap()], ..plain.clone() };
+    let with = grant(vec![plain, named]);
+    assert_eq!(with.permit_http(&request_with("POST", url, &["X_Forwarded_For"])).unwrap().rule(), 1);
+    assert_eq!(with.permit_http(&request("POST", url)).unwrap().rule(), 0);
+    for headers in [["x-forwarded-for", "x-forwarded-host"], ["forwarded", "x-forwarded-for"]] {
+        let denial = with.permit_http(&request_with("POST", url, &headers)).unwrap_err();
+        assert_eq!(denial.code(), "header-not-granted", "{headers:?}");
+    }
+    assert_eq!(with.permit_http(&request_with("GET", url, &["forwarded"])).unwrap_err().code(), "method-not-granted");
 }
 
 #[test]
@@ -146,6 +173,7 @@ fn rules() -> impl Strategy<Value = HttpRule> {
     let methods = prop::sample::subsequence(vec!["GET", "POST"], 0..=2);
     let paths = prop::sample::subsequence(vec!["/", "/x", "/x/y", "/z"], 0..=2);
     let networks = prop::sample::subsequence(vec!["loopback", "private"], 0..=2);
+    let overrides = prop::sample::subsequence(vec!["forwarded", "x-forwarded-for"], 0..=2);
     (
         prop::sample::select(vec!["http", "https"]),
         host,
@@ -153,9 +181,11 @@ fn rules() -> impl Strategy<Value = HttpRule> {
         methods,
         paths,
         networks,
+        overrides,
     )
-        .prop_map(|(scheme, host, port, methods, paths, networks)| {
-            rule(&format!("{scheme}://{host}{port}"), &methods, &paths, &networks)
+        .prop_map(|(scheme, host, port, methods, paths, networks, overrides)| HttpRule {
+            overrides: overrides.iter().map(|header| header.parse().unwrap()).collect(),
+            ..rule(&format!("{scheme}://{host}{port}"), &methods, &paths, &networks)
         })
 }
 
@@ -170,8 +200,9 @@ proptest! {
         path in prop::sample::select(vec!["/", "/x", "/x/y", "/xx", "/z/1", "/../x"]),
         port in prop::sample::select(vec!["", ":80", ":443"]),
         address in prop::sample::select(vec!["127.0.0.1", "10.0.0.1", "8.8.8.8"]),
+        headers in prop::sample::subsequence(vec!["forwarded", "x-forwarded-for"], 0..=2),
     ) {
-        let request = request(method, &format!("{scheme}://{host}{port}{path}"));
+        let request = request_with(method, &format!("{scheme}://{host}{port}{path}"), &headers);
         let address = addresses(&[address]);
         let allows = |rule: &HttpRule| {
             grant(vec![rule.clone()]).permit_http(&request).and_then(|permit| permit.pin(&address)).is_ok()
@@ -199,5 +230,7 @@ fn grant_rule_covers_no_rule_that_is_wider_in_any_part() {
     ] {
         assert!(!wide.covers(&narrow), "{narrow:?}");
     }
+    let narrow = rule("https://b.a.example", &["GET"], &["/v1"], &[]);
+    assert!(!wide.covers(&HttpRule { overrides: vec!["forwarded".parse().unwrap()], ..narrow }));
     assert!(rule("https://a.example", &[], &[], &[]).covers(&rule("https://a.example", &[], &["/x"], &[])));
 }

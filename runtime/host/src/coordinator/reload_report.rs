@@ -86,3 +86,22 @@ pub(crate) fn log(result: &Result<ReloadReply, ControlError>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn warnings_of_a_configuration_are_a_bounded_number() {
+        let text = "[instances.a]\ncomponent = \"a.wasm\"\n".to_owned()
+            + &"[[instances.a.http]]\nallow = \"https://a.example\"\n".repeat(10_001);
+        let config = CoordinatorFile::parse(&text, Path::new("deputy.toml")).unwrap();
+        assert_eq!(config.warnings.len(), 10_000);
+        let warnings = config_warnings(&config);
+        assert_eq!(warnings.len(), MAX_WARNINGS + 1);
+        assert!(warnings[0].starts_with("deputy.toml:6:9: "), "{}", warnings[0]);
+        assert_eq!(warnings[MAX_WARNINGS], "and 9950 more warnings: `deputy check` lists them");
+    }
+}

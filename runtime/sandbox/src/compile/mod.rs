@@ -52,7 +52,7 @@ pub enum CompileError {
     Invalid(String),
     /// The child ran out of memory, or died for another reason.
     #[error(
-        "the compiler was outcome by {signal} with {memory} of memory to use; a component that needs more is unusual: \
+        "the compiler was ended by {signal} with {memory} of memory to use; a component that needs more is unusual: \
          make it smaller, or do not trust it"
     )]
     Killed {

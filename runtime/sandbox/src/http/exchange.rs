@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
+use super::echo::EchoGuard;
 use super::exchange_record::{BodyFailure, ExchangeRecord};
 use super::failure::{RequestFailure, RequestPhase};
 use super::incoming::ResponseBody;
@@ -50,7 +51,8 @@ pub(super) struct Exchange {
     pub(super) total: Deadline,
 }
 
-type Exchanged = (Response<hyper::body::Incoming>, AbortOnDropJoinHandle<()>);
+/// A response with its connection, and what searches its body.
+type Exchanged = (Response<hyper::body::Incoming>, AbortOnDropJoinHandle<()>, Option<EchoGuard>);
 
 impl Exchange {
     pub(super) async fn run(mut self, request: Request<RequestBody>) -> Result<Response<WasiBody>, Error> {
@@ -59,10 +61,11 @@ impl Exchange {
             self.steps(request).await
         };
         match outcome {
-            Ok((response, connection)) => {
+            Ok((response, connection, guard)) => {
                 let requested = self.options.between_bytes_timeout;
                 Ok(response.map(|body| {
                     ResponseBody::new(body, self.budget, self.record, self.total, requested, Some(connection))
+                        .searched_by(guard)
                         .boxed_unsync()
                 }))
             }
@@ -78,15 +81,15 @@ impl Exchange {
         self.record.note_target(&target);
         let permit = self.policy.grant().permit_http(&target)?;
         normalise(&mut head, target.target())?;
-        self.inject(&permit, &mut head, &mut body).await?;
+        let guard = self.inject(&permit, &mut head, &mut body).await?;
         self.budget.usage.take_sent(request_line(&head) + section(&head.headers))?;
         let rule = permit.rule();
         self.announce(rule).await?;
         let stream = self.connect(permit).await?;
         let stream = self.secure(rule, target.target(), stream).await?;
-        let response = self.exchange(stream, Request::from_parts(head, body)).await?;
-        self.check_response(&response.0)?;
-        Ok(response)
+        let (response, connection) = self.exchange(stream, Request::from_parts(head, body)).await?;
+        self.check_response(&response, guard.as_ref())?;
+        Ok((response, connection, guard))
     }
 
     /// The target, unless it is too long or ambiguous.
@@ -101,22 +104,29 @@ impl Exchange {
         if section(&head.headers) as u64 > limits.headers.as_u64() {
             return Err(PolicyDenial::Limit(Limit::Headers).into());
         }
-        let target = HttpTarget::parse(scheme, authority, head.method.as_str(), &path);
+        let headers = head.headers.keys().map(|name| name.as_str());
+        let target = HttpTarget::parse(scheme, authority, head.method.as_str(), &path, headers);
         Ok(target.map_err(PolicyDenial::Target)?)
     }
 
+    /// Adds the rule's secrets, and returns what looks for them in the response.
     async fn inject(
         &mut self,
         permit: &Permit,
         head: &mut Parts,
         body: &mut RequestBody,
-    ) -> Result<(), RequestFailure> {
+    ) -> Result<Option<EchoGuard>, RequestFailure> {
         let (rule, _) = self.policy.rule(permit.rule()).ok_or_else(unknown_rule)?;
         for injection in &rule.send.inject {
             self.record.note_injected(injection.secret.to_string());
         }
         let max = self.budget.limits().sent.as_u64();
-        inject(&rule.send.inject, self.policy.secrets(), head, body, self.total, max).await
+        let added = inject(&rule.send.inject, self.policy.secrets(), head, body, self.total, max).await?;
+        let guard = if rule.send.allow_echo { None } else { EchoGuard::new(permit.target(), &added) };
+        if let Some(guard) = &guard {
+            guard.prepare(&mut head.headers);
+        }
+        Ok(guard)
     }
 
     /// Records the request before it is sent, with the secrets that are sent. The key of a client certificate is not sent,
@@ -137,7 +147,8 @@ impl Exchange {
     async fn connect(&mut self, permit: Permit) -> Result<TcpStream, RequestFailure> {
         let limit = self.budget.limits().connect;
         let deadline = self.total.step(limit, Limit::Connect, self.options.connect_timeout);
-        let resolved = deadline.run(network::resolve(&*self.resolver, permit.target().host())).await;
+        let resolved =
+            deadline.run(network::resolve(&*self.resolver, self.policy.lookups(), permit.target().host())).await;
         let addresses =
             resolved.map_err(|timed_out| RequestFailure::timed_out(timed_out, RequestPhase::Connect))?.map_err(
                 |error| RequestFailure::failed("dns", Error::DnsError { rcode: None, info_code: None }).because(error),
@@ -186,7 +197,7 @@ impl Exchange {
         &self,
         stream: Connection,
         mut request: Request<RequestBody>,
-    ) -> Result<Exchanged, RequestFailure> {
+    ) -> Result<(Response<hyper::body::Incoming>, AbortOnDropJoinHandle<()>), RequestFailure> {
         let headers = self.budget.limits().headers.as_usize();
         let mut client = http1::Builder::new();
         client.max_header_size(headers).max_buf_size(headers.max(64 * 1024));
@@ -221,8 +232,12 @@ impl Exchange {
         Ok((response.map_err(|error| self.broken(&error))?, connection))
     }
 
-    /// Checks the head of the response against the limits.
-    fn check_response(&mut self, response: &Response<hyper::body::Incoming>) -> Result<(), RequestFailure> {
+    /// Checks the head of the response against the limits, and searches it for the secrets that were sent.
+    fn check_response(
+        &mut self,
+        response: &Response<hyper::body::Incoming>,
+        guard: Option<&EchoGuard>,
+    ) -> Result<(), RequestFailure> {
         self.record.note_status(response.status().as_u16());
         self.budget.usage.take_received(section(response.headers()))?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -230,6 +245,9 @@ impl Exchange {
         }
         if response.body().size_hint().lower() > self.budget.limits().response.as_u64() {
             return Err(PolicyDenial::Limit(Limit::Response).into());
+        }
+        if let Some(guard) = guard {
+            guard.check_head(response)?;
         }
         self.record.audit().done();
         Ok(())

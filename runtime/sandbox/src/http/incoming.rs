@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 use wasmtime_wasi_http::Error;
 
+use super::echo::EchoGuard;
 use super::exchange_record::{BodyMeter, ExchangeRecord};
 use super::failure::{RequestFailure, RequestPhase};
 use super::outgoing::section;
@@ -39,6 +40,12 @@ struct OpenBody<B> {
     end: Timer,
     /// For the next piece, while the component waits for one.
     next: Option<(Timer, NetworkWait)>,
+    /// Looks for secrets that the host sent.
+    guard: Option<EchoGuard>,
+    /// What comes after the bytes that the guard held back.
+    then: Option<Frame<Bytes>>,
+    /// Whether the body itself has ended.
+    ended: bool,
     _connection: Option<AbortOnDropJoinHandle<()>>,
 }
 
@@ -57,13 +64,65 @@ impl<B: Body<Data = Bytes> + Unpin> ResponseBody<B> {
         let left = budget.limits().response.as_u64();
         let meter = record.meter();
         let end = total.timer();
-        let open =
-            OpenBody { body, budget, record, meter, left, requested, total, end, next: None, _connection: connection };
+        let open = OpenBody {
+            body,
+            budget,
+            record,
+            meter,
+            left,
+            requested,
+            total,
+            end,
+            next: None,
+            guard: None,
+            then: None,
+            ended: false,
+            _connection: connection,
+        };
         Self { open: Some(open) }
+    }
+
+    /// The same body, whose pieces pass this guard.
+    pub(crate) fn searched_by(mut self, guard: Option<EchoGuard>) -> Self {
+        if let Some(open) = &mut self.open {
+            open.guard = guard;
+        }
+        self
     }
 }
 
 impl<B: Body<Data = Bytes> + Unpin> OpenBody<B> {
+    /// The next frame that the component may have.
+    fn poll_clear(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestFailure>>> {
+        loop {
+            if let Some(frame) = self.then.take() {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            let next = std::task::ready!(self.poll(context));
+            let Some(guard) = &mut self.guard else { return Poll::Ready(next) };
+            let frame = match next {
+                Some(Ok(frame)) => frame,
+                Some(Err(failure)) => return Poll::Ready(Some(Err(failure))),
+                None => {
+                    self.ended = true;
+                    return Poll::Ready(guard.rest().map(|rest| Ok(Frame::data(rest))));
+                }
+            };
+            match search(guard, frame) {
+                Err(denial) => return Poll::Ready(Some(Err(denial.into()))),
+                Ok((Some(clear), then)) => {
+                    self.then = then;
+                    return Poll::Ready(Some(Ok(clear)));
+                }
+                // All of it is held back.
+                Ok((None, _)) => {}
+            }
+        }
+    }
+
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestFailure>>> {
         if let Poll::Ready(timed_out) = Pin::new(&mut self.end).poll(context) {
             return Poll::Ready(Some(Err(RequestFailure::timed_out(timed_out, RequestPhase::Body))));
@@ -103,13 +162,34 @@ impl<B: Body<Data = Bytes> + Unpin> OpenBody<B> {
     }
 }
 
+/// What the component may have of a frame, and what comes right after it.
+type Cleared = (Option<Frame<Bytes>>, Option<Frame<Bytes>>);
+
+fn search(guard: &mut EchoGuard, frame: Frame<Bytes>) -> Result<Cleared, PolicyDenial> {
+    match frame.into_data() {
+        Ok(piece) => {
+            let clear = guard.pass(piece)?;
+            Ok(((!clear.is_empty()).then(|| Frame::data(clear)), None))
+        }
+        Err(trailers) => {
+            if let Some(headers) = trailers.trailers_ref() {
+                guard.check_headers(headers)?;
+            }
+            Ok(match guard.rest() {
+                Some(rest) => (Some(Frame::data(rest)), Some(trailers)),
+                None => (Some(trailers), None),
+            })
+        }
+    }
+}
+
 impl<B: Body<Data = Bytes> + Unpin> Body for ResponseBody<B> {
     type Data = Bytes;
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let Some(open) = &mut self.open else { return Poll::Ready(None) };
-        match std::task::ready!(open.poll(context)) {
+        match std::task::ready!(open.poll_clear(context)) {
             Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
             Some(Err(failure)) => {
                 let error = failure.end(&mut open.record);
@@ -124,10 +204,17 @@ impl<B: Body<Data = Bytes> + Unpin> Body for ResponseBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.open.as_ref().is_none_or(|open| open.body.is_end_stream())
+        self.open.as_ref().is_none_or(|open| {
+            let holds = open.then.is_some() || open.guard.as_ref().is_some_and(EchoGuard::holds);
+            open.body.is_end_stream() && !holds
+        })
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.open.as_ref().map_or_else(|| SizeHint::with_exact(0), |open| open.body.size_hint())
+        match &self.open {
+            None => SizeHint::with_exact(0),
+            Some(open) if open.guard.is_some() => SizeHint::default(),
+            Some(open) => open.body.size_hint(),
+        }
     }
 }

@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use wasmtime_wasi_http::Error;
 use zeroize::Zeroizing;
 
+use super::echo::Added;
 use super::failure::{RequestFailure, RequestPhase};
 use super::form::{encode, is_form, with_field};
 use super::outgoing::RequestBody;
@@ -61,7 +62,7 @@ fn header_value(injection: &Injection, value: &SecretBytes) -> Result<HeaderValu
     Ok(value)
 }
 
-/// Adds one rule's credentials.
+/// Adds one rule's credentials, and returns them.
 pub(super) async fn inject(
     injections: &[Injection],
     secrets: &dyn SecretProvider,
@@ -69,8 +70,9 @@ pub(super) async fn inject(
     body: &mut RequestBody,
     total: Deadline,
     max: u64,
-) -> Result<(), RequestFailure> {
+) -> Result<Vec<Added>, RequestFailure> {
     let mut form = None;
+    let mut added = Vec::with_capacity(injections.len());
     for injection in injections {
         let value = secret(secrets, injection, total).await?;
         match &injection.place {
@@ -87,12 +89,13 @@ pub(super) async fn inject(
                 form = Some(with_field(&before, name, &rendered(&injection.form, value.expose())));
             }
         }
+        added.push((injection.secret.clone(), value));
     }
     if let Some(form) = form {
         head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(form.len()));
         body.put(Bytes::from_owner(form));
     }
-    Ok(())
+    Ok(added)
 }
 
 async fn secret(

@@ -3,6 +3,7 @@
 //! [`HttpPolicy`] is made once per instance and [`HttpHooks`] once per call; an [`exchange`] reads as the list of steps of
 //! a request. Redirects are never followed, connections never reused, and a component never sees an error's text.
 
+mod echo;
 mod exchange;
 mod exchange_record;
 mod failure;
@@ -24,6 +25,7 @@ use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, Result, WasiBody, WasiHttpHooks,
 };
 
+use crate::call_audit::{CallAudit, MAX_TEXT};
 use crate::call_budget::CallBudget;
 use crate::network::{Deadline, Resolver};
 use exchange::Exchange;
@@ -56,7 +58,7 @@ impl HttpHooks {
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
     ) -> (Exchange, Request<RequestBody>) {
-        let record = ExchangeRecord::begin(&self.budget, audit_action(&request));
+        let record = ExchangeRecord::begin(&self.budget, audit_action(&self.budget.audit, &request));
         let total = Deadline::after(self.budget.limits().exchange, Limit::Exchange);
         let meter = record.meter();
         let request =
@@ -118,24 +120,20 @@ fn forbidden(name: &HeaderName) -> bool {
 }
 
 /// The audit action of a request that is not validated yet: without user information and query, and bounded.
-fn audit_action(request: &Request<WasiBody>) -> AuditAction {
+fn audit_action(audit: &CallAudit, request: &Request<WasiBody>) -> AuditAction {
     let uri = request.uri();
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = authority.rsplit('@').next().unwrap_or_default();
     AuditAction::Http {
-        method: truncated(request.method().as_str()),
-        target: truncated(&format!("{}://{host}", uri.scheme_str().unwrap_or_default())),
-        path: truncated(uri.path()),
+        method: audit.excerpt(request.method().as_str(), MAX_TEXT).to_owned(),
+        target: format!("{}://{}", uri.scheme_str().unwrap_or_default(), audit.excerpt(host, MAX_TEXT)),
+        path: audit.excerpt(uri.path(), MAX_TEXT).to_owned(),
         address: None,
         status: None,
         sent: 0,
         received: 0,
         injected: Vec::new(),
     }
-}
-
-fn truncated(text: &str) -> String {
-    text.chars().take(1024).collect()
 }
 
 /// Path and query as they go into the request line.

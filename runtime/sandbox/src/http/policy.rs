@@ -6,8 +6,10 @@ use std::sync::Arc;
 use deputy_core::grant::{Grant, HttpRule, Scheme, SecretGrant};
 use deputy_core::{Instance, InstanceName, SecretBytes, SecretName};
 
+use tokio::sync::Semaphore;
+
 use super::inject;
-use crate::network::RuleTls;
+use crate::network::{LOOKUPS, RuleTls};
 use crate::secret_provider::SecretProvider;
 use crate::secrets;
 
@@ -17,6 +19,8 @@ pub(crate) struct HttpPolicy {
     /// By index of the rule; `None` for rules without TLS.
     tls: Arc<[Option<RuleTls>]>,
     secrets: Arc<dyn SecretProvider>,
+    /// The instance's concurrent look-ups.
+    lookups: Arc<Semaphore>,
 }
 
 /// A rule that can't be applied: a file that it names can't be used.
@@ -32,22 +36,27 @@ impl HttpPolicy {
     /// Reads the files that the rules name.
     pub(crate) fn new(instance: &Instance, secrets: Arc<dyn SecretProvider>) -> Result<Self, HttpPolicyError> {
         let tls = instance.grant.http.iter().map(|rule| load_tls(instance, rule)).collect::<Result<_, _>>()?;
-        Ok(Self { grant: Arc::new(instance.grant.clone()), tls, secrets })
+        Ok(Self { grant: Arc::new(instance.grant.clone()), tls, secrets, lookups: lookups() })
     }
 
     /// A policy that allows nothing.
     pub(crate) fn nothing(secrets: Arc<dyn SecretProvider>) -> Self {
-        Self { grant: Arc::default(), tls: Arc::new([]), secrets }
+        Self { grant: Arc::default(), tls: Arc::new([]), secrets, lookups: lookups() }
     }
 
     /// The same policy with the secrets of one call, which its log must not show.
     pub(crate) fn for_call(&self, secrets: Arc<dyn SecretProvider>) -> Self {
-        Self { grant: Arc::clone(&self.grant), tls: Arc::clone(&self.tls), secrets }
+        Self { grant: Arc::clone(&self.grant), tls: Arc::clone(&self.tls), secrets, lookups: Arc::clone(&self.lookups) }
     }
 
     /// The grant, for the instance's other capabilities too.
     pub(crate) fn grant(&self) -> &Arc<Grant> {
         &self.grant
+    }
+
+    /// The places of the instance's look-ups, by HTTP and by sockets.
+    pub(crate) fn lookups(&self) -> &Arc<Semaphore> {
+        &self.lookups
     }
 
     /// Checks that a secret's value fits the use that the grant and the rules make of it. The error never quotes it.
@@ -74,6 +83,10 @@ impl HttpPolicy {
     pub(super) fn secrets(&self) -> &dyn SecretProvider {
         &*self.secrets
     }
+}
+
+fn lookups() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(LOOKUPS))
 }
 
 fn load_tls(instance: &Instance, rule: &HttpRule) -> Result<Option<RuleTls>, HttpPolicyError> {

@@ -7,13 +7,15 @@ mod connect;
 mod deadline;
 mod resolve;
 mod stream;
+mod system_resolver;
 #[cfg(test)]
 mod tests;
 mod tls;
 
 pub(crate) use connect::{ConnectError, connect};
 pub(crate) use deadline::{Deadline, DeadlineCause, DeadlineExceeded, Timer};
-pub(crate) use resolve::resolve;
-pub use resolve::{Resolver, SystemResolver};
+pub(crate) use resolve::{LOOKUPS, resolve};
+pub use resolve::{LookupSlot, Resolver};
 pub(crate) use stream::Connection;
+pub use system_resolver::SystemResolver;
 pub(crate) use tls::{HandshakeError, RuleTls, handshake};

@@ -2,38 +2,38 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use deputy_core::grant::Host;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Look-ups of one instance at a time, over all its calls. More wait, for as long as their own limit lets them.
+pub(crate) const LOOKUPS: usize = 4;
 
 /// Turns names into addresses.
 #[async_trait]
 pub trait Resolver: Send + Sync {
-    /// All addresses of a name.
+    /// All addresses of a name. A resolver that goes on after its future was dropped keeps the slot until then.
     ///
     /// # Errors
     /// If the name has none, or no name server answers.
-    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>>;
+    async fn resolve(&self, name: &str, slot: LookupSlot) -> io::Result<Vec<IpAddr>>;
 }
 
-/// The operating system's resolver.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct SystemResolver;
-
-#[async_trait]
-impl Resolver for SystemResolver {
-    #[expect(clippy::disallowed_methods, reason = "the one place that resolves; its answers go into a `Permit` only")]
-    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        Ok(tokio::net::lookup_host((name, 0)).await?.map(|address| address.ip()).collect())
-    }
-}
+/// One of an instance's concurrent look-ups. It is free again when this is dropped.
+#[derive(Debug)]
+pub struct LookupSlot(#[expect(dead_code, reason = "it counts while it is there")] OwnedSemaphorePermit);
 
 /// The addresses of a host, each once and IPv4 as IPv4; an address is its own. An empty answer is an error, so that it
 /// can't be taken for an answer without forbidden addresses.
-pub(crate) async fn resolve(resolver: &dyn Resolver, host: &Host) -> io::Result<Vec<IpAddr>> {
+pub(crate) async fn resolve(resolver: &dyn Resolver, slots: &Arc<Semaphore>, host: &Host) -> io::Result<Vec<IpAddr>> {
     let found = match host {
         Host::Address(address) => vec![*address],
-        Host::Name(name) => resolver.resolve(name).await?,
+        Host::Name(name) => {
+            let slot = Arc::clone(slots).acquire_owned().await.map_err(io::Error::other)?;
+            resolver.resolve(name, LookupSlot(slot)).await?
+        }
     };
     let mut addresses: Vec<IpAddr> = Vec::with_capacity(found.len());
     for address in found {

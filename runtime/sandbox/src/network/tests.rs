@@ -3,11 +3,17 @@ use crate::testing::{FullBacklog, Server, StaticResolver, http, pause, tcp};
 use deputy_core::grant::{Grant, HttpTarget, Pinned, Scheme, Target};
 use deputy_core::{Limit, Span};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
+use tokio::sync::Semaphore;
 
 fn soon() -> Deadline {
     Deadline::after(Span::secs(5), Limit::Connect)
+}
+
+fn slots() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(LOOKUPS))
 }
 
 fn pinned(port: u16, addresses: &[&str]) -> Pinned {
@@ -20,27 +26,27 @@ fn pinned(port: u16, addresses: &[&str]) -> Pinned {
 #[tokio::test]
 async fn resolve_gives_each_address_once_and_ipv4_as_ipv4() {
     let names = StaticResolver(vec![("a.example", vec!["::ffff:10.0.0.1", "10.0.0.1", "::1", "10.0.0.2", "::1"])]);
-    let found = resolve(&names, &"a.example".parse().unwrap()).await.unwrap();
+    let found = resolve(&names, &slots(), &"a.example".parse().unwrap()).await.unwrap();
     assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.1", "::1", "10.0.0.2"]);
 }
 
 #[tokio::test]
 async fn resolve_of_an_address_asks_no_resolver() {
     let names = StaticResolver(vec![("127.0.0.1", vec!["8.8.8.8"])]);
-    let found = resolve(&names, &"127.0.0.1".parse().unwrap()).await.unwrap();
+    let found = resolve(&names, &slots(), &"127.0.0.1".parse().unwrap()).await.unwrap();
     assert_eq!(found, ["127.0.0.1".parse::<IpAddr>().unwrap()]);
 }
 
 #[tokio::test]
 async fn resolve_without_addresses_is_an_error() {
     let names = StaticResolver(vec![("a.example", vec![])]);
-    let error = resolve(&names, &"a.example".parse().unwrap()).await.unwrap_err();
+    let error = resolve(&names, &slots(), &"a.example".parse().unwrap()).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
 }
 
 #[tokio::test]
 async fn resolve_with_the_system_knows_localhost() {
-    let found = SystemResolver.resolve("localhost").await.unwrap();
+    let found = resolve(&SystemResolver::default(), &slots(), &"localhost".parse().unwrap()).await.unwrap();
     assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
 }
 
@@ -139,7 +145,7 @@ async fn connection_closes_when_dropped() {
 #[test]
 fn connect_pins_an_http_permit() {
     let grant = Grant { http: vec![http("http://a.example:8080")], ..Grant::default() };
-    let target = HttpTarget::parse("http", "a.example:8080", "GET", "/").unwrap();
+    let target = HttpTarget::parse("http", "a.example:8080", "GET", "/", []).unwrap();
     let pinned = grant.permit_http(&target).unwrap().pin(&["127.0.0.1".parse().unwrap()]).unwrap();
     assert_eq!(pinned.addresses(), ["127.0.0.1:8080".parse().unwrap()]);
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use deputy_core::{SecretBytes, SecretName};
 
 pub(crate) use escape::escape;
-use secret_variants::SecretVariants;
+pub(crate) use secret_variants::SecretVariants;
 
 /// Knows the secrets of one call.
 pub(crate) struct Redactor {

@@ -32,27 +32,28 @@ const PUBLIC: [&str; 14] = [
     "y",
 ];
 
-/// What is looked for. Everything in it can give a secret away: it is wiped, and has no `Debug`.
-pub(super) struct SecretVariants {
+/// What is looked for, in upper and in lower case: a host's name is written in lower case, whatever it was made of.
+/// Everything in it can give a secret away: it is wiped, and has no `Debug`.
+pub(crate) struct SecretVariants {
     variants: Vec<Variant>,
-    /// The forms that begin with a byte, the longest first.
+    /// The forms that begin with a byte in lower case, the longest first.
     by_first: Vec<Vec<usize>>,
     longest: usize,
 }
 
 struct Variant {
     bytes: Zeroizing<Vec<u8>>,
-    marker: Arc<str>,
+    name: Arc<str>,
 }
 
 impl SecretVariants {
-    pub(super) fn of(values: &[(String, Arc<SecretBytes>)]) -> Self {
+    pub(crate) fn of(values: &[(String, Arc<SecretBytes>)]) -> Self {
         let mut variants = Vec::new();
         for (name, value) in values {
-            let marker: Arc<str> = format!("[secret {name}]").into();
+            let name: Arc<str> = name.as_str().into();
             let mut add = |bytes: Vec<u8>| {
                 if !bytes.is_empty() {
-                    variants.push(Variant { bytes: Zeroizing::new(bytes), marker: Arc::clone(&marker) });
+                    variants.push(Variant { bytes: Zeroizing::new(bytes), name: Arc::clone(&name) });
                 }
             };
             let value = value.expose();
@@ -65,7 +66,7 @@ impl SecretVariants {
         variants.dedup_by(|a, b| a.bytes == b.bytes);
         let mut by_first = vec![Vec::new(); 256];
         for (index, variant) in variants.iter().enumerate() {
-            if let Some(list) = variant.bytes.first().and_then(|first| by_first.get_mut(usize::from(*first))) {
+            if let Some(list) = variant.bytes.first().and_then(|first| by_first.get_mut(index_of(*first))) {
                 list.push(index);
             }
         }
@@ -73,11 +74,11 @@ impl SecretVariants {
         Self { variants, by_first, longest }
     }
 
-    pub(super) fn longest(&self) -> usize {
+    pub(crate) fn longest(&self) -> usize {
         self.longest
     }
 
-    pub(super) fn blank(&self, raw: &[u8], upto: usize) -> Vec<u8> {
+    pub(crate) fn blank(&self, raw: &[u8], upto: usize) -> Vec<u8> {
         let mut blanked = Vec::with_capacity(raw.len().min(upto));
         let mut at = 0;
         while at < upto
@@ -85,7 +86,7 @@ impl SecretVariants {
         {
             match self.at(raw.get(at..).unwrap_or_default()) {
                 Some(variant) => {
-                    blanked.extend_from_slice(variant.marker.as_bytes());
+                    blanked.extend_from_slice(format!("[secret {}]", variant.name).as_bytes());
                     at += variant.bytes.len();
                 }
                 None => {
@@ -97,11 +98,41 @@ impl SecretVariants {
         blanked
     }
 
+    /// The name of a secret that is anywhere in a text, in any form.
+    pub(crate) fn find(&self, text: &[u8]) -> Option<&str> {
+        let hit = (0..text.len()).find_map(|at| self.at(text.get(at..)?));
+        hit.map(|variant| &*variant.name)
+    }
+
+    /// How many bytes at a text's end may be the beginning of a secret that what follows completes.
+    pub(crate) fn begun(&self, text: &[u8]) -> usize {
+        let from = text.len().saturating_sub(self.longest);
+        let begins = |at: &usize| {
+            let rest = text.get(*at..).unwrap_or_default();
+            self.candidates(rest).any(|variant| variant.bytes.len() > rest.len() && begins_with(&variant.bytes, rest))
+        };
+        (from..text.len()).find(begins).map_or(0, |at| text.len() - at)
+    }
+
     /// The longest form that a text begins with.
     fn at(&self, text: &[u8]) -> Option<&Variant> {
-        let candidates = self.by_first.get(usize::from(*text.first()?))?;
-        candidates.iter().filter_map(|index| self.variants.get(*index)).find(|variant| text.starts_with(&variant.bytes))
+        self.candidates(text).find(|variant| begins_with(text, &variant.bytes))
     }
+
+    /// The forms that begin with the text's first byte.
+    fn candidates(&self, text: &[u8]) -> impl Iterator<Item = &Variant> {
+        let indices = text.first().and_then(|first| self.by_first.get(index_of(*first)));
+        indices.into_iter().flatten().filter_map(|index| self.variants.get(*index))
+    }
+}
+
+fn index_of(byte: u8) -> usize {
+    usize::from(byte.to_ascii_lowercase())
+}
+
+/// Whether it does, in whatever letter case.
+fn begins_with(text: &[u8], beginning: &[u8]) -> bool {
+    text.get(..beginning.len()).is_some_and(|text| text.eq_ignore_ascii_case(beginning))
 }
 
 /// The value as it is, as JSON and debug outputs write it, in hexadecimal, percent-encoded, and in base64 (also inside of

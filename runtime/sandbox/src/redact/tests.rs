@@ -22,6 +22,33 @@ fn redact_blanks_a_value_anywhere() {
 }
 
 #[test]
+fn redact_blanks_a_value_in_another_letter_case() {
+    for text in ["hunter2-tok", "HUNTER2-TOK", "Hunter2-Tok"] {
+        for shown in ["Hunter2-Tok.example", "hunter2-tok.example", "HUNTER2-TOK.example"] {
+            assert_eq!(cleaned(text, shown), "[secret key].example", "{text} {shown}");
+        }
+    }
+    assert_eq!(cleaned("Hunter2é", "hUNTER2é, hunter2É"), "[secret key], hunter2É", "ASCII letters alone");
+}
+
+#[test]
+fn redact_finds_values_and_their_beginnings() {
+    let of = |value: &str| SecretVariants::of(&[("key".to_owned(), Arc::new(SecretBytes::new(value.into())))]);
+    let variants = of("hunter2!");
+    assert_eq!(variants.find(b"a hunter2! b"), Some("key"));
+    assert_eq!(variants.find(b"a%20HUNTER2%21"), Some("key"));
+    assert_eq!(variants.find(STANDARD.encode("user:hunter2!").as_bytes()), Some("key"));
+    assert_eq!(variants.find(b"hunter2 ?"), None);
+    let begun = |text: &str| variants.begun(text.as_bytes());
+    // `aHVudGVyMiE` begins with an a.
+    assert_eq!(
+        ["", "?", "?a", "?h", "hunter2", "huhunt", "HUNTER2%2", "hunter2!"].map(begun),
+        [0, 0, 1, 1, 7, 4, 9, 0]
+    );
+    assert_eq!(of("aab").begun(b"aa"), 2);
+}
+
+#[test]
 fn redact_blanks_every_usual_encoding() {
     let hex = |upper: bool| -> String {
         VALUE.bytes().map(|b| if upper { format!("{b:02X}") } else { format!("{b:02x}") }).collect()

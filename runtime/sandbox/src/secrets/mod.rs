@@ -158,7 +158,7 @@ impl SecretsView<'_> {
 
 impl secrets::Host for SecretsView<'_> {
     async fn open(&mut self, mut name: String) -> Result<Resource<SecretHandle>, SecretUseError> {
-        name.truncate(name.floor_char_boundary(MAX_NAME));
+        name.truncate(self.secrets.budget.audit.excerpt(&name, MAX_NAME).len());
         let granted = self.secrets.grant.secret(&name).map(|(name, _)| name.clone());
         let printable = match &granted {
             Ok(name) => name.to_string(),

@@ -56,11 +56,7 @@ impl LookupTask {
         let permits = self.grant.permit_name(&self.host).map_err(|denial| self.refuse(denial))?;
         self.record.announce().await.map_err(|_| ErrorCode::TemporaryResolverFailure)?;
         let deadline = Deadline::after(self.budget.limits().connect, Limit::Connect);
-        let looked_up = deadline.run(async {
-            let _slot = self.slots.acquire().await;
-            resolve(&*self.resolver, &self.host).await
-        });
-        let addresses = match looked_up.await {
+        let addresses = match deadline.run(resolve(&*self.resolver, &self.slots, &self.host)).await {
             Ok(Ok(addresses)) => addresses,
             Ok(Err(_)) => {
                 self.record.failed("dns");
@@ -92,9 +88,8 @@ impl ip_name_lookup::Host for SocketsView<'_> {
         name: String,
     ) -> SocketResult<Resource<ResolveAddressStream>> {
         self.table.get(&network)?;
-        let name = name.get(..name.floor_char_boundary(MAX_NAME)).unwrap_or_default();
-        let host = name.chars().take(253).collect();
-        let mut record = AuditRecord::begin(&self.sockets.budget, AuditAction::Name { host });
+        let name = self.sockets.budget.audit.excerpt(&name, MAX_NAME);
+        let mut record = AuditRecord::begin(&self.sockets.budget, AuditAction::Name { host: name.to_owned() });
         if let Err(denial) = self.sockets.budget.usage.take_request() {
             record.denied(denial);
             return Err(ErrorCode::AccessDenied.into());

@@ -40,7 +40,7 @@ pub(crate) struct Sockets {
     resolver: Arc<dyn Resolver>,
     resolved: ResolvedNames,
     connected: ConnectedHosts,
-    /// Bounds concurrent lookups: each may block a thread of the process.
+    /// The instance's concurrent look-ups, with those of HTTP.
     lookups: Arc<Semaphore>,
 }
 
@@ -49,8 +49,6 @@ pub(crate) struct Sockets {
 struct ResolvedNames(Arc<Mutex<Vec<Resolution>>>);
 
 type Resolution = (Host, Vec<IpAddr>);
-
-const MAX_LOOKUPS: usize = 4;
 
 /// Addresses of one name that are remembered, the newest first.
 const MAX_ADDRESSES: usize = 64;
@@ -84,8 +82,12 @@ pub(crate) fn link<T: Send + 'static>(
 }
 
 impl Sockets {
-    pub(crate) fn new(grant: Arc<Grant>, budget: Arc<CallBudget>, resolver: Arc<dyn Resolver>) -> Self {
-        let lookups = Arc::new(Semaphore::new(MAX_LOOKUPS));
+    pub(crate) fn new(
+        grant: Arc<Grant>,
+        budget: Arc<CallBudget>,
+        resolver: Arc<dyn Resolver>,
+        lookups: Arc<Semaphore>,
+    ) -> Self {
         let (resolved, connected) = (ResolvedNames::default(), ConnectedHosts::default());
         Self { grant, budget, resolver, resolved, connected, lookups }
     }

@@ -25,12 +25,15 @@ pub(super) struct TcpSocketState {
 
 enum TcpState {
     New,
-    Connecting(AbortOnDropJoinHandle<Result<TcpStream, ErrorCode>>),
+    Connecting(AbortOnDropJoinHandle<Result<Established, ErrorCode>>),
     /// The attempt has ended, and the component has not asked for its outcome yet.
-    Ready(Result<TcpStream, ErrorCode>),
+    Ready(Result<Established, ErrorCode>),
     Connected(Arc<Halves>),
     Closed,
 }
+
+/// A connection, and its audit record, which is written when the connection ends.
+type Established = Box<(TcpStream, AuditRecord)>;
 
 impl TcpSocketState {
     pub(super) fn new(family: IpAddressFamily, budget: Arc<CallBudget>) -> Self {
@@ -51,7 +54,7 @@ impl TcpSocketState {
     }
 
     /// The connection, if the attempt has ended.
-    pub(super) fn finish(&mut self) -> Result<TcpStream, ErrorCode> {
+    pub(super) fn finish(&mut self) -> Result<Established, ErrorCode> {
         let state = std::mem::replace(&mut self.state, TcpState::Closed);
         match state {
             TcpState::Ready(ended) => ended,
@@ -89,7 +92,7 @@ impl TcpSocketState {
     }
 }
 
-async fn attempt(pinned: Pinned, deadline: Deadline, mut record: AuditRecord) -> Result<TcpStream, ErrorCode> {
+async fn attempt(pinned: Pinned, deadline: Deadline, mut record: AuditRecord) -> Result<Established, ErrorCode> {
     use std::io::ErrorKind::ConnectionRefused;
     if record.announce().await.is_err() {
         record.failed("audit-unavailable");
@@ -98,7 +101,7 @@ async fn attempt(pinned: Pinned, deadline: Deadline, mut record: AuditRecord) ->
     match network::connect(pinned, deadline).await {
         Ok(stream) => {
             record.done();
-            Ok(stream)
+            Ok(Box::new((stream, record)))
         }
         Err(ConnectError::TimedOut(DeadlineExceeded(cause))) => {
             if let DeadlineCause::Limit(limit) = cause {

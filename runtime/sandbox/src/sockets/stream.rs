@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -14,6 +15,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
+use super::tcp::tcp_action;
 use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;
 use crate::network::Deadline;
@@ -26,12 +28,16 @@ pub(super) struct Halves {
     pub(super) local: SocketAddr,
     pub(super) remote: SocketAddr,
     budget: Arc<CallBudget>,
+    /// Written with the bytes when both directions and the socket are gone.
+    record: AuditRecord,
+    sent: AtomicU64,
+    received: AtomicU64,
     read: Mutex<Option<Arc<OwnedReadHalf>>>,
     write: Mutex<Option<Arc<OwnedWriteHalf>>>,
 }
 
 impl Halves {
-    pub(super) fn new(stream: TcpStream, budget: Arc<CallBudget>) -> io::Result<Self> {
+    pub(super) fn new(stream: TcpStream, record: AuditRecord, budget: Arc<CallBudget>) -> io::Result<Self> {
         let local = stream.local_addr()?;
         let remote = stream.peer_addr()?;
         let (read, write) = stream.into_split();
@@ -39,6 +45,9 @@ impl Halves {
             local,
             remote,
             budget,
+            record,
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             read: Mutex::new(Some(Arc::new(read))),
             write: Mutex::new(Some(Arc::new(write))),
         })
@@ -64,8 +73,18 @@ impl Halves {
     fn deny(&self, denial: PolicyDenial) -> StreamError {
         self.close_read();
         self.close_write();
-        AuditRecord::begin(&self.budget, AuditAction::Tcp { address: self.remote.to_string() }).denied(denial);
+        AuditRecord::begin(&self.budget, tcp_action(self.remote)).denied(denial);
         StreamError::LastOperationFailed(ErrorCode::AccessDenied.into())
+    }
+}
+
+impl Drop for Halves {
+    fn drop(&mut self) {
+        let (all_sent, all_received) = (self.sent.load(Relaxed), self.received.load(Relaxed));
+        if let Some(AuditAction::Tcp { sent, received, .. }) = self.record.action() {
+            *sent = all_sent;
+            *received = all_received;
+        }
     }
 }
 
@@ -97,6 +116,7 @@ impl InputStream for TcpInput {
             Ok(0) => Err(self.closed(None)),
             Ok(bytes) => {
                 self.0.budget.usage.take_received(bytes).map_err(|denial| self.0.deny(denial))?;
+                self.0.received.fetch_add(bytes as u64, Relaxed);
                 buffer.truncate(bytes);
                 Ok(buffer.freeze())
             }
@@ -149,6 +169,7 @@ impl OutputStream for TcpOutput {
             return Err(StreamError::Closed);
         }
         self.halves.budget.usage.take_sent(bytes.len()).map_err(|denial| self.halves.deny(denial))?;
+        self.halves.sent.fetch_add(bytes.len() as u64, Relaxed);
         self.waiting.extend(bytes);
         self.push()
     }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use deputy_audit::AuditAction;
+use deputy_core::grant::{Host, Pinned};
 use deputy_core::{Limit, PolicyDenial};
 use wasmtime::component::{Resource, ResourceTableError};
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily, IpSocketAddress, Network};
@@ -48,7 +49,7 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
         self.table.get(&network)?;
         let remote = SocketAddr::from(remote);
         let budget = Arc::clone(&self.sockets.budget);
-        let mut record = AuditRecord::begin(&budget, AuditAction::Tcp { address: remote.to_string() });
+        let mut record = AuditRecord::begin(&budget, tcp_action(remote));
         let judged = budget.usage.take_request().and_then(|()| self.sockets.pin(remote));
         let pinned = match judged {
             Ok(pinned) => pinned,
@@ -57,6 +58,7 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
                 return Err(ErrorCode::AccessDenied.into());
             }
         };
+        note_host(&mut record, &pinned);
         let socket = self.table.get_mut(&own(&this))?;
         let wrong = if socket.is_connecting() {
             Some(ErrorCode::ConcurrencyConflict)
@@ -81,8 +83,8 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
         this: Resource<TcpSocket>,
     ) -> SocketResult<(Resource<DynInputStream>, Resource<DynOutputStream>)> {
         let socket = self.table.get_mut(&own(&this))?;
-        let stream = socket.finish()?;
-        let halves = Halves::new(stream, Arc::clone(&self.sockets.budget));
+        let (stream, record) = *socket.finish()?;
+        let halves = Halves::new(stream, record, Arc::clone(&self.sockets.budget));
         let halves = Arc::new(halves.map_err(|_| ErrorCode::ConnectionReset)?);
         socket.connected(Arc::clone(&halves));
         let input: DynInputStream = Box::new(TcpInput(Arc::clone(&halves)));
@@ -217,6 +219,18 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
 
     fn set_send_buffer_size(&mut self, this: Resource<TcpSocket>, value: u64) -> SocketResult<()> {
         Ok(set(&mut self.socket(&this)?.options.send_buffer, value)?)
+    }
+}
+
+/// The audit action of a connection that is not judged yet.
+pub(super) fn tcp_action(remote: SocketAddr) -> AuditAction {
+    AuditAction::Tcp { address: remote.to_string(), host: None, sent: 0, received: 0 }
+}
+
+/// Notes the granted name by which the address may be connected to.
+fn note_host(record: &mut AuditRecord, pinned: &Pinned) {
+    if let (Some(AuditAction::Tcp { host, .. }), Host::Name(name)) = (record.action(), pinned.target().host()) {
+        *host = Some(name.clone());
     }
 }
 

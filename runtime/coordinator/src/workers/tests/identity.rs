@@ -124,7 +124,8 @@ fn behind() -> Arc<dyn Clock> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn expired_certificate_is_refused_by_the_coordinators_clock() {
     let lives = CertificateLifetimes { authority: Span::secs(3600), worker: Span::secs(3) };
-    let coordinator = start_coordinator(TestOptions { lives, heartbeat: Span::millis(200), ..TestOptions::default() }).await;
+    let coordinator =
+        start_coordinator(TestOptions { lives, heartbeat: Span::millis(200), ..TestOptions::default() }).await;
     coordinator.deliver(&[("analytics", &["s3-prod"])]);
     let string = coordinator.token("analytics", 1).await;
     let identity = join(&string, WorkerKey::new().unwrap()).await.unwrap();

@@ -2,6 +2,7 @@
 
 mod answers;
 mod bodies;
+mod echoes;
 mod injected;
 mod limited;
 mod plain;

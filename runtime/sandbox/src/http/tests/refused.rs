@@ -28,6 +28,7 @@ async fn http_denial_by_any_part_of_a_rule_resolves_nothing() {
         ("GET", "https://a.example:8443/v1/../v2", "path-not-granted"),
         ("GET", "https://a.example:8443/v1/%2e%2e/v2", "path-not-granted"),
         ("CONNECT", "https://a.example:8443/v1", "odd-method"),
+        ("TRACK", "https://a.example:8443/v1", "odd-method"),
         ("TRACE", "https://a.example:8443/v1", "odd-method"),
         ("GET", "ftp://a.example:8443/v1", "odd-scheme"),
         ("GET", "https://u:p@a.example:8443/v1", "userinfo-not-allowed"),
@@ -69,6 +70,22 @@ async fn http_record_bounds_texts() {
     let AuditAction::Http { path, .. } = &events[0].action else { panic!("{events:?}") };
     assert_eq!(path.len(), 256);
     assert_eq!(client.hooks.drains.held(), 0, "and an empty body is nothing to take");
+}
+
+#[tokio::test]
+async fn http_record_holds_no_piece_of_a_known_secret() {
+    let secret = "Hunter2-Hunter2-Hunter2";
+    let value = Arc::new(deputy_core::SecretBytes::new(secret.into()));
+    let redactor = Arc::new(crate::redact::Redactor::new(vec![("key".parse().unwrap(), value)]));
+    for before in [200, 240, 255, 256, 1010, 1023, 1024] {
+        let mut client = client(vec![]);
+        client.audited.budget.audit.redact_with(Arc::clone(&redactor));
+        let path = format!("{}{secret}{}", "x".repeat(before), "y".repeat(3000));
+        // The host is written in lower case, whatever the component wrote.
+        client.get(&format!("https://{secret}.example/{path}")).await.unwrap_err();
+        let record = format!("{:?} {:?}", client.audited.events(), client.audited.budget.findings.denials());
+        assert!(!record.to_lowercase().contains("hun"), "{before}: {record}");
+    }
 }
 
 #[tokio::test]

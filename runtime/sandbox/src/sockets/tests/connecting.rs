@@ -25,9 +25,12 @@ async fn tcp_connects_to_the_addresses_of_a_granted_name() {
     let remote = guest.view().remote_address(borrow(&connected.socket)).map_err(|_| ()).unwrap();
     assert_eq!(SocketAddr::from(remote), server.address);
     assert_eq!(guest.audited.budget.usage.snapshot().requests, 2, "the look-up and the connection");
-    let events = guest.audited.events();
-    assert_eq!(events[1].action, AuditAction::Tcp { address: server.address.to_string() });
-    assert_eq!((events.len(), events[1].outcome), (2, AuditOutcome::Done));
+    assert_eq!(guest.outcomes(), [done()], "the look-up; the connection is recorded as begun, and when it ends");
+    guest.end();
+    let [event] = guest.audited.events().try_into().unwrap();
+    let (address, host) = (server.address.to_string(), Some("a.example".to_owned()));
+    assert_eq!(event.action, AuditAction::Tcp { address, host, sent: 0, received: 0 });
+    assert_eq!(event.outcome, AuditOutcome::Done);
 }
 
 #[tokio::test]
@@ -107,7 +110,9 @@ async fn tcp_connections_are_counted_and_limited() {
     }
     assert_eq!(code(guest.connect(server.address).await.map(drop)), ErrorCode::AccessDenied);
     assert_eq!(guest.denials(), [PolicyDenial::Limit(Limit::Requests)]);
-    assert_eq!(guest.outcomes(), [done(), done(), refused("over-limit:requests")]);
+    assert_eq!(guest.outcomes(), [refused("over-limit:requests")]);
+    guest.end();
+    assert_eq!(guest.outcomes(), [done(), done()]);
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, Pollable};
 use wasmtime_wasi::sockets::{WasiSocketsCtx, WasiSocketsCtxView};
 
 use super::*;
+use crate::network::{LOOKUPS, LookupSlot};
 use crate::testing::{AuditedBudget, StaticResolver};
 
 /// One call of an instance, as a component sees it.
@@ -33,7 +34,7 @@ pub(super) struct TestSockets {
 pub(super) fn guest(rules: Vec<TcpRule>, limits: Limits, resolver: Arc<dyn Resolver>) -> TestSockets {
     let audited = AuditedBudget::new(limits);
     let grant = Arc::new(Grant { tcp: rules, ..Grant::default() });
-    let sockets = Sockets::new(grant, Arc::clone(&audited.budget), resolver);
+    let sockets = Sockets::new(grant, Arc::clone(&audited.budget), resolver, Arc::new(Semaphore::new(LOOKUPS)));
     TestSockets { sockets, table: ResourceTable::new(), audited }
 }
 
@@ -105,6 +106,11 @@ impl TestSockets {
 
     pub(super) fn output(&mut self, connected: &Connected) -> &mut DynOutputStream {
         self.table.get_mut(&connected.output).unwrap()
+    }
+
+    /// Ends the call: everything that it holds is dropped.
+    pub(super) fn end(&mut self) {
+        self.table = ResourceTable::new();
     }
 
     /// What was refused, in order.

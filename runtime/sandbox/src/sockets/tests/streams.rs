@@ -1,6 +1,7 @@
 use super::*;
 use crate::testing::{HangingResolver, Server, eventually, tcp};
 use bytes::Bytes;
+use deputy_audit::AuditAction;
 use deputy_core::{ByteSize, Limit, Span};
 use std::sync::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,7 +29,7 @@ async fn server(says: &'static [u8]) -> (Server, Heard) {
 async fn connected(server: &Server, limits: Limits) -> (TestSockets, Connected) {
     let mut guest = guest(vec![tcp(&server.address.to_string())], limits, Arc::new(HangingResolver));
     let connected = guest.connect(server.address).await.map_err(|_| ()).unwrap();
-    assert_eq!(guest.outcomes(), [done()]);
+    assert_eq!(guest.outcomes(), []);
     (guest, connected)
 }
 
@@ -57,6 +58,10 @@ async fn tcp_counts_bytes_in_both_directions() {
     let usage = guest.audited.budget.usage.snapshot();
     assert_eq!((usage.requests, usage.sent, usage.received), (1, 8, 5));
     assert!(matches!(guest.output(&connected).check_write(), Err(StreamError::Closed)));
+    guest.end();
+    let [event] = guest.audited.events().try_into().unwrap();
+    let recorded = AuditAction::Tcp { address: server.address.to_string(), host: None, sent: 8, received: 5 };
+    assert_eq!((event.action, event.outcome), (recorded, AuditOutcome::Done));
 }
 
 #[tokio::test]
