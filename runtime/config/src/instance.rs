@@ -52,7 +52,7 @@ pub(crate) struct InstanceReader<'c> {
 }
 
 /// Keys that have no effect without a component.
-const COMPONENT_KEYS: [&str; 13] = [
+const COMPONENT_KEYS: [&str; 14] = [
     "http",
     "kerberos",
     "lifetime",

@@ -15,7 +15,7 @@ use crate::grant::{
     AddressClass, Host, HostPattern, HttpPattern, HttpRule, Network, OverrideHeader, PathPrefix, PathRules, Scheme,
     Target, TcpRule,
 };
-use crate::{Instance, Limit, LimitOverrides};
+use crate::{Instance, Limit, LimitOverrides, SecretName};
 
 use super::{OverriddenRequest, PolicyDenial, Principal};
 

@@ -18,6 +18,7 @@ fn grant(targets: &[&str]) -> Grant {
         methods: Vec::new(),
         paths: PathRules::Any,
         networks: Vec::new(),
+        overrides: Vec::new(),
         send: RequestOptions::default(),
     };
     Grant {
