@@ -4,15 +4,12 @@ use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::hmac;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use deputy_audit::{AuditAction, AuditEvent, AuditOutcome};
 use deputy_core::grant::{
     Injection, InjectionEncoding, InjectionPoint, JwtGrant, SecretGrant, SecretPurpose, SignatureAlgorithm, Sigv4Grant,
 };
 use deputy_core::time::CivilDate;
 use deputy_core::{Limits, Span, Timestamp};
-use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 
 use crate::harness::{Attack, AttackReport, host};
