@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use deputy_audit::Audit;
+use deputy_core::failure::FailureNext;
 use deputy_core::{
-    Accepted, Delivery, Digest, Expired, HookCommand, Kinds, LeaseVersion, LimitOverrides, Outputs, Revision,
-    SecretBytes, Timestamp,
+    Accepted, ComponentFailure, Delivery, Digest, Expired, Fact, HookCommand, Kinds, LeaseVersion, LimitOverrides,
+    Outputs, Revision, SecretBytes, Timestamp,
 };
 use deputy_http_server::HttpHandler as _;
 use deputy_link::ReceiverBinding;
@@ -26,10 +27,11 @@ use crate::hook::Hook;
 use crate::receiver::Receiver;
 use crate::receiver_policy::ReceiverPolicy;
 use crate::status::WorkerReport;
-use crate::testing::{put, random};
+use crate::testing::{applied_cache, put, random};
 use crate::unit::FileAccess;
 
 mod readiness;
+mod rejections;
 
 /// Part of every payload. No log, status or metric may contain it.
 const CANARY: &str = "canary-7f3a";
@@ -41,6 +43,8 @@ struct CopyingReceiver {
     fails: AtomicBool,
     hangs: AtomicBool,
     panics: AtomicBool,
+    /// Instances and revisions that it rejects.
+    rejects: Mutex<BTreeSet<(String, u64)>>,
     resume: Notify,
 }
 
@@ -57,14 +61,29 @@ impl Receiver for CopyingReceiver {
             self.resume.notified().await;
         }
         if self.fails.load(Ordering::SeqCst) {
-            return Err(AcceptError::new(FailureKind::Broken, "it broke off"));
+            return Err(AcceptError::host(FailureKind::Broken, "it broke off"));
         }
+        let rejects = self.rejects.lock().unwrap().clone();
+        let bad = |it: &&Delivery| rejects.contains(&(it.instance.to_string(), it.stamp.revision.0));
+        let rejected = deliveries.iter().filter(bad).map(|it| (it.instance.clone(), bad_payload())).collect();
         let files = deliveries.iter().map(|delivery| {
             let bytes = delivery.payload.expose().to_vec();
             (delivery.instance.as_str().parse().unwrap(), SecretBytes::new(bytes))
         });
         let outputs = Outputs { files: files.collect() };
-        Ok(Accepted { outputs, rejected: BTreeMap::new(), facts: Vec::new() })
+        let facts = vec![Fact { name: "files".to_owned(), value: outputs.files.len().to_string() }];
+        Ok(Accepted { outputs, rejected, facts })
+    }
+}
+
+fn bad_payload() -> ComponentFailure {
+    ComponentFailure {
+        next: FailureNext::Misconfigured,
+        message: "its payload has no field token".to_owned(),
+        code: None,
+        setting: None,
+        retry_after: None,
+        facts: Vec::new(),
     }
 }
 
@@ -82,6 +101,7 @@ impl TestLoader {
                 fails: AtomicBool::default(),
                 hangs: AtomicBool::default(),
                 panics: AtomicBool::default(),
+                rejects: Mutex::default(),
                 resume: Notify::default(),
             })
         });
@@ -134,16 +154,19 @@ fn hook(script: &str, folder: &Path, limit: Span) -> Hook {
 }
 
 impl TestWorker {
-    fn start(receivers: &[(&str, &[&str])]) -> Self {
+    async fn start(receivers: &[(&str, &[&str])]) -> Self {
         let mut held = DeliveredState { complete: true, ..DeliveredState::default() };
         for (name, instances) in receivers {
             held.receivers.insert(name.parse().unwrap(), binding(instances));
         }
         let script = "echo \"$DEPUTY_RECEIVER $DEPUTY_INSTANCES\" >> \"$0\"/hook.log";
         Self::start_in(Arc::new(tempfile::tempdir().unwrap()), held, |folder| hook(script, folder, Span::secs(20)))
+            .await
     }
 
-    fn start_in(folder: Arc<tempfile::TempDir>, held: DeliveredState, hook: impl Fn(&Path) -> Hook) -> Self {
+    async fn start_in(folder: Arc<tempfile::TempDir>, held: DeliveredState, hook: impl Fn(&Path) -> Hook) -> Self {
+        let applied_cache = applied_cache(folder.path()).await;
+        let applied = applied_cache.restore(None).await;
         let policy = ReceiverPolicy {
             directory: folder.path().join("out"),
             access: FileAccess::default(),
@@ -173,6 +196,8 @@ impl TestWorker {
         let options = WorkerOptions {
             policies: Arc::new(policies),
             loader: Arc::clone(&loader) as Arc<dyn ReceiverLoader>,
+            applied_cache,
+            applied,
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock) as _,
             random: random(),
@@ -276,7 +301,7 @@ fn delivery(instance: &str, service: &str, revision: u64, life: Span) -> Deliver
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn worker_publishes_leases_and_reports_them() {
-    let mut worker = TestWorker::start(&[("aws", &["lab", "prod"])]);
+    let mut worker = TestWorker::start(&[("aws", &["lab", "prod"])]).await;
     worker.receive("prod", 1);
     assert_eq!(worker.next_report().await, "prod:1 ok");
     assert_eq!(worker.read("aws/prod"), format!("{CANARY} prod 1"));
@@ -328,7 +353,7 @@ async fn worker_publishes_leases_and_reports_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn receiver_that_hangs_delays_no_other_and_skips_to_the_newest() {
-    let mut worker = TestWorker::start(&[("hangs", &["a"]), ("runs", &["b"])]);
+    let mut worker = TestWorker::start(&[("hangs", &["a"]), ("runs", &["b"])]).await;
     worker.loader.receiver("hangs").hangs.store(true, Ordering::SeqCst);
     // A receiver with nothing published is not ready while it runs for the first time.
     worker.wait_until("nothing is there", async |status| status.receivers.iter().all(|it| it.state == "nothing")).await;
@@ -353,7 +378,7 @@ async fn receiver_that_hangs_delays_no_other_and_skips_to_the_newest() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn receiver_that_fails_or_panics_keeps_its_unit_and_is_retried() {
-    let mut worker = TestWorker::start(&[("aws", &["s3"])]);
+    let mut worker = TestWorker::start(&[("aws", &["s3"])]).await;
     worker.receive("s3", 1);
     assert_eq!(worker.next_report().await, "s3:1 ok");
     let aws = worker.loader.receiver("aws");
@@ -383,7 +408,7 @@ async fn receiver_that_fails_or_panics_keeps_its_unit_and_is_retried() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unit_path_that_is_taken_is_reported_and_fixed_while_running() {
-    let mut worker = TestWorker::start(&[("aws", &["s3"])]);
+    let mut worker = TestWorker::start(&[("aws", &["s3"])]).await;
     fs::create_dir(worker.output("")).unwrap();
     put(worker.output("aws"), "mine");
     worker.receive("s3", 1);
@@ -400,7 +425,7 @@ async fn unit_path_that_is_taken_is_reported_and_fixed_while_running() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restart_keeps_the_unit_and_runs_no_hook_again() {
-    let mut worker = TestWorker::start(&[("aws", &["s3"])]);
+    let mut worker = TestWorker::start(&[("aws", &["s3"])]).await;
     worker.receive("s3", 1);
     worker.next_report().await;
     worker.wait_until("told", async |status| status.receivers[0].hook.as_ref().is_some_and(|hook| !hook.running)).await;
@@ -409,7 +434,7 @@ async fn restart_keeps_the_unit_and_runs_no_hook_again() {
     let folder = worker.stop().await;
     // The coordinator is down: what is held comes from the cache.
     let script = "echo again >> \"$0\"/hook.log";
-    let mut worker = TestWorker::start_in(folder, held, |folder| hook(script, folder, Span::secs(20)));
+    let mut worker = TestWorker::start_in(folder, held, |folder| hook(script, folder, Span::secs(20))).await;
     assert_eq!(worker.next_report().await, "s3:1 ok");
     assert_eq!(fs::read_link(worker.output("aws")).unwrap(), before);
     worker.receive("s3", 2);
@@ -426,11 +451,13 @@ async fn hook_that_a_stop_interrupted_runs_at_the_next_start() {
     held.receivers.insert("aws".parse().unwrap(), binding(&["s3"]));
     let delivery = delivery("s3", "s3", 1, Span::secs(3600));
     held.deliveries.insert(delivery.instance.clone(), delivery);
-    let mut worker = TestWorker::start_in(folder, held.clone(), |folder| hook("sleep 1000", folder, Span::secs(1000)));
+    let mut worker =
+        TestWorker::start_in(folder, held.clone(), |folder| hook("sleep 1000", folder, Span::secs(1000))).await;
     assert_eq!(worker.next_report().await, "s3:1 ok");
     let folder = worker.stop().await;
     let worker =
-        TestWorker::start_in(folder, held, |folder| hook("echo at last > \"$0\"/hook.log", folder, Span::secs(20)));
+        TestWorker::start_in(folder, held, |folder| hook("echo at last > \"$0\"/hook.log", folder, Span::secs(20)))
+            .await;
     worker.wait_until("told", async |_| worker.hook_log() == ["at last"]).await;
     worker.stop().await;
 }
@@ -441,7 +468,7 @@ async fn hook_that_hangs_keeps_the_unit_and_coalesces_changes() {
     let mut held = DeliveredState { complete: true, ..DeliveredState::default() };
     held.receivers.insert("aws".parse().unwrap(), binding(&["s3"]));
     let script = "echo run >> \"$0\"/hook.log; sleep 1000";
-    let mut worker = TestWorker::start_in(folder, held, |folder| hook(script, folder, Span::millis(1500)));
+    let mut worker = TestWorker::start_in(folder, held, |folder| hook(script, folder, Span::millis(1500))).await;
     for revision in 1..10 {
         worker.receive("s3", revision);
         assert_eq!(worker.next_report().await, format!("s3:{revision} ok"));
@@ -462,7 +489,7 @@ async fn hook_that_hangs_keeps_the_unit_and_coalesces_changes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unit_loses_withdrawn_unbound_and_expired_leases() {
-    let mut worker = TestWorker::start(&[("aws", &["a", "b"]), ("other", &["a"])]);
+    let mut worker = TestWorker::start(&[("aws", &["a", "b"]), ("other", &["a"])]).await;
     worker.receive("a", 1);
     assert_eq!(worker.next_report().await, "a:1 ok");
     worker.receive_delivery(delivery("b", "s3", 1, Span::secs(4)));
@@ -484,11 +511,12 @@ async fn unit_loses_withdrawn_unbound_and_expired_leases() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn receiver_gets_no_foreign_kind_and_applies_the_others() {
-    let mut worker = TestWorker::start(&[("aws", &["k", "s"])]);
+    let mut worker = TestWorker::start(&[("aws", &["k", "s"])]).await;
     worker.receive_delivery(delivery("k", "kafka", 1, Span::secs(60)));
     assert_eq!(
         worker.next_report().await,
-        "k:1 receiver aws: the receiver takes only s3/1, not kafka/1; unbind it from this instance"
+        "k:1 receiver aws: rejected, and nothing of it is published: misconfigured: the receiver takes only s3/1, not \
+         kafka/1: unbind it from this instance"
     );
     assert!(!worker.output("aws").exists());
     worker.receive("s", 1);
@@ -499,7 +527,7 @@ async fn receiver_gets_no_foreign_kind_and_applies_the_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn link_that_ends_or_never_reads_does_not_stop_the_worker() {
-    let worker = TestWorker::start(&[("aws", &["s3"])]);
+    let worker = TestWorker::start(&[("aws", &["s3"])]).await;
     // The link takes no reports.
     for revision in 1..30 {
         worker.receive("s3", revision);
