@@ -26,6 +26,7 @@ mod position;
 mod receiver;
 mod rule;
 mod secret;
+mod setting_lines;
 mod socket;
 mod suggest;
 mod toml_syntax;
@@ -41,6 +42,7 @@ pub use diagnostic::{Colour, ConfigErrors, Diagnostics, Finding, Severity};
 pub use group::WorkerGroup;
 pub use instance::InstanceEntry;
 pub use receiver::ReceiverComponent;
+pub use setting_lines::{ConfigLine, SettingLines, SettingsOwner};
 pub use socket::{SocketMode, SocketModeError};
 pub use worker::{
     AwsEndpointConfig, Choice, Endpoints, OnChange, Publish, SocketEndpoint, WorkerConfig, WorkerReceiver,

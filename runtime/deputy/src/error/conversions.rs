@@ -21,7 +21,7 @@ impl From<ConfigErrors> for CommandError {
     fn from(error: ConfigErrors) -> Self {
         let is_missing =
             matches!(&error, ConfigErrors::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound);
-        let error = Self { exit: Exit::Misconfigured, report: Report::Findings(error), hints: Vec::new() };
+        let error = Self { exit: Exit::Misconfigured, report: Report::Findings(error), hints: Vec::new(), at: None };
         if is_missing { error.hint("name the file with --config FILE or in DEPUTY_CONFIG") } else { error }
     }
 }

@@ -62,7 +62,7 @@ async fn check_coordinator(context: &Context, json: bool) -> Result<Exit, Comman
     let sandbox = context.sandbox(&config, Arc::new(Audit::nowhere())).await?;
     let mut instances = Vec::new();
     for entry in config.instances.values() {
-        let checked = instance::check(&sandbox, entry).await;
+        let checked = instance::check(&sandbox, entry, &config.setting_lines).await;
         if !json {
             context.stdout(&checked.text())?;
         }
@@ -70,7 +70,7 @@ async fn check_coordinator(context: &Context, json: bool) -> Result<Exit, Comman
     }
     let mut groups = Vec::new();
     for (name, group) in &config.groups {
-        let checked = groups::check(&sandbox, name, group, &instances).await;
+        let checked = groups::check(&sandbox, name, group, &instances, &config.setting_lines).await;
         if !json {
             context.stdout(&checked.text())?;
         }
