@@ -38,7 +38,7 @@ impl StatusSource for Said {
             revision: 7,
             obtained_at: "2026-01-01T00:00:00.000Z".to_owned(),
             valid_until: "2026-01-01T01:00:00.000Z".to_owned(),
-            valid_for_ms: 1_800_000,
+            valid_for_ms: Some(1_800_000),
             received_at: "2026-01-01T00:00:00.000Z".to_owned(),
             age_ms: 1_800_000,
             bytes: 21,

@@ -147,6 +147,7 @@ fn load_changed(changes: &[(&str, &str)], world: &str) -> Result<(), LoadError> 
                     sha256: None,
                     settings: std::collections::BTreeMap::new(),
                     limits: deputy_core::Limits::default(),
+                    host_facts: Vec::new(),
                 };
                 host().sandbox.load_receiver(&plan).await.map(drop)
             } else {

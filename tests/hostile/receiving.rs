@@ -30,6 +30,7 @@ impl Bound {
             sha256: None,
             settings: BTreeMap::new(),
             limits: Limits::default(),
+            host_facts: Vec::new(),
         };
         Self { plan, deliveries: vec![delivery("s3-prod", 7, PAYLOAD.as_bytes())] }
     }

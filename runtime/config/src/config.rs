@@ -13,6 +13,7 @@ use crate::diagnostic::{ConfigErrors, DiagnosticSink, Diagnostics};
 use crate::group::{self, WorkerGroup};
 use crate::instance::{InstanceEntry, InstanceReader};
 use crate::login::LoginTable;
+use crate::setting_lines::SettingLines;
 use crate::toml_syntax;
 use crate::upstream::Upstreams;
 use crate::value::TableReader;
@@ -36,6 +37,7 @@ pub struct CoordinatorFile {
     /// Has every group that an instance is delivered to.
     pub groups: BTreeMap<GroupName, WorkerGroup>,
     pub warnings: Diagnostics,
+    pub setting_lines: SettingLines,
 }
 
 impl CoordinatorFile {
@@ -59,6 +61,7 @@ impl CoordinatorFile {
         let mut upstreams = Upstreams::default();
         let mut instances = BTreeMap::new();
         let mut groups = BTreeMap::new();
+        let mut setting_lines = SettingLines::default();
         if let Some(table) = &table {
             let mut fields = TableReader::new(table.get_ref(), 0..0);
             state_dir = fields.optional("state").and_then(|value| value.path(&mut sink, base));
@@ -80,6 +83,7 @@ impl CoordinatorFile {
             }
             groups = group::read(&mut sink, base, fields.optional("groups"), &instances, &delivered);
             fields.finish(&mut sink);
+            setting_lines = SettingLines::of_coordinator(path, text, table.get_ref());
         }
         let coordinator = coordinator.unwrap_or_default();
         let (default_budget, budgets) = upstreams.into_parts();
@@ -98,6 +102,7 @@ impl CoordinatorFile {
             instances,
             groups,
             warnings: findings,
+            setting_lines,
         })
     }
 }

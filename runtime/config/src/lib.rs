@@ -27,6 +27,7 @@ mod position;
 mod receiver;
 mod rule;
 mod secret;
+mod setting_lines;
 mod socket;
 mod state_owner;
 mod suggest;
@@ -43,6 +44,7 @@ pub use diagnostic::{Colour, ConfigErrors, Diagnostics, Finding, Severity};
 pub use group::WorkerGroup;
 pub use instance::InstanceEntry;
 pub use receiver::ReceiverComponent;
+pub use setting_lines::{ConfigLine, SettingLines, SettingsOwner};
 pub use socket::{SocketMode, SocketModeError};
 pub use worker::{
     AwsEndpointConfig, Choice, Endpoints, OnChange, Publish, SocketEndpoint, WorkerConfig, WorkerReceiver,

@@ -141,6 +141,19 @@ impl CallFailure {
     }
 }
 
+/// A failure in a component's words alone.
+impl From<&ComponentFailure> for CallFailure {
+    fn from(failure: &ComponentFailure) -> Self {
+        Self {
+            kind: failure.next.into(),
+            message: failure.message.clone(),
+            code: failure.code.clone(),
+            retry_after: failure.retry_after,
+            facts: failure.facts.clone(),
+        }
+    }
+}
+
 impl From<FailureNext> for FailureKind {
     fn from(next: FailureNext) -> Self {
         match next {

@@ -21,6 +21,8 @@ pub struct ReceiverPlan {
     pub settings: BTreeMap<String, String>,
     /// What a call may use.
     pub limits: Limits,
+    /// The host's own, which go with each delivery.
+    pub host_facts: Vec<Fact>,
 }
 
 /// An instance whose tokens are delivered to a receiver.

@@ -1,11 +1,13 @@
 //! What a command reports of a call.
 
+use deputy_config::{CoordinatorFile, SettingsOwner};
 use deputy_core::{ComponentFailure, Instance, Limits, PolicyDenial, Principal, Span};
 use deputy_host::{failure_kind, secret_fault_text};
 use deputy_sandbox::{Call, CallError, CallUsage};
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::failed_setting::{FailedSetting, OwnSettings};
 use crate::print::{ERROR, HINT, Printer, WARNING, bytes, indented};
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -28,6 +30,9 @@ pub(crate) struct CallErrorJson {
     /// The setting that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     setting: Option<String>,
+    /// Its line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<FailedSetting>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
 }
@@ -81,7 +86,7 @@ pub(crate) fn denials(denials: &[PolicyDenial], principal: Principal<'_>) -> Vec
 }
 
 /// The error of a failed call.
-pub(crate) fn error_json<T>(call: &Call<T>) -> Option<CallErrorJson> {
+pub(crate) fn error_json<T>(call: &Call<T>, settings: OwnSettings<'_>) -> Option<CallErrorJson> {
     let error = call.result.as_ref().err()?;
     let exit = exit(call);
     let own = match error {
@@ -91,25 +96,30 @@ pub(crate) fn error_json<T>(call: &Call<T>) -> Option<CallErrorJson> {
     Some(CallErrorJson {
         kind: exit.word(),
         exit_code: exit.code(),
-        message: message(call, error),
+        message: message(call, error, settings),
         code: own.and_then(|failure| failure.code.clone()),
         setting: own.and_then(|failure| failure.setting.clone()),
+        at: settings.of_call(error),
         retry_after_ms: own.and_then(|failure| failure.retry_after).map(Span::as_millis),
     })
 }
 
-/// The message of a failed call: first what the host knows about its secrets, then the component's own message.
-fn message<T>(call: &Call<T>, error: &CallError) -> String {
-    match secret_fault_text(&call.secret_faults) {
+/// The message of a failed call: first the line of the setting that is wrong, then what the host knows about its secrets,
+/// then the component's own message.
+fn message<T>(call: &Call<T>, error: &CallError, settings: OwnSettings<'_>) -> String {
+    let text = match secret_fault_text(&call.secret_faults) {
         Some(faults) => format!("{}: {faults}; the component said: {error}", exit(call).word()),
         None => error.to_string(),
-    }
+    };
+    FailedSetting::locate(settings.of_call(error).as_ref(), &text)
 }
 
 /// Prints the error of a call, what was denied and what would permit it, and what the component wrote.
-pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &Instance, config: &str) {
+pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &Instance, config: &CoordinatorFile) {
+    let owner = SettingsOwner::Instance(instance.name.clone());
+    let settings = OwnSettings::new(&config.setting_lines, &owner);
     if let Err(error) = &call.result {
-        printer.labelled(ERROR, "error", &format!("{}: {}", instance.name, message(call, error)));
+        printer.labelled(ERROR, "error", &format!("{}: {}", instance.name, message(call, error, settings)));
         if let CallError::Failure(ComponentFailure { retry_after: Some(retry_after), .. }) = error {
             printer.labelled(HINT, "hint", &format!("try again in {retry_after}"));
         }
@@ -128,7 +138,7 @@ pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &Instance, co
     if fixes.is_empty() {
         return;
     }
-    printer.labelled(HINT, "hint", &format!("to permit it, add to {config}:"));
+    printer.labelled(HINT, "hint", &format!("to permit it, add to {}:", config.path.display()));
     for fix in fixes {
         printer.stderr("\n");
         printer.stderr(&indented(fix, "    "));
@@ -138,6 +148,7 @@ pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &Instance, co
 #[cfg(test)]
 mod tests {
     use deputy_audit::CallId;
+    use deputy_config::SettingLines;
     use deputy_core::Limit;
     use deputy_core::failure::FailureNext;
     use deputy_sandbox::SecretFault;
@@ -179,22 +190,26 @@ mod tests {
 
     #[test]
     fn call_report_puts_secret_faults_before_the_component_message() {
+        let (lines, owner) = (SettingLines::default(), SettingsOwner::Instance("s3".parse().unwrap()));
+        let settings = OwnSettings::new(&lines, &owner);
         for (fault, kind) in [
             (SecretFault::Source("secret a: /x can't be read".into()), "unavailable"),
             (SecretFault::Value("secret b: its value is no key".into()), "misconfigured"),
         ] {
             let denied = CallError::Failure(failure(FailureNext::Denied, "no"));
             let expected = format!("{kind}: {fault}; the component said: denied: no");
-            let json = error_json(&Call { secret_faults: vec![fault], ..call(Err(denied)) }).unwrap();
+            let json = error_json(&Call { secret_faults: vec![fault], ..call(Err(denied)) }, settings).unwrap();
             assert_eq!((json.kind, json.message), (kind, expected));
         }
     }
 
     #[test]
     fn call_report_says_when_to_retry_a_throttled_call() {
-        let json = error_json(&call(Err(throttled()))).unwrap();
+        let (lines, owner) = (SettingLines::default(), SettingsOwner::Instance("s3".parse().unwrap()));
+        let settings = OwnSettings::new(&lines, &owner);
+        let json = error_json(&call(Err(throttled())), settings).unwrap();
         assert_eq!((json.kind, json.exit_code, json.retry_after_ms), ("unavailable", 4, Some(30_000)));
-        assert_eq!(error_json(&call(Ok(()))), None);
+        assert_eq!(error_json(&call(Ok(())), settings), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod context;
 mod environment;
 mod error;
 mod exit;
+mod failed_setting;
 mod log;
 mod print;
 mod private_file;

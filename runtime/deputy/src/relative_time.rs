@@ -20,9 +20,13 @@ pub(crate) fn in_or_ago(millis: i64) -> String {
     if millis > 0 { format!("in {time}") } else { format!("{time} ago") }
 }
 
-/// How long a lease is valid, or how long ago it expired.
-pub(crate) fn valid_for(millis: i64) -> String {
-    if millis > 0 { short_time(millis.unsigned_abs()) } else { in_or_ago(millis) }
+/// How long a lease is valid, or how long ago it expired; `None` if it does not expire.
+pub(crate) fn valid_for(millis: Option<i64>) -> String {
+    match millis {
+        None => "for ever".to_owned(),
+        Some(millis) if millis > 0 => short_time(millis.unsigned_abs()),
+        Some(millis) => in_or_ago(millis),
+    }
 }
 
 #[cfg(test)]
@@ -50,7 +54,8 @@ mod tests {
     fn relative_time_says_whether_it_is_past() {
         assert_eq!(in_or_ago(61_500), "in 1m1s");
         assert_eq!(in_or_ago(-5000), "5s ago");
-        assert_eq!(valid_for(61_500), "1m1s");
-        assert_eq!(valid_for(-5000), "5s ago");
+        assert_eq!(valid_for(Some(61_500)), "1m1s");
+        assert_eq!(valid_for(Some(-5000)), "5s ago");
+        assert_eq!(valid_for(None), "for ever");
     }
 }

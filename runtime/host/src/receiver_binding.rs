@@ -27,6 +27,16 @@ pub enum BindingError {
     Call(CallError),
 }
 
+impl BindingError {
+    /// The setting that is wrong, as the component names it.
+    pub fn setting(&self) -> Option<&str> {
+        match self {
+            Self::Rejected(failure) => failure.setting.as_deref(),
+            Self::Kinds { .. } | Self::Call(_) => None,
+        }
+    }
+}
+
 /// Asks a receiver for the kinds that it takes, compares them with those of the bound instances, and has it check its
 /// settings. Nothing is obtained or published.
 ///

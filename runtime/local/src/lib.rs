@@ -22,4 +22,4 @@ pub use parameters::Parameters;
 pub use reply::SCHEMA;
 pub use request::{ControlRequest, lease_wait};
 pub use socket_file::SocketFile;
-pub use status::{FactStatus, FailureStatus, signed_millis};
+pub use status::{FactStatus, FailureStatus, signed_millis, valid_for_millis};

@@ -45,6 +45,11 @@ impl From<&Fact> for FactStatus {
     }
 }
 
+/// How long a lease is valid in milliseconds, negative if it has expired; `None` if it does not expire.
+pub fn valid_for_millis(now: Timestamp, valid_until: Timestamp) -> Option<i64> {
+    (valid_until != Timestamp::FOREVER).then(|| signed_millis(now, valid_until))
+}
+
 /// The time from one moment to another in milliseconds, negative if the other is earlier.
 pub fn signed_millis(from: Timestamp, to: Timestamp) -> i64 {
     let difference = i128::from(to.as_millis()) - i128::from(from.as_millis());

@@ -14,6 +14,7 @@ use crate::table::{gauge_value, metrics_table};
 pub struct LeaseMetrics {
     pub instance: String,
     pub service: String,
+    /// `None` without a lease, and for one that does not expire.
     pub expiry: Option<u64>,
     pub obtained: Option<u64>,
     /// Seconds since the lease was obtained.

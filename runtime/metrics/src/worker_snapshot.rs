@@ -24,8 +24,8 @@ pub struct WorkerSnapshot {
 pub struct DeliveryMetrics {
     pub instance: String,
     pub service: String,
-    /// Seconds since 1970.
-    pub expiry: u64,
+    /// Seconds since 1970; `None` if it does not expire.
+    pub expiry: Option<u64>,
     pub revision: u64,
     /// The revision, if it is applied.
     pub applied: Option<u64>,
@@ -57,7 +57,9 @@ impl HeldDeliveries {
         for delivery in &snapshot.deliveries {
             let labels =
                 InstanceServiceLabels { instance: delivery.instance.clone(), service: delivery.service.clone() };
-            self.expiry.get_or_create(&labels).set(gauge_value(delivery.expiry));
+            if let Some(expiry) = delivery.expiry {
+                self.expiry.get_or_create(&labels).set(gauge_value(expiry));
+            }
             self.revision.get_or_create(&labels).set(gauge_value(delivery.revision));
             if let Some(applied) = delivery.applied {
                 self.applied.get_or_create(&labels).set(gauge_value(applied));

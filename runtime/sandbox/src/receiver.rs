@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deputy_audit::{AcceptedDelivery, AuditSubject};
-use deputy_core::{Accepted, BoundInstance, Delivery, Kinds, Outputs, ReceiverPlan};
+use deputy_core::{Accepted, BoundInstance, Delivery, Fact, Kinds, Outputs, ReceiverPlan};
 use futures::FutureExt;
 use wasmtime::component::{Component, InstancePre};
 
@@ -35,6 +35,7 @@ pub struct LoadedReceiver {
     /// Keeps it in the cache's memory.
     _component: Arc<Component>,
     receives: TokenReceiverPre<CallState>,
+    host_facts: Vec<Fact>,
     /// For calls that may put files.
     accepting: InstanceContext,
     /// For all others.
@@ -57,7 +58,7 @@ impl LoadedReceiver {
         let accepting = InstanceContext::ungranted(&shared.resolver, &secrets, OutputMode::Staged);
         let ungranted = InstanceContext::ungranted(&shared.resolver, &secrets, OutputMode::Denied);
         let invoker = Invoker::new(shared, AuditSubject::Receiver(plan.name), &plan.settings, plan.limits);
-        Ok(Self { invoker, info, _component: component, receives, accepting, ungranted })
+        Ok(Self { invoker, info, _component: component, receives, host_facts: plan.host_facts, accepting, ungranted })
     }
 
     /// The component's kind, digest, size and imports.
@@ -113,7 +114,7 @@ impl LoadedReceiver {
         deliveries.iter().for_each(|delivery| redactor.learn(&delivery.instance, &delivery.payload));
         let receives = self.receives.clone();
         let settings = self.invoker.settings();
-        let payloads = WipeOnDrop::deliveries(deliveries);
+        let payloads = WipeOnDrop::deliveries(deliveries, &self.host_facts);
         let run: GuestCall<(wit::Accepted, Outputs)> = Box::new(move |store| {
             async move {
                 let receiver: TokenReceiver = receives.instantiate_async(&mut *store).await?;

@@ -36,12 +36,13 @@ impl WipeOnDrop<wit::Tokens> {
 }
 
 impl WipeOnDrop<Vec<wit_receiver::Delivery>> {
-    pub(crate) fn deliveries(deliveries: &[Delivery]) -> Self {
-        Self(deliveries.iter().map(to_wit).collect())
+    /// Deliveries, each with the host's facts.
+    pub(crate) fn deliveries(deliveries: &[Delivery], host_facts: &[Fact]) -> Self {
+        Self(deliveries.iter().map(|delivery| to_wit(delivery, host_facts)).collect())
     }
 }
 
-fn to_wit(delivery: &Delivery) -> wit_receiver::Delivery {
+fn to_wit(delivery: &Delivery, host_facts: &[Fact]) -> wit_receiver::Delivery {
     wit_receiver::Delivery {
         instance: delivery.instance.to_string(),
         service: delivery.service.to_string(),
@@ -53,7 +54,7 @@ fn to_wit(delivery: &Delivery) -> wit_receiver::Delivery {
             at => wit::Expiry::At(at.as_millis()),
         },
         obtained_at: delivery.stamp.obtained_at.as_millis(),
-        facts: Vec::new(),
+        facts: host_facts.iter().map(to_wit_fact).collect(),
     }
 }
 

@@ -1,7 +1,16 @@
 //! The reconciler's events as lines of the log: errors are what only a person can fix.
 
-use crate::reconciler::WorkerEvent;
 use deputy_core::failure::FailureRecord;
+use deputy_core::{Fact, ReceiverName};
+
+use crate::reconciler::WorkerEvent;
+
+/// What a component said of its success, in its own words.
+pub(crate) fn log_facts(receiver: &ReceiverName, facts: &[Fact]) {
+    for Fact { name, value } in facts {
+        tracing::debug!(%receiver, name, value, "fact of the receiver");
+    }
+}
 
 pub(crate) fn log(event: &WorkerEvent) {
     match event {
@@ -20,13 +29,22 @@ pub(crate) fn log(event: &WorkerEvent) {
         WorkerEvent::Received(instance, version) => {
             tracing::debug!(%instance, revision = %version.revision, "lease received; applying it");
         }
-        WorkerEvent::RunFailed(receiver, FailureRecord { failure, .. }, wait) if failure.kind.is_slow() => {
+        WorkerEvent::Rejected(receiver, instance, rejection) => tracing::error!(
+            %receiver, %instance, kept = rejection.applied_revision().map(|revision| revision.0),
+            kind = %rejection.failure.kind, error = %rejection.failure.message,
+            "receiver rejected a lease; its other instances are published"
+        ),
+        WorkerEvent::RunFailed(receiver, FailureRecord { failure, .. }, None) => tracing::error!(
+            %receiver, kind = %failure.kind, error = %failure.message,
+            "receiver failed; it waits for another lease or other settings; the published unit stays"
+        ),
+        WorkerEvent::RunFailed(receiver, FailureRecord { failure, .. }, Some(wait)) if failure.kind.is_slow() => {
             tracing::error!(
                 %receiver, kind = %failure.kind, error = %failure.message, retry_in = %wait,
                 "receiver failed; a configuration change is needed; the published unit stays"
             )
         }
-        WorkerEvent::RunFailed(receiver, FailureRecord { failure, .. }, wait) => tracing::warn!(
+        WorkerEvent::RunFailed(receiver, FailureRecord { failure, .. }, Some(wait)) => tracing::warn!(
             %receiver, kind = %failure.kind, error = %failure.message, retry_in = %wait,
             "receiver failed; the published unit stays"
         ),

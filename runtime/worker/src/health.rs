@@ -81,7 +81,7 @@ fn unready_reasons(status: &WorkerReport) -> String {
         let reason = receiver.reason.as_deref().unwrap_or_default();
         text.push_str(&format!("{} not ready: {} {}\n", receiver.name, receiver.state, single_line(reason)));
     }
-    for instance in status.instances.iter().filter(|instance| instance.valid_for_ms <= 0) {
+    for instance in status.instances.iter().filter(|instance| instance.valid_for_ms.is_some_and(|left| left <= 0)) {
         text.push_str(&format!("{} not ready: its lease expired at {}\n", instance.name, instance.valid_until));
     }
     text

@@ -19,6 +19,7 @@ pub mod cache;
 pub mod components;
 
 mod connection;
+mod delivery_selection;
 pub mod endpoint;
 mod event_log;
 mod handle;
@@ -39,6 +40,6 @@ mod worker;
 pub use connection::{ConnectionPhase, ConnectionSnapshot};
 pub use handle::{WorkerHandle, WorkerStopping};
 pub use health::WorkerHealth;
-pub use receiver::{AcceptError, Receiver, ReceiverLoader};
+pub use receiver::{AcceptError, FailureOrigin, Receiver, ReceiverLoader};
 pub use receiver_policy::{ReceiverPolicies, ReceiverPolicy};
 pub use worker::{Worker, WorkerOptions};

@@ -27,12 +27,29 @@ pub trait ReceiverLoader: Send + Sync {
 
 /// A receiver failed, or could not be loaded or published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {}", .0.kind, .0.message)]
-pub struct AcceptError(pub CallFailure);
+#[error("{}: {}", .failure.kind, .failure.message)]
+pub struct AcceptError {
+    pub failure: CallFailure,
+    pub origin: FailureOrigin,
+}
+
+/// Whose failure it is, which decides when the receiver runs again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureOrigin {
+    /// The component's own: it would fail again with the same inputs, unless it asked for a delay.
+    Component,
+    /// The host's: it may be over by the next try.
+    Host,
+}
 
 impl AcceptError {
+    /// A failure that the component returned.
+    pub fn component(failure: CallFailure) -> Self {
+        Self { failure, origin: FailureOrigin::Component }
+    }
+
     /// A failure of the host's. The message is short, printable, and without any secret.
-    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self(CallFailure::new(kind, message))
+    pub fn host(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { failure: CallFailure::new(kind, message), origin: FailureOrigin::Host }
     }
 }

@@ -1,21 +1,23 @@
 //! Runs one receiver and its hook. Keeps the loaded component and the directory of its units from run to run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use deputy_core::failure::FailureKind;
 use deputy_core::time::{Clock, MonotonicTime};
-use deputy_core::{Delivery, InstanceName, Kinds, OutputPath, PayloadKind, ReceiverName, Span, in_one_line};
+use deputy_core::{Delivery, InstanceName, OutputPath, Outputs, ReceiverName, Span, Timestamp, in_one_line};
 use deputy_link::ReceiverBinding;
 use deputy_store::Random;
 use deputy_support::{LockUnpoisoned as _, blocking};
 
 use crate::applied_deliveries::AppliedDeliveries;
+use crate::cache::AppliedCache;
+use crate::delivery_selection::{DeliverySelection, SelectedDeliveries};
 use crate::hook::{Hook, HookContext};
 use crate::receiver::{AcceptError, Receiver, ReceiverLoader};
 use crate::receiver_policy::ReceiverPolicy;
-use crate::reconciler::{Rejections, RunOutcome, RunWork};
+use crate::reconciler::{AppliedLease, PublishedRun, Rejections, RunOutcome, RunWork};
 use crate::stall_detector::StallDetector;
 use crate::unit::{PublishError, PublishedUnit, UnitName, UnitPublisher};
 
@@ -27,7 +29,9 @@ pub(crate) struct ReceiverRunner {
     publisher: Arc<Mutex<UnitPublisher>>,
     /// The files of the published unit.
     files: Mutex<Vec<String>>,
-    applied: Mutex<AppliedDeliveries>,
+    /// Locked by the only run at a time.
+    applied: tokio::sync::Mutex<AppliedDeliveries>,
+    applied_cache: AppliedCache,
     /// Locked by the only run at a time.
     loaded: tokio::sync::Mutex<Option<LoadedReceiver>>,
     stall: Arc<StallDetector>,
@@ -40,14 +44,23 @@ struct LoadedReceiver {
     receiver: Arc<dyn Receiver>,
 }
 
+/// What all runners of a worker share.
+pub(crate) struct RunnerContext<'a> {
+    pub(crate) random: &'a Random,
+    pub(crate) loader: &'a Arc<dyn ReceiverLoader>,
+    pub(crate) applied_cache: &'a AppliedCache,
+    pub(crate) clock: &'a Arc<dyn Clock>,
+}
+
 impl ReceiverRunner {
+    /// `applied` is what the receiver applied before the worker started.
     pub(crate) fn new(
         name: &ReceiverName,
         policy: &ReceiverPolicy,
-        random: Random,
-        loader: Arc<dyn ReceiverLoader>,
-        clock: Arc<dyn Clock>,
+        applied: BTreeMap<InstanceName, Delivery>,
+        context: RunnerContext<'_>,
     ) -> Self {
+        let random = Arc::clone(context.random);
         let publisher = UnitPublisher::new(policy.directory.clone(), name.clone(), policy.access, random);
         Self {
             name: name.clone(),
@@ -55,11 +68,12 @@ impl ReceiverRunner {
             link: publisher.link(),
             publisher: Arc::new(Mutex::new(publisher)),
             files: Mutex::default(),
-            applied: Mutex::default(),
+            applied: tokio::sync::Mutex::new(AppliedDeliveries::new(applied)),
+            applied_cache: context.applied_cache.clone(),
             loaded: tokio::sync::Mutex::default(),
             stall: Arc::default(),
-            loader,
-            clock,
+            loader: Arc::clone(context.loader),
+            clock: Arc::clone(context.clock),
         }
     }
 
@@ -82,41 +96,66 @@ impl ReceiverRunner {
     pub(crate) async fn run(&self, work: RunWork) -> RunOutcome {
         let result = match work {
             RunWork::Accept(binding, deliveries) => self.accept(binding, deliveries).await,
-            RunWork::Withdraw => self.withdraw().await.map(|unit| (unit, Rejections::new())),
+            RunWork::Withdraw => self.withdraw().await,
         };
-        match result {
-            Ok((unit, rejected)) => RunOutcome::Published(unit, rejected),
-            Err(error) => RunOutcome::Failed(error),
-        }
+        result.map_or_else(RunOutcome::Failed, RunOutcome::Published)
     }
 
+    /// Calls the receiver until it rejects nothing that it was given, and publishes the files of that call alone.
     async fn accept(
         &self,
         binding: Arc<ReceiverBinding>,
         deliveries: Vec<Delivery>,
-    ) -> Result<(PublishedUnit, Rejections), AcceptError> {
+    ) -> Result<PublishedRun, AcceptError> {
         let receiver = self.load(binding).await?;
-        let kinds = receiver.kinds();
-        let (mut accepted, others): (Vec<_>, Vec<_>) =
-            deliveries.into_iter().partition(|delivery| kinds.accept(&delivery.kind));
-        let mut rejected: Rejections =
-            others.into_iter().map(|delivery| (delivery.instance, wrong_kind(kinds, &delivery.kind))).collect();
-        let outputs = loop {
-            if accepted.is_empty() {
-                return Ok((self.withdraw().await?, rejected));
+        let mut applied = self.applied.lock().await;
+        let mut selection = DeliverySelection::new(deliveries, receiver.kinds(), &applied, self.wall());
+        let answer = loop {
+            if selection.selected().is_empty() {
+                break None;
             }
-            let answer = receiver.accept(&accepted).await?;
+            let answer = receiver.accept(selection.selected()).await?;
             if answer.rejected.is_empty() {
-                break answer.outputs;
+                break Some(answer);
             }
-            let now = self.clock.now().wall;
-            accepted = self.applied.lock_unpoisoned().instead_of(accepted, &answer.rejected, &mut rejected, now);
+            if !selection.reject(&answer.rejected, self.wall()) {
+                return Err(AcceptError::host(
+                    FailureKind::Broken,
+                    "the receiver rejects what was not delivered to it",
+                ));
+            }
         };
-        self.applied.lock_unpoisoned().remember(&accepted);
-        let files = outputs.files.keys().map(OutputPath::to_string).collect();
-        let unit = self.on_disk(move |publisher, now| publisher.publish(&outputs, now)).await?;
-        *self.files.lock_unpoisoned() = files;
-        Ok((unit, rejected))
+        let SelectedDeliveries { delivered, applied: selected, rejected } = selection.finish();
+        self.remember(&mut applied, &delivered, &selected).await;
+        let (unit, facts) = match answer {
+            Some(answer) => (self.publish(answer.outputs).await?, answer.facts),
+            None => (self.remove_unit().await?, Vec::new()),
+        };
+        let lease =
+            |it: &Delivery| (it.instance.clone(), AppliedLease { version: it.stamp, valid_until: it.valid_until });
+        Ok(PublishedRun { unit, applied: selected.iter().map(lease).collect(), rejected, facts })
+    }
+
+    /// Removes what is published. Nothing is delivered to the receiver, so nothing is remembered of it.
+    async fn withdraw(&self) -> Result<PublishedRun, AcceptError> {
+        self.remember(&mut *self.applied.lock().await, &BTreeSet::new(), &[]).await;
+        let unit = self.remove_unit().await?;
+        Ok(PublishedRun { unit, applied: BTreeMap::new(), rejected: Rejections::new(), facts: Vec::new() })
+    }
+
+    /// Keeps what is about to be published, so that it is there if the next lease is rejected.
+    async fn remember(
+        &self,
+        applied: &mut AppliedDeliveries,
+        delivered: &BTreeSet<InstanceName>,
+        selected: &[Delivery],
+    ) {
+        let changes = applied.remember(delivered, selected);
+        self.applied_cache.keep(&self.name, &changes).await;
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.clock.now().wall
     }
 
     /// The receiver's component, loaded once for each binding.
@@ -130,7 +169,14 @@ impl ReceiverRunner {
         Ok(receiver)
     }
 
-    async fn withdraw(&self) -> Result<PublishedUnit, AcceptError> {
+    async fn publish(&self, outputs: Outputs) -> Result<PublishedUnit, AcceptError> {
+        let files = outputs.files.keys().map(OutputPath::to_string).collect();
+        let unit = self.on_disk(move |publisher, now| publisher.publish(&outputs, now)).await?;
+        *self.files.lock_unpoisoned() = files;
+        Ok(unit)
+    }
+
+    async fn remove_unit(&self) -> Result<PublishedUnit, AcceptError> {
         let unit = self.on_disk(|publisher, now| publisher.withdraw(now)).await?;
         self.files.lock_unpoisoned().clear();
         Ok(unit)
@@ -140,7 +186,7 @@ impl ReceiverRunner {
     pub(crate) async fn check_unit(&self, unit: UnitName) -> Result<(), String> {
         let files = self.files();
         let checked = self.on_disk(move |publisher, _| Ok(publisher.verify(unit, &files))).await;
-        checked.unwrap_or_else(|error| Err(error.0.message))
+        checked.unwrap_or_else(|error| Err(error.failure.message))
     }
 
     /// Runs the hook, and records beside the unit that it succeeded.
@@ -179,10 +225,9 @@ impl ReceiverRunner {
 impl From<&PublishError> for AcceptError {
     fn from(error: &PublishError) -> Self {
         let kind = if error.is_lasting() { FailureKind::Misconfigured } else { FailureKind::Unavailable };
-        Self::new(kind, in_one_line(error))
+        Self::host(kind, in_one_line(error))
     }
 }
 
-fn wrong_kind(kinds: &Kinds, kind: &PayloadKind) -> String {
-    format!("the receiver takes only {kinds}, not {kind}; unbind it from this instance")
-}
+#[cfg(test)]
+mod tests;

@@ -16,13 +16,16 @@ use deputy_support::{TrackedTasks, pause};
 use tokio::sync::{mpsc, watch};
 use tracing::Instrument as _;
 
+use crate::cache::{AppliedByReceiver, AppliedCache};
 use crate::connection::ConnectionSnapshot;
 use crate::event_log;
 use crate::handle::{WorkerHandle, WorkerRequest};
 use crate::receiver::{AcceptError, ReceiverLoader};
 use crate::receiver_policy::ReceiverPolicies;
-use crate::receiver_runner::ReceiverRunner;
-use crate::reconciler::{ReceiverRun, Reconciler, ReconcilerAction, ReconcilerEvent, RunId, RunOutcome, WorkerEvent};
+use crate::receiver_runner::{ReceiverRunner, RunnerContext};
+use crate::reconciler::{
+    PublishedRun, ReceiverRun, Reconciler, ReconcilerAction, ReconcilerEvent, RunId, RunOutcome, WorkerEvent,
+};
 use crate::status::StatusView;
 use crate::unit::{PublishOutcome, UnitName};
 use crate::unit_checks::UnitChecks;
@@ -33,6 +36,10 @@ const MAX_SLEEP: Span = Span::secs(1);
 pub struct WorkerOptions {
     pub policies: Arc<ReceiverPolicies>,
     pub loader: Arc<dyn ReceiverLoader>,
+    /// Where what receivers apply is kept.
+    pub applied_cache: AppliedCache,
+    /// What they applied before the process started.
+    pub applied: AppliedByReceiver,
     pub metrics: Arc<WorkerMetrics>,
     pub clock: Arc<dyn Clock>,
     /// For the names of units.
@@ -173,15 +180,16 @@ impl Worker {
     }
 
     fn runner(&mut self, name: &ReceiverName) -> Arc<ReceiverRunner> {
-        let options = &self.options;
+        let options = &mut self.options;
         let runner = self.runners.entry(name.clone()).or_insert_with(|| {
-            Arc::new(ReceiverRunner::new(
-                name,
-                options.policies.policy(name),
-                Arc::clone(&options.random),
-                Arc::clone(&options.loader),
-                Arc::clone(&options.clock),
-            ))
+            let context = RunnerContext {
+                random: &options.random,
+                loader: &options.loader,
+                applied_cache: &options.applied_cache,
+                clock: &options.clock,
+            };
+            let applied = options.applied.remove(name).unwrap_or_default();
+            Arc::new(ReceiverRunner::new(name, options.policies.policy(name), applied, context))
         });
         Arc::clone(runner)
     }
@@ -191,7 +199,7 @@ impl Worker {
         let runner = self.runner(&receiver);
         let span = tracing::info_span!("apply", %receiver, run = id.0);
         let started = StartedRun { id, receiver, began: self.options.clock.now().mono };
-        let panicked = RunOutcome::Failed(AcceptError::new(
+        let panicked = RunOutcome::Failed(AcceptError::host(
             FailureKind::Internal,
             "the run panicked; this is a bug, please report it",
         ));
@@ -241,15 +249,16 @@ impl Worker {
         let took = self.options.clock.now().mono.since(began);
         let outcome_word = match &outcome {
             RunOutcome::Published(..) => "done",
-            RunOutcome::Failed(error) => error.0.kind.word(),
+            RunOutcome::Failed(error) => error.failure.kind.word(),
         };
         self.options.metrics.record_run(receiver.as_str(), outcome_word, took.duration().as_secs_f64());
-        if let RunOutcome::Published(published, _) = &outcome {
+        if let RunOutcome::Published(PublishedRun { unit: published, facts, .. }) = &outcome {
             if published.switch == PublishOutcome::Done {
                 self.options.metrics.record_switch(receiver.as_str());
                 let unit = published.unit.map(UnitName::number);
                 tracing::info!(%receiver, unit, %took, "unit published");
             }
+            event_log::log_facts(&receiver, facts);
             self.units.insert(receiver, published.unit);
         }
         self.reconcile(ReconcilerEvent::RunFinished(id, outcome));

@@ -18,6 +18,7 @@ use crate::config::{absolute, read};
 use crate::diagnostic::{ConfigErrors, DiagnosticSink, Diagnostics};
 use crate::receiver::names;
 use crate::secret;
+use crate::setting_lines::SettingLines;
 use crate::suggest::nearest;
 use crate::toml_syntax;
 use crate::value::{Located, TableReader, join_quoted, optional, truncated};
@@ -48,6 +49,7 @@ pub struct WorkerConfig {
     pub receivers: BTreeMap<ReceiverName, WorkerReceiver>,
     pub endpoints: Endpoints,
     pub warnings: Diagnostics,
+    pub setting_lines: SettingLines,
 }
 
 /// `[worker]`
@@ -89,6 +91,7 @@ impl WorkerConfig {
         let mut own = None;
         let mut receivers = BTreeMap::new();
         let mut endpoints = Endpoints::default();
+        let mut setting_lines = SettingLines::default();
         if let Some(table) = &table {
             let mut fields = TableReader::new(table.get_ref(), 0..0);
             let written = fields.optional("worker");
@@ -99,6 +102,7 @@ impl WorkerConfig {
             let wanted = own.as_ref().map(|own| &own.wanted);
             endpoints = written.map(|v| endpoint::read(&mut sink, base, wanted, v)).unwrap_or_default();
             fields.finish(&mut sink);
+            setting_lines = SettingLines::of_worker(path, text, table.get_ref());
         }
         let failed = sink.failed();
         let findings = sink.close(path, text);
@@ -118,6 +122,7 @@ impl WorkerConfig {
             receivers,
             endpoints,
             warnings: findings,
+            setting_lines,
         })
     }
 }

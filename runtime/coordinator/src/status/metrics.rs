@@ -29,7 +29,10 @@ pub(crate) fn loading_metrics(name: &InstanceName, lease: Option<&Lease>, now: N
 fn of_lease(name: &InstanceName, lease: Option<&Lease>, now: Now) -> LeaseMetrics {
     LeaseMetrics {
         instance: name.to_string(),
-        expiry: lease.map(|lease| lease.valid_until.as_secs()),
+        expiry: lease
+            .map(|lease| lease.valid_until)
+            .filter(|expiry| *expiry != Timestamp::FOREVER)
+            .map(Timestamp::as_secs),
         obtained: lease.map(|lease| lease.obtained_at.as_secs()),
         age: lease.map(|lease| now.wall.since(lease.obtained_at).as_millis() / 1000),
         revision: lease.map(|lease| lease.revision.0),

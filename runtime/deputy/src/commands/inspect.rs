@@ -172,6 +172,7 @@ async fn ask_receiver(sandbox: &Sandbox, path: &Path, info: &ComponentInfo) -> R
         sha256: Some(info.digest),
         settings: BTreeMap::new(),
         limits: Limits::default(),
+        host_facts: Vec::new(),
     };
     let receiver = sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
     Ok(Answers { service: None, kinds: answer(receiver.kinds().await).map(|kinds| kinds.texts()) })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueHint};
 use deputy_audit::{Audit, AuditOutcome};
-use deputy_config::{CoordinatorFile, InstanceEntry};
+use deputy_config::{CoordinatorFile, InstanceEntry, SettingsOwner};
 use deputy_core::{Instance, Principal, Timestamp, TokenExpiry, Tokens};
 use deputy_host::sandbox::open_audit;
 use deputy_local::FactStatus;
@@ -17,6 +17,7 @@ use crate::call_report::{self, CallErrorJson, DenialJson, UsageJson};
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::failed_setting::OwnSettings;
 use crate::print::{Printer, WARNING, payload_text};
 use crate::private_file::PrivateFile;
 use crate::relative_time::short_time;
@@ -95,21 +96,21 @@ pub(crate) async fn run(context: &Context, arguments: &ObtainArgs) -> Result<Exi
         return Err(error.hint("the service may have granted what the component requested: see the audit log"));
     };
     audit.flush().await;
-    let config_path = config.path.display().to_string();
     let call = match called {
         Obtained::Called(call) => call,
         Obtained::NotRequired(call) => {
-            call_report::print(context.printer, &call, instance, &config_path);
-            return not_required(context, arguments, instance, &call);
+            call_report::print(context.printer, &call, instance, &config);
+            return not_required(context, arguments, instance, &call, &config);
         }
     };
-    call_report::print(context.printer, &call, instance, &config_path);
+    call_report::print(context.printer, &call, instance, &config);
     if let (Ok(tokens), Some(file)) = (&call.result, file) {
         file.commit(tokens.payload.expose())?;
     }
     if arguments.json {
         let service = signals.unless_stopped(service_name(context, &config, instance)).await.flatten();
-        context.json(&json(arguments, instance, &call, Some(true), call.result.as_ref().ok(), service))?;
+        let error = call_error(&config, instance, &call);
+        context.json(&json(arguments, instance, &call, Some(true), call.result.as_ref().ok(), service, error))?;
     } else if let Ok(tokens) = &call.result {
         if arguments.reveal {
             context.payload(tokens.payload.expose())?;
@@ -142,9 +143,11 @@ fn not_required(
     arguments: &ObtainArgs,
     instance: &Instance,
     call: &Call<bool>,
+    config: &CoordinatorFile,
 ) -> Result<Exit, CommandError> {
     if arguments.json {
-        context.json(&json(arguments, instance, call, call.result.as_ref().ok().copied(), None, None))?;
+        let error = call_error(config, instance, call);
+        context.json(&json(arguments, instance, call, call.result.as_ref().ok().copied(), None, None, error))?;
     } else if call.result.is_ok() {
         let text = format!("{}: no tokens are required with these settings; nothing was obtained", instance.name);
         context.printer.labelled(WARNING, "warning", &text);
@@ -214,6 +217,11 @@ async fn service_name(context: &Context, config: &CoordinatorFile, instance: &In
     call.result.ok().map(|service| service.to_string())
 }
 
+fn call_error<T>(config: &CoordinatorFile, instance: &Instance, call: &Call<T>) -> Option<CallErrorJson> {
+    let owner = SettingsOwner::Instance(instance.name.clone());
+    call_report::error_json(call, OwnSettings::new(&config.setting_lines, &owner))
+}
+
 fn json<'a, T>(
     arguments: &ObtainArgs,
     instance: &'a Instance,
@@ -221,6 +229,7 @@ fn json<'a, T>(
     tokens_required: Option<bool>,
     tokens: Option<&Tokens>,
     service: Option<String>,
+    error: Option<CallErrorJson>,
 ) -> ObtainJson<'a> {
     let out = arguments.out.as_ref().filter(|_| tokens.is_some());
     ObtainJson {
@@ -238,7 +247,7 @@ fn json<'a, T>(
         out: out.map(|path| path.display().to_string()),
         usage: call.usage.into(),
         refusals: call_report::denials(&call.denials, Principal::Instance(instance)),
-        error: call_report::error_json(call),
+        error,
     }
 }
 

@@ -113,7 +113,7 @@ fn overview(status: &CoordinatorStatus) -> String {
             or_dash(instance.service.clone()),
             instance.state.clone(),
             or_dash(lease.map(|lease| lease.revision.to_string())),
-            or_dash(lease.map(|lease| lease.valid_for_ms.map_or_else(|| "for ever".to_owned(), valid_for))),
+            or_dash(lease.map(|lease| valid_for(lease.valid_for_ms))),
             or_dash(instance.next_in_ms.map(|millis| short_time(millis.max(0).unsigned_abs()))),
             truncate(&instance.reason),
         ]);

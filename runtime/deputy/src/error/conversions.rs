@@ -21,7 +21,7 @@ impl From<ConfigErrors> for CommandError {
     fn from(error: ConfigErrors) -> Self {
         let is_missing =
             matches!(&error, ConfigErrors::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound);
-        let error = Self { exit: Exit::Misconfigured, report: Report::Findings(error), hints: Vec::new() };
+        let error = Self { exit: Exit::Misconfigured, report: Report::Findings(error), hints: Vec::new(), at: None };
         if is_missing { error.hint("name the file with --config FILE or in DEPUTY_CONFIG") } else { error }
     }
 }
@@ -151,7 +151,7 @@ fn exit_of_cache(error: &CacheError) -> Exit {
         CacheError::Compile(error) | CacheError::Refused(error) => exit_of_compiler(error),
         CacheError::File(error) if error.is_lasting() => Exit::Misconfigured,
         CacheError::File(_) => Exit::Failed,
-        CacheError::Load(_) => Exit::Internal,
+        CacheError::Key | CacheError::Load(_) => Exit::Internal,
     }
 }
 

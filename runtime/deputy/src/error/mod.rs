@@ -9,6 +9,7 @@ use deputy_local::ControlError;
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::failed_setting::FailedSetting;
 use crate::print::{ERROR, HINT, Printer, indented, sanitize};
 
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub(crate) struct CommandError {
     exit: Exit,
     report: Report,
     hints: Vec<String>,
+    at: Option<FailedSetting>,
 }
 
 #[derive(Debug)]
@@ -44,11 +46,14 @@ pub(crate) struct ErrorJson {
     findings: Vec<Finding>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     hints: Vec<String>,
+    /// The setting that a component calls wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<FailedSetting>,
 }
 
 impl CommandError {
     pub(crate) fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { exit, report: Report::Chain(error.into()), hints: Vec::new() }
+        Self { exit, report: Report::Chain(error.into()), hints: Vec::new(), at: None }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -58,7 +63,13 @@ impl CommandError {
 
     /// A request that a coordinator or worker refused, with details that it rendered for people.
     pub(crate) fn refused(exit: Exit, error: ControlError) -> Self {
-        Self { exit, report: Report::Refused(Box::new(error)), hints: Vec::new() }
+        Self { exit, report: Report::Refused(Box::new(error)), hints: Vec::new(), at: None }
+    }
+
+    /// Adds the setting that is wrong.
+    pub(crate) fn at(mut self, at: Option<FailedSetting>) -> Self {
+        self.at = at;
+        self
     }
 
     /// Adds the action that failed, such as `cannot read the backup`.
@@ -77,7 +88,7 @@ impl CommandError {
     pub(crate) fn print(&self, printer: Printer) {
         match &self.report {
             Report::Chain(error) => {
-                printer.labelled(ERROR, "error", &error.to_string());
+                printer.labelled(ERROR, "error", &FailedSetting::locate(self.at.as_ref(), &error.to_string()));
                 for cause in causes(error.as_ref()) {
                     printer.stderr(&format!("  because {}\n", sanitize(&cause)));
                 }
@@ -115,10 +126,11 @@ impl CommandError {
             causes: Vec::new(),
             findings: Vec::new(),
             hints: self.hints.clone(),
+            at: self.at.clone(),
         };
         match &self.report {
             Report::Chain(error) => {
-                json.message = error.to_string();
+                json.message = FailedSetting::locate(self.at.as_ref(), &error.to_string());
                 json.causes = causes(error.as_ref());
             }
             Report::Findings(errors) => {

@@ -110,6 +110,7 @@ impl ComponentLoader {
             sha256: receiver.sha256,
             settings: receiver.settings.clone(),
             limits: Limits::default().with(&receiver.limits),
+            host_facts: Vec::new(),
         };
         let loaded = self.sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
         let path = receiver.component.display();

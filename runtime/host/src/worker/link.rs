@@ -75,6 +75,15 @@ impl WorkerLink {
         Ok(Self { client, link, in_use, cache, cached, records, names, join_watch })
     }
 
+    /// The id of this worker.
+    pub(super) fn worker(&self) -> &str {
+        &self.names.worker
+    }
+
+    pub(super) fn group(&self) -> &str {
+        &self.names.group
+    }
+
     /// Reads the status of the link.
     pub(super) fn status(&self) -> Box<dyn Fn() -> ConnectionSnapshot + Send + Sync> {
         let names = self.names.clone();

@@ -11,23 +11,24 @@ mod link;
 mod receiver_policies;
 mod sandboxed_receiver;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deputy_audit::Audit;
 use deputy_config::WorkerConfig;
-use deputy_core::in_one_line;
 use deputy_core::time::Clock;
+use deputy_core::{ReceiverName, in_one_line};
 use deputy_http_server::{HttpListener, listen, serve};
-use deputy_link::JoinString;
+use deputy_link::{DeliveredState, JoinString};
 use deputy_metrics::WorkerMetrics;
 use deputy_sandbox::{CacheKey, CodeCache, Sandbox};
 use deputy_store::{DirectoryStore, Store};
 use deputy_support::SystemClock;
 use deputy_worker::cache::StateDirLock;
 use deputy_worker::components::ComponentStore;
-use deputy_worker::{Worker, WorkerHandle, WorkerHealth, WorkerOptions};
+use deputy_worker::{ReceiverPolicies, Worker, WorkerHandle, WorkerHealth, WorkerOptions};
 use tokio::task::JoinSet;
 
 use crate::error::ProcessError;
@@ -100,10 +101,14 @@ impl WorkerProcess {
         let sandbox = sandbox::open(Some(code_cache), Arc::clone(&audit), &platform)?;
         let components = ComponentStore::open(state_dir.join("components")).await;
         let components = components.map_err(ProcessError::ComponentStore)?;
-        let receivers = SandboxedReceivers::new(sandbox.clone(), components.clone(), link.link.clone(), &config);
+        let receivers = SandboxedReceivers::new(sandbox.clone(), components.clone(), &link, &config);
+        let applied_cache = state_lock.applied(link.worker());
+        let applied = applied_cache.restore(known_receivers(&link.in_use.borrow(), &policies).as_ref()).await;
         let (worker, handle) = Worker::new(WorkerOptions {
             policies,
             loader: Arc::new(receivers),
+            applied_cache,
+            applied,
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock),
             random: Arc::clone(&platform.random),
@@ -175,6 +180,11 @@ async fn open_state(
     let store =
         DirectoryStore::open(state_dir, key, Arc::clone(&platform.random)).await.map_err(ProcessError::State)?;
     Ok((Arc::new(store), cache_key))
+}
+
+/// All receivers of this worker, if the cache has all of them.
+fn known_receivers(held: &DeliveredState, policies: &ReceiverPolicies) -> Option<BTreeSet<ReceiverName>> {
+    held.complete.then(|| held.receivers.keys().chain(policies.bindings.keys()).cloned().collect())
 }
 
 async fn listen_for_health(config: &WorkerConfig) -> Result<Option<(SocketAddr, HttpListener)>, ProcessError> {

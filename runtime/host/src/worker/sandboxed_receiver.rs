@@ -8,13 +8,17 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deputy_config::{ReceiverComponent, WorkerConfig};
 use deputy_core::failure::FailureKind;
-use deputy_core::{Accepted, Delivery, Digest, Kinds, Limits, Principal, ReceiverName, ReceiverPlan, in_one_line};
+use deputy_core::{
+    Accepted, Delivery, Digest, Fact, HOST_FACT_PREFIX, Kinds, Limits, PolicyDenial, Principal, ReceiverName,
+    ReceiverPlan, in_one_line,
+};
 use deputy_link::ReceiverBinding;
 use deputy_link::client::Link;
-use deputy_sandbox::{Call, LoadedReceiver, Sandbox};
+use deputy_sandbox::{Call, CallError, LoadedReceiver, Sandbox};
 use deputy_worker::components::ComponentStore;
-use deputy_worker::{AcceptError, Receiver, ReceiverLoader};
+use deputy_worker::{AcceptError, FailureOrigin, Receiver, ReceiverLoader};
 
+use super::link::WorkerLink;
 use crate::call_failure::{call_failure, log_stderr};
 
 /// Loads receivers: those of the worker's configuration from their files, the coordinator's by their digest.
@@ -22,6 +26,8 @@ pub(crate) struct SandboxedReceivers {
     sandbox: Sandbox,
     components: ComponentStore,
     link: Link,
+    /// This worker's, for all receivers.
+    host_facts: Vec<Fact>,
     configured: BTreeMap<ReceiverName, ReceiverComponent>,
 }
 
@@ -33,10 +39,11 @@ struct SandboxedReceiver {
 }
 
 impl SandboxedReceivers {
-    pub(crate) fn new(sandbox: Sandbox, components: ComponentStore, link: Link, config: &WorkerConfig) -> Self {
+    pub(crate) fn new(sandbox: Sandbox, components: ComponentStore, link: &WorkerLink, config: &WorkerConfig) -> Self {
         let configured = config.receivers.iter();
         let configured = configured.filter_map(|(name, receiver)| Some((name.clone(), receiver.component()?.clone())));
-        Self { sandbox, components, link, configured: configured.collect() }
+        let host_facts = vec![host_fact("worker", link.worker()), host_fact("group", link.group())];
+        Self { sandbox, components, link: link.link.clone(), host_facts, configured: configured.collect() }
     }
 
     /// The file of the component with this digest, which the coordinator sends if it is not there.
@@ -50,8 +57,12 @@ impl SandboxedReceivers {
     }
 }
 
+fn host_fact(name: &str, value: &str) -> Fact {
+    Fact { name: format!("{HOST_FACT_PREFIX}{name}"), value: value.to_owned() }
+}
+
 fn unavailable(error: &(dyn Error + 'static)) -> AcceptError {
-    AcceptError::new(FailureKind::Unavailable, in_one_line(error))
+    AcceptError::host(FailureKind::Unavailable, in_one_line(error))
 }
 
 #[async_trait]
@@ -67,12 +78,13 @@ impl ReceiverLoader for SandboxedReceivers {
             sha256,
             settings: binding.settings.clone(),
             limits: Limits::default().with(&binding.limits),
+            host_facts: self.host_facts.iter().cloned().chain([host_fact("receiver", name.as_str())]).collect(),
         };
         let receiver = self
             .sandbox
             .load_receiver(&plan)
             .await
-            .map_err(|error| AcceptError::new(FailureKind::Misconfigured, in_one_line(&error)))?;
+            .map_err(|error| AcceptError::host(FailureKind::Misconfigured, in_one_line(&error)))?;
         let kinds = result(receiver.kinds().await, &plan.name, &plan.limits)?;
         // The receiver that this one replaces is still in use, and pruned the next time.
         let removed = self.sandbox.prune().await;
@@ -101,7 +113,17 @@ fn result<T>(call: Call<T>, name: &ReceiverName, limits: &Limits) -> Result<T, A
     }
     if let Some(failure) = call_failure(&call) {
         log_stderr(&call);
-        return Err(AcceptError(failure));
+        return Err(AcceptError { failure, origin: origin(&call) });
     }
-    call.result.map_err(|error| AcceptError::new(FailureKind::Internal, error.to_string()))
+    call.result.map_err(|error| AcceptError::host(FailureKind::Internal, error.to_string()))
+}
+
+/// A component that returned a failure has understood its inputs, and would fail again with the same. One that met a limit
+/// before may have been slowed down by others.
+fn origin<T>(call: &Call<T>) -> FailureOrigin {
+    let is_over_limit = call.denials.iter().any(|denial| matches!(denial, PolicyDenial::Limit(_)));
+    match &call.result {
+        Err(CallError::Failure(_)) if !is_over_limit => FailureOrigin::Component,
+        _ => FailureOrigin::Host,
+    }
 }

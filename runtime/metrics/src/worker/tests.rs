@@ -12,7 +12,7 @@ fn snapshot() -> WorkerSnapshot {
     let delivery = |instance: &str, applied| DeliveryMetrics {
         instance: instance.to_owned(),
         service: "s3".to_owned(),
-        expiry: 1_800_000_000,
+        expiry: Some(1_800_000_000),
         revision: 7,
         applied,
     };

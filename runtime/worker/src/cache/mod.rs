@@ -9,6 +9,7 @@
 //! delivery for a withdrawn one. It is written again after them, with their revisions: a delivery that is older than the
 //! index says was restored from elsewhere and is not used. The coordinator sends whatever is missing here.
 
+mod applied;
 mod record;
 
 #[cfg(test)]
@@ -27,6 +28,8 @@ use deputy_store::{
 use tokio::sync::watch;
 
 use record::CacheRecordError;
+
+pub use applied::{AppliedByReceiver, AppliedCache};
 
 const DELIVERY: Namespace = Namespace::new("delivery");
 const INDEX: Namespace = Namespace::new("index");

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use deputy_core::{Delivery, InstanceName, LeaseVersion, Limit, LimitOverrides, Revision, SecretBytes, Timestamp};
+use deputy_core::{
+    Delivery, InstanceName, LeaseVersion, Limit, LimitOverrides, ReceiverName, Revision, SecretBytes, Timestamp,
+};
 use deputy_link::{DeliveredState, ReceiverBinding};
 use deputy_store::framing;
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,9 @@ pub(super) enum CacheRecordError {
 struct DeliveryHead {
     format: u32,
     worker: String,
+    /// That applied it; nothing for what the coordinator delivered last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    receiver: Option<String>,
     instance: String,
     service: String,
     kind: String,
@@ -66,9 +71,27 @@ struct BindingHead {
 
 /// The bytes of a delivery.
 pub(super) fn encode(worker: &str, delivery: &Delivery) -> Result<SecretBytes, serde_json::Error> {
+    encode_delivery(worker, None, delivery)
+}
+
+/// The bytes of a delivery that a receiver applied.
+pub(super) fn encode_applied(
+    worker: &str,
+    receiver: &ReceiverName,
+    delivery: &Delivery,
+) -> Result<SecretBytes, serde_json::Error> {
+    encode_delivery(worker, Some(receiver), delivery)
+}
+
+fn encode_delivery(
+    worker: &str,
+    receiver: Option<&ReceiverName>,
+    delivery: &Delivery,
+) -> Result<SecretBytes, serde_json::Error> {
     let head = serde_json::to_vec(&DeliveryHead {
         format: FORMAT,
         worker: worker.to_owned(),
+        receiver: receiver.map(ToString::to_string),
         instance: delivery.instance.to_string(),
         service: delivery.service.to_string(),
         kind: delivery.kind.to_string(),
@@ -82,6 +105,20 @@ pub(super) fn encode(worker: &str, delivery: &Delivery) -> Result<SecretBytes, s
 
 /// The delivery of these bytes.
 pub(super) fn decode(worker: &str, bytes: &[u8]) -> Result<Delivery, CacheRecordError> {
+    match decode_delivery(worker, bytes)? {
+        (None, delivery) => Ok(delivery),
+        (Some(_), _) => Err(CacheRecordError::Malformed),
+    }
+}
+
+/// The delivery of these bytes, and the receiver that applied it.
+pub(super) fn decode_applied(worker: &str, bytes: &[u8]) -> Result<(ReceiverName, Delivery), CacheRecordError> {
+    let (receiver, delivery) = decode_delivery(worker, bytes)?;
+    let receiver = receiver.ok_or(CacheRecordError::Malformed)?;
+    Ok((receiver.parse().map_err(|_| CacheRecordError::Malformed)?, delivery))
+}
+
+fn decode_delivery(worker: &str, bytes: &[u8]) -> Result<(Option<String>, Delivery), CacheRecordError> {
     let (head, mut payloads) = framing::split(bytes).ok_or(CacheRecordError::Malformed)?;
     let head: DeliveryHead = head_of(head)?;
     let payload = framing::take(&mut payloads, head.payload).ok_or(CacheRecordError::Malformed)?;
@@ -91,7 +128,7 @@ pub(super) fn decode(worker: &str, bytes: &[u8]) -> Result<Delivery, CacheRecord
     if head.worker != worker {
         return Err(CacheRecordError::Foreign);
     }
-    Ok(Delivery {
+    let delivery = Delivery {
         instance: head.instance.parse().map_err(|_| CacheRecordError::Malformed)?,
         service: head.service.parse().map_err(|_| CacheRecordError::Malformed)?,
         kind: head.kind.parse().map_err(|_| CacheRecordError::Malformed)?,
@@ -101,7 +138,8 @@ pub(super) fn decode(worker: &str, bytes: &[u8]) -> Result<Delivery, CacheRecord
         },
         valid_until: Timestamp::from_millis(head.valid_until),
         payload: Arc::new(payload),
-    })
+    };
+    Ok((head.receiver, delivery))
 }
 
 /// The bytes of all the rest, with the leases that are on the disk.

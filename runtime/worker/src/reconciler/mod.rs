@@ -7,7 +7,10 @@
 //!   one more run, with the newest inputs. Receivers are independent, so one that hangs delays no other.
 //! - Its inputs are all current deliveries of its instances. It runs from the first delivery on, and again for each that
 //!   follows. Until the snapshot is complete, a receiver that lacks a delivery waits for it.
-//! - A failed run is retried with backoff, and at once if its inputs change.
+//! - A run that the host failed is retried with backoff. One that the component failed waits for the delay that it asked
+//!   for, if there is one. Both run at once if their inputs change.
+//! - A run that rejected deliveries is up to date. It runs again when what it has instead expires, and after a delay that a
+//!   rejection asked for.
 //! - A unit that was removed from the disk is published again.
 //! - A failed hook is retried with backoff for as long as a published lease is valid, and a few times otherwise.
 //! - The coordinator's state wins, whatever its revisions: a coordinator that was restored from a backup is followed.
@@ -38,7 +41,8 @@ use crate::receiver_policy::ReceiverPolicies;
 pub(crate) use absence::{Absence, NamedBy};
 pub(crate) use deliveries::Arrival;
 pub(crate) use event::{
-    ReceiverRun, ReconcilerAction, ReconcilerEvent, Rejections, RunId, RunOutcome, RunWork, WorkerEvent,
+    AppliedLease, FallbackLease, PublishedRun, ReceiverRun, ReconcilerAction, ReconcilerEvent, Rejection, Rejections,
+    RunId, RunOutcome, RunWork, WorkerEvent,
 };
 pub(crate) use snapshot::{ReceiverActivity, ReceiverSnapshot};
 
@@ -99,7 +103,7 @@ impl Reconciler {
     /// When to call again with [`ReconcilerEvent::TimerFired`] if nothing happens before. A wall clock that was set is
     /// noticed at the next event, so the caller must also call now and then although nothing is due.
     pub(crate) fn wake_at(&self, now: Now) -> Option<MonotonicTime> {
-        let runs = self.receivers.iter().filter_map(|(name, receiver)| self.retry_run_at(name, receiver, now));
+        let runs = self.receivers.iter().filter_map(|(name, receiver)| self.next_run_at(name, receiver, now));
         let hooks = self.receivers.values().filter_map(|receiver| receiver.hook().retry_at());
         let valid = self.held.deliveries.values().filter(|delivery| delivery.is_valid(now.wall));
         let expiries = valid.map(|delivery| now.mono_at(delivery.valid_until));

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use deputy_core::failure::FailureRecord;
 use deputy_core::time::{MonotonicTime, Now};
-use deputy_core::{InstanceName, LeaseVersion, Timestamp};
+use deputy_core::{Fact, InstanceName, LeaseVersion, Timestamp};
 use deputy_link::ReceiverBinding;
 
-use super::event::{Rejections, RunId};
+use super::event::{PublishedRun, Rejections, RunId};
 use super::hooks::HookTracker;
 use crate::unit::{HookNotified, PublishOutcome, PublishedUnit, UnitName};
 
@@ -33,18 +33,17 @@ pub(super) struct RunInputs {
 pub(super) struct RunInProgress {
     pub(super) id: RunId,
     pub(super) inputs: RunInputs,
-    /// Of its leases.
-    pub(super) expiries: Vec<Timestamp>,
     pub(super) began: Now,
 }
 
 #[derive(Debug)]
 struct AppliedUnit {
     inputs: RunInputs,
-    /// Of the published leases.
-    expiries: Vec<Timestamp>,
-    rejected: Rejections,
-    unit: PublishedUnit,
+    published: PublishedRun,
+    /// Runs with these inputs in a row that rejected something.
+    rejecting_runs: u32,
+    /// When a rejection asked for another run.
+    retry_at: Option<MonotonicTime>,
 }
 
 #[derive(Debug)]
@@ -53,7 +52,8 @@ struct FailedRun {
     failure: FailureRecord,
     /// Failed runs in a row.
     count: u32,
-    retry_at: MonotonicTime,
+    /// `None` if it waits for other inputs.
+    retry_at: Option<MonotonicTime>,
 }
 
 /// Whether a receiver has applied a delivery.
@@ -109,15 +109,27 @@ impl ReceiverState {
     }
 
     /// Records a successful run. Returns whether the workload has to be notified.
-    pub(super) fn published(&mut self, run: RunInProgress, unit: PublishedUnit, rejected: Rejections) -> bool {
-        let RunInProgress { inputs, expiries, .. } = run;
-        self.applied = Some(AppliedUnit { inputs, expiries, rejected, unit });
+    pub(super) fn published(
+        &mut self,
+        inputs: RunInputs,
+        published: PublishedRun,
+        retry_at: Option<MonotonicTime>,
+    ) -> bool {
+        let PublishedUnit { switch, told, .. } = published.unit;
+        let rejecting_runs =
+            if published.rejected.is_empty() { 0 } else { self.rejecting_runs_with(&inputs).saturating_add(1) };
+        self.applied = Some(AppliedUnit { inputs, published, rejecting_runs, retry_at });
         self.failed = None;
-        unit.switch == PublishOutcome::Done || unit.told == HookNotified::NotYet
+        switch == PublishOutcome::Done || told == HookNotified::NotYet
     }
 
-    /// Records a failed run and when it is retried.
-    pub(super) fn failed(&mut self, inputs: RunInputs, failure: FailureRecord, retry_at: MonotonicTime) {
+    /// Runs with these inputs in a row that rejected something.
+    pub(super) fn rejecting_runs_with(&self, inputs: &RunInputs) -> u32 {
+        self.applied.as_ref().filter(|applied| applied.inputs == *inputs).map_or(0, |applied| applied.rejecting_runs)
+    }
+
+    /// Records a failed run and when it is retried, whatever its inputs are then.
+    pub(super) fn failed(&mut self, inputs: RunInputs, failure: FailureRecord, retry_at: Option<MonotonicTime>) {
         let count = self.failures().saturating_add(1);
         self.failed = Some(FailedRun { inputs, failure, count, retry_at });
     }
@@ -131,18 +143,35 @@ impl ReceiverState {
         self.failed.as_ref().map(|failed| &failed.failure)
     }
 
-    /// When the last failed run is retried, whatever its inputs.
+    /// When the last failed run is retried.
     pub(super) fn retry_at(&self) -> Option<MonotonicTime> {
-        self.failed.as_ref().map(|failed| failed.retry_at)
+        self.failed.as_ref().and_then(|failed| failed.retry_at)
     }
 
-    /// When a failed run with these inputs is retried.
-    pub(super) fn retry_at_with(&self, inputs: &RunInputs) -> Option<MonotonicTime> {
-        self.failed.as_ref().filter(|failed| failed.inputs == *inputs).map(|failed| failed.retry_at)
+    /// When another run with these inputs is due, if they stay as they are.
+    pub(super) fn next_run_with(&self, inputs: &RunInputs, now: Now) -> Option<MonotonicTime> {
+        if let Some(failed) = self.failed.as_ref().filter(|failed| failed.inputs == *inputs) {
+            return failed.retry_at;
+        }
+        let applied = self.applied.as_ref().filter(|applied| applied.inputs == *inputs)?;
+        let fallbacks = applied.published.rejected.values().filter_map(|rejection| rejection.fallback);
+        let expiries = fallbacks.map(|fallback| fallback.lease.valid_until).filter(|expiry| now.wall < *expiry);
+        expiries.map(|expiry| now.mono_at(expiry)).chain(applied.retry_at).min()
     }
 
-    pub(super) fn has_applied(&self, inputs: &RunInputs) -> bool {
-        self.applied.as_ref().is_some_and(|applied| applied.inputs == *inputs)
+    /// Whether a run with these inputs failed and is not due again.
+    pub(super) fn waits_with(&self, inputs: &RunInputs, now: MonotonicTime) -> bool {
+        let failed = self.failed.as_ref().filter(|failed| failed.inputs == *inputs);
+        failed.is_some_and(|failed| failed.retry_at.is_none_or(|retry_at| now < retry_at))
+    }
+
+    /// Whether what these inputs lead to at this time is published.
+    pub(super) fn has_applied(&self, inputs: &RunInputs, now: Now) -> bool {
+        self.applied.as_ref().is_some_and(|applied| {
+            applied.inputs == *inputs
+                && applied.published.rejected.values().all(|rejection| rejection.is_settled(now.wall))
+                && applied.retry_at.is_none_or(|retry_at| now.mono < retry_at)
+        })
     }
 
     /// The receiver is up to date: a failure with other inputs no longer matters.
@@ -157,7 +186,7 @@ impl ReceiverState {
 
     /// Forgets the applied unit if it is this one, so that the next run publishes it again.
     pub(super) fn forget_unit(&mut self, unit: UnitName) -> bool {
-        let is_applied = self.applied.as_ref().is_some_and(|applied| applied.unit.unit == Some(unit));
+        let is_applied = self.applied.as_ref().is_some_and(|applied| applied.published.unit.unit == Some(unit));
         if is_applied {
             self.applied = None;
             self.failed = None;
@@ -166,11 +195,16 @@ impl ReceiverState {
     }
 
     pub(super) fn unit(&self) -> Option<&PublishedUnit> {
-        self.applied.as_ref().map(|applied| &applied.unit)
+        self.applied.as_ref().map(|applied| &applied.published.unit)
     }
 
     pub(super) fn rejected(&self) -> Option<&Rejections> {
-        self.applied.as_ref().map(|applied| &applied.rejected)
+        self.applied.as_ref().map(|applied| &applied.published.rejected)
+    }
+
+    /// What the component said when it last succeeded.
+    pub(super) fn facts(&self) -> &[Fact] {
+        self.applied.as_ref().map_or(&[], |applied| &applied.published.facts)
     }
 
     /// Whether the delivery is in the published unit, under the present binding.
@@ -178,8 +212,8 @@ impl ReceiverState {
         if let Some(applied) =
             self.applied.as_ref().filter(|applied| self.has_input(&applied.inputs, instance, version))
         {
-            let rejection = applied.rejected.get(instance);
-            return rejection.map_or(DeliveryState::Applied, |reason| DeliveryState::Failed(reason.clone()));
+            let rejection = applied.published.rejected.get(instance);
+            return rejection.map_or(DeliveryState::Applied, |rejection| DeliveryState::Failed(rejection.to_string()));
         }
         match self.failed.as_ref().filter(|failed| self.has_input(&failed.inputs, instance, version)) {
             Some(FailedRun { failure: FailureRecord { failure, .. }, .. }) => {
@@ -202,11 +236,11 @@ impl ReceiverState {
     }
 
     fn published_expiries(&self) -> impl Iterator<Item = Timestamp> {
-        self.applied.iter().flat_map(|applied| &applied.expiries).copied()
+        self.applied.iter().flat_map(|applied| applied.published.applied.values()).map(|lease| lease.valid_until)
     }
 
     /// The instances whose leases are published.
     pub(super) fn published_instances(&self) -> BTreeSet<InstanceName> {
-        self.applied.iter().flat_map(|applied| applied.inputs.versions.keys().cloned()).collect()
+        self.applied.iter().flat_map(|applied| applied.published.applied.keys().cloned()).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use deputy_core::failure::FailureRecord;
 use deputy_core::time::Now;
-use deputy_core::{Delivery, ReceiverName, Span};
+use deputy_core::{Delivery, Fact, ReceiverName, Span};
 use deputy_link::ReceiverBinding;
 
 use super::hooks::HookSnapshot;
@@ -24,6 +24,7 @@ pub(crate) struct ReceiverSnapshot<'a> {
     pub(crate) hook: HookSnapshot<'a>,
     pub(crate) has_expired_lease: bool,
     pub(crate) rejected: Option<&'a Rejections>,
+    pub(crate) facts: &'a [Fact],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(crate) enum ReceiverActivity {
     Applied,
     /// Running for this long.
     Applying(Span),
+    /// Failed; it waits for another lease or binding.
+    Failed,
     /// Unbound; what it published is being removed.
     Leaving,
     /// Up to date, and there is nothing to publish.
@@ -47,6 +50,7 @@ impl ReceiverActivity {
         match self {
             Self::Applied => "applied",
             Self::Applying(_) => "applying",
+            Self::Failed => "failed",
             Self::Leaving => "leaving",
             Self::Nothing => "nothing",
             Self::Retrying(_) => "retrying",
@@ -65,7 +69,10 @@ impl ReceiverSnapshot<'_> {
                 let has_unit = self.unit.is_some_and(|published| published.unit.is_some());
                 has_unit && self.failure.is_none() && !self.has_expired_lease
             }
-            ReceiverActivity::Leaving | ReceiverActivity::Retrying(_) | ReceiverActivity::Waiting => false,
+            ReceiverActivity::Failed
+            | ReceiverActivity::Leaving
+            | ReceiverActivity::Retrying(_)
+            | ReceiverActivity::Waiting => false,
         };
         is_good && self.rejected.is_none_or(Rejections::is_empty) && !self.is_workload_outdated()
     }
@@ -81,8 +88,10 @@ impl ReceiverSnapshot<'_> {
         if let Some(failure) = self.failure {
             return Some(failure.failure.message.clone());
         }
-        if let Some((instance, reason)) = self.rejected.into_iter().flatten().next() {
-            return Some(format!("{instance}: {reason}"));
+        if let Some((instance, rejection)) = self.rejected.and_then(Rejections::first_key_value) {
+            let more = self.rejected.map_or(0, |rejected| rejected.len() - 1);
+            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+            return Some(format!("{instance}: {rejection}{more}"));
         }
         match self.hook.last {
             Some((_, Err(error))) if self.hook.retry.is_some() => Some(format!("the hook failed: {error}")),
@@ -113,6 +122,7 @@ impl Reconciler {
             hook: receiver.hook().snapshot(now.mono),
             has_expired_lease: receiver.has_expired_lease(now.wall),
             rejected: receiver.rejected(),
+            facts: receiver.facts(),
         })
     }
 
@@ -127,11 +137,12 @@ impl Reconciler {
         if receiver.binding().is_none() {
             return ReceiverActivity::Leaving;
         }
-        match (receiver.retry_at(), self.wanted_inputs(name, receiver, now)) {
-            (_, None) => ReceiverActivity::Waiting,
-            (Some(retry_at), Some(_)) => ReceiverActivity::Retrying(retry_at.since(now.mono)),
-            (None, Some(wanted)) if wanted.versions.is_empty() => ReceiverActivity::Nothing,
-            (None, Some(_)) => ReceiverActivity::Applied,
+        let Some(wanted) = self.wanted_inputs(name, receiver, now) else { return ReceiverActivity::Waiting };
+        match (receiver.last_failure(), receiver.retry_at()) {
+            (Some(_), Some(retry_at)) => ReceiverActivity::Retrying(retry_at.since(now.mono)),
+            (Some(_), None) => ReceiverActivity::Failed,
+            (None, _) if wanted.versions.is_empty() => ReceiverActivity::Nothing,
+            (None, _) => ReceiverActivity::Applied,
         }
     }
 }

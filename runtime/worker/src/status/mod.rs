@@ -4,7 +4,7 @@
 
 mod view;
 
-use deputy_local::FailureStatus;
+use deputy_local::{FactStatus, FailureStatus};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use view::StatusView;
@@ -82,9 +82,10 @@ pub struct DeliveryStatus {
     pub service: String,
     pub revision: u64,
     pub obtained_at: String,
+    /// RFC 3339, or `never`.
     pub valid_until: String,
-    /// Negative if it has expired.
-    pub valid_for_ms: i64,
+    /// Negative if it has expired; `null` if it does not expire.
+    pub valid_for_ms: Option<i64>,
     /// When it came to this process.
     pub received_at: String,
     /// Since `received_at`.
@@ -104,7 +105,7 @@ pub struct ReceiverStatus {
     pub component: Option<String>,
     /// The instances that it is bound to.
     pub instances: Vec<String>,
-    /// `applied`, `applying`, `nothing`, `leaving`, `retrying` or `waiting`
+    /// `applied`, `applying`, `failed`, `nothing`, `leaving`, `retrying` or `waiting`
     pub state: String,
     /// Whether the workload has what it should have.
     pub ready: bool,
@@ -120,8 +121,39 @@ pub struct ReceiverStatus {
     /// The last failure.
     pub trouble: Option<FailureStatus>,
     pub retry_in_ms: Option<u64>,
+    /// The instances whose newest leases it rejected.
+    #[serde(default)]
+    pub rejected: Vec<RejectionStatus>,
+    /// What the component said of the published unit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<FactStatus>,
     /// Present once the hook has run.
     pub hook: Option<HookStatus>,
+}
+
+/// A lease that a receiver rejected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RejectionStatus {
+    pub instance: String,
+    /// One of the words of the exit codes, or `throttled`.
+    pub kind: String,
+    pub message: String,
+    /// The code of a service, in the component's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What else the component says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub facts: Vec<FactStatus>,
+    /// The earlier revision that is published instead, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptStatus>,
+}
+
+/// An earlier lease that is published because the newest was rejected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeptStatus {
+    pub revision: u64,
+    pub valid_until: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use deputy_core::time::Now;
 use deputy_core::{Delivery, InstanceName, ReceiverName, Span, Timestamp};
-use deputy_local::{FailureStatus, SCHEMA, signed_millis};
+use deputy_local::{FactStatus, FailureStatus, SCHEMA, valid_for_millis};
 use deputy_metrics::{DeliveryMetrics, WorkerSnapshot};
 
-use super::{AbsentStatus, ConnectionStatus, DeliveryStatus, HookStatus, ReceiverStatus, UnitStatus, WorkerReport};
+use super::{
+    AbsentStatus, ConnectionStatus, DeliveryStatus, HookStatus, KeptStatus, ReceiverStatus, RejectionStatus,
+    UnitStatus, WorkerReport,
+};
 use crate::connection::{ConnectionPhase, ConnectionSnapshot};
 use crate::receiver_policy::ReceiverPolicies;
 use crate::receiver_runner::ReceiverRunner;
-use crate::reconciler::{Absence, Arrival, ReceiverActivity, ReceiverSnapshot, Reconciler};
+use crate::reconciler::{Absence, Arrival, ReceiverActivity, ReceiverSnapshot, Reconciler, Rejection};
 
 /// What the loop owns, at one moment.
 pub(crate) struct StatusView<'a> {
@@ -118,6 +121,8 @@ impl StatusView<'_> {
                 ReceiverActivity::Retrying(wait) => Some(wait.as_millis()),
                 _ => None,
             },
+            rejected: receiver.rejected.into_iter().flatten().map(RejectionStatus::from).collect(),
+            facts: receiver.facts.iter().map(FactStatus::from).collect(),
             hook: hook_status(receiver),
         }
     }
@@ -152,7 +157,7 @@ fn delivery_metrics((delivery, arrival): (&Delivery, &Arrival)) -> DeliveryMetri
     DeliveryMetrics {
         instance: delivery.instance.to_string(),
         service: delivery.service.to_string(),
-        expiry: delivery.valid_until.as_secs(),
+        expiry: Some(delivery.valid_until).filter(|expiry| *expiry != Timestamp::FOREVER).map(Timestamp::as_secs),
         revision,
         applied: matches!(arrival.reported(), Some(Ok(()))).then_some(revision),
     }
@@ -161,6 +166,23 @@ fn delivery_metrics((delivery, arrival): (&Delivery, &Arrival)) -> DeliveryMetri
 impl AbsentStatus {
     fn new(name: &InstanceName, absence: &Absence) -> Self {
         Self { name: name.to_string(), reason: absence.code().to_owned(), message: absence.to_string() }
+    }
+}
+
+impl From<(&InstanceName, &Rejection)> for RejectionStatus {
+    fn from((instance, rejection): (&InstanceName, &Rejection)) -> Self {
+        let kept = rejection.fallback.filter(|fallback| fallback.is_applied).map(|fallback| fallback.lease);
+        Self {
+            instance: instance.to_string(),
+            kind: rejection.failure.kind.to_string(),
+            message: rejection.failure.message.clone(),
+            code: rejection.failure.code.clone(),
+            facts: rejection.failure.facts.iter().map(FactStatus::from).collect(),
+            kept: kept.map(|lease| KeptStatus {
+                revision: lease.version.revision.0,
+                valid_until: lease.valid_until.to_string(),
+            }),
+        }
     }
 }
 
@@ -177,7 +199,7 @@ impl DeliveryStatus {
             revision: delivery.stamp.revision.0,
             obtained_at: delivery.stamp.obtained_at.to_string(),
             valid_until: delivery.valid_until.to_string(),
-            valid_for_ms: signed_millis(now, delivery.valid_until),
+            valid_for_ms: valid_for_millis(now, delivery.valid_until),
             received_at: arrival.received_at().to_string(),
             age_ms: now.since(arrival.received_at()).as_millis(),
             bytes: delivery.payload.len(),

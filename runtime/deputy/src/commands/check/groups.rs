@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use deputy_config::{ReceiverComponent, WorkerGroup, WorkersSection};
+use deputy_config::{ReceiverComponent, SettingLines, SettingsOwner, WorkerGroup, WorkersSection};
 use deputy_core::{BoundInstance, GroupName, InstanceName, Limits, ReceiverName, ReceiverPlan};
 use deputy_host::check_binding;
 use deputy_sandbox::{ComponentKind, Sandbox};
@@ -12,6 +12,7 @@ use super::instance::InstanceJson;
 use crate::commands::inspect::ComponentJson;
 use crate::error::{CommandError, ErrorJson};
 use crate::exit::Exit;
+use crate::failed_setting::OwnSettings;
 use crate::print::{ERROR, GOOD, HEADING, bytes, sanitize, styled};
 use crate::table::Table;
 
@@ -61,10 +62,13 @@ pub(super) async fn check(
     name: &GroupName,
     group: &WorkerGroup,
     instances: &[InstanceJson],
+    lines: &SettingLines,
 ) -> GroupJson {
     let mut receivers = Vec::new();
-    for (name, receiver) in &group.receivers {
-        receivers.push(check_receiver(sandbox, name, receiver, instances).await);
+    for (receiver_name, receiver) in &group.receivers {
+        let owner = SettingsOwner::GroupReceiver(name.clone(), receiver_name.clone());
+        let settings = OwnSettings::new(lines, &owner);
+        receivers.push(check_receiver(sandbox, receiver_name, receiver, instances, settings).await);
     }
     let ok = receivers.iter().all(|receiver| receiver.ok);
     GroupJson { name: name.to_string(), ok, instances: names(&group.instances), receivers }
@@ -75,8 +79,9 @@ async fn check_receiver(
     name: &ReceiverName,
     receiver: &ReceiverComponent,
     instances: &[InstanceJson],
+    settings: OwnSettings<'_>,
 ) -> GroupReceiverJson {
-    let loaded = load(sandbox, name, receiver, instances).await;
+    let loaded = load(sandbox, name, receiver, instances, settings).await;
     let error = loaded.as_ref().err().map(CommandError::json);
     GroupReceiverJson {
         name: name.to_string(),
@@ -93,6 +98,7 @@ async fn load(
     name: &ReceiverName,
     receiver: &ReceiverComponent,
     instances: &[InstanceJson],
+    settings: OwnSettings<'_>,
 ) -> Result<ComponentJson, CommandError> {
     let info = sandbox.inspect(&receiver.component).await?;
     let path = receiver.component.display().to_string();
@@ -109,12 +115,16 @@ async fn load(
         sha256: receiver.sha256,
         settings: receiver.settings.clone(),
         limits: Limits::default().with(&receiver.limits),
+        host_facts: Vec::new(),
     };
     let loaded = sandbox.load_receiver(&plan).await?;
     // Without the answers of all its instances, it would be told that some are not bound.
     if let Some(bound) = bound(receiver, instances) {
         let checked = check_binding(&loaded, &bound).await;
-        checked.map_err(|error| CommandError::new(Exit::Misconfigured, error))?;
+        checked.map_err(|error| {
+            let at = error.setting().and_then(|setting| settings.find(setting));
+            CommandError::new(Exit::Misconfigured, error).at(at)
+        })?;
     }
     Ok(ComponentJson::from(&info))
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use deputy_config::InstanceEntry;
+use deputy_config::{InstanceEntry, SettingLines, SettingsOwner};
 use deputy_core::{BoundInstance, FileSource, Instance, PayloadKind, in_one_line};
 use deputy_sandbox::{CallError, ComponentInfo, LoadedProvider, Sandbox};
 use serde::Serialize;
@@ -15,6 +15,7 @@ use super::left_open::{LeftOpenJson, left_open};
 use crate::capability::{Capability, Decision, unknown_imports};
 use crate::commands::inspect::ComponentJson;
 use crate::error::{CommandError, ErrorJson};
+use crate::failed_setting::{FailedSetting, OwnSettings};
 
 #[derive(Serialize)]
 pub(super) struct InstanceJson {
@@ -75,7 +76,12 @@ pub(super) struct LoadedJson {
 #[serde(untagged)]
 pub(super) enum AnswerJson<T> {
     Ok(T),
-    Failed { error: String },
+    Failed {
+        error: String,
+        /// The setting that the component calls wrong.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        at: Option<FailedSetting>,
+    },
 }
 
 #[derive(Serialize)]
@@ -95,7 +101,12 @@ pub(super) struct SecretJson {
     pub(super) error: Option<String>,
 }
 
-pub(super) async fn check(sandbox: &Sandbox, entry: &InstanceEntry, kept: &KeptStates) -> InstanceJson {
+pub(super) async fn check(
+    sandbox: &Sandbox,
+    entry: &InstanceEntry,
+    kept: &KeptStates,
+    lines: &SettingLines,
+) -> InstanceJson {
     let mut checked = InstanceJson {
         name: entry.name.to_string(),
         enabled: entry.enabled,
@@ -119,7 +130,9 @@ pub(super) async fn check(sandbox: &Sandbox, entry: &InstanceEntry, kept: &KeptS
     match sandbox.load(instance).await {
         Ok(provider) => {
             let state = StateJson::check(entry, instance, provider.info().digest, kept);
-            let loaded = LoadedJson { state, ..LoadedJson::check(&provider, instance).await };
+            let owner = SettingsOwner::Instance(entry.name.clone());
+            let loaded = LoadedJson::check(&provider, instance, OwnSettings::new(lines, &owner)).await;
+            let loaded = LoadedJson { state, ..loaded };
             checked.ok = loaded.is_ok();
             checked.bound = loaded.bound(instance, entry.kind.as_ref());
             checked.loaded = Some(loaded);
@@ -172,15 +185,15 @@ impl LoadedJson {
         })
     }
 
-    async fn check(provider: &LoadedProvider, instance: &Instance) -> Self {
+    async fn check(provider: &LoadedProvider, instance: &Instance, settings: OwnSettings<'_>) -> Self {
         let info = provider.info();
         let service = provider.service_name().await.result.map(|service| service.to_string());
         let kinds = provider.kinds().await.result.map(|kinds| kinds.iter().map(ToString::to_string).collect());
         let mut checked = Self {
             component: ComponentJson::from(info),
-            service: AnswerJson::from(service),
-            kinds: AnswerJson::from(kinds),
-            tokens_required: AnswerJson::from(provider.tokens_required().await.result),
+            service: AnswerJson::new(service, settings),
+            kinds: AnswerJson::new(kinds, settings),
+            tokens_required: AnswerJson::new(provider.tokens_required().await.result, settings),
             granted: Vec::new(),
             not_granted: Vec::new(),
             unused: Vec::new(),
@@ -231,20 +244,21 @@ async fn secrets(provider: &LoadedProvider, instance: &Instance) -> Vec<SecretJs
         .collect()
 }
 
-impl<T> From<Result<T, CallError>> for AnswerJson<T> {
-    fn from(result: Result<T, CallError>) -> Self {
+impl<T> AnswerJson<T> {
+    fn new(result: Result<T, CallError>, settings: OwnSettings<'_>) -> Self {
         match result {
             Ok(answer) => Self::Ok(answer),
-            Err(error) => Self::Failed { error: error.to_string() },
+            Err(error) => {
+                let at = settings.of_call(&error);
+                Self::Failed { error: FailedSetting::locate(at.as_ref(), &error.to_string()), at }
+            }
         }
     }
-}
 
-impl<T> AnswerJson<T> {
     pub(super) fn error(&self) -> Option<&str> {
         match self {
             Self::Ok(_) => None,
-            Self::Failed { error } => Some(error),
+            Self::Failed { error, .. } => Some(error),
         }
     }
 }

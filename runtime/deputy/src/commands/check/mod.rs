@@ -66,7 +66,7 @@ async fn check_coordinator(context: &Context, json: bool) -> Result<Exit, Comman
     let kept = KeptStates::ask(context, &config).await;
     let mut instances = Vec::new();
     for entry in config.instances.values() {
-        let checked = instance::check(&sandbox, entry, &kept).await;
+        let checked = instance::check(&sandbox, entry, &kept, &config.setting_lines).await;
         if !json {
             context.stdout(&checked.text())?;
         }
@@ -74,7 +74,7 @@ async fn check_coordinator(context: &Context, json: bool) -> Result<Exit, Comman
     }
     let mut groups = Vec::new();
     for (name, group) in &config.groups {
-        let checked = groups::check(&sandbox, name, group, &instances).await;
+        let checked = groups::check(&sandbox, name, group, &instances, &config.setting_lines).await;
         if !json {
             context.stdout(&checked.text())?;
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deputy_audit::Audit;
-use deputy_config::{Colour, Finding, ReceiverComponent, WorkerConfig};
+use deputy_config::{Colour, Finding, ReceiverComponent, SettingsOwner, WorkerConfig};
 use deputy_core::{
     BoundInstance, ByteSize, InstanceName, Limits, ReceiverName, ReceiverPlan, SecretSource, in_one_line,
 };
@@ -23,6 +23,7 @@ use serde::Serialize;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::failed_setting::{FailedSetting, OwnSettings};
 use crate::print::{ERROR, GOOD, HEADING, sanitize, styled};
 use crate::table::Table;
 
@@ -61,6 +62,9 @@ struct WorkerReceiverJson {
     instances: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+    /// The setting that the component calls wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<FailedSetting>,
 }
 
 /// Loads the worker's own receivers, and checks its directories and files. Joins no coordinator and applies nothing.
@@ -75,7 +79,9 @@ pub(super) async fn check(context: &Context, path: &Path, json: bool) -> Result<
     let mut receivers = Vec::new();
     for (name, receiver) in &config.receivers {
         let output = policies.policy(name).directory.join(name.as_str());
-        receivers.push(check_receiver(&sandbox, name, receiver.component(), &output).await);
+        let owner = SettingsOwner::WorkerReceiver(name.clone());
+        let settings = OwnSettings::new(&config.setting_lines, &owner);
+        receivers.push(check_receiver(&sandbox, name, receiver.component(), &output, settings).await);
     }
     let directories = check_directories(&policies);
     let files = check_files(&config, &platform.sources).await;
@@ -102,19 +108,26 @@ async fn check_receiver(
     name: &ReceiverName,
     component: Option<&ReceiverComponent>,
     output: &Path,
+    settings: OwnSettings<'_>,
 ) -> WorkerReceiverJson {
     let loaded = match component {
-        Some(component) => Some(load(sandbox, name, component).await),
+        Some(component) => Some(load(sandbox, name, component, settings).await),
         None => None,
+    };
+    let (sha256, failure) = match loaded {
+        Some(Ok(sha256)) => (Some(sha256), None),
+        Some(Err(failure)) => (None, Some(failure)),
+        None => (None, None),
     };
     WorkerReceiverJson {
         name: name.to_string(),
-        ok: !matches!(loaded, Some(Err(_))),
+        ok: failure.is_none(),
         output: output.display().to_string(),
         component: component.map(|component| component.component.display().to_string()),
-        sha256: loaded.as_ref().and_then(|loaded| loaded.as_ref().ok()).cloned(),
+        sha256,
         instances: component.iter().flat_map(|component| &component.instances).map(ToString::to_string).collect(),
-        error: loaded.and_then(Result::err),
+        error: failure.as_ref().map(|(error, at)| FailedSetting::locate(at.as_ref(), error)),
+        at: failure.and_then(|(_, at)| at),
     }
 }
 
@@ -159,18 +172,27 @@ fn is_not_found(error: &SourceError) -> bool {
 }
 
 /// The component's SHA-256, or why it cannot be loaded.
-async fn load(sandbox: &Sandbox, name: &ReceiverName, component: &ReceiverComponent) -> Result<String, String> {
+async fn load(
+    sandbox: &Sandbox,
+    name: &ReceiverName,
+    component: &ReceiverComponent,
+    settings: OwnSettings<'_>,
+) -> Result<String, (String, Option<FailedSetting>)> {
     let plan = ReceiverPlan {
         name: name.clone(),
         component: component.component.clone(),
         sha256: component.sha256,
         settings: component.settings.clone(),
         limits: Limits::default().with(&component.limits),
+        host_facts: Vec::new(),
     };
-    let receiver = sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
+    let receiver = sandbox.load_receiver(&plan).await.map_err(|error| (in_one_line(&error), None))?;
     // The coordinator alone knows what its instances obtain.
     let bound: Vec<BoundInstance> = component.instances.iter().map(unknown).collect();
-    check_binding(&receiver, &bound).await.map_err(|error| in_one_line(&error))?;
+    check_binding(&receiver, &bound).await.map_err(|error| {
+        let at = error.setting().and_then(|setting| settings.find(setting));
+        (in_one_line(&error), at)
+    })?;
     Ok(receiver.info().digest.to_string())
 }
 

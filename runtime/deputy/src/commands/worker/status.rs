@@ -55,6 +55,14 @@ fn text(status: &WorkerReport, width: Option<usize>) -> String {
         status.receivers.iter().for_each(|receiver| table.row(receiver_row(receiver)));
         text.push_str(&format!("\n{}", table.render_with_heading(width)));
     }
+    if status.receivers.iter().any(|receiver| !receiver.facts.is_empty()) {
+        let mut table = Table::default();
+        table.row(["RECEIVER", "SAYS", ""]);
+        for receiver in &status.receivers {
+            receiver.facts.iter().for_each(|fact| table.row([&receiver.name, &fact.name, &fact.value]));
+        }
+        text.push_str(&format!("\n{}", table.render_with_heading(width)));
+    }
     text
 }
 

@@ -14,6 +14,7 @@ use crate::receiver_policy::ReceiverPolicy;
 use crate::unit::{FileAccess, HookNotified, PublishOutcome, PublishedUnit, UnitName};
 
 mod absence;
+mod failures;
 mod rules;
 mod simulation;
 
@@ -53,6 +54,10 @@ fn delivery(instance: &str, revision: u64, obtained_at: u64) -> Delivery {
     }
 }
 
+fn applied_lease(delivery: &Delivery) -> AppliedLease {
+    AppliedLease { version: delivery.stamp, valid_until: delivery.valid_until }
+}
+
 fn binding(component: u8, instances: &[&str]) -> ReceiverBinding {
     let instances = instances.iter().map(|name| name.parse().unwrap()).collect();
     let limits = LimitOverrides::default();
@@ -74,7 +79,17 @@ fn done() -> RunOutcome {
 }
 
 fn outcome_with(unit: PublishedUnit) -> RunOutcome {
-    RunOutcome::Published(unit, Rejections::new())
+    rejecting(unit, [])
+}
+
+/// A run that rejected the leases of these instances. What it applied is filled in when it ends.
+fn rejecting<const N: usize>(unit: PublishedUnit, rejected: [(&str, Rejection); N]) -> RunOutcome {
+    let rejected = rejected.into_iter().map(|(name, rejection)| (name.parse().unwrap(), rejection)).collect();
+    RunOutcome::Published(PublishedRun { unit, applied: BTreeMap::new(), rejected, facts: Vec::new() })
+}
+
+fn rejection(message: &str) -> Rejection {
+    Rejection { failure: CallFailure::new(FailureKind::Misconfigured, message), fallback: None }
 }
 
 /// Nothing is published any more, and the workload was not notified yet.
@@ -88,14 +103,12 @@ fn nothing_published() -> PublishedUnit {
 }
 
 fn failure(kind: FailureKind) -> RunOutcome {
-    RunOutcome::Failed(AcceptError::new(kind, "no"))
+    RunOutcome::Failed(AcceptError::host(kind, "no"))
 }
 
-fn throttled(after: Span) -> RunOutcome {
-    RunOutcome::Failed(AcceptError(CallFailure {
-        retry_after: Some(after),
-        ..CallFailure::new(FailureKind::Throttled, "no")
-    }))
+/// The component failed, and asked for a delay or for none.
+fn own_failure(kind: FailureKind, retry_after: Option<Span>) -> RunOutcome {
+    RunOutcome::Failed(AcceptError::component(CallFailure { retry_after, ..CallFailure::new(kind, "no") }))
 }
 
 /// A reconciler, its state and its time.
@@ -103,12 +116,14 @@ struct TestReconciler {
     reconciler: Reconciler,
     held: DeliveredState,
     now: u64,
+    /// The leases of each run.
+    runs: BTreeMap<RunId, BTreeMap<InstanceName, AppliedLease>>,
 }
 
 impl TestReconciler {
     fn new(policies: ReceiverPolicies) -> Self {
         let held = DeliveredState { complete: true, ..DeliveredState::default() };
-        Self { reconciler: Reconciler::new(Arc::new(policies), 1), held, now: 0 }
+        Self { reconciler: Reconciler::new(Arc::new(policies), 1), held, now: 0, runs: BTreeMap::new() }
     }
 
     /// The coordinator binds each receiver to the instances after its name.
@@ -122,8 +137,16 @@ impl TestReconciler {
 
     fn handle(&mut self, event: ReconcilerEvent) -> Vec<ReconcilerAction> {
         self.reconciler.handle(at(self.now), event);
-        let actions = std::iter::from_fn(|| self.reconciler.next_action());
-        actions.filter(|action| !matches!(action, ReconcilerAction::Log(_))).collect()
+        let mut actions: Vec<_> = std::iter::from_fn(|| self.reconciler.next_action()).collect();
+        actions.retain(|action| !matches!(action, ReconcilerAction::Log(_)));
+        for action in &actions {
+            if let ReconcilerAction::RunReceiver(ReceiverRun { id, work: RunWork::Accept(_, deliveries), .. }) = action
+            {
+                let leases = deliveries.iter().map(|it| (it.instance.clone(), applied_lease(it))).collect();
+                self.runs.insert(*id, leases);
+            }
+        }
+        actions
     }
 
     fn send_state(&mut self) -> Vec<ReconcilerAction> {
@@ -143,7 +166,16 @@ impl TestReconciler {
         self.send_state()
     }
 
-    fn finish_run(&mut self, run: u64, outcome: RunOutcome) -> Vec<ReconcilerAction> {
+    /// Ends a run. What it was given is applied; of what it rejected, the fallback is.
+    fn finish_run(&mut self, run: u64, mut outcome: RunOutcome) -> Vec<ReconcilerAction> {
+        if let RunOutcome::Published(PublishedRun { applied, rejected, .. }) = &mut outcome {
+            *applied = self.runs.get(&RunId(run)).cloned().unwrap_or_default();
+            for (instance, rejection) in rejected {
+                applied.remove(instance);
+                let fallback = rejection.fallback.filter(|fallback| fallback.is_applied);
+                applied.extend(fallback.map(|fallback| (instance.clone(), fallback.lease)));
+            }
+        }
         self.handle(ReconcilerEvent::RunFinished(RunId(run), outcome))
     }
 

@@ -118,7 +118,7 @@ fn retry_delay_follows_from_the_kind_of_failure() {
     assert!(test.wake_at().unwrap() >= 30_000, "a person has to fix it");
     test.held.receivers.insert("aws".parse().unwrap(), binding(2, &["s3"]));
     assert_eq!(summary(&test.send_state()), ["run 2 aws s3:1"], "and has fixed it");
-    test.finish_run(2, throttled(Span::secs(20)));
+    test.finish_run(2, own_failure(FailureKind::Throttled, Some(Span::secs(20))));
     assert!((20_000..=22_000).contains(&test.wake_at().unwrap()));
 }
 
@@ -161,9 +161,9 @@ fn rejection_of_a_service_affects_that_instance_alone() {
     test.deliver("s3", 1);
     test.finish_run(1, done());
     test.deliver("kafka", 1);
-    let rejected = BTreeMap::from([("kafka".parse().unwrap(), "it takes s3".to_owned())]);
-    let outcome = RunOutcome::Published(published(1, PublishOutcome::NotNeeded), rejected);
-    assert_eq!(summary(&test.finish_run(2, outcome)), ["report kafka:1 receiver aws: it takes s3"]);
+    let outcome = rejecting(published(1, PublishOutcome::NotNeeded), [("kafka", rejection("it takes s3"))]);
+    let report = "report kafka:1 receiver aws: rejected, and nothing of it is published: misconfigured: it takes s3";
+    assert_eq!(summary(&test.finish_run(2, outcome)), [report]);
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn report_reason_is_truncated_and_printable() {
     let mut test = one_receiver();
     test.deliver("s3", 1);
     let message = "a\nb\u{1b}".to_owned() + &"x".repeat(5000);
-    let actions = test.finish_run(1, RunOutcome::Failed(AcceptError::new(FailureKind::Broken, message)));
+    let actions = test.finish_run(1, RunOutcome::Failed(AcceptError::host(FailureKind::Broken, message)));
     let [ReconcilerAction::Report(DeliveryReport { result: Err(why), .. })] = actions.as_slice() else {
         panic!("{actions:?}")
     };
@@ -441,18 +441,7 @@ fn readiness_ends_with_the_published_lease_during_a_run() {
 fn rejection_makes_the_receiver_unready() {
     let mut test = one_receiver();
     test.deliver("s3", 1);
-    let rejected = BTreeMap::from([("s3".parse().unwrap(), "it takes kafka".to_owned())]);
-    test.finish_run(1, RunOutcome::Published(nothing_published(), rejected));
-    assert_eq!(receiver(&test), (false, 0, Some("s3: it takes kafka".to_owned())));
-}
-
-#[test]
-fn throttled_receiver_is_retried_within_a_minute() {
-    let mut test = one_receiver();
-    test.deliver("s3", 1);
-    test.finish_run(1, throttled(Span::secs(86_400)));
-    assert_eq!(summary(&test.advance(60_000)), ["run 2 aws s3:1"]);
-    test.finish_run(2, throttled(Span::secs(5)));
-    assert!(test.advance(4_999).is_empty(), "a requested delay is respected");
-    assert_eq!(summary(&test.advance(1_000)), ["run 3 aws s3:1"]);
+    test.finish_run(1, rejecting(nothing_published(), [("s3", rejection("it takes kafka"))]));
+    let reason = "s3: rejected, and nothing of it is published: misconfigured: it takes kafka";
+    assert_eq!(receiver(&test), (false, 0, Some(reason.to_owned())));
 }

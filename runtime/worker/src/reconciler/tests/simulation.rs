@@ -1,5 +1,5 @@
-//! Random histories from a seed: a coordinator that delivers, withdraws and is restored from a backup, receivers that fail and
-//! hang, hooks, clocks that jump. Invariants are checked after each event. At the end faults stop, and everything is applied.
+//! Random histories from a seed: a coordinator that delivers, withdraws and is restored from a backup, receivers that fail,
+//! reject leases and hang, hooks, clocks that jump. Invariants are checked after each event. At the end faults stop, and everything is applied.
 
 use fastrand::Rng;
 
@@ -19,11 +19,17 @@ struct Simulation {
     /// The runs in progress.
     running: BTreeMap<RunId, (ReceiverName, RunInputs)>,
     /// The hooks in progress, with what was published when they began.
-    hooks: BTreeMap<ReceiverName, RunInputs>,
+    hooks: BTreeMap<ReceiverName, Leases>,
     /// What is published.
-    disk: BTreeMap<ReceiverName, RunInputs>,
+    disk: BTreeMap<ReceiverName, Leases>,
     /// What was published when a hook last succeeded.
-    notified: BTreeMap<ReceiverName, RunInputs>,
+    notified: BTreeMap<ReceiverName, Leases>,
+    /// What each receiver applied last of each instance that is delivered to it.
+    applied: BTreeMap<ReceiverName, Leases>,
+    /// The leases that all receivers reject.
+    bad: BTreeSet<(InstanceName, Revision)>,
+    /// The inputs with which a component failed without asking for a delay, and which have not changed since.
+    stuck: BTreeMap<ReceiverName, RunInputs>,
     /// What the coordinator was sent.
     reports: BTreeMap<InstanceName, DeliveryReport>,
     revisions: u64,
@@ -35,12 +41,17 @@ struct Counts {
     runs: u64,
     coalesced: u64,
     failures: u64,
+    stuck: u64,
+    rejections: u64,
+    fallbacks: u64,
     hooks: u64,
     failed_hooks: u64,
     abandoned: u64,
     removals: u64,
     reports: u64,
 }
+
+type Leases = BTreeMap<InstanceName, AppliedLease>;
 
 const INSTANCES: [&str; 5] = ["a", "b", "c", "d", "e"];
 const RECEIVERS: [&str; 4] = ["p", "q", "r", "s"];
@@ -67,6 +78,9 @@ impl Simulation {
             hooks: BTreeMap::new(),
             disk: BTreeMap::new(),
             notified: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            bad: BTreeSet::new(),
+            stuck: BTreeMap::new(),
             reports: BTreeMap::new(),
             revisions: 0,
             counts: Counts::default(),
@@ -84,7 +98,7 @@ impl Simulation {
             match action {
                 ReconcilerAction::RunReceiver(run) => self.begin_run(run),
                 ReconcilerAction::RunHook(receiver, _) => {
-                    let now = self.disk.get(&receiver).cloned().unwrap_or_else(nothing);
+                    let now = self.disk.get(&receiver).cloned().unwrap_or_default();
                     assert!(self.hooks.insert(receiver.clone(), now).is_none(), "two hooks of {receiver} at once");
                     self.counts.hooks += 1;
                 }
@@ -95,7 +109,8 @@ impl Simulation {
                 }
                 ReconcilerAction::Log(WorkerEvent::HookAbandoned(receiver, failures)) => {
                     assert!(failures >= 10, "the hook of {receiver} is abandoned after {failures} tries");
-                    let has_valid = |inputs: &RunInputs| inputs.versions.keys().any(|it| self.is_valid(it, inputs));
+                    let now = self.now().wall;
+                    let has_valid = |leases: &Leases| leases.values().any(|lease| now < lease.valid_until);
                     assert!(!self.disk.get(&receiver).is_some_and(has_valid), "{receiver} has a lease that is valid");
                     self.notified.remove(&receiver);
                     self.counts.abandoned += 1;
@@ -105,12 +120,6 @@ impl Simulation {
         }
         let wake = self.reconciler.wake_at(self.now());
         assert!(wake.is_none_or(|at| at.as_millis() > self.mono), "it would loop for ever: {wake:?}");
-    }
-
-    /// Whether what is published of an instance is held and valid.
-    fn is_valid(&self, instance: &InstanceName, inputs: &RunInputs) -> bool {
-        let held = self.held.deliveries.get(instance).filter(|held| inputs.versions.get(instance) == Some(&held.stamp));
-        held.is_some_and(|held| held.is_valid(self.now().wall))
     }
 
     fn begin_run(&mut self, run: ReceiverRun) {
@@ -130,6 +139,7 @@ impl Simulation {
             }
             RunWork::Withdraw => nothing(),
         };
+        assert_ne!(self.stuck.get(&run.receiver), Some(&inputs), "{} would fail again", run.receiver);
         self.running.insert(run.id, (run.receiver, inputs));
         self.counts.runs += 1;
     }
@@ -141,8 +151,8 @@ impl Simulation {
         assert_eq!(held.stamp, report.stamp);
         if report.result.is_ok() {
             for (name, binding) in self.bound() {
-                let has =
-                    self.disk.get(&name).and_then(|disk| disk.versions.get(&report.instance)) == Some(&report.stamp);
+                let published = self.disk.get(&name).and_then(|disk| disk.get(&report.instance));
+                let has = published.is_some_and(|lease| lease.version == report.stamp);
                 let was = self.reports.get(&report.instance).is_some_and(|before| *before == report);
                 let ended = !held.is_valid(self.now().wall);
                 let bound = binding.instances.contains(&report.instance);
@@ -173,20 +183,66 @@ impl Simulation {
         let (receiver, inputs) = self.running.remove(&id).unwrap();
         if !succeeds && self.rng.u8(..3) == 0 {
             self.counts.failures += 1;
-            let kind = FailureKind::ALL[self.rng.usize(..FailureKind::ALL.len())];
-            return self.handle(ReconcilerEvent::RunFinished(id, failure(kind)));
+            let outcome = self.fail(&receiver, inputs);
+            return self.handle(ReconcilerEvent::RunFinished(id, outcome));
         }
-        let is_same = self.disk.get(&receiver).map(|disk| &disk.versions) == Some(&inputs.versions)
-            || (inputs.versions.is_empty() && !self.disk.contains_key(&receiver));
+        let (leases, rejected) = self.accept(&receiver, &inputs);
+        let is_same = self.disk.get(&receiver).map_or(leases.is_empty(), |disk| *disk == leases);
         let switch = if is_same { PublishOutcome::NotNeeded } else { PublishOutcome::Done };
-        let mut published = published(self.counts.runs, switch);
-        if inputs.versions.is_empty() {
-            published.unit = None;
+        let mut unit = published(self.counts.runs, switch);
+        if leases.is_empty() {
+            unit.unit = None;
             self.disk.remove(&receiver);
         } else {
-            self.disk.insert(receiver.clone(), inputs);
+            self.disk.insert(receiver, leases.clone());
         }
-        self.handle(ReconcilerEvent::RunFinished(id, outcome_with(published)));
+        let run = PublishedRun { unit, applied: leases, rejected, facts: Vec::new() };
+        self.handle(ReconcilerEvent::RunFinished(id, RunOutcome::Published(run)));
+    }
+
+    fn fail(&mut self, receiver: &ReceiverName, inputs: RunInputs) -> RunOutcome {
+        let kind = FailureKind::ALL[self.rng.usize(..FailureKind::ALL.len())];
+        match self.rng.u8(..4) {
+            // Only a component that is called can fail itself.
+            0 if !inputs.versions.is_empty() => {
+                self.counts.stuck += 1;
+                // What changed during the run is what the next one begins with.
+                if inputs.versions.iter().all(|(name, version)| self.newest(name) == Some(*version)) {
+                    self.stuck.insert(receiver.clone(), inputs);
+                }
+                own_failure(kind, None)
+            }
+            1 if !inputs.versions.is_empty() => own_failure(kind, Some(Span::millis(self.rng.u64(..20_000)))),
+            _ => failure(kind),
+        }
+    }
+
+    fn newest(&self, instance: &InstanceName) -> Option<LeaseVersion> {
+        self.held.deliveries.get(instance).map(|held| held.stamp)
+    }
+
+    /// What a receiver applies of these inputs, as a runner has it: bad leases are replaced.
+    fn accept(&mut self, receiver: &ReceiverName, inputs: &RunInputs) -> (Leases, Rejections) {
+        let now = self.now().wall;
+        let last = self.applied.entry(receiver.clone()).or_default();
+        last.retain(|instance, _| inputs.versions.contains_key(instance));
+        let (mut leases, mut rejected) = (Leases::new(), Rejections::new());
+        for (instance, version) in &inputs.versions {
+            let lease = AppliedLease { version: *version, valid_until: version.obtained_at.plus(Span::millis(LIFE)) };
+            if !self.bad.contains(&(instance.clone(), version.revision)) {
+                leases.insert(instance.clone(), lease);
+                continue;
+            }
+            let fallback = last.get(instance).filter(|last| last.version != *version);
+            let fallback = fallback.map(|lease| FallbackLease { lease: *lease, is_applied: now < lease.valid_until });
+            let used = fallback.filter(|fallback| fallback.is_applied);
+            leases.extend(used.map(|fallback| (instance.clone(), fallback.lease)));
+            rejected.insert(instance.clone(), Rejection { fallback, ..rejection("bad") });
+            self.counts.rejections += 1;
+            self.counts.fallbacks += u64::from(used.is_some());
+        }
+        last.extend(leases.iter().map(|(instance, lease)| (instance.clone(), *lease)));
+        (leases, rejected)
     }
 
     fn step(&mut self) {
@@ -197,6 +253,9 @@ impl Simulation {
                 self.revisions += 1;
                 let revision = if self.rng.u8(..10) == 0 { self.rng.u64(..5) } else { self.revisions };
                 let coming = delivery(name, revision, self.wall.saturating_sub(age));
+                if self.rng.u8(..5) == 0 {
+                    self.bad.insert((coming.instance.clone(), coming.stamp.revision));
+                }
                 if self.running.values().any(|(_, inputs)| inputs.versions.contains_key(&coming.instance)) {
                     self.counts.coalesced += 1;
                 }
@@ -233,7 +292,8 @@ impl Simulation {
                 any.into_iter().for_each(|receiver| self.finish_hook(receiver, succeeds));
             }
             13 => {
-                // The wall clock is set.
+                // The wall clock is set, and what had expired may be valid again.
+                self.stuck.clear();
                 self.wall = (self.wall + self.rng.u64(..LIFE)).saturating_sub(self.rng.u64(..LIFE)).max(1);
                 self.handle(ReconcilerEvent::TimerFired);
             }
@@ -246,6 +306,7 @@ impl Simulation {
     }
 
     fn send_state(&mut self) {
+        self.stuck.clear();
         self.handle(ReconcilerEvent::StateChanged(Arc::new(self.held.clone())));
     }
 
@@ -266,9 +327,18 @@ impl Simulation {
         self.handle(ReconcilerEvent::HookFinished(receiver, result));
     }
 
-    /// Completes the snapshot and ends the faults, except for one receiver that hangs and one hook that fails.
+    /// Completes the snapshot, sends new leases, and ends the faults, except for one receiver that hangs, one hook that
+    /// fails, and bad leases.
     fn recover(&mut self) {
         self.held.complete = true;
+        for held in self.held.deliveries.values_mut() {
+            let was_bad = self.bad.contains(&(held.instance.clone(), held.stamp.revision));
+            self.revisions += 1;
+            held.stamp.revision = Revision(self.revisions);
+            if was_bad {
+                self.bad.insert((held.instance.clone(), held.stamp.revision));
+            }
+        }
         self.send_state();
         let hanging =
             self.running.iter().next().filter(|_| self.rng.bool()).map(|(number, (name, _))| (*number, name.clone()));
@@ -298,15 +368,12 @@ impl Simulation {
             let removes = self.policies.policy(name).expired == Expired::Remove;
             let current = self.held.deliveries.values().filter(|it| binding.instances.contains(&it.instance));
             let current = current.filter(|it| !removes || it.is_valid(self.now().wall));
-            let versions: BTreeMap<_, _> = current.map(|it| (it.instance.clone(), it.stamp)).collect();
+            let versions: BTreeMap<_, _> = current.filter_map(|it| self.expected(name, it)).collect();
             if !hangs(name) {
-                assert_eq!(
-                    self.disk.get(name).map(|disk| disk.versions.clone()).unwrap_or_default(),
-                    versions,
-                    "{name}"
-                );
+                assert_eq!(versions_of(self.disk.get(name)), versions, "{name}");
                 if let Some(notified) = self.notified.get(name) {
-                    assert_eq!(notified.versions, versions, "the hook of {name} did not run for the last unit");
+                    let notified = versions_of(Some(notified));
+                    assert_eq!(notified, versions, "the hook of {name} did not run for the last unit");
                 }
             }
         }
@@ -319,9 +386,25 @@ impl Simulation {
                 binding.instances.contains(name) && self.policies.policy(receiver).expired == Expired::Remove
             });
             let ended = is_removed && !delivery.is_valid(self.now().wall);
-            assert!(waits || ended || report.is_some_and(|report| report.result.is_ok()), "{report:?}");
+            let is_bound = bound.values().any(|binding| binding.instances.contains(name));
+            let is_good = !is_bound || !self.bad.contains(&(name.clone(), delivery.stamp.revision));
+            assert!(waits || ended || report.is_some_and(|report| report.result.is_ok() == is_good), "{report:?}");
         }
     }
+
+    /// The lease of an instance that a receiver should have in the end: what it applied last if the newest is bad.
+    fn expected(&self, receiver: &ReceiverName, newest: &Delivery) -> Option<(InstanceName, LeaseVersion)> {
+        let instance = newest.instance.clone();
+        if !self.bad.contains(&(instance.clone(), newest.stamp.revision)) {
+            return Some((instance, newest.stamp));
+        }
+        let last = self.applied.get(receiver)?.get(&instance)?;
+        (self.now().wall < last.valid_until).then_some((instance, last.version))
+    }
+}
+
+fn versions_of(leases: Option<&Leases>) -> BTreeMap<InstanceName, LeaseVersion> {
+    leases.into_iter().flatten().map(|(instance, lease)| (instance.clone(), lease.version)).collect()
 }
 
 fn nothing() -> RunInputs {
@@ -349,6 +432,9 @@ fn simulation_of_random_histories_keeps_the_invariants() {
         total.runs += counts.runs;
         total.coalesced += counts.coalesced;
         total.failures += counts.failures;
+        total.stuck += counts.stuck;
+        total.rejections += counts.rejections;
+        total.fallbacks += counts.fallbacks;
         total.hooks += counts.hooks;
         total.failed_hooks += counts.failed_hooks;
         total.abandoned += counts.abandoned;
@@ -356,11 +442,15 @@ fn simulation_of_random_histories_keeps_the_invariants() {
         total.reports += counts.reports;
     }
     // A simulation in which nothing happens tests nothing.
-    let Counts { runs, coalesced, failures, hooks, failed_hooks, abandoned, removals, reports } = total;
+    let Counts { failures, stuck, rejections, fallbacks, hooks, failed_hooks, abandoned, removals, .. } = total;
+    let Counts { runs, coalesced, reports, .. } = total;
     let all = [
         runs / 8,
         coalesced / 5,
         failures / 2,
+        stuck * 2,
+        rejections / 2,
+        fallbacks * 4,
         hooks / 4,
         failed_hooks / 2,
         abandoned * 50,

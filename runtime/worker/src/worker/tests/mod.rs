@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use deputy_audit::Audit;
+use deputy_core::failure::FailureNext;
 use deputy_core::{
-    Accepted, Delivery, Digest, Expired, HookCommand, Kinds, LeaseVersion, LimitOverrides, Outputs, Revision,
-    SecretBytes, Timestamp,
+    Accepted, ComponentFailure, Delivery, Digest, Expired, Fact, HookCommand, Kinds, LeaseVersion, LimitOverrides,
+    Outputs, Revision, SecretBytes, Timestamp,
 };
 use deputy_http_server::HttpHandler as _;
 use deputy_link::ReceiverBinding;
@@ -26,12 +27,13 @@ use crate::hook::Hook;
 use crate::receiver::Receiver;
 use crate::receiver_policy::ReceiverPolicy;
 use crate::status::WorkerReport;
-use crate::testing::{put, random};
+use crate::testing::{applied_cache, put, random};
 use crate::unit::FileAccess;
 
 mod hooks;
 mod publishing;
 mod readiness;
+mod rejections;
 
 /// Part of every payload. No log, status or metric may contain it.
 const CANARY: &str = "canary-7f3a";
@@ -43,6 +45,8 @@ struct CopyingReceiver {
     fails: AtomicBool,
     hangs: AtomicBool,
     panics: AtomicBool,
+    /// Instances and revisions that it rejects.
+    rejects: Mutex<BTreeSet<(String, u64)>>,
     resume: Notify,
 }
 
@@ -59,14 +63,29 @@ impl Receiver for CopyingReceiver {
             self.resume.notified().await;
         }
         if self.fails.load(Ordering::SeqCst) {
-            return Err(AcceptError::new(FailureKind::Broken, "it broke off"));
+            return Err(AcceptError::host(FailureKind::Broken, "it broke off"));
         }
+        let rejects = self.rejects.lock().unwrap().clone();
+        let bad = |it: &&Delivery| rejects.contains(&(it.instance.to_string(), it.stamp.revision.0));
+        let rejected = deliveries.iter().filter(bad).map(|it| (it.instance.clone(), bad_payload())).collect();
         let files = deliveries.iter().map(|delivery| {
             let bytes = delivery.payload.expose().to_vec();
             (delivery.instance.as_str().parse().unwrap(), SecretBytes::new(bytes))
         });
         let outputs = Outputs { files: files.collect() };
-        Ok(Accepted { outputs, rejected: BTreeMap::new(), facts: Vec::new() })
+        let facts = vec![Fact { name: "files".to_owned(), value: outputs.files.len().to_string() }];
+        Ok(Accepted { outputs, rejected, facts })
+    }
+}
+
+fn bad_payload() -> ComponentFailure {
+    ComponentFailure {
+        next: FailureNext::Misconfigured,
+        message: "its payload has no field token".to_owned(),
+        code: None,
+        setting: None,
+        retry_after: None,
+        facts: Vec::new(),
     }
 }
 
@@ -84,6 +103,7 @@ impl TestLoader {
                 fails: AtomicBool::default(),
                 hangs: AtomicBool::default(),
                 panics: AtomicBool::default(),
+                rejects: Mutex::default(),
                 resume: Notify::default(),
             })
         });
@@ -136,16 +156,19 @@ fn hook(script: &str, folder: &Path, limit: Span) -> Hook {
 }
 
 impl TestWorker {
-    fn start(receivers: &[(&str, &[&str])]) -> Self {
+    async fn start(receivers: &[(&str, &[&str])]) -> Self {
         let mut held = DeliveredState { complete: true, ..DeliveredState::default() };
         for (name, instances) in receivers {
             held.receivers.insert(name.parse().unwrap(), binding(instances));
         }
         let script = "echo \"$DEPUTY_RECEIVER $DEPUTY_INSTANCES\" >> \"$0\"/hook.log";
         Self::start_in(Arc::new(tempfile::tempdir().unwrap()), held, |folder| hook(script, folder, Span::secs(20)))
+            .await
     }
 
-    fn start_in(folder: Arc<tempfile::TempDir>, held: DeliveredState, hook: impl Fn(&Path) -> Hook) -> Self {
+    async fn start_in(folder: Arc<tempfile::TempDir>, held: DeliveredState, hook: impl Fn(&Path) -> Hook) -> Self {
+        let applied_cache = applied_cache(folder.path()).await;
+        let applied = applied_cache.restore(None).await;
         let policy = ReceiverPolicy {
             directory: folder.path().join("out"),
             access: FileAccess::default(),
@@ -175,6 +198,8 @@ impl TestWorker {
         let options = WorkerOptions {
             policies: Arc::new(policies),
             loader: Arc::clone(&loader) as Arc<dyn ReceiverLoader>,
+            applied_cache,
+            applied,
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock) as _,
             random: random(),

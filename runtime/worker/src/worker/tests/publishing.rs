@@ -6,7 +6,7 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn worker_publishes_leases_and_reports_them() {
-    let mut worker = TestWorker::start(&[("aws", &["lab", "prod"])]);
+    let mut worker = TestWorker::start(&[("aws", &["lab", "prod"])]).await;
     worker.receive("prod", 1);
     assert_eq!(worker.next_report().await, "prod:1 ok");
     assert_eq!(worker.read("aws/prod"), format!("{CANARY} prod 1"));
@@ -58,7 +58,7 @@ async fn worker_publishes_leases_and_reports_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn receiver_that_hangs_delays_no_other_and_skips_to_the_newest() {
-    let mut worker = TestWorker::start(&[("hangs", &["a"]), ("runs", &["b"])]);
+    let mut worker = TestWorker::start(&[("hangs", &["a"]), ("runs", &["b"])]).await;
     worker.loader.receiver("hangs").hangs.store(true, Ordering::SeqCst);
     // A receiver with nothing published is not ready while it runs for the first time.
     worker.wait_until("nothing is there", async |status| status.receivers.iter().all(|it| it.state == "nothing")).await;
@@ -83,7 +83,7 @@ async fn receiver_that_hangs_delays_no_other_and_skips_to_the_newest() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn receiver_that_fails_or_panics_keeps_its_unit_and_is_retried() {
-    let mut worker = TestWorker::start(&[("aws", &["s3"])]);
+    let mut worker = TestWorker::start(&[("aws", &["s3"])]).await;
     worker.receive("s3", 1);
     assert_eq!(worker.next_report().await, "s3:1 ok");
     let aws = worker.loader.receiver("aws");
@@ -113,7 +113,7 @@ async fn receiver_that_fails_or_panics_keeps_its_unit_and_is_retried() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unit_path_that_is_taken_is_reported_and_fixed_while_running() {
-    let mut worker = TestWorker::start(&[("aws", &["s3"])]);
+    let mut worker = TestWorker::start(&[("aws", &["s3"])]).await;
     fs::create_dir(worker.output("")).unwrap();
     put(worker.output("aws"), "mine");
     worker.receive("s3", 1);
@@ -130,7 +130,7 @@ async fn unit_path_that_is_taken_is_reported_and_fixed_while_running() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unit_loses_withdrawn_unbound_and_expired_leases() {
-    let mut worker = TestWorker::start(&[("aws", &["a", "b"]), ("other", &["a"])]);
+    let mut worker = TestWorker::start(&[("aws", &["a", "b"]), ("other", &["a"])]).await;
     worker.receive("a", 1);
     assert_eq!(worker.next_report().await, "a:1 ok");
     worker.receive_delivery(delivery("b", "s3", 1, Span::secs(4)));
@@ -152,7 +152,7 @@ async fn unit_loses_withdrawn_unbound_and_expired_leases() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn receiver_gets_no_foreign_kind_and_applies_the_others() {
-    let mut worker = TestWorker::start(&[("aws", &["k", "s"])]);
+    let mut worker = TestWorker::start(&[("aws", &["k", "s"])]).await;
     worker.receive_delivery(delivery("k", "kafka", 1, Span::secs(60)));
     assert_eq!(
         worker.next_report().await,
@@ -167,7 +167,7 @@ async fn receiver_gets_no_foreign_kind_and_applies_the_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn link_that_ends_or_never_reads_does_not_stop_the_worker() {
-    let worker = TestWorker::start(&[("aws", &["s3"])]);
+    let worker = TestWorker::start(&[("aws", &["s3"])]).await;
     // The link takes no reports.
     for revision in 1..30 {
         worker.receive("s3", revision);

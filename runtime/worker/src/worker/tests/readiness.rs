@@ -5,8 +5,8 @@
 use super::*;
 
 /// A worker to whose group the coordinator delivers these instances.
-fn worker_of_group(instances: &[&str], receivers: &[(&str, &[&str])]) -> TestWorker {
-    let worker = TestWorker::start(receivers);
+async fn worker_of_group(instances: &[&str], receivers: &[(&str, &[&str])]) -> TestWorker {
+    let worker = TestWorker::start(receivers).await;
     let names = instances.iter().map(|name| name.parse().unwrap()).collect();
     worker.held.send_modify(|held| Arc::make_mut(held).group_instances = Some(names));
     worker
@@ -14,7 +14,7 @@ fn worker_of_group(instances: &[&str], receivers: &[(&str, &[&str])]) -> TestWor
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readiness_names_each_instance_without_a_lease() {
-    let worker = worker_of_group(&["a", "b"], &[("aws", &["a", "b"])]);
+    let worker = worker_of_group(&["a", "b"], &[("aws", &["a", "b"])]).await;
     let rests = |status: &WorkerReport| status.receivers[0].state == "nothing";
     worker.wait_until("it is said", async |status| status.absent.len() == 2 && rests(status)).await;
     let line = |name| format!("{name} not ready: the coordinator has no lease of it: `deputy status` there says why\n");
@@ -39,7 +39,7 @@ async fn readiness_names_each_instance_without_a_lease() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unit_that_another_program_removes_is_published_again() {
-    let mut worker = worker_of_group(&["s3"], &[("aws", &["s3"])]);
+    let mut worker = worker_of_group(&["s3"], &[("aws", &["s3"])]).await;
     worker.receive("s3", 1);
     assert_eq!(worker.next_report().await, "s3:1 ok");
     worker.wait_until("told", async |status| status.ready && worker.hook_log().len() == 1).await;
@@ -70,7 +70,7 @@ async fn hook_that_fails_is_retried_without_another_lease() {
     let mut held = DeliveredState { complete: true, ..DeliveredState::default() };
     held.receivers.insert("aws".parse().unwrap(), binding(&["s3"]));
     let script = "echo run >> \"$0\"/hook.log; test -e \"$0\"/started";
-    let mut worker = TestWorker::start_in(folder, held, |folder| hook(script, folder, Span::secs(20)));
+    let mut worker = TestWorker::start_in(folder, held, |folder| hook(script, folder, Span::secs(20))).await;
     worker.receive("s3", 1);
     assert_eq!(worker.next_report().await, "s3:1 ok");
     worker
@@ -92,7 +92,7 @@ async fn hook_that_fails_is_retried_without_another_lease() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[expect(clippy::disallowed_methods, reason = "the test ends the thread, which stands for a file system")]
 async fn readiness_fails_while_a_file_system_hangs() {
-    let mut worker = worker_of_group(&["a", "b"], &[("hangs", &["a"]), ("runs", &["b"])]);
+    let mut worker = worker_of_group(&["a", "b"], &[("hangs", &["a"]), ("runs", &["b"])]).await;
     for name in ["a", "b"] {
         worker.receive(name, 1);
         assert_eq!(worker.next_report().await, format!("{name}:1 ok"));
@@ -128,7 +128,7 @@ async fn readiness_fails_while_a_file_system_hangs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn expiry_is_noticed_under_constant_status_requests() {
-    let mut worker = TestWorker::start(&[("aws", &["s3"])]);
+    let mut worker = TestWorker::start(&[("aws", &["s3"])]).await;
     worker.receive_delivery(delivery("s3", "s3", 1, Span::secs(3600)));
     assert_eq!(worker.next_report().await, "s3:1 ok");
     // The wall clock alone jumps, so that no timer is due.
@@ -139,7 +139,7 @@ async fn expiry_is_noticed_under_constant_status_requests() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readiness_fails_when_the_worker_is_not_admitted() {
-    let mut worker = TestWorker::start(&[("aws", &["s3"])]);
+    let mut worker = TestWorker::start(&[("aws", &["s3"])]).await;
     worker.receive("s3", 1);
     assert_eq!(worker.next_report().await, "s3:1 ok");
     for (phase, ready) in
@@ -159,7 +159,7 @@ async fn readiness_fails_when_the_worker_is_not_admitted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readiness_fails_while_a_receiver_is_missing() {
-    let mut worker = TestWorker::start(&[("aws", &["s3"])]);
+    let mut worker = TestWorker::start(&[("aws", &["s3"])]).await;
     worker.receive("s3", 1);
     assert_eq!(worker.next_report().await, "s3:1 ok");
     let late: ReceiverName = "late".parse().unwrap();
