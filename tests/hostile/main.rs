@@ -21,6 +21,7 @@ mod deadlines;
 mod escapes;
 mod harness;
 mod http;
+mod kerberos;
 mod limits;
 mod logs;
 mod receivers;

@@ -150,6 +150,7 @@ impl CallAudit {
                 PolicyDenial::Address { target: self.redact_target(&target), address, class }
             }
             PolicyDenial::Host { target } => PolicyDenial::Host { target: self.redact_target(&target) },
+            PolicyDenial::KerberosTarget { target } => PolicyDenial::KerberosTarget { target: self.redact(&target) },
             PolicyDenial::Method { target, method } => {
                 let text = method.to_string();
                 let method = if self.redact(&text) == text { method } else { "BLANKED".parse().unwrap_or(method) };
@@ -210,6 +211,7 @@ impl CallAudit {
                     *text = self.redact_to(text, max);
                 }
             }
+            AuditAction::Kerberos { target, .. } => *target = self.redact_to(target, max),
             AuditAction::Name { host } => *host = self.redact_to(host, max),
             AuditAction::Output { path, .. } => *path = self.redact_to(path, max),
             _ => {}

@@ -11,6 +11,7 @@
 #![deny(missing_docs)]
 
 pub mod http;
+pub mod kerberos;
 pub mod receiver;
 pub mod script;
 pub mod secrets;
@@ -44,6 +45,7 @@ pub mod bindings {
                 include delegation:tokens/reveals-secrets@0.2.0;
                 include delegation:tokens/uses-logging@0.2.0;
                 include delegation:tokens/keeps-state@0.2.0;
+                include delegation:tokens/uses-kerberos@0.2.0;
             }
         ",
         world: "hostile:guests/guest",
