@@ -154,6 +154,14 @@ impl Sandbox {
         self.shared.logins.status()
     }
 
+    /// Logs in, and waits until that has succeeded or failed, for no longer than the login's time limit.
+    pub async fn check_login(&self, plan: &LoginPlan) -> LoginStatus {
+        let login = self.shared.logins.of(plan);
+        // The status says why.
+        login.ready().await.ok();
+        login.status()
+    }
+
     /// Waits until all calls have ended and are recorded, abandoned ones included, but at most two seconds: for the end
     /// of the program.
     pub async fn settle(&self) {

@@ -5,6 +5,7 @@ mod instance;
 mod instance_text;
 mod kept_state;
 mod left_open;
+mod login;
 mod worker;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::print::{ERROR, GOOD, WARNING, sanitize, styled};
 use groups::{GroupJson, WorkersJson};
 use instance::InstanceJson;
 use kept_state::KeptStates;
+use login::LoginJson;
 
 /// Check the configuration, the secrets and the components
 ///
@@ -46,6 +48,8 @@ struct CoordinatorCheckJson {
     config: String,
     warnings: Vec<Finding>,
     instances: Vec<InstanceJson>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    logins: Vec<LoginJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
     workers: Option<WorkersJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -72,6 +76,12 @@ async fn check_coordinator(context: &Context, json: bool) -> Result<Exit, Comman
         }
         instances.push(checked);
     }
+    let logins = login::check(&sandbox, &config).await;
+    if !json {
+        for login in &logins {
+            context.stdout(&login.text())?;
+        }
+    }
     let mut groups = Vec::new();
     for (name, group) in &config.groups {
         let checked = groups::check(&sandbox, name, group, &instances, &config.setting_lines).await;
@@ -80,7 +90,9 @@ async fn check_coordinator(context: &Context, json: bool) -> Result<Exit, Comman
         }
         groups.push(checked);
     }
-    let ok = instances.iter().all(|instance| instance.ok) && groups.iter().all(|group| group.ok);
+    let ok = instances.iter().all(|instance| instance.ok)
+        && logins.iter().all(|login| login.ok)
+        && groups.iter().all(|group| group.ok);
     if json {
         context.json(&CoordinatorCheckJson {
             schema: SCHEMA,
@@ -88,11 +100,12 @@ async fn check_coordinator(context: &Context, json: bool) -> Result<Exit, Comman
             config: config.path.display().to_string(),
             warnings: config.warnings.findings().collect(),
             instances,
+            logins,
             workers: config.coordinator.workers.as_ref().map(WorkersJson::from),
             groups,
         })?;
     } else {
-        context.stdout(&summary(&config, &instances, &groups))?;
+        context.stdout(&summary(&config, &instances, &logins, &groups))?;
     }
     Ok(if ok { Exit::Done } else { Exit::Failed })
 }
@@ -108,10 +121,11 @@ fn print_warnings(context: &Context, config: &CoordinatorFile) {
     }
 }
 
-fn summary(config: &CoordinatorFile, instances: &[InstanceJson], groups: &[GroupJson]) -> String {
+fn summary(config: &CoordinatorFile, instances: &[InstanceJson], logins: &[LoginJson], groups: &[GroupJson]) -> String {
     let enabled = instances.iter().filter(|instance| instance.enabled).count();
-    let failed =
-        instances.iter().filter(|instance| !instance.ok).count() + groups.iter().filter(|group| !group.ok).count();
+    let failed = instances.iter().filter(|instance| !instance.ok).count()
+        + logins.iter().filter(|login| !login.ok).count()
+        + groups.iter().filter(|group| !group.ok).count();
     let mut text = format!("{}: {}", sanitize(&config.path.display().to_string()), count(enabled, "instance"));
     if !groups.is_empty() {
         text.push_str(&format!(", {}", count(groups.len(), "group")));

@@ -156,7 +156,8 @@ async fn receiver_gets_no_foreign_kind_and_applies_the_others() {
     worker.receive_delivery(delivery("k", "kafka", 1, Span::secs(60)));
     assert_eq!(
         worker.next_report().await,
-        "k:1 receiver aws: the receiver takes only s3/1, not kafka/1; unbind it from this instance"
+        "k:1 receiver aws: rejected, and nothing of it is published: misconfigured: the receiver takes only s3/1, not \
+         kafka/1: unbind it from this instance"
     );
     assert!(!worker.output("aws").exists());
     worker.receive("s", 1);
