@@ -168,7 +168,7 @@ async fn reports_of_unknown_leases_are_not_shown() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connection_that_is_silent_ends_with_its_certificate() {
     let lives = CertificateLifetimes { authority: Span::secs(3600), worker: Span::secs(3) };
-    let coordinator = start_coordinator(TestOptions { lives, heartbeat: Span::secs(20) }).await;
+    let coordinator = start_coordinator(TestOptions { lives, heartbeat: Span::secs(20), ..TestOptions::default() }).await;
     let identity = join(&coordinator.token("analytics", 1).await, WorkerKey::new().unwrap()).await.unwrap();
     let begun = wall();
     say(&coordinator, &identity, &frame(ClientMessageKind::Subscribe(Subscribe::default()))).await;
