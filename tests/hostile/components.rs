@@ -4,10 +4,10 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use deputy_core::{ByteSize, Limit, ReceiverPlan, Span};
+use deputy_core::{ByteSize, Limit, ReceiverPlan, SecretBytes, Span, Tokens};
 use deputy_sandbox::{
-    CacheError, CompileError, Compiler, ContractError, LoadError, LookupSlot, NotConnector, Resolver, Sandbox,
-    SandboxOptions,
+    CacheError, CallError, CompileError, Compiler, ContractError, LoadError, LookupSlot, NotConnector, Resolver,
+    Sandbox, SandboxOptions,
 };
 use deputy_test_servers::{contract_text, synthetic_component};
 use wasm_encoder::Component;
@@ -240,9 +240,12 @@ fn contract_of_a_later_patch_version_is_called() {
         let provider = host().sandbox.load(&Attack::of_component("later", &file).instance).await.unwrap();
         assert_eq!(provider.service_name().await.result.unwrap().to_string(), "synthetic");
         assert!(!provider.tokens_required().await.result.unwrap());
-        let tokens = provider.obtain().await.result.unwrap();
-        let renewed = provider.renew(&tokens).await.expect("it renews").result.unwrap();
-        provider.revoke(&renewed).await.expect("it revokes").result.unwrap();
+        // Its payloads are empty, which is judged after the call.
+        let is_called = |result| matches!(result, Err(CallError::Invalid(text)) if text.contains("payload is empty"));
+        assert!(is_called(provider.obtain().await.result));
+        let tokens = Tokens::new("synthetic/1".parse().unwrap(), SecretBytes::new(b"x".to_vec()));
+        assert!(is_called(provider.renew(&tokens).await.expect("it renews").result));
+        provider.revoke(&tokens).await.expect("it revokes").result.unwrap();
         assert_eq!(provider.info().other_exports, ["delegation:tokens/provider@0.2.9#preview"]);
     });
 }
