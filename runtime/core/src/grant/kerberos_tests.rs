@@ -17,6 +17,7 @@ fn grant(targets: &[&str]) -> Grant {
         pattern: "https://web.example.com".parse::<HttpPattern>().unwrap(),
         methods: Vec::new(),
         paths: PathRules::Any,
+        overrides: Vec::new(),
         networks: Vec::new(),
         overrides: Vec::new(),
         send: RequestOptions::default(),
