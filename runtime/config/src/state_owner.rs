@@ -11,9 +11,9 @@ use crate::canonical::{quoted, set, source};
 const VERSION: &str = "deputy state, version 1";
 
 impl InstanceEntry {
-    /// What state belongs to: the component by its digest, the hosts that it may reach, the principal of its login, and its
-    /// secrets by name and source. Not its settings, the parts of a rule beside the host, nor the values of secrets: they change while the
-    /// same component speaks to the same service. `None` without a component.
+    /// What state belongs to: the component by its digest, the hosts that it may reach, the principal of its login, and
+    /// its secrets by name and source. Not its settings, the parts of a rule beside the host, nor the values of secrets:
+    /// they change while the same component speaks to the same service. `None` without a component.
     ///
     /// A [`StateIdentity`](deputy_core::StateIdentity) is the SHA-256 of this text. As for [`InstanceEntry::canonical`],
     /// the first line has the version: it grows when what is written here changes, and then the operator has to say whose
