@@ -19,7 +19,6 @@ fn grant(targets: &[&str]) -> Grant {
         paths: PathRules::Any,
         overrides: Vec::new(),
         networks: Vec::new(),
-        overrides: Vec::new(),
         send: RequestOptions::default(),
     };
     Grant {
