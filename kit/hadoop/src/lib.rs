@@ -19,6 +19,7 @@ pub mod active;
 pub mod address;
 mod failures;
 pub mod frames;
+pub mod held;
 pub mod identifier;
 pub mod kerberos;
 pub mod lifecycle;

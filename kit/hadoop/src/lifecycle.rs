@@ -2,35 +2,13 @@
 //! cancelled. The providers of HDFS and YARN share it.
 
 use crate::active::{ActiveServer, Dial};
+use crate::held::LearnedExpiry;
 use crate::rpc::{RpcClient, RpcError};
 use crate::sasl::SecurityContext;
 use crate::token::HadoopToken;
-use crate::token_file::HadoopTokenFile;
 use deputy_kit::failure;
-use deputy_kit::types::{Expiry, Failure, Tokens};
+use deputy_kit::types::Failure;
 use std::io::{Read, Write};
-
-/// What renewing a token said about its expiry.
-#[derive(Debug)]
-pub enum LearnedExpiry {
-    /// It works until then, in milliseconds since 1970.
-    At(u64),
-    /// The server does not renew it for this principal, for the reason given. The operator's lifetime applies.
-    NotRenewable(String),
-    /// The server was lost. The token is good, and its expiry is learned another time.
-    Lost(String),
-}
-
-impl LearnedExpiry {
-    /// As the contract has it.
-    #[must_use]
-    pub fn expiry(&self) -> Expiry {
-        match self {
-            Self::At(time) => Expiry::At(*time),
-            Self::NotRenewable(_) | Self::Lost(_) => Expiry::Unknown,
-        }
-    }
-}
 
 /// Renews a new token, since that is how a server tells its expiry. The token exists by now, so that no error loses it.
 pub fn learn_expiry<D, S, C>(servers: &mut ActiveServer<'_, D>, token: &HadoopToken) -> LearnedExpiry
@@ -82,15 +60,6 @@ where
     }
 }
 
-/// The token of a payload that this provider made.
-///
-/// # Errors
-/// `ended` if it holds no token: a new one is obtained then.
-pub fn token_of(tokens: &Tokens) -> Result<HadoopToken, Failure> {
-    let file = HadoopTokenFile::parse(&tokens.payload).map_err(|error| failure::ended(error.to_string()))?;
-    file.into_single().ok_or_else(|| failure::ended("the payload does not have exactly one token"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,7 +68,6 @@ mod tests {
     use crate::rpc::{ExpectedServer, RpcOptions};
     use crate::sasl::Qualities;
     use crate::testing::{FakeContext, sample_token};
-    use deputy_kit::tokens::{HADOOP_TOKEN, tokens};
     use deputy_kit::types::Next;
 
     /// Servers in memory, of which each connection takes the next.
@@ -165,7 +133,6 @@ mod tests {
         let mut servers = ActiveServer::new(Connections(vec![refusing]), &addresses);
         let expiry = learn_expiry(&mut servers, &sample_token());
         assert!(matches!(&expiry, LearnedExpiry::NotRenewable(text) if text.contains("renewer yarn")), "{expiry:?}");
-        assert!(matches!(expiry.expiry(), Expiry::Unknown));
         let lost = (0..8).map(|_| answering(&[])).collect();
         let mut servers = ActiveServer::new(Connections(lost), &addresses);
         assert!(matches!(learn_expiry(&mut servers, &sample_token()), LearnedExpiry::Lost(_)));
@@ -194,14 +161,5 @@ mod tests {
         let mut servers = ActiveServer::new(Connections(vec![unknown]), &addresses);
         assert!(cancel(&mut servers, &sample_token()).is_ok());
         assert_eq!(cancel(&mut servers, &sample_token()).unwrap_err().next, Next::Denied);
-    }
-
-    #[test]
-    fn lifecycle_takes_the_one_token_of_a_payload() {
-        let payload = HadoopTokenFile::single(sample_token()).to_bytes(crate::token_file::FileVersion::Writable);
-        assert!(token_of(&tokens(HADOOP_TOKEN, payload)).unwrap() == sample_token());
-        for payload in [b"".to_vec(), b"HDTS\0\0\0".to_vec()] {
-            assert_eq!(token_of(&tokens(HADOOP_TOKEN, payload)).unwrap_err().next, Next::Ended);
-        }
     }
 }

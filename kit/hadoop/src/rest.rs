@@ -9,6 +9,7 @@ mod error;
 pub use error::RestError;
 
 use crate::active::{ActiveServer, Dial};
+use crate::held::LearnedExpiry;
 use crate::token::HadoopToken;
 use answer::{ExpiryAnswer, TokenAnswer};
 use deputy_kit::failure;
@@ -118,6 +119,15 @@ impl RestClient {
 
 /// The servers of a service.
 pub type RestServers<'a> = ActiveServer<'a, RestDial<'a>>;
+
+/// Renews a new token, since that is how a server tells its expiry. The token exists by now, so that no error loses it.
+pub fn learn_expiry(servers: &mut RestServers<'_>, token: &HadoopToken) -> LearnedExpiry {
+    match servers.call(|client| client.renew_token(token)) {
+        Ok(time) => LearnedExpiry::At(time),
+        Err(error) if error.is_token_refused() => LearnedExpiry::NotRenewable(error.to_string()),
+        Err(error) => LearnedExpiry::Lost(error.to_string()),
+    }
+}
 
 /// Renews a token and returns its new expiry, in milliseconds since 1970.
 ///

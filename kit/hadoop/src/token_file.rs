@@ -56,11 +56,10 @@ pub struct HadoopTokenFile {
 }
 
 impl HadoopTokenFile {
-    /// The file of one token, under the name by which clients look for it.
+    /// The file of one token. Its alias is the name by which clients look for it, which is mostly the token's service.
     #[must_use]
-    pub fn single(token: HadoopToken) -> Self {
-        let alias = token.service.clone();
-        Self { tokens: vec![(alias, token)], secrets: Vec::new() }
+    pub fn single(alias: &str, token: HadoopToken) -> Self {
+        Self { tokens: vec![(alias.to_owned(), token)], secrets: Vec::new() }
     }
 
     /// The token of a file that has one token and no secret key.

@@ -11,12 +11,13 @@ mod config;
 
 use bindings::exports::delegation::tokens::{provider, renewal, revocation};
 use config::HdfsConfig;
-use deputy_kit::tokens::{HADOOP_TOKEN, tokens};
+use deputy_kit::tokens::HADOOP_TOKEN;
 use deputy_kit::types::{Failure, Settings, Tokens};
 use deputy_kit_hadoop::active::ActiveServer;
+use deputy_kit_hadoop::held::{self, LearnedExpiry, is_own, token_of};
 use deputy_kit_hadoop::identifier::TokenIdentifier;
 use deputy_kit_hadoop::kerberos;
-use deputy_kit_hadoop::lifecycle::{self, LearnedExpiry};
+use deputy_kit_hadoop::lifecycle;
 use deputy_kit_hadoop::rpc_dial::RpcDial;
 use deputy_kit_hadoop::token::HadoopToken;
 use deputy_kit_hadoop::token_file::{FileVersion, HadoopTokenFile};
@@ -80,34 +81,39 @@ impl provider::Guest for Hdfs {
         if let (Some(server), Some(client)) = (servers.current(), servers.client()) {
             token.service = config.rpc.service.of(server, client.stream().peer());
         }
-        if config.rpc.renewer.is_some() {
-            return described(token, None, &servers);
+        let payload = HadoopTokenFile::single(&token.service, token.clone()).to_bytes(FileVersion::Writable);
+        if !is_own(renewer, &principal) {
+            return held(&servers, &token, payload, LearnedExpiry::OfRenewer(renewer.to_owned()));
         }
         // Not on behalf of a proxied user: the principal itself is the renewer.
         if config.rpc.doas.is_some() {
             servers = self::servers(&config, None);
         }
         let expiry = lifecycle::learn_expiry(&mut servers, &token);
-        described(token, Some(expiry), &servers)
+        held(&servers, &token, payload, expiry)
     }
 }
 
 impl renewal::Guest for Hdfs {
-    fn renew(settings: Settings, held: Tokens) -> Result<Tokens, Failure> {
+    fn renew(settings: Settings, tokens: Tokens) -> Result<Tokens, Failure> {
         let config = HdfsConfig::read(&settings)?;
-        let token = lifecycle::token_of(&held)?;
+        let token = token_of(&tokens)?;
         let mut servers = servers(&config, None);
         let expiry = lifecycle::renew(&mut servers, &token)?;
-        described(token, Some(LearnedExpiry::At(expiry)), &servers)
+        held(&servers, &token, tokens.payload, LearnedExpiry::At(expiry))
     }
 }
 
 impl revocation::Guest for Hdfs {
-    fn revoke(settings: Settings, held: Tokens) -> Result<(), Failure> {
+    fn revoke(settings: Settings, tokens: Tokens) -> Result<(), Failure> {
         let config = HdfsConfig::read(&settings)?;
-        let token = lifecycle::token_of(&held)?;
-        // Owner and renewer may cancel, and the principal is not both if another program renews for a proxied user.
-        let user = config.rpc.doas.filter(|_| config.rpc.renewer.is_some());
+        let token = token_of(&tokens)?;
+        // Owner and renewer may cancel, and the principal is neither if another program renews for a proxied user.
+        let is_renewer = match config.rpc.renewer {
+            Some(renewer) => is_own(renewer, &kerberos::principal()?),
+            None => true,
+        };
+        let user = config.rpc.doas.filter(|_| !is_renewer);
         lifecycle::cancel(&mut servers(&config, user), &token)
     }
 }
@@ -118,26 +124,19 @@ fn servers<'a>(config: &'a HdfsConfig<'a>, user: Option<&'a str>) -> Servers<'a>
     ActiveServer::new(RpcDial::new(&config.rpc, PROTOCOL, user), &config.rpc.servers)
 }
 
-/// The tokens of the contract, with what an operator wants to see of them. An expiry of `None`: another program renews.
-fn described(token: HadoopToken, expiry: Option<LearnedExpiry>, servers: &Servers<'_>) -> Result<Tokens, Failure> {
+/// The tokens of the contract, with what an operator wants to see of them and of the connection.
+fn held(
+    servers: &Servers<'_>,
+    token: &HadoopToken,
+    payload: Vec<u8>,
+    expiry: LearnedExpiry,
+) -> Result<Tokens, Failure> {
     let identifier = TokenIdentifier::read_writable(&token.identifier)?;
-    let service = token.service.clone();
-    let payload = HadoopTokenFile::single(token).to_bytes(FileVersion::Writable);
-    let mut tokens = tokens(HADOOP_TOKEN, payload).fact("owner", identifier.owner).fact("service", service);
-    tokens = tokens.fact("number", identifier.sequence_number.to_string());
-    if !identifier.real_user.is_empty() {
-        tokens = tokens.fact("real-user", identifier.real_user);
-    }
-    if let Some(server) = servers.current() {
-        tokens = tokens.fact("server", server.to_string());
-    }
-    if let Some(client) = servers.client() {
-        tokens = tokens.fact("protection", client.quality().name());
-    }
-    Ok(match expiry {
-        None => tokens.fact("renewer", identifier.renewer),
-        Some(LearnedExpiry::NotRenewable(reason)) => tokens.fact("not-renewable", reason),
-        Some(expiry @ LearnedExpiry::At(_)) => tokens.expires(expiry.expiry()).renewable_until(identifier.max_date),
-        Some(LearnedExpiry::Lost(reason)) => tokens.renewable_until(identifier.max_date).fact("expiry-unknown", reason),
+    let tokens = held::held(token, identifier, payload, expiry);
+    Ok(match (servers.current(), servers.client()) {
+        (Some(server), Some(client)) => {
+            tokens.fact("server", server.to_string()).fact("protection", client.quality().name())
+        }
+        _ => tokens,
     })
 }
