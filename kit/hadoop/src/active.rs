@@ -10,7 +10,7 @@ use std::fmt::Display;
 const MAX_CONNECTIONS: usize = 7;
 
 /// Why a call fails, as far as it matters here.
-pub trait CallError: Display + Sized {
+pub trait ServerError: Display + Sized {
     /// Whether another server of the set may answer: this one is dead, or a standby, or not ready.
     fn may_be_answered_elsewhere(&self) -> bool;
 
@@ -31,7 +31,7 @@ pub trait Dial {
     /// A connection that is logged in.
     type Client;
     /// Why one fails.
-    type Error: CallError;
+    type Error: ServerError;
 
     /// Connects and logs in.
     ///
@@ -118,7 +118,7 @@ impl<'a, D: Dial> ActiveServer<'a, D> {
         }
         let last = failures.len().min(count);
         let failures = failures.split_off(failures.len() - last);
-        let is_misconfigured = failures.iter().any(CallError::is_misconfigured);
+        let is_misconfigured = failures.iter().any(ServerError::is_misconfigured);
         // The last failure is that of the current server, and those before it of the servers before it.
         let first = (self.current + count + 1 - last) % count;
         let named = failures.iter().enumerate().map(|(offset, failure)| {
@@ -142,7 +142,7 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    /// A set of servers in memory: who is active, who is dead, and what was done.
+    /// A set of servers in memory: the active one, the dead ones, and what was done.
     #[derive(Default)]
     struct Cluster {
         active: usize,

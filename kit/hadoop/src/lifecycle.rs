@@ -70,7 +70,7 @@ mod tests {
     use crate::testing::{FakeContext, sample_token};
     use deputy_kit::types::Next;
 
-    /// Servers in memory, of which each connection takes the next.
+    /// Servers in memory: each connection takes the next one.
     struct Connections(Vec<Server>);
 
     impl Dial for Connections {

@@ -26,12 +26,12 @@ pub struct RpcSettings<'a> {
     /// The user for whom the token is, if it is not the instance's own principal.
     pub doas: Option<&'a str>,
     /// How clients look for the token.
-    pub service: ServiceName,
+    pub service: TokenServiceName,
 }
 
 /// The name under which clients look for a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServiceName {
+pub enum TokenServiceName {
     /// This one.
     Given(String),
     /// IP address and port of the server: Hadoop's default.
@@ -40,7 +40,7 @@ pub enum ServiceName {
     ServerHost,
 }
 
-impl ServiceName {
+impl TokenServiceName {
     /// The name of a token from this server.
     #[must_use]
     pub fn of(&self, server: &ServerAddress, peer: SocketAddr) -> String {
@@ -70,9 +70,9 @@ impl<'a> RpcSettings<'a> {
         let use_ip = settings.parsed("use-ip", yes_or_no)?.unwrap_or(true);
         let given = settings.parsed("service", name)?.map(str::to_owned);
         let service = match given.or(set_name) {
-            Some(name) => ServiceName::Given(name),
-            None if use_ip => ServiceName::ServerAddress,
-            None => ServiceName::ServerHost,
+            Some(name) => TokenServiceName::Given(name),
+            None if use_ip => TokenServiceName::ServerAddress,
+            None => TokenServiceName::ServerHost,
         };
         Ok(Self {
             servers: list.unwrap_or_default(),
@@ -89,7 +89,7 @@ impl<'a> RpcSettings<'a> {
     /// # Errors
     /// `misconfigured`, with the setting `missing` that would give it.
     pub fn require_name(&self, missing: &str) -> Result<(), Failure> {
-        if self.servers.len() > 1 && !matches!(self.service, ServiceName::Given(_)) {
+        if self.servers.len() > 1 && !matches!(self.service, TokenServiceName::Given(_)) {
             return Err(wrong_setting(missing, "needed with several servers: clients look for the token by it"));
         }
         Ok(())
@@ -150,7 +150,7 @@ mod tests {
         let read = read(&written, None).unwrap();
         assert_eq!(read.servers, [ServerAddress { host: "nn1".to_owned(), port: 8020 }]);
         assert_eq!((read.principal, read.renewer, read.doas), (None, None, None));
-        assert_eq!((read.qualities, read.service), (Qualities::ANY, ServiceName::ServerAddress));
+        assert_eq!((read.qualities, read.service), (Qualities::ANY, TokenServiceName::ServerAddress));
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl<'a> HdfsConfig<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use deputy_kit_hadoop::rpc_settings::ServiceName;
+    use deputy_kit_hadoop::rpc_settings::TokenServiceName;
 
     fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
         pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
@@ -42,11 +42,11 @@ mod tests {
     fn config_names_the_token_of_a_nameservice() {
         let written = settings(&[("namenodes", "nn1,nn2:9000"), ("nameservice", "prod")]);
         let config = HdfsConfig::read(&written).unwrap();
-        assert_eq!(config.rpc.service, ServiceName::Given("ha-hdfs:prod".to_owned()));
+        assert_eq!(config.rpc.service, TokenServiceName::Given("ha-hdfs:prod".to_owned()));
         let ports: Vec<u16> = config.rpc.servers.iter().map(|server| server.port).collect();
         assert_eq!(ports, [8020, 9000]);
         let written = settings(&[("namenodes", "nn1")]);
-        assert_eq!(HdfsConfig::read(&written).unwrap().rpc.service, ServiceName::ServerAddress);
+        assert_eq!(HdfsConfig::read(&written).unwrap().rpc.service, TokenServiceName::ServerAddress);
     }
 
     #[test]

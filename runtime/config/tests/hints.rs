@@ -323,7 +323,7 @@ fn token(
     signed(algorithm, JwtClaims { issuer: issuer.to_owned(), audiences, expires_at, ..claims() })
 }
 
-/// Of `me`, for nobody, for ten minutes, and with nothing else.
+/// Of `me`, without an audience, for ten minutes, and with nothing else.
 fn claims() -> JwtClaims {
     JwtClaims {
         issuer: "me".to_owned(),
@@ -455,7 +455,7 @@ fn hint_for_a_token_that_lacks_a_claim_is_another_grant() {
 }
 
 #[test]
-fn hint_for_a_token_without_an_audience_comes_after_that_for_jwt() {
+fn hint_for_a_token_without_audience_comes_after_that_for_jwt() {
     let lines = SECRET.to_owned() + "hmac-sha256 = true";
     let hints = mended_with(&lines, signed(SignatureAlgorithm::Es256, claims()), &informed);
     assert!(hints.len() == 2 && hints[1].contains("in place of `jwt`"), "{hints:#?}");

@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn audit_event_of_a_call_is_awaited_after_a_use_or_while_nothing_can_be_written() {
+    async fn audit_event_of_a_call_is_awaited_after_a_use_or_a_failure() {
         let audit = Arc::new(Audit::stream(Full).unwrap());
         let used = call_audit(1, &audit, &Arc::default());
         used.note(UDP, AuditOutcome::Done, None);

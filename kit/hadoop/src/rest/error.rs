@@ -1,6 +1,6 @@
 //! Why an operation over HTTP fails.
 
-use crate::active::CallError;
+use crate::active::ServerError;
 use crate::rpc::RemoteError;
 use crate::token::TokenError;
 use deputy_kit::failure;
@@ -97,7 +97,7 @@ impl RestError {
     }
 }
 
-impl CallError for RestError {
+impl ServerError for RestError {
     fn may_be_answered_elsewhere(&self) -> bool {
         match self {
             Self::Send(SendError::Unreachable(_) | SendError::NotGranted(_)) => true,

@@ -1,6 +1,6 @@
 //! Why a call of Hadoop RPC fails.
 
-use crate::active::CallError;
+use crate::active::ServerError;
 use crate::frames::FramingError;
 use crate::sasl::{ContextError, SaslError};
 use deputy_kit::tcp::TcpError;
@@ -54,7 +54,7 @@ pub enum RpcError {
     },
 }
 
-impl CallError for RpcError {
+impl ServerError for RpcError {
     fn may_be_answered_elsewhere(&self) -> bool {
         match self {
             Self::Connect(_) | Self::Frame(_) | Self::Protocol(_) => true,

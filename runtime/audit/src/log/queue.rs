@@ -20,7 +20,7 @@ const BATCH_BYTES: usize = 128 << 10;
 /// How soon a failed write is retried.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How long the writer waits, after a write, for events that nobody waits for: many of them cost one write.
+/// How long the writer waits, after a write, for events whose recorder does not wait: many of them cost one write.
 const LINGER: Duration = Duration::from_millis(10);
 
 /// Requests to reopen the file. Only a stuck writer leaves this number unanswered.

@@ -166,7 +166,7 @@ impl WriteError {
     }
 }
 
-/// Deletes all that is kept for an instance. The lease record goes last: what is left after a crash in between names it.
+/// Deletes lease record and state of an instance. The lease record goes last: what is left after a crash in between names it.
 async fn forget(lease_store: &LeaseStore, state_keeper: &StateKeeper, name: &InstanceName) -> Result<(), WriteError> {
     state_keeper.forget(name).await?;
     Ok(lease_store.forget(name).await?)

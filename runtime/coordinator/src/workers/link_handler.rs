@@ -19,7 +19,7 @@ use deputy_support::{ActorStopped, KeyedRateLimiter, Mailbox};
 use tokio::sync::watch;
 
 use super::deliveries::Deliveries;
-use super::enrolment::{CertificateReply, EnrolmentCommand, Rejection};
+use super::enrolment::{CertificateReply, EnrolmentCommand, EnrolmentRejection};
 use super::recorder::{Recorded, Recorder, RequestContext};
 
 pub(super) struct ServerHandler {
@@ -86,7 +86,7 @@ impl ServerHandler {
     async fn certificate(
         &self,
         command: impl FnOnce(CertificateReply) -> EnrolmentCommand,
-        record: impl FnOnce(&Recorder, Result<Certified, Rejection>) -> Recorded<Certified> + Send + 'static,
+        record: impl FnOnce(&Recorder, Result<Certified, EnrolmentRejection>) -> Recorded<Certified> + Send + 'static,
     ) -> Result<Certified, ProtocolError> {
         let recorder = Arc::clone(&self.recorder);
         let recorded = self.commands.ask(|reply| {
@@ -127,7 +127,7 @@ impl LinkHandler for ServerHandler {
         secret: TokenSecret,
         request: Vec<u8>,
     ) -> Result<Certified, ProtocolError> {
-        let record = move |recorder: &Recorder, joined: Result<Certified, Rejection>| {
+        let record = move |recorder: &Recorder, joined: Result<Certified, EnrolmentRejection>| {
             let (worker, group) = match &joined {
                 Ok(certified) => (certified.worker.parse().ok(), certified.group.clone()),
                 Err(_) => (None, String::new()),
@@ -148,7 +148,7 @@ impl LinkHandler for ServerHandler {
         request: Vec<u8>,
     ) -> Result<Certified, ProtocolError> {
         self.throttle(&self.renewals, "renew", peer)?;
-        let record = move |recorder: &Recorder, renewed: Result<Certified, Rejection>| {
+        let record = move |recorder: &Recorder, renewed: Result<Certified, EnrolmentRejection>| {
             let context = RequestContext { from, worker: Some(peer.worker), group: "", instance: None };
             recorder.record("renew", context, renewed)
         };
@@ -164,7 +164,7 @@ impl LinkHandler for ServerHandler {
             Err(ProtocolError::expired())
         };
         let group = admitted.as_ref().map(ToString::to_string).unwrap_or_default();
-        let admitted = admitted.map_err(Rejection::of);
+        let admitted = admitted.map_err(EnrolmentRejection::of);
         let context = RequestContext { from, worker: Some(peer.worker), group: &group, instance: None };
         self.recorder.record("connect", context, admitted).settled().await
     }
@@ -192,7 +192,7 @@ impl LinkHandler for ServerHandler {
             if refused.len() < MAX_NAMED {
                 let context =
                     RequestContext { from, worker: Some(worker), group: group.as_str(), instance: Some(&instance) };
-                self.recorder.refuse("subscribe", context, &Rejection::of(refusal.clone()));
+                self.recorder.refuse("subscribe", context, &EnrolmentRejection::of(refusal.clone()));
             }
             refused.push(refusal);
         }
@@ -215,7 +215,7 @@ impl LinkHandler for ServerHandler {
         }
         let refusal = ProtocolError::about(ErrorCode::Component, digest, "there is no such component for this group");
         let context = RequestContext { from, worker: Some(worker), group: group.as_str(), instance: None };
-        let rejection = Rejection { reason: format!("{refusal}: {digest}"), refusal };
+        let rejection = EnrolmentRejection { reason: format!("{refusal}: {digest}"), refusal };
         self.recorder.refuse("fetch", context, &rejection);
         Err(rejection.refusal)
     }

@@ -15,7 +15,7 @@ use deputy_link::{ErrorCode, ProtocolError, WorkerId};
 use deputy_metrics::CoordinatorMetrics;
 use deputy_support::KeyedRateLimiter;
 
-use super::enrolment::Rejection;
+use super::enrolment::EnrolmentRejection;
 
 /// Refusals that are recorded per period, for one worker and for one origin.
 const PERIOD: Span = Span::secs(3600);
@@ -72,7 +72,7 @@ impl Recorder {
         &self,
         operation: &'static str,
         context: RequestContext<'_>,
-        result: Result<T, Rejection>,
+        result: Result<T, EnrolmentRejection>,
     ) -> Recorded<T> {
         match result {
             Ok(value) => {
@@ -87,7 +87,7 @@ impl Recorder {
     }
 
     /// Records a refusal, or counts it if there were too many like it.
-    pub(super) fn refuse(&self, operation: &'static str, context: RequestContext<'_>, rejection: &Rejection) {
+    pub(super) fn refuse(&self, operation: &'static str, context: RequestContext<'_>, rejection: &EnrolmentRejection) {
         let now = self.clock.now().wall;
         let code = rejection.refusal.code;
         let permit = match context.worker {

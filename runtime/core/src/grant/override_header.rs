@@ -1,7 +1,7 @@
 //! Headers by which a client has a server treat its request as another one.
 //!
 //! Frameworks, gateways and proxies honour them: a request with a granted method and path then acts as one with another
-//! method, path, host or origin. So each of them needs a grant. Nobody specifies them but RFC 7239 (`Forwarded`); the
+//! method, path, host or origin. So each of them needs a grant. Only `Forwarded` has a specification (RFC 7239); the
 //! names here are those that Rack, Express, Symfony, ASP.NET, IIS, Traefik, nginx and Google's APIs document.
 
 use std::fmt;

@@ -6,7 +6,7 @@
 //! stays trusted until it expires, for the certificates that it signed.
 //!
 //! An authority whose dates come from a wrong clock gets others when the clock is right, and keeps its key and its name:
-//! whoever trusts it goes on, and join strings stay valid. A *provisional* authority, whose clock has not been steady since
+//! workers that trust it go on, and join strings stay valid. A *provisional* authority, whose clock has not been steady since
 //! it was generated, gets them at once. Any other keeps its first dates as well, and returns to them should the clock that
 //! contradicted them have been the wrong one.
 //!

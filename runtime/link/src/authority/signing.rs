@@ -28,7 +28,7 @@ impl SigningAuthority {
         Ok(Self { trusted, key: Zeroizing::new(key.serialize_der()) })
     }
 
-    /// A certificate with other dates for the same key and the same name: whoever trusts the one trusts the other.
+    /// A certificate with other dates for the same key and the same name: a peer that trusts the one trusts the other.
     pub(super) fn redated(&self, now: Timestamp, lifetime: Span) -> Result<TrustedAuthority, AuthorityError> {
         let key = KeyPair::try_from(self.key.as_slice())?;
         let name = common_name(&self.trusted.certificate).unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! | bytes | contents |
 //! |---|---|
-//! | as many as there are | the code, in pieces of 64 KiB, the last of which may be shorter |
+//! | as many as there are | the code, in pieces of 64 KiB; the last one may be shorter |
 //! | 16 for each piece | its tag |
 //! | 32 | the salt of the file's key |
 //!

@@ -41,7 +41,7 @@ impl Resolver for SystemResolver {
         let (answer, answered) = oneshot::channel();
         let (lookup, name) = (self.lookup, name.to_owned());
         thread::Builder::new().name("deputy-lookup".into()).stack_size(STACK).spawn(move || {
-            // Nobody waits for an answer that came too late.
+            // The caller does not wait for an answer that came too late.
             answer.send(lookup(&name)).ok();
             drop((place, slot));
         })?;
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lookups_that_hang_keep_their_place_after_their_caller_gave_up() {
+    async fn lookups_that_hang_keep_their_place_after_the_deadline() {
         let resolver = SystemResolver { lookup: hanging, ..SystemResolver::default() };
         let (own, other) = (Arc::new(Semaphore::new(LOOKUPS)), Arc::new(Semaphore::new(LOOKUPS)));
         for number in 0..5 * LOOKUPS {

@@ -141,7 +141,7 @@ async fn state_without_a_store_is_unavailable() {
 }
 
 #[tokio::test]
-async fn state_save_that_fails_keeps_the_value_and_tells_the_operator_why() {
+async fn state_save_that_fails_keeps_the_value_and_is_reported() {
     let mut call = TestAccess::of(&Arc::default());
     assert_eq!(call.save("first").await, "saved");
     assert_eq!(call.save("disk full").await, "StateError::Unavailable(\"the state is not available\")");

@@ -8,7 +8,7 @@ use deputy_link::{
 };
 use tokio::sync::oneshot;
 
-use super::Rejection;
+use super::EnrolmentRejection;
 use crate::workers::WorkerRequestError;
 use crate::workers::status::TokenStatus;
 
@@ -42,7 +42,7 @@ pub(in crate::workers) enum EnrolmentCommand {
 }
 
 /// Called with the result of a certificate request after the change is durable.
-pub(in crate::workers) type CertificateReply = Box<dyn FnOnce(Result<Certified, Rejection>) + Send>;
+pub(in crate::workers) type CertificateReply = Box<dyn FnOnce(Result<Certified, EnrolmentRejection>) + Send>;
 
 pub(in crate::workers) struct CreatedToken {
     pub(in crate::workers) id: TokenId,

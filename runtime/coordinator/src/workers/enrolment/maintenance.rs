@@ -65,7 +65,7 @@ impl EnrolmentActor {
         }
         let since = *self.rotation_due_since.get_or_insert(now.mono);
         let delay = ROTATION_DELAY.min(Span::millis(self.lifetimes.authority.as_millis() / 1000));
-        // Other dates for an authority whose clock has proved nothing yet cost nobody anything.
+        // Other dates for an authority whose clock has proved nothing yet cost no worker anything.
         now.mono.since(since) >= delay || (self.authority.is_provisional() && self.authority.is_misdated(now.wall))
     }
 

@@ -32,7 +32,7 @@ use records::{EnrolmentRecords, TOKEN};
 
 pub(super) use command::{CertificateReply, EnrolmentCommand};
 pub(crate) use records::{AUTHORITY, WORKER};
-pub(super) use rejection::Rejection;
+pub(super) use rejection::EnrolmentRejection;
 
 const BATCH: usize = 64;
 

@@ -6,13 +6,13 @@ use deputy_core::in_one_line;
 use deputy_link::{AdmissionDenied, AuthorityError, ErrorCode, JoinDenied, ProtocolError};
 
 /// A refusal with its two readers: the worker, and the operator in log and audit log.
-pub(in crate::workers) struct Rejection {
+pub(in crate::workers) struct EnrolmentRejection {
     pub(in crate::workers) refusal: ProtocolError,
     /// May say more than the worker may know.
     pub(in crate::workers) reason: String,
 }
 
-impl Rejection {
+impl EnrolmentRejection {
     /// A refusal that says the same to both.
     pub(in crate::workers) fn of(refusal: ProtocolError) -> Self {
         Self { reason: refusal.to_string(), refusal }

@@ -11,7 +11,7 @@ use deputy_link::{
 use super::command::CreatedToken;
 use super::persist::{token_key, worker_key};
 use super::rejection::admission_code;
-use super::{EnrolmentActor, EnrolmentCommand, PendingReply, Rejection, trusted_certificates};
+use super::{EnrolmentActor, EnrolmentCommand, EnrolmentRejection, PendingReply, trusted_certificates};
 use crate::workers::WorkerRequestError;
 use crate::workers::status::TokenStatus;
 
@@ -60,23 +60,23 @@ impl EnrolmentActor {
         }
     }
 
-    fn join(&mut self, token: TokenId, secret: &TokenSecret, request: &[u8]) -> Result<Certified, Rejection> {
+    fn join(&mut self, token: TokenId, secret: &TokenSecret, request: &[u8]) -> Result<Certified, EnrolmentRejection> {
         let now = self.clock.now().wall;
         self.require_steady_clock()?;
-        let request = CertificateRequest::new(request).map_err(Rejection::malformed_request)?;
-        let new_id = WorkerId::from_bytes(self.random_bytes().map_err(Rejection::internal)?);
+        let request = CertificateRequest::new(request).map_err(EnrolmentRejection::malformed_request)?;
+        let new_id = WorkerId::from_bytes(self.random_bytes().map_err(EnrolmentRejection::internal)?);
         let join = JoinRequest { token, secret, key: request.key() };
         let replaced = self.enrolment.active_with(request.key());
-        let worker = self.enrolment.join(now, &join, new_id).map_err(Rejection::join_denied)?;
+        let worker = self.enrolment.join(now, &join, new_id).map_err(EnrolmentRejection::join_denied)?;
         self.dirty.extend(token_key(token));
         self.dirty.extend(replaced.into_iter().chain([worker.id]).flat_map(worker_key));
         self.certify(now, &worker, &request)
     }
 
-    fn renew(&mut self, peer: PeerCertificate, sequence: u64, request: &[u8]) -> Result<Certified, Rejection> {
+    fn renew(&mut self, peer: PeerCertificate, sequence: u64, request: &[u8]) -> Result<Certified, EnrolmentRejection> {
         self.require_steady_clock()?;
         self.recognise(&peer);
-        let request = CertificateRequest::new(request).map_err(Rejection::malformed_request)?;
+        let request = CertificateRequest::new(request).map_err(EnrolmentRejection::malformed_request)?;
         let renewal = RenewalRequest {
             worker: peer.worker,
             current: peer.key,
@@ -92,12 +92,12 @@ impl EnrolmentActor {
         }
     }
 
-    fn deny_renewal(&mut self, worker: WorkerId, denied: RenewalDenied) -> Rejection {
+    fn deny_renewal(&mut self, worker: WorkerId, denied: RenewalDenied) -> EnrolmentRejection {
         let code = match &denied {
             RenewalDenied::Refused(denied) => admission_code(denied),
             RenewalDenied::Copied { .. } => ErrorCode::Locked,
         };
-        let rejection = Rejection { reason: denied.to_string(), refusal: ProtocolError::new(code, denied) };
+        let rejection = EnrolmentRejection { reason: denied.to_string(), refusal: ProtocolError::new(code, denied) };
         if matches!(denied, RenewalDenied::Copied { .. }) {
             self.lock_worker(worker, rejection.refusal.clone());
         }
@@ -177,11 +177,11 @@ impl EnrolmentActor {
     }
 
     /// A certificate that is issued at a wrong time would be valid at the wrong time.
-    fn require_steady_clock(&self) -> Result<(), Rejection> {
+    fn require_steady_clock(&self) -> Result<(), EnrolmentRejection> {
         if self.clock.is_steady() {
             return Ok(());
         }
-        Err(Rejection::of(ProtocolError::new(
+        Err(EnrolmentRejection::of(ProtocolError::new(
             ErrorCode::Clock,
             "the coordinator's clock jumped: it issues no certificate before it is steady",
         )))
@@ -192,11 +192,11 @@ impl EnrolmentActor {
         now: Timestamp,
         worker: &EnrolledWorker,
         request: &CertificateRequest,
-    ) -> Result<Certified, Rejection> {
+    ) -> Result<Certified, EnrolmentRejection> {
         let certificate = self.authority.certify(now, worker.id, request);
-        let certificate = certificate.map_err(|error| Rejection::internal(in_one_line(&error)))?;
+        let certificate = certificate.map_err(|error| EnrolmentRejection::internal(in_one_line(&error)))?;
         let peer = PeerCertificate::parse(&certificate);
-        let peer = peer.ok_or_else(|| Rejection::internal("the issued certificate cannot be read"))?;
+        let peer = peer.ok_or_else(|| EnrolmentRejection::internal("the issued certificate cannot be read"))?;
         self.enrolment.record_certificate(worker.id, peer.ends);
         Ok(Certified {
             certificate: certificate.to_vec(),
@@ -214,9 +214,12 @@ impl EnrolmentActor {
     }
 }
 
-fn once_written(certified: Result<Certified, Rejection>, written: Result<(), String>) -> Result<Certified, Rejection> {
+fn once_written(
+    certified: Result<Certified, EnrolmentRejection>,
+    written: Result<(), String>,
+) -> Result<Certified, EnrolmentRejection> {
     match written {
         Ok(()) => certified,
-        Err(error) => certified.and_then(|_| Err(Rejection::internal(error))),
+        Err(error) => certified.and_then(|_| Err(EnrolmentRejection::internal(error))),
     }
 }

@@ -82,7 +82,7 @@ async fn clock_that_stays_set_is_trusted() {
 
 /// Years behind, as a machine without a battery starts, and ahead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn clock_that_was_years_off_at_boot_excludes_no_worker_once_it_is_right() {
+async fn clock_that_was_years_off_at_boot_excludes_no_worker_later() {
     const YEARS: i64 = 4 * 365 * 86_400_000;
     for wrong in [-YEARS, YEARS] {
         let options = TestOptions { clock_ahead: wrong, ..TestOptions::default() };

@@ -37,8 +37,8 @@ fn of_purpose(purpose: &SecretPurpose) -> Vec<String> {
 }
 
 fn of_tokens(grant: &JwtGrant) -> Vec<String> {
-    let nobody = "tokens have no audience: whoever trusts the key may accept them";
-    let audience = grant.audiences().next().is_none().then(|| nobody.to_owned());
+    let without = "tokens have no audience: every service that trusts the key may accept them";
+    let audience = grant.audiences().next().is_none().then(|| without.to_owned());
     let any = grant.claims().iter().filter(|(_, values)| **values == ClaimGrant::Any);
     audience.into_iter().chain(any.map(|(name, _)| format!("claim `{name}` may have any value"))).collect()
 }

@@ -210,8 +210,8 @@ fn jwt_texts_for_the_audit_log_begin_with_the_subject() {
     ];
     assert_eq!(texts, expected);
     assert_eq!(request.scope(), "deputy for sts");
-    let nobody = JwtRequest::read("{}", &CLAIMS.replace("\"aud\": \"sts\", ", "")).unwrap();
-    assert_eq!(nobody.scope(), "deputy");
+    let without = JwtRequest::read("{}", &CLAIMS.replace("\"aud\": \"sts\", ", "")).unwrap();
+    assert_eq!(without.scope(), "deputy");
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn rejected_lease_keeps_the_one_before_until_that_expires() {
 }
 
 #[test]
-fn rejected_lease_is_in_no_hook_s_environment_without_a_fallback() {
+fn rejected_lease_is_in_no_hook_environment_without_a_fallback() {
     let mut test = bound(&["a", "b"]);
     test.held.deliveries.insert("a".parse().unwrap(), delivery("a", 1, at(0).wall.as_millis()));
     test.deliver("b", 1);

@@ -1,4 +1,4 @@
-//! Leases that a receiver rejects: what is published, and who is told why.
+//! Leases that a receiver rejects: what is published, and what the report says.
 
 use super::*;
 
@@ -50,7 +50,7 @@ async fn rejected_lease_holds_up_no_other_and_keeps_its_last_file() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rejected_lease_keeps_its_last_file_over_a_restart_until_that_expires() {
+async fn rejected_lease_keeps_its_last_file_over_a_restart() {
     let mut worker = TestWorker::start(&[("aws", &["a", "b"])]).await;
     worker.receive_good(delivery("a", "s3", 1, Span::secs(3600))).await;
     worker.receive_good(delivery("b", "s3", 1, Span::secs(600))).await;

@@ -92,9 +92,9 @@ fn jwt_grant_denials_have_a_code_for_each_claim() {
 
 #[test]
 fn jwt_grant_without_audiences_permits_tokens_without_one() {
-    let nobody = JwtGrant::new(vec![RS256], texts(&["me"]), vec![], Span::secs(600)).unwrap();
-    assert!(permit(&nobody, &JwtClaims { audiences: vec![], ..claims() }).is_ok());
-    assert_denied(&nobody, &claims(), "audience-not-granted");
+    let without = JwtGrant::new(vec![RS256], texts(&["me"]), vec![], Span::secs(600)).unwrap();
+    assert!(permit(&without, &JwtClaims { audiences: vec![], ..claims() }).is_ok());
+    assert_denied(&without, &claims(), "audience-not-granted");
 }
 
 #[test]
