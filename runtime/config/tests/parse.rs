@@ -298,6 +298,7 @@ fn findings_beyond_the_limit_are_counted() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the time that it takes is what is tested")]
 fn findings_of_a_large_file_are_located_in_one_pass() {
     let rule = "[[instances.a.http]]\nallow = \"https://a.example\"\n";
     let text = "[instances.a]\ncomponent = \"a.wasm\"\n".to_owned() + &rule.repeat(10_001);
