@@ -94,6 +94,16 @@ impl TcpStream {
     }
 }
 
+/// The first address of `host`, a name or an IP address. A name is looked up only if a `tcp` rule of the instance names it.
+///
+/// # Errors
+/// If no rule allows it, or the name is not found.
+pub fn look_up(host: &str) -> Result<IpAddr, TcpError> {
+    let server = crate::text::one_line(host, 255);
+    let found = addresses(host, &server)?.into_iter().next();
+    found.ok_or_else(|| TcpError::Unknown(format!("{server}: the host's name was not found")))
+}
+
 /// The addresses of a name, or the address that it is.
 fn addresses(host: &str, server: &str) -> Result<Vec<IpAddr>, TcpError> {
     if let Ok(address) = host.parse() {

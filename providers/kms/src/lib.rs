@@ -1,0 +1,148 @@
+//! Delegation tokens of Hadoop KMS over HTTP: from the first of its servers that answers.
+//!
+//! This component sends no credentials: the host adds `Authorization: Negotiate`, or what else the rule of the request has. A
+//! token is renewed at once, since only that tells its expiry. The capability `kerberos` is used for one thing, the
+//! principal's own name, where a proxied user's token needs a renewer.
+//!
+//! `config` reads the settings; what KMS shares with WebHDFS is in `deputy-kit-hadoop`. No state is kept, and no token enters a
+//! failure or a fact.
+
+mod config;
+
+use bindings::exports::delegation::tokens::{provider, renewal, revocation};
+use config::KmsConfig;
+use deputy_kit::tokens::HADOOP_TOKEN;
+use deputy_kit::types::{Failure, Settings, Tokens};
+use deputy_kit_hadoop::active::ActiveServer;
+use deputy_kit_hadoop::held::{self, LearnedExpiry, is_own, token_of};
+use deputy_kit_hadoop::identifier::TokenIdentifier;
+use deputy_kit_hadoop::kerberos;
+use deputy_kit_hadoop::rest::{self, RestDial, RestServers};
+use deputy_kit_hadoop::token::HadoopToken;
+use deputy_kit_hadoop::token_file::{FileVersion, HadoopTokenFile};
+
+mod bindings {
+    #![allow(
+        missing_docs,
+        unsafe_code,
+        unused_qualifications,
+        reason = "generated from the contract, documented there"
+    )]
+    #![allow(clippy::all, reason = "generated")]
+
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package deputy:kms;
+            world kms {
+                include delegation:tokens/token-provider@0.2.0;
+                include delegation:tokens/renews-tokens@0.2.0;
+                include delegation:tokens/revokes-tokens@0.2.0;
+                include delegation:tokens/uses-kerberos@0.2.0;
+            }
+        ",
+        world: "deputy:kms/kms",
+        with: {
+            "delegation:tokens/types@0.2.0": deputy_kit::types,
+            "delegation:tokens/kerberos@0.2.0": deputy_kit_hadoop::kerberos::interface,
+        },
+        generate_all,
+    });
+
+    export!(Kms with_types_in self);
+    use super::Kms;
+}
+
+/// The parameter for a proxied user.
+const DOAS: &str = "doAs";
+
+struct Kms;
+
+impl provider::Guest for Kms {
+    fn service_name(settings: Settings) -> Result<String, Failure> {
+        KmsConfig::read(&settings).map(|_| "kms".to_owned())
+    }
+
+    fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {
+        KmsConfig::read(&settings).map(|_| vec![HADOOP_TOKEN.to_owned()])
+    }
+
+    fn tokens_required(settings: Settings) -> Result<bool, Failure> {
+        KmsConfig::read(&settings).map(|_| true)
+    }
+
+    fn obtain(settings: Settings) -> Result<Tokens, Failure> {
+        let config = KmsConfig::read(&settings)?;
+        let renewer = renewer(&config)?;
+        let mut servers = servers(&config, config.doas);
+        let mut token = servers.call(|client| client.obtain_token(renewer.as_deref()))?;
+        // KMS leaves it empty.
+        config.provider.clone_into(&mut token.service);
+        let payload = HadoopTokenFile::single(config.alias, token.clone()).to_bytes(FileVersion::Writable);
+        if let Some(other) = other_renewer(&config)? {
+            return held(&servers, &token, payload, LearnedExpiry::OfRenewer(other.to_owned()));
+        }
+        // Not on behalf of a proxied user: the principal itself is the renewer.
+        if config.doas.is_some() {
+            servers = self::servers(&config, None);
+        }
+        let expiry = rest::learn_expiry(&mut servers, &token);
+        held(&servers, &token, payload, expiry)
+    }
+}
+
+impl renewal::Guest for Kms {
+    fn renew(settings: Settings, tokens: Tokens) -> Result<Tokens, Failure> {
+        let config = KmsConfig::read(&settings)?;
+        let token = token_of(&tokens)?;
+        let mut servers = servers(&config, None);
+        let expiry = rest::renew(&mut servers, &token)?;
+        held(&servers, &token, tokens.payload, LearnedExpiry::At(expiry))
+    }
+}
+
+impl revocation::Guest for Kms {
+    fn revoke(settings: Settings, tokens: Tokens) -> Result<(), Failure> {
+        let config = KmsConfig::read(&settings)?;
+        let token = token_of(&tokens)?;
+        // Owner and renewer may cancel, and the principal is neither if another program renews for a proxied user.
+        let user = if other_renewer(&config)?.is_some() { config.doas } else { None };
+        rest::cancel(&mut servers(&config, user), &token)
+    }
+}
+
+fn servers<'a>(config: &'a KmsConfig<'a>, user: Option<&'a str>) -> RestServers<'a> {
+    ActiveServer::new(RestDial::new(DOAS, user), &config.servers)
+}
+
+/// The renewer to ask for. Without one the server takes the user for whom the token is.
+fn renewer(config: &KmsConfig<'_>) -> Result<Option<String>, Failure> {
+    match (config.renewer, config.doas) {
+        (Some(renewer), _) => Ok(Some(renewer.to_owned())),
+        (None, Some(_)) => Ok(Some(kerberos::principal()?)),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The renewer, if it is another than the instance's own principal.
+fn other_renewer<'a>(config: &KmsConfig<'a>) -> Result<Option<&'a str>, Failure> {
+    match config.renewer {
+        Some(renewer) if !is_own(renewer, &kerberos::principal()?) => Ok(Some(renewer)),
+        _ => Ok(None),
+    }
+}
+
+/// The tokens of the contract, with what an operator wants to see of them and of the server.
+fn held(
+    servers: &RestServers<'_>,
+    token: &HadoopToken,
+    payload: Vec<u8>,
+    expiry: LearnedExpiry,
+) -> Result<Tokens, Failure> {
+    let identifier = TokenIdentifier::read_writable(&token.identifier)?;
+    let tokens = held::held(token, identifier, payload, expiry);
+    Ok(match servers.current() {
+        Some(server) => tokens.fact("server", server.to_string()),
+        None => tokens,
+    })
+}

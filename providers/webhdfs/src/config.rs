@@ -1,0 +1,152 @@
+//! The settings of an instance, validated before any request.
+
+use deputy_kit::settings::{SettingsReader, wrong_setting};
+use deputy_kit::types::{Failure, Setting};
+use deputy_kit::url::Url;
+use deputy_kit_hadoop::address::ServerAddress;
+use deputy_kit_hadoop::rest::RestServer;
+use deputy_kit_hadoop::rpc_settings::{ServiceName, name, yes_or_no};
+
+const KNOWN: [&str; 6] = ["urls", "nameservice", "renewer", "doas", "service", "use-ip"];
+
+/// The most servers of one set.
+const MAX_SERVERS: usize = 8;
+
+/// The path of both WebHDFS and HttpFS, below that of the URL.
+const PATH: &str = "/webhdfs/v1/";
+
+/// The validated settings.
+#[derive(Debug)]
+pub(crate) struct WebHdfsConfig<'a> {
+    pub(crate) servers: Vec<RestServer>,
+    /// Whether all of them speak TLS.
+    pub(crate) secure: bool,
+    /// The address of the first one.
+    pub(crate) address: ServerAddress,
+    pub(crate) service: ServiceName,
+    pub(crate) renewer: Option<&'a str>,
+    pub(crate) doas: Option<&'a str>,
+}
+
+impl<'a> WebHdfsConfig<'a> {
+    pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
+        let settings = SettingsReader::new(settings, &KNOWN)?;
+        settings.required("urls")?;
+        let urls = settings.parsed("urls", urls)?.unwrap_or_default();
+        let first = urls.first().ok_or_else(|| wrong_setting("urls", "missing"))?;
+        let secure = first.secure;
+        if urls.iter().any(|url| url.secure != secure) {
+            return Err(wrong_setting("urls", "all must be https://, or all http://"));
+        }
+        let address = ServerAddress::parse(&first.authority, Some(if secure { 443 } else { 80 }))
+            .map_err(|problem| wrong_setting("urls", &problem))?;
+        let service = service(&settings, secure)?;
+        if urls.len() > 1 && !matches!(service, ServiceName::Given(_)) {
+            let problem = "needed with several servers: clients look for the token by it";
+            return Err(wrong_setting("nameservice", problem));
+        }
+        let servers = urls.into_iter().map(operations).collect();
+        let (renewer, doas) = (settings.parsed("renewer", name)?, settings.parsed("doas", name)?);
+        Ok(Self { servers, secure, address, service, renewer, doas })
+    }
+
+    /// The kind by which clients select the token: that of the scheme they use (`WebHdfsConstants`).
+    pub(crate) fn kind(&self) -> &'static str {
+        if self.secure { "SWEBHDFS delegation" } else { "WEBHDFS delegation" }
+    }
+}
+
+/// One to eight URLs with commas between.
+fn urls(text: &str) -> Result<Vec<Url>, String> {
+    let urls: Vec<Url> = text.split(',').map(|url| Url::parse(url.trim())).collect::<Result<_, _>>()?;
+    if urls.iter().any(|url| url.target.contains('?')) {
+        return Err("a URL without a query is needed, such as http://nn1.example.com:9870".to_owned());
+    }
+    if urls.len() > MAX_SERVERS { Err(format!("{} servers, of at most {MAX_SERVERS}", urls.len())) } else { Ok(urls) }
+}
+
+/// The address of the operations of a server, or of a gateway in front of it.
+fn operations(url: Url) -> RestServer {
+    let base = url.target.trim_end_matches('/');
+    let base = base.strip_suffix(PATH.trim_end_matches('/')).unwrap_or(base);
+    let target = format!("{base}{PATH}");
+    RestServer { url: Url { target, ..url } }
+}
+
+/// How clients look for the token (`WebHdfsFileSystem.initialize`).
+fn service(settings: &SettingsReader<'_>, secure: bool) -> Result<ServiceName, Failure> {
+    let nameservice = settings.parsed("nameservice", name)?;
+    if nameservice.is_some_and(|name| name.contains([':', '/', ' '])) {
+        return Err(wrong_setting("nameservice", "must be the name alone, as in `dfs.nameservices`: prod"));
+    }
+    let scheme = if secure { "swebhdfs" } else { "webhdfs" };
+    let given = settings.parsed("service", name)?.map(str::to_owned);
+    Ok(match given.or_else(|| nameservice.map(|name| format!("ha-{scheme}:{name}"))) {
+        Some(name) => ServiceName::Given(name),
+        None if settings.parsed("use-ip", yes_or_no)?.unwrap_or(true) => ServiceName::ServerAddress,
+        None => ServiceName::ServerHost,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
+        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
+    }
+
+    #[test]
+    fn config_finds_the_operations_below_a_url() {
+        for (url, expected) in [
+            ("http://nn1:9870", "http://nn1:9870/webhdfs/v1/"),
+            ("http://nn1:9870/", "http://nn1:9870/webhdfs/v1/"),
+            ("https://nn1:9871/webhdfs/v1", "https://nn1:9871/webhdfs/v1/"),
+            ("https://knox:8443/gateway/default", "https://knox:8443/gateway/default/webhdfs/v1/"),
+        ] {
+            let written = settings(&[("urls", url)]);
+            let config = WebHdfsConfig::read(&written).unwrap();
+            assert_eq!(config.servers[0].to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn config_names_kind_and_service_as_clients_do() {
+        let given = |name: &str| ServiceName::Given(name.to_owned());
+        for (pairs, kind, service) in [
+            (vec![("urls", "http://nn1:9870")], "WEBHDFS delegation", ServiceName::ServerAddress),
+            (vec![("urls", "https://nn1"), ("use-ip", "false")], "SWEBHDFS delegation", ServiceName::ServerHost),
+            (
+                vec![("urls", "http://a,http://b"), ("nameservice", "prod")],
+                "WEBHDFS delegation",
+                given("ha-webhdfs:prod"),
+            ),
+            (vec![("urls", "https://a"), ("nameservice", "prod")], "SWEBHDFS delegation", given("ha-swebhdfs:prod")),
+            (vec![("urls", "http://a"), ("service", "x:1")], "WEBHDFS delegation", given("x:1")),
+        ] {
+            let written = settings(&pairs);
+            let config = WebHdfsConfig::read(&written).unwrap();
+            assert_eq!((config.kind(), &config.service), (kind, &service), "{pairs:?}");
+        }
+        let written = settings(&[("urls", "https://nn1")]);
+        assert_eq!(WebHdfsConfig::read(&written).unwrap().address.port, 443);
+    }
+
+    #[test]
+    fn config_that_is_wrong_names_the_setting() {
+        for (pairs, setting) in [
+            (vec![], "urls"),
+            (vec![("urls", "nn1:9870")], "urls"),
+            (vec![("urls", "http://nn1/?op=x")], "urls"),
+            (vec![("urls", "http://a,https://b"), ("nameservice", "prod")], "urls"),
+            (vec![("urls", "http://a,http://b")], "nameservice"),
+            (vec![("urls", "http://a"), ("nameservice", "ha-webhdfs:prod")], "nameservice"),
+            (vec![("urls", "http://a"), ("use-ip", "no")], "use-ip"),
+            (vec![("urls", "http://a"), ("url", "http://b")], "url"),
+        ] {
+            let written = settings(&pairs);
+            let failure = WebHdfsConfig::read(&written).unwrap_err();
+            assert_eq!(failure.setting.as_deref(), Some(setting), "{failure:?}");
+        }
+    }
+}
