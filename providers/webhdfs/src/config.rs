@@ -5,7 +5,7 @@ use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
 use deputy_kit_hadoop::address::ServerAddress;
 use deputy_kit_hadoop::rest::RestServer;
-use deputy_kit_hadoop::rpc_settings::{ServiceName, name, yes_or_no};
+use deputy_kit_hadoop::rpc_settings::{TokenServiceName, name, yes_or_no};
 
 const KNOWN: [&str; 6] = ["urls", "nameservice", "renewer", "doas", "service", "use-ip"];
 
@@ -23,7 +23,7 @@ pub(crate) struct WebHdfsConfig<'a> {
     pub(crate) secure: bool,
     /// The address of the first one.
     pub(crate) address: ServerAddress,
-    pub(crate) service: ServiceName,
+    pub(crate) service: TokenServiceName,
     pub(crate) renewer: Option<&'a str>,
     pub(crate) doas: Option<&'a str>,
 }
@@ -41,7 +41,7 @@ impl<'a> WebHdfsConfig<'a> {
         let address = ServerAddress::parse(&first.authority, Some(if secure { 443 } else { 80 }))
             .map_err(|problem| wrong_setting("urls", &problem))?;
         let service = service(&settings, secure)?;
-        if urls.len() > 1 && !matches!(service, ServiceName::Given(_)) {
+        if urls.len() > 1 && !matches!(service, TokenServiceName::Given(_)) {
             let problem = "needed with several servers: clients look for the token by it";
             return Err(wrong_setting("nameservice", problem));
         }
@@ -74,7 +74,7 @@ fn operations(url: Url) -> RestServer {
 }
 
 /// How clients look for the token (`WebHdfsFileSystem.initialize`).
-fn service(settings: &SettingsReader<'_>, secure: bool) -> Result<ServiceName, Failure> {
+fn service(settings: &SettingsReader<'_>, secure: bool) -> Result<TokenServiceName, Failure> {
     let nameservice = settings.parsed("nameservice", name)?;
     if nameservice.is_some_and(|name| name.contains([':', '/', ' '])) {
         return Err(wrong_setting("nameservice", "must be the name alone, as in `dfs.nameservices`: prod"));
@@ -82,9 +82,9 @@ fn service(settings: &SettingsReader<'_>, secure: bool) -> Result<ServiceName, F
     let scheme = if secure { "swebhdfs" } else { "webhdfs" };
     let given = settings.parsed("service", name)?.map(str::to_owned);
     Ok(match given.or_else(|| nameservice.map(|name| format!("ha-{scheme}:{name}"))) {
-        Some(name) => ServiceName::Given(name),
-        None if settings.parsed("use-ip", yes_or_no)?.unwrap_or(true) => ServiceName::ServerAddress,
-        None => ServiceName::ServerHost,
+        Some(name) => TokenServiceName::Given(name),
+        None if settings.parsed("use-ip", yes_or_no)?.unwrap_or(true) => TokenServiceName::ServerAddress,
+        None => TokenServiceName::ServerHost,
     })
 }
 
@@ -112,10 +112,10 @@ mod tests {
 
     #[test]
     fn config_names_kind_and_service_as_clients_do() {
-        let given = |name: &str| ServiceName::Given(name.to_owned());
+        let given = |name: &str| TokenServiceName::Given(name.to_owned());
         for (pairs, kind, service) in [
-            (vec![("urls", "http://nn1:9870")], "WEBHDFS delegation", ServiceName::ServerAddress),
-            (vec![("urls", "https://nn1"), ("use-ip", "false")], "SWEBHDFS delegation", ServiceName::ServerHost),
+            (vec![("urls", "http://nn1:9870")], "WEBHDFS delegation", TokenServiceName::ServerAddress),
+            (vec![("urls", "https://nn1"), ("use-ip", "false")], "SWEBHDFS delegation", TokenServiceName::ServerHost),
             (
                 vec![("urls", "http://a,http://b"), ("nameservice", "prod")],
                 "WEBHDFS delegation",

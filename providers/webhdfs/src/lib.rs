@@ -20,7 +20,7 @@ use deputy_kit_hadoop::held::{self, LearnedExpiry, is_own, token_of};
 use deputy_kit_hadoop::identifier::TokenIdentifier;
 use deputy_kit_hadoop::kerberos;
 use deputy_kit_hadoop::rest::{self, RestDial, RestServers};
-use deputy_kit_hadoop::rpc_settings::ServiceName;
+use deputy_kit_hadoop::rpc_settings::TokenServiceName;
 use deputy_kit_hadoop::token::HadoopToken;
 use deputy_kit_hadoop::token_file::{FileVersion, HadoopTokenFile};
 use std::net::SocketAddr;
@@ -141,7 +141,7 @@ fn other_renewer<'a>(config: &WebHdfsConfig<'a>) -> Result<Option<&'a str>, Fail
 
 /// The name under which clients look for the token.
 fn service(config: &WebHdfsConfig<'_>) -> Result<String, Failure> {
-    let ServiceName::ServerAddress = config.service else {
+    let TokenServiceName::ServerAddress = config.service else {
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
         return Ok(config.service.of(&config.address, nowhere));
     };
