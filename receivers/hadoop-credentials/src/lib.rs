@@ -1,0 +1,62 @@
+//! The token file that Hadoop's clients read (`HADOOP_TOKEN_FILE_LOCATION`), merged from the leases of all instances.
+//!
+//! `settings` parses the input and `merge` makes the file; they do no I/O and are tested natively. Each call writes the whole
+//! file from all deliveries. A delivery that is no token file is rejected, and nothing of a payload enters an error.
+
+mod merge;
+mod settings;
+
+use bindings::exports::delegation::tokens::receiver::{Accepted, Bound, Delivery, Guest, Rejection};
+use deputy_kit::outputs::{self, OutputFiles};
+use deputy_kit::types::{Failure, Settings};
+use merge::{InstanceTokens, merge};
+use settings::{KINDS, MergeSettings};
+
+mod bindings {
+    #![allow(unsafe_code, unused_qualifications, reason = "generated from the contract, documented there")]
+    #![allow(clippy::all, reason = "generated")]
+
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package deputy:hadoop-credentials;
+            world hadoop-credentials { export delegation:tokens/receiver@0.2.0; }
+        ",
+        world: "deputy:hadoop-credentials/hadoop-credentials",
+        with: { "delegation:tokens/types@0.2.0": deputy_kit::types },
+        generate_all,
+    });
+
+    export!(HadoopCredentials with_types_in self);
+    use super::HadoopCredentials;
+}
+
+struct HadoopCredentials;
+
+impl Guest for HadoopCredentials {
+    fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {
+        MergeSettings::read(&settings).map(|_| KINDS.map(str::to_owned).to_vec())
+    }
+
+    fn check(settings: Settings, bound: Vec<Bound>) -> Result<(), Failure> {
+        let instances: Vec<&str> = bound.iter().map(|bound| bound.instance.as_str()).collect();
+        MergeSettings::read(&settings)?.check_instances(&instances)
+    }
+
+    fn accept(settings: Settings, deliveries: Vec<Delivery>) -> Result<Accepted, Failure> {
+        let settings = MergeSettings::read(&settings)?;
+        let (mut all, mut rejected) = (Vec::new(), Vec::new());
+        for delivery in &deliveries {
+            match InstanceTokens::read(&settings, &delivery.instance, &delivery.payload) {
+                Ok(tokens) => all.push(tokens),
+                Err(failure) => rejected.push(Rejection { instance: delivery.instance.clone(), failure }),
+            }
+        }
+        // With a rejection nothing is published, and the host calls again without it.
+        if rejected.is_empty() {
+            let file = merge(&settings, all)?.to_bytes(settings.version);
+            outputs::put(&OutputFiles::from([(settings.file.to_owned(), file)]))?;
+        }
+        Ok(Accepted { rejected, facts: Vec::new() })
+    }
+}
