@@ -60,7 +60,8 @@ impl ProviderAnswers {
                 self.remember(question, Answer::Given(answer.clone()));
                 Ok(answer)
             }
-            Err((error, text)) => {
+            Err(failed) => {
+                let (error, text) = *failed;
                 // A call that was ended from outside says nothing of the component.
                 if !matches!(error, CallError::Interrupted(_) | CallError::Internal(_)) {
                     self.remember_failure(question, text.clone());
@@ -88,15 +89,15 @@ impl ProviderAnswers {
     }
 }
 
-async fn ask(provider: &LoadedProvider) -> Result<ProviderAnswer, (CallError, String)> {
+async fn ask(provider: &LoadedProvider) -> Result<ProviderAnswer, Box<(CallError, String)>> {
     let service = answered(provider.service_name().await, "name its service")?;
     let kinds = answered(provider.kinds().await, "name the kinds of its payloads")?;
     Ok(ProviderAnswer { service, kinds })
 }
 
-fn answered<T>(call: Call<T>, what: &str) -> Result<T, (CallError, String)> {
+fn answered<T>(call: Call<T>, what: &str) -> Result<T, Box<(CallError, String)>> {
     call.result.map_err(|error| {
         let text = format!("the component does not {what}: {error}");
-        (error, text)
+        Box::new((error, text))
     })
 }
