@@ -9,6 +9,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::string_slice,
     clippy::unwrap_used,
     let_underscore_drop,
     reason = "a test stops where it fails, owns all that it starts, and lies to nobody about the time"

@@ -61,7 +61,7 @@ pub enum ProcessError {
     #[error("the system's random number generator failed")]
     Random,
     #[error("cannot use the component of the receiver {name}")]
-    ReceiverComponent { name: ReceiverName, source: LoadError },
+    ReceiverComponent { name: ReceiverName, source: Box<LoadError> },
     #[error(transparent)]
     ReceiverAccess(#[from] AccessError),
     #[error("cannot change the key of the state")]

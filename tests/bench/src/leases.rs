@@ -174,7 +174,10 @@ impl ConfiguredProvider for Slow {
 fn tokens(valid_until: u64) -> CallOutcome {
     let payload = SecretBytes::new(vec![b'x'; 1024]);
     let expiry = TokenExpiry::At(Timestamp::from_millis(valid_until));
-    CallOutcome::Obtained(Tokens { expiry, ..Tokens::new("bench/1".parse().expect("a kind"), payload) })
+    match "bench/1".parse() {
+        Ok(kind) => CallOutcome::Obtained(Tokens { expiry, ..Tokens::new(kind, payload) }),
+        Err(_) => CallOutcome::NotRequired,
+    }
 }
 
 /// A coordinator with state of its own.

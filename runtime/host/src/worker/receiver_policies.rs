@@ -39,7 +39,7 @@ pub async fn receiver_policies(config: &WorkerConfig, state_dir: &Path) -> Resul
 async fn binding(name: &ReceiverName, component: &ReceiverComponent) -> Result<ReceiverBinding, ProcessError> {
     let digest = component_digest(&component.component)
         .await
-        .map_err(|source| ProcessError::ReceiverComponent { name: name.clone(), source })?;
+        .map_err(|source| ProcessError::ReceiverComponent { name: name.clone(), source: Box::new(source) })?;
     Ok(ReceiverBinding {
         component: digest,
         settings: component.settings.clone(),
