@@ -17,7 +17,7 @@ pub(crate) struct CommandError {
     exit: Exit,
     report: Report,
     hints: Vec<String>,
-    at: Option<FailedSetting>,
+    at: Option<Box<FailedSetting>>,
 }
 
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl CommandError {
 
     /// Adds the setting that is wrong.
     pub(crate) fn at(mut self, at: Option<FailedSetting>) -> Self {
-        self.at = at;
+        self.at = at.map(Box::new);
         self
     }
 
@@ -88,7 +88,7 @@ impl CommandError {
     pub(crate) fn print(&self, printer: Printer) {
         match &self.report {
             Report::Chain(error) => {
-                printer.labelled(ERROR, "error", &FailedSetting::locate(self.at.as_ref(), &error.to_string()));
+                printer.labelled(ERROR, "error", &FailedSetting::locate(self.at.as_deref(), &error.to_string()));
                 for cause in causes(error.as_ref()) {
                     printer.stderr(&format!("  because {}\n", sanitize(&cause)));
                 }
@@ -126,11 +126,11 @@ impl CommandError {
             causes: Vec::new(),
             findings: Vec::new(),
             hints: self.hints.clone(),
-            at: self.at.clone(),
+            at: self.at.as_deref().cloned(),
         };
         match &self.report {
             Report::Chain(error) => {
-                json.message = FailedSetting::locate(self.at.as_ref(), &error.to_string());
+                json.message = FailedSetting::locate(self.at.as_deref(), &error.to_string());
                 json.causes = causes(error.as_ref());
             }
             Report::Findings(errors) => {
