@@ -54,7 +54,8 @@ impl CallSecrets {
             }
             PolicyDenial::Issuer { secret, issuer } => PolicyDenial::Issuer { secret, issuer: clean(issuer) },
             PolicyDenial::Region { secret, region } => PolicyDenial::Region { secret, region: clean(region) },
-            PolicyDenial::Secret { name } => PolicyDenial::Secret { name: clean(name) },
+            // As long as the same name in the audit log.
+            PolicyDenial::Secret { name } => PolicyDenial::Secret { name: self.values.redactor().clean(&name, 80) },
             PolicyDenial::Service { secret, service } => PolicyDenial::Service { secret, service: clean(service) },
             PolicyDenial::Subject { secret, subject } => PolicyDenial::Subject { secret, subject: subject.map(clean) },
             other => other,
