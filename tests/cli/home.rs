@@ -166,6 +166,7 @@ fn mask(line: &str) -> String {
             _ if number && index > 1 && words[index - 1] == "in" && words[index - 2].ends_with("Z,") => {
                 "[SPAN]".to_owned()
             }
+            _ if number && index > 0 && words[index - 1] == "at" && own.ends_with('Z') => "[TIME]".to_owned(),
             _ => word(own),
         });
     }

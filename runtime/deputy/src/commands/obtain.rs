@@ -314,6 +314,7 @@ mod tests {
         assert_eq!(at(0), "2015-08-30T12:36:00.500Z, already expired");
         assert_eq!(expiry_text(Some(Timestamp::from_millis(0)), now), "1970-01-01T00:00:00.000Z, already expired");
         assert_eq!(expiry_text(None, now), "unknown: the service did not say");
-        assert!(expiry_text(Some(Timestamp::from_millis(u64::MAX)), now).starts_with("584556019-04-03T"));
+        assert_eq!(expiry_text(Some(Timestamp::FOREVER), now), "never");
+        assert!(expiry_text(Some(Timestamp::from_millis(u64::MAX - 1)), now).starts_with("584556019-04-03T"));
     }
 }

@@ -178,11 +178,12 @@ async fn state_is_held_by_one_call_until_its_end() {
     let mut first = TestAccess::of(&store);
     assert_eq!(first.load().await, "nothing");
     let mut second = TestAccess::of(&store);
-    let late = tokio::spawn(async move { (second.load().await, second) });
-    tokio::task::yield_now().await;
-    assert_eq!(first.save("of the first").await, "saved");
-    drop(first);
-    assert_eq!(late.await.unwrap().0, "of the first");
+    let own = async {
+        tokio::task::yield_now().await;
+        assert_eq!(first.save("of the first").await, "saved");
+        drop(first);
+    };
+    assert_eq!(tokio::join!(second.load(), own).0, "of the first");
 }
 
 #[tokio::test]
