@@ -107,6 +107,7 @@ fn check_names_what_a_grant_leaves_open() {
     s3: ok
       component  [HOME]/s3-sts.wasm
                  provider of s3, [N] KiB
+      obtains    aws-credential-process/1
       sha256     [SHA256]
       secrets    aws-key (file): readable
       imported and granted
@@ -136,7 +137,7 @@ fn check_shows_every_error_with_its_line() {
     3 | enabeld = true
       | ^^^^^^^ did you mean `enabled`?
       |
-      = help: known keys: `component`, `deliver-to`, `enabled`, `file`, `http`, `kind`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`
+      = help: known keys: `component`, `deliver-to`, `enabled`, `file`, `http`, `kerberos`, `kind`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `state`, `tcp`, `unused` and `upstream`
 
     error: expected a string, found a whole number
      --> deputy.toml:4:25
@@ -149,7 +150,7 @@ fn check_shows_every_error_with_its_line() {
     assert_snapshot!(home.snapshot(&["check", "--json"]), @r#"
     exit code 2
     ----- stdout
-    {"schema":1,"error":{"kind":"misconfigured","exit_code":2,"message":"the configuration deputy.toml is not valid","findings":[{"severity":"error","file":"deputy.toml","line":3,"column":1,"message":"unknown key `enabeld`","expected":"did you mean `enabled`?","hint":"known keys: `component`, `deliver-to`, `enabled`, `file`, `http`, `kind`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`"},{"severity":"error","file":"deputy.toml","line":4,"column":25,"message":"expected a string, found a whole number","expected":"write \"3600\""}]}}
+    {"schema":1,"error":{"kind":"misconfigured","exit_code":2,"message":"the configuration deputy.toml is not valid","findings":[{"severity":"error","file":"deputy.toml","line":3,"column":1,"message":"unknown key `enabeld`","expected":"did you mean `enabled`?","hint":"known keys: `component`, `deliver-to`, `enabled`, `file`, `http`, `kerberos`, `kind`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `state`, `tcp`, `unused` and `upstream`"},{"severity":"error","file":"deputy.toml","line":4,"column":25,"message":"expected a string, found a whole number","expected":"write \"3600\""}]}}
 
     ----- stderr
     error: unknown key `enabeld`
@@ -158,7 +159,7 @@ fn check_shows_every_error_with_its_line() {
     3 | enabeld = true
       | ^^^^^^^ did you mean `enabled`?
       |
-      = help: known keys: `component`, `deliver-to`, `enabled`, `file`, `http`, `kind`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `tcp`, `unused` and `upstream`
+      = help: known keys: `component`, `deliver-to`, `enabled`, `file`, `http`, `kerberos`, `kind`, `lifetime`, `limits`, `max-lifetime`, `obtain`, `prefer`, `renew`, `retry`, `revoke`, `secrets`, `service`, `settings`, `sha256`, `state`, `tcp`, `unused` and `upstream`
 
     error: expected a string, found a whole number
      --> deputy.toml:4:25
@@ -235,7 +236,7 @@ settings = {{ regoin = "eu-west-1" }}
                  provider of s3, [N] KiB
       obtains    aws-credential-process/1
       sha256     [SHA256]
-      tokens-required misconfigured: setting `regoin`: no such setting here; there are: operation, region, endpoint, role-arn, role-session-name, external-id, policy, policy-arns, duration, secret, access-key-id
+      tokens-required deputy.toml:22: misconfigured: setting `regoin`: no such setting here; there are: operation, region, endpoint, role-arn, role-session-name, external-id, policy, policy-arns, duration, secret, access-key-id
       imported and not granted
         sign AWS requests (SigV4) with a secret
         make HTTP requests

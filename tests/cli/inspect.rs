@@ -34,6 +34,7 @@ fn inspect_describes_a_component_in_plain_words() {
       cannot compute an HMAC-SHA256 of any data with a secret
       cannot derive keys from a secret with PBKDF2
       cannot sign any data with a secret
+      cannot keep state from one call to the next
       cannot open TCP connections
       cannot look up host names
       cannot send UDP datagrams
@@ -88,6 +89,7 @@ fn inspect_shows_what_a_receiver_accepts() {
       cannot compute an HMAC-SHA256 of any data with a secret
       cannot derive keys from a secret with PBKDF2
       cannot sign any data with a secret
+      cannot keep state from one call to the next
       cannot make HTTP requests
       cannot open TCP connections
       cannot look up host names
@@ -319,6 +321,7 @@ fn inspect_names_every_import_that_nothing_provides() {
       cannot compute an HMAC-SHA256 of any data with a secret
       cannot derive keys from a secret with PBKDF2
       cannot sign any data with a secret
+      cannot keep state from one call to the next
       cannot make HTTP requests
       cannot open TCP connections
       cannot look up host names

@@ -26,7 +26,7 @@ fn obtain_hides_the_payload_by_default() {
     audit [TIME] s3 done      call tokens-required, [N] ms
     audit [TIME] s3 done      call kinds, [N] ms
     audit [TIME] s3 done      secret aws-key: open
-    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
+    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1, at [TIME]
     audit [TIME] s3 done      POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 200, sent 41 B, received 321 B
     audit [TIME] s3 done      call obtain, [N] ms
     ");
@@ -60,7 +60,7 @@ fn obtain_writes_files_only_the_owner_can_read() {
     audit [TIME] s3 done      call tokens-required, [N] ms
     audit [TIME] s3 done      call kinds, [N] ms
     audit [TIME] s3 done      secret aws-key: open
-    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
+    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1, at [TIME]
     audit [TIME] s3 done      POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 200, sent 41 B, received 321 B
     audit [TIME] s3 done      call obtain, [N] ms
     ");
@@ -142,7 +142,7 @@ fn obtain_shows_the_lines_that_would_permit_a_denial() {
     audit [TIME] s3 done      call tokens-required, [N] ms
     audit [TIME] s3 done      call kinds, [N] ms
     audit [TIME] s3 done      secret aws-key: open
-    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
+    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1, at [TIME]
     audit [TIME] s3 refused   POST http://127.0.0.1:[PORT]/ [method-not-granted]
     audit [TIME] s3 failed    call obtain, [N] ms [misconfigured]
     error: s3: misconfigured: no http rule of this instance allows POST http://127.0.0.1:[PORT]/; the host's log says what would
@@ -171,7 +171,7 @@ fn obtain_denied_by_the_service_exits_denied() {
     audit [TIME] s3 done      call tokens-required, [N] ms
     audit [TIME] s3 done      call kinds, [N] ms
     audit [TIME] s3 done      secret aws-key: open
-    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
+    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1, at [TIME]
     audit [TIME] s3 done      POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 403, sent 41 B, received 101 B
     audit [TIME] s3 failed    call obtain, [N] ms [denied]
     error: s3: denied: GetSessionToken: 403 AccessDenied: told by STS
@@ -187,7 +187,7 @@ fn obtain_throttled_shows_when_to_retry() {
     audit [TIME] s3 done      call tokens-required, [N] ms
     audit [TIME] s3 done      call kinds, [N] ms
     audit [TIME] s3 done      secret aws-key: open
-    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
+    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1, at [TIME]
     audit [TIME] s3 done      POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 400, sent 41 B, received 99 B
     audit [TIME] s3 failed    call obtain, [N] ms [throttled]
     error: s3: throttled: GetSessionToken: 400 Throttling: told by STS
@@ -212,7 +212,7 @@ fn obtain_names_the_limit_that_ended_the_call() {
     audit [TIME] s3 done      call tokens-required, [N] ms
     audit [TIME] s3 done      call kinds, [N] ms
     audit [TIME] s3 done      secret aws-key: open
-    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1
+    audit [TIME] s3 done      secret aws-key: sigv4 for sts/eu-west-1, at [TIME]
     audit [TIME] s3 refused   POST http://127.0.0.1:[PORT]/ at 127.0.0.1, status 200, sent 41 B, received 0 B [over-limit:response]
     audit [TIME] s3 failed    call obtain, [N] ms [unavailable]
     error: s3: unavailable: http://127.0.0.1:[PORT]/: the response is larger than allowed
@@ -261,7 +261,7 @@ fn settings_that_the_provider_finds_wrong_are_misconfigured() {
     exit code 2
     ----- stderr
     audit [TIME] s3 failed    call tokens-required, [N] ms [misconfigured]
-    error: s3: misconfigured: setting `regoin`: no such setting here; there are: operation, region, endpoint, role-arn, role-session-name, external-id, policy, policy-arns, duration, secret, access-key-id
+    error: s3: deputy.toml:3: misconfigured: setting `regoin`: no such setting here; there are: operation, region, endpoint, role-arn, role-session-name, external-id, policy, policy-arns, duration, secret, access-key-id
     ");
 }
 

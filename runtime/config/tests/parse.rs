@@ -194,11 +194,7 @@ fn denial_fix_is_valid_configuration() {
         PolicyDenial::Socket { address: "10.0.0.1:22".parse().unwrap() },
         PolicyDenial::Subject { secret: secret.clone(), subject: Some("me".into()) },
     ];
-    let claim = |claim: &str, value| PolicyDenial::Claim {
-        secret: secret.clone(),
-        claim: claim.into(),
-        value: Box::new(value),
-    };
+    let claim = |claim: &str, value| PolicyDenial::Claim { secret: secret.clone(), claim: claim.into(), value };
     refusals.push(claim("scope", DeniedClaim::Text("\"] }\\".into())));
     refusals.push(claim("https://a.example/\"x\\", DeniedClaim::Other));
     refusals.extend(Limit::ALL.map(PolicyDenial::Limit));

@@ -67,8 +67,8 @@ pub enum PolicyDenial {
         secret: SecretName,
         /// The name of the claim.
         claim: String,
-        /// What of it is not granted. In a box, since a denial is a part of many errors.
-        value: Box<DeniedClaim>,
+        /// What of it is not granted.
+        value: DeniedClaim,
     },
     /// A response that contains a secret which the host added to the request, or that is compressed and so cannot be
     /// searched for it.

@@ -42,7 +42,7 @@ pub struct UpstreamMetrics {
 
 metrics_table! {
     HeldLeases {
-        expiry: Family<InstanceServiceLabels, Gauge>, "lease_expiry_timestamp_seconds", "Expiry of the published lease";
+        expiry: Family<InstanceServiceLabels, Gauge>, "lease_expiry_timestamp_seconds", "Expiry of the published lease; absent if it does not expire";
         obtained: Family<InstanceServiceLabels, Gauge>, "lease_obtained_timestamp_seconds",
             "Time at which the published lease was obtained";
         age: Family<InstanceServiceLabels, Gauge>, "lease_age_seconds", "Age of the published lease";

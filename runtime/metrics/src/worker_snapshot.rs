@@ -37,7 +37,7 @@ metrics_table! {
         contact_age: Gauge, "contact_age_seconds",
             "Time since the last message from the coordinator, or -1 before the first";
         ready: Gauge, "ready", "Whether everything for this worker is published and the link is up";
-        expiry: Family<InstanceServiceLabels, Gauge>, "delivery_expiry_timestamp_seconds", "Expiry of the held lease";
+        expiry: Family<InstanceServiceLabels, Gauge>, "delivery_expiry_timestamp_seconds", "Expiry of the held lease; absent if it does not expire";
         revision: Family<InstanceServiceLabels, Gauge>, "delivery_revision", "Revision of the held lease";
         applied: Family<InstanceServiceLabels, Gauge>, "applied_revision", "Revision of the held lease, if applied";
         failures: Family<ReceiverLabels, Gauge>, "failures_in_a_row", "Consecutive failed receiver runs";

@@ -64,10 +64,10 @@ impl TrustedClock {
         self.steady.load(Ordering::Relaxed)
     }
 
-    /// Whether the clock has been steady for [`SETTLE`] since it was last followed.
-    pub(super) fn has_settled(&self) -> bool {
+    /// Whether the clock has been steady for [`SETTLE`], or for `at_most`, since it was last followed.
+    pub(super) fn has_settled(&self, at_most: Span) -> bool {
         let since = self.judgement.lock_unpoisoned().trusted.since;
-        self.is_steady() && self.source.now().mono.since(since) >= SETTLE
+        self.is_steady() && self.source.now().mono.since(since) >= SETTLE.min(at_most)
     }
 
     /// The trusted wall time.

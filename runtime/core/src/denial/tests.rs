@@ -29,7 +29,7 @@ fn operation(operation: SecretOperation) -> PolicyDenial {
 }
 
 fn claim(name: &str, value: DeniedClaim) -> PolicyDenial {
-    PolicyDenial::Claim { secret: secret(), claim: name.into(), value: Box::new(value) }
+    PolicyDenial::Claim { secret: secret(), claim: name.into(), value }
 }
 
 /// The instance `s3`, which is granted nothing, with default limits.

@@ -19,7 +19,7 @@ impl fmt::Display for PolicyDenial {
             Self::Audience { secret, audience: None } => {
                 write!(f, "a token without an audience is not granted for secret {secret}")
             }
-            Self::Claim { secret, claim, value } => match value.as_ref() {
+            Self::Claim { secret, claim, value } => match value {
                 DeniedClaim::Missing => write!(f, "a token without claim {claim:?} is not granted for secret {secret}"),
                 DeniedClaim::Other => {
                     write!(f, "claim {claim:?} with a value that is no text is not granted for secret {secret}")

@@ -46,11 +46,11 @@ impl CallSecrets {
                 PolicyDenial::Audience { secret, audience: audience.map(clean) }
             }
             PolicyDenial::Claim { secret, claim, value } => {
-                let value = match *value {
+                let value = match value {
                     DeniedClaim::Text(text) => DeniedClaim::Text(clean(text)),
                     other => other,
                 };
-                PolicyDenial::Claim { secret, claim: clean(claim), value: Box::new(value) }
+                PolicyDenial::Claim { secret, claim: clean(claim), value }
             }
             PolicyDenial::Issuer { secret, issuer } => PolicyDenial::Issuer { secret, issuer: clean(issuer) },
             PolicyDenial::Region { secret, region } => PolicyDenial::Region { secret, region: clean(region) },

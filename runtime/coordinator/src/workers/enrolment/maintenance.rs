@@ -21,7 +21,10 @@ impl EnrolmentActor {
             self.prune(now);
         }
         let mut rotated = RotationOutcome::Unchanged;
-        if self.authority.is_provisional() && self.clock.has_settled() && !self.authority.is_misdated(now.wall) {
+        if self.authority.is_provisional()
+            && self.clock.has_settled(self.fraction_of_life())
+            && !self.authority.is_misdated(now.wall)
+        {
             self.confirm_authority().await;
         }
         if self.is_rotation_due(now) {
@@ -64,9 +67,14 @@ impl EnrolmentActor {
             return false;
         }
         let since = *self.rotation_due_since.get_or_insert(now.mono);
-        let delay = ROTATION_DELAY.min(Span::millis(self.lifetimes.authority.as_millis() / 1000));
+        let delay = ROTATION_DELAY.min(self.fraction_of_life());
         // Other dates for an authority whose clock has proved nothing yet cost no worker anything.
         now.mono.since(since) >= delay || (self.authority.is_provisional() && self.authority.is_misdated(now.wall))
+    }
+
+    /// What an authority with a short life waits at most.
+    fn fraction_of_life(&self) -> Span {
+        Span::millis(self.lifetimes.authority.as_millis() / 1000)
     }
 
     /// The clock has been steady since the authority got its dates: they are kept from now on.

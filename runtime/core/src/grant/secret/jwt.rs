@@ -105,7 +105,7 @@ impl JwtGrant {
         self.check_further(&claims.further).map_err(|(claim, value)| PolicyDenial::Claim {
             secret: name.clone(),
             claim,
-            value: Box::new(value),
+            value,
         })?;
         self.check_time(name, claims, now)?;
         Ok(JwtPermit(algorithm))

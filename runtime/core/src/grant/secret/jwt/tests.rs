@@ -139,7 +139,7 @@ fn jwt_grant_names_further_claims_and_their_values() {
 #[test]
 fn jwt_grant_names_what_is_denied() {
     let denied = |value| match permit(&further(), &further_claims("scope", value)).unwrap_err() {
-        PolicyDenial::Claim { claim, value, .. } => (claim, *value),
+        PolicyDenial::Claim { claim, value, .. } => (claim, value),
         other => panic!("{other:?}"),
     };
     let text = ClaimValue::Texts(texts(&["read", "admin", "root"]));
