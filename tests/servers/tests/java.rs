@@ -16,7 +16,7 @@ fn kdc() -> &'static Kdc {
 
 #[test]
 fn hbase_token_works_until_expiry_and_after_a_restart() {
-    let mut hbase = HBase::start(kdc(), &Site::new().set("hbase.auth.token.max.lifetime", 45_000)).unwrap();
+    let mut hbase = HBase::start(kdc(), &Site::new().set("hbase.auth.token.max.lifetime", 120_000)).unwrap();
     let alice = kdc().ticket("alice").unwrap();
     let client = hbase.client().clone();
     let run = |arguments: &[&str], proof: Proof<'_>| client.run("HBaseTable", arguments, proof);
@@ -31,14 +31,14 @@ fn hbase_token_works_until_expiry_and_after_a_restart() {
     hbase.server().stop().unwrap();
     hbase.server().restart().unwrap();
     assert_eq!(run(&["get", "table", "row"], tokens).unwrap(), "value\n");
-    sleep(Duration::from_secs(46).saturating_sub(fetched.elapsed()));
+    sleep(Duration::from_secs(121).saturating_sub(fetched.elapsed()));
     let refused = run(&["get", "table", "row"], tokens).unwrap_err().to_string();
     assert!(refused.contains("Token has expired"), "{refused}");
 }
 
 #[test]
 fn hive_token_works_until_expiry_and_after_a_restart() {
-    let mut hive = Hive::start(kdc(), &Site::new().hive_token_lives(40, 90)).unwrap();
+    let mut hive = Hive::start(kdc(), &Site::new().hive_token_lives(80, 120)).unwrap();
     let alice = kdc().ticket("alice").unwrap();
     let client = hive.client().clone();
     let run = |arguments: &[&str], proof: Proof<'_>| client.run("Metastore", arguments, proof);
@@ -53,7 +53,7 @@ fn hive_token_works_until_expiry_and_after_a_restart() {
     hive.server().kill();
     hive.server().restart().unwrap();
     assert_eq!(run(&["databases"], Proof::TokenFile(&file)).unwrap(), "default\n");
-    sleep(Duration::from_secs(42).saturating_sub(fetched.elapsed()));
+    sleep(Duration::from_secs(82).saturating_sub(fetched.elapsed()));
     assert!(run(&["databases"], Proof::TokenFile(&file)).is_err());
 }
 
