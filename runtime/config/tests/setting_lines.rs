@@ -1,5 +1,7 @@
 //! The lines that failures of components name.
 
+#![allow(clippy::unwrap_used, reason = "what fails here is a failed test")]
+
 use std::path::Path;
 
 use deputy_config::{CoordinatorFile, SettingsOwner, WorkerConfig};
