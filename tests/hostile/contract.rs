@@ -283,13 +283,13 @@ fn rejection_of_other_instance() {
         assert_invalid(&seen, "which was not delivered");
         assert!(!format!("{:?}", seen.call.result.as_ref().err()).contains(PAYLOAD));
     }
-    // Of its own it may, and nothing of the payload is told.
+    // A receiver may reject what was delivered to it; failure, facts and log have nothing of the payload.
     let seen = Bound::new("rejection-of-other-instance").setting("instance", "s3-prod").accept();
     let accepted = seen.call.result.as_ref().unwrap();
     let failure = &accepted.rejected[&"s3-prod".parse().unwrap()];
-    let told = format!("{failure:?} {:?} {}", accepted.facts, host().log_of_call(seen.call.id));
-    assert!(told.contains("[secret s3-prod]"), "{told}");
-    assert!(!told.contains("wJalrXUtnFEMIK7MDENG") && !told.contains("IQoJb3JpZ2luX2VjEXAMPLE"), "{told}");
+    let shown = format!("{failure:?} {:?} {}", accepted.facts, host().log_of_call(seen.call.id));
+    assert!(shown.contains("[secret s3-prod]"), "{shown}");
+    assert!(!shown.contains("wJalrXUtnFEMIK7MDENG") && !shown.contains("IQoJb3JpZ2luX2VjEXAMPLE"), "{shown}");
     assert_bounded(&accepted.facts);
     assert_bounded(&failure.facts);
 }
@@ -312,7 +312,7 @@ fn rejection_always() {
     assert!(Bound::new("rejection-always").given(Vec::new()).accept().call.result.unwrap().rejected.is_empty());
 }
 
-/// What `check` is told is bound.
+/// The bound instances that `check` receives.
 fn bound_instances() -> Vec<BoundInstance> {
     let kinds = BTreeSet::from(["hostile/1".parse().unwrap()]);
     vec![BoundInstance { instance: "s3-prod".parse().unwrap(), service: Some("hostile".parse().unwrap()), kinds }]

@@ -164,7 +164,7 @@ fn header_not_granted() {
     let seen = attack(&[]);
     denied(&seen, "header-not-granted", &server);
     assert_eq!((seen.lines().len(), seen.requests().len()), (9, 9));
-    // One that is granted is sent as it was written.
+    // The server receives a granted header unchanged.
     let seen = attack(&["x-forwarded-host"]);
     seen.assert_denied(&["header-not-granted"]);
     let sent = server.heard();

@@ -5,16 +5,19 @@
 
 mod answer;
 mod error;
+mod users;
 
 pub use error::RestError;
+pub use users::TokenUsers;
 
 use crate::active::{ActiveServer, Dial};
 use crate::held::LearnedExpiry;
+use crate::identifier::TokenIdentifier;
 use crate::token::HadoopToken;
 use answer::{ExpiryAnswer, TokenAnswer};
 use deputy_kit::failure;
 use deputy_kit::http::{self, Method};
-use deputy_kit::types::Failure;
+use deputy_kit::types::{Failure, Tokens};
 use deputy_kit::url::Url;
 use deputy_kit::{clock, encode};
 use wasip2::clocks::monotonic_clock::subscribe_duration;
@@ -149,4 +152,23 @@ pub fn cancel(servers: &mut RestServers<'_>, token: &HadoopToken) -> Result<(), 
         Err(error) if error.is_token_unknown() => Ok(()),
         other => Ok(other?),
     }
+}
+
+/// The tokens of the contract, with what an operator wants to see of them and of the server. `payload` is the file with
+/// the token.
+///
+/// # Errors
+/// If the server made a token with a malformed identifier.
+pub fn held(
+    servers: &RestServers<'_>,
+    token: &HadoopToken,
+    payload: Vec<u8>,
+    expiry: LearnedExpiry,
+) -> Result<Tokens, Failure> {
+    let identifier = TokenIdentifier::read_writable(&token.identifier)?;
+    let tokens = crate::held::held(token, identifier, payload, expiry);
+    Ok(match servers.current() {
+        Some(server) => tokens.fact("server", server.to_string()),
+        None => tokens,
+    })
 }

@@ -3,7 +3,7 @@
 use deputy_kit::settings::SettingsReader;
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
-use deputy_kit_hadoop::rest::RestServer;
+use deputy_kit_hadoop::rest::{RestServer, TokenUsers};
 use deputy_kit_hadoop::rpc_settings::name;
 
 const KNOWN: [&str; 4] = ["provider", "alias", "renewer", "doas"];
@@ -19,8 +19,7 @@ pub(crate) struct KmsConfig<'a> {
     pub(crate) provider: &'a str,
     /// The token's name in the file, by which clients before Hadoop 3.1 look for it: IP address and port of a server.
     pub(crate) alias: &'a str,
-    pub(crate) renewer: Option<&'a str>,
-    pub(crate) doas: Option<&'a str>,
+    pub(crate) users: TokenUsers<'a>,
 }
 
 impl<'a> KmsConfig<'a> {
@@ -29,8 +28,8 @@ impl<'a> KmsConfig<'a> {
         let provider = settings.required("provider")?;
         let servers = settings.parsed("provider", servers)?.unwrap_or_default();
         let alias = settings.parsed("alias", name)?.unwrap_or(provider);
-        let (renewer, doas) = (settings.parsed("renewer", name)?, settings.parsed("doas", name)?);
-        Ok(Self { servers, provider, alias, renewer, doas })
+        let users = TokenUsers { renewer: settings.parsed("renewer", name)?, doas: settings.parsed("doas", name)? };
+        Ok(Self { servers, provider, alias, users })
     }
 }
 

@@ -4,7 +4,7 @@ use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
 use deputy_kit_hadoop::address::ServerAddress;
-use deputy_kit_hadoop::rest::RestServer;
+use deputy_kit_hadoop::rest::{RestServer, TokenUsers};
 use deputy_kit_hadoop::rpc_settings::{TokenServiceName, name, yes_or_no};
 
 const KNOWN: [&str; 6] = ["urls", "nameservice", "renewer", "doas", "service", "use-ip"];
@@ -24,8 +24,7 @@ pub(crate) struct WebHdfsConfig<'a> {
     /// The address of the first one.
     pub(crate) address: ServerAddress,
     pub(crate) service: TokenServiceName,
-    pub(crate) renewer: Option<&'a str>,
-    pub(crate) doas: Option<&'a str>,
+    pub(crate) users: TokenUsers<'a>,
 }
 
 impl<'a> WebHdfsConfig<'a> {
@@ -46,8 +45,8 @@ impl<'a> WebHdfsConfig<'a> {
             return Err(wrong_setting("nameservice", problem));
         }
         let servers = urls.into_iter().map(operations).collect();
-        let (renewer, doas) = (settings.parsed("renewer", name)?, settings.parsed("doas", name)?);
-        Ok(Self { servers, secure, address, service, renewer, doas })
+        let users = TokenUsers { renewer: settings.parsed("renewer", name)?, doas: settings.parsed("doas", name)? };
+        Ok(Self { servers, secure, address, service, users })
     }
 
     /// The kind by which clients select the token: that of the scheme they use (`WebHdfsConstants`).

@@ -16,12 +16,9 @@ use deputy_kit::tcp::{self, TcpError};
 use deputy_kit::tokens::HADOOP_TOKEN;
 use deputy_kit::types::{Failure, Settings, Tokens};
 use deputy_kit_hadoop::active::ActiveServer;
-use deputy_kit_hadoop::held::{self, LearnedExpiry, is_own, token_of};
-use deputy_kit_hadoop::identifier::TokenIdentifier;
-use deputy_kit_hadoop::kerberos;
+use deputy_kit_hadoop::held::{LearnedExpiry, token_of};
 use deputy_kit_hadoop::rest::{self, RestDial, RestServers};
 use deputy_kit_hadoop::rpc_settings::TokenServiceName;
-use deputy_kit_hadoop::token::HadoopToken;
 use deputy_kit_hadoop::token_file::{FileVersion, HadoopTokenFile};
 use std::net::SocketAddr;
 
@@ -79,22 +76,22 @@ impl provider::Guest for WebHdfs {
         let config = WebHdfsConfig::read(&settings)?;
         // Before there is a token to lose.
         let service = service(&config)?;
-        let renewer = renewer(&config)?;
-        let mut servers = servers(&config, config.doas);
+        let renewer = config.users.requested_renewer()?;
+        let mut servers = servers(&config, config.users.doas);
         let mut token = servers.call(|client| client.obtain_token(renewer.as_deref()))?;
         // The server's own words are those of RPC, and of the connection to a gateway.
         config.kind().clone_into(&mut token.kind);
         token.service = service;
         let payload = HadoopTokenFile::single(&token.service, token.clone()).to_bytes(FileVersion::Writable);
-        if let Some(other) = other_renewer(&config)? {
-            return held(&servers, &token, payload, LearnedExpiry::OfRenewer(other.to_owned()));
+        if let Some(other) = config.users.other_renewer()? {
+            return rest::held(&servers, &token, payload, LearnedExpiry::OfRenewer(other.to_owned()));
         }
         // Not on behalf of a proxied user: the principal itself is the renewer.
-        if config.doas.is_some() {
+        if config.users.doas.is_some() {
             servers = self::servers(&config, None);
         }
         let expiry = rest::learn_expiry(&mut servers, &token);
-        held(&servers, &token, payload, expiry)
+        rest::held(&servers, &token, payload, expiry)
     }
 }
 
@@ -104,7 +101,7 @@ impl renewal::Guest for WebHdfs {
         let token = token_of(&tokens)?;
         let mut servers = servers(&config, None);
         let expiry = rest::renew(&mut servers, &token)?;
-        held(&servers, &token, tokens.payload, LearnedExpiry::At(expiry))
+        rest::held(&servers, &token, tokens.payload, LearnedExpiry::At(expiry))
     }
 }
 
@@ -112,31 +109,13 @@ impl revocation::Guest for WebHdfs {
     fn revoke(settings: Settings, tokens: Tokens) -> Result<(), Failure> {
         let config = WebHdfsConfig::read(&settings)?;
         let token = token_of(&tokens)?;
-        // Owner and renewer may cancel, and the principal is neither if another program renews for a proxied user.
-        let user = if other_renewer(&config)?.is_some() { config.doas } else { None };
+        let user = config.users.cancels_for()?;
         rest::cancel(&mut servers(&config, user), &token)
     }
 }
 
 fn servers<'a>(config: &'a WebHdfsConfig<'a>, user: Option<&'a str>) -> RestServers<'a> {
     ActiveServer::new(RestDial::new(DOAS, user), &config.servers)
-}
-
-/// The renewer to ask for. Without one the server takes the user for whom the token is.
-fn renewer(config: &WebHdfsConfig<'_>) -> Result<Option<String>, Failure> {
-    match (config.renewer, config.doas) {
-        (Some(renewer), _) => Ok(Some(renewer.to_owned())),
-        (None, Some(_)) => Ok(Some(kerberos::principal()?)),
-        (None, None) => Ok(None),
-    }
-}
-
-/// The renewer, if it is another than the instance's own principal.
-fn other_renewer<'a>(config: &WebHdfsConfig<'a>) -> Result<Option<&'a str>, Failure> {
-    match config.renewer {
-        Some(renewer) if !is_own(renewer, &kerberos::principal()?) => Ok(Some(renewer)),
-        _ => Ok(None),
-    }
 }
 
 /// The name under which clients look for the token.
@@ -157,19 +136,4 @@ fn service(config: &WebHdfsConfig<'_>) -> Result<String, Failure> {
         other => other.into(),
     })?;
     Ok(config.service.of(&config.address, SocketAddr::new(found, config.address.port)))
-}
-
-/// The tokens of the contract, with what an operator wants to see of them and of the server.
-fn held(
-    servers: &RestServers<'_>,
-    token: &HadoopToken,
-    payload: Vec<u8>,
-    expiry: LearnedExpiry,
-) -> Result<Tokens, Failure> {
-    let identifier = TokenIdentifier::read_writable(&token.identifier)?;
-    let tokens = held::held(token, identifier, payload, expiry);
-    Ok(match servers.current() {
-        Some(server) => tokens.fact("server", server.to_string()),
-        None => tokens,
-    })
 }

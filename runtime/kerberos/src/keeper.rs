@@ -95,7 +95,7 @@ impl Keeper<'_> {
         let response = match timeout(wait.duration(), &mut attempt).await {
             Ok(response) => response,
             Err(_) => {
-                self.shared.failed(Fault::new(FaultCause::KdcSilent, format!("no answer for {wait}")));
+                self.shared.failed(Fault::new(FaultCause::KdcTimeout, format!("no answer for {wait}")));
                 let slow = |_| Err(Fault::new(FaultCause::Process, "it does not return from the library"));
                 timeout(self.shared.config.give_up.duration(), attempt).await.unwrap_or_else(slow)
             }

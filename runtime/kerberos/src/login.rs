@@ -195,7 +195,7 @@ impl Shared {
 
     /// What the caller hears when its time is over.
     fn silence(&self) -> Fault {
-        Fault::new(FaultCause::KdcSilent, format!("{} are over", self.config.wait))
+        Fault::new(FaultCause::KdcTimeout, format!("{} are over", self.config.wait))
     }
 
     async fn begin(self: &Arc<Self>, target: &str) -> Result<(KerberosContext, Stepped), Fault> {

@@ -1,4 +1,4 @@
-//! Saves a million times, each of which would be a write to the disk.
+//! Saves state a million times; each save would be a write to the disk.
 
 use hostile_guests::{guest, report, state};
 

@@ -103,7 +103,7 @@ pub fn bring(payload: Vec<u8>) -> Obtained {
     Ok(tokens(payload))
 }
 
-/// Tokens of which nothing is known but the payload.
+/// Tokens with a payload alone: expiry unknown, no handle, no facts.
 pub fn tokens(payload: impl Into<Vec<u8>>) -> Tokens {
     Tokens {
         kind: KIND.to_owned(),
@@ -116,7 +116,7 @@ pub fn tokens(payload: impl Into<Vec<u8>>) -> Tokens {
     }
 }
 
-/// A failure of which nothing is known but what the host shall do.
+/// A failure with a next step and a message alone.
 pub fn failure(next: Next, message: impl Into<String>) -> Failure {
     Failure { next, message: message.into(), code: None, setting: None, retry_after_ms: None, facts: Vec::new() }
 }

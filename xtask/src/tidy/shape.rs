@@ -15,6 +15,9 @@ const LARGE: u64 = 1 << 20;
 /// Products that are kept on purpose: components of earlier builds.
 const HELD: &str = "tests/held/";
 
+/// Where files that are not text are kept on purpose.
+const BINARY: [&str; 3] = [HELD, "tests/fuzz/seeds/", "runtime/store/src/seal/tests.sealed"];
+
 /// Folders whose files say at the top what they are.
 const DOCUMENTED: [&str; 8] =
     ["engines/", "kit/", "providers/", "receivers/", "runtime/", "tests/guests/", "tests/servers/", "xtask/"];
@@ -25,6 +28,9 @@ const MAPPED: [&str; 6] = ["engines/", "kit/", "providers/", "receivers/", "runt
 pub(super) fn check(tree: &Tree, findings: &mut Findings) {
     for blob in tree.blobs().iter().filter(|blob| blob.size > LARGE && !blob.path.starts_with(HELD)) {
         findings.wrong(&blob.path, format!("has {} bytes: keep products and packages out of the tree", blob.size));
+    }
+    for blob in tree.blobs().iter().filter(|blob| !blob.is_text && !BINARY.iter().any(|it| blob.path.starts_with(it))) {
+        findings.wrong(&blob.path, "is not text: keep products and packages out of the tree");
     }
     let declarations = declarations(tree);
     for file in tree.files().iter().filter(|file| file.is_rust()) {

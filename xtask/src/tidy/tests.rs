@@ -258,6 +258,13 @@ fn tidy_finds_a_large_file() {
 }
 
 #[test]
+fn tidy_finds_a_small_file_that_is_not_text() {
+    let tree = Repository::tidy();
+    fs::write(tree.0.path().join("runtime/audit/src/package.deb"), b"!<arch>\n\xff").unwrap();
+    tree.finds(&["runtime/audit/src/package.deb", "is not text"]);
+}
+
+#[test]
 fn tidy_skips_what_git_ignores() {
     let tree = Repository::tidy();
     tree.write(".gitignore", "/target/\n");

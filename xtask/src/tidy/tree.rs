@@ -39,6 +39,8 @@ pub(super) struct Blob {
     pub(super) path: String,
     /// Its size in bytes.
     pub(super) size: u64,
+    /// Whether it is UTF-8.
+    pub(super) is_text: bool,
 }
 
 /// A package.
@@ -90,8 +92,10 @@ impl Tree {
                 continue;
             }
             let bytes = fs::read(&full).doing(|| format!("reading {}", full.display()))?;
-            blobs.push(Blob { path: path.to_owned(), size: bytes.len() as u64 });
-            if let Ok(text) = String::from_utf8(bytes) {
+            let size = bytes.len() as u64;
+            let text = String::from_utf8(bytes);
+            blobs.push(Blob { path: path.to_owned(), size, is_text: text.is_ok() });
+            if let Ok(text) = text {
                 files.push(SourceFile { path: path.to_owned(), text });
             }
         }

@@ -35,7 +35,10 @@ pub(super) fn install(workspace: &Workspace) -> Result<()> {
         .dir(workspace.root())
         .quiet()?;
     link(workspace, "wac", &folder.join("bin/wac"))?;
-    fs::remove_dir_all(&products).doing(|| format!("removing {}", products.display()))?;
+    // Nothing was built if a cache that moved has the program already.
+    if products.exists() {
+        fs::remove_dir_all(&products).doing(|| format!("removing {}", products.display()))?;
+    }
     stamp.set()?;
     step.end("wac installed");
     Ok(())

@@ -62,7 +62,7 @@ impl fmt::Display for PolicyDenial {
             Self::Outputs => f.write_str("leaving files is for receivers, and for those while they accept"),
             Self::OverrideHeader { target, request } => write!(
                 f,
-                "header {} to {target} is not granted, since servers take such a request for another one",
+                "header {} to {target} is not granted: servers may treat the request as one with another method, host or client",
                 request.header
             ),
             Self::Path { target, path } => write!(f, "path {path:?} of {target} is not granted"),

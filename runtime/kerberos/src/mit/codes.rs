@@ -33,7 +33,7 @@ pub(super) fn cause(code: i32) -> FaultCause {
         // KDC_ERR_PREAUTH_FAILED, KRB_AP_ERR_BAD_INTEGRITY: one side could not open what the other's key sealed
         24 | 31 => FaultCause::WrongKey,
         // KDC_ERR_SVC_UNAVAILABLE, KRB5_KDC_UNREACH, KRB5_REALM_CANT_RESOLVE
-        29 | 156 | 220 => FaultCause::KdcAway,
+        29 | 156 | 220 => FaultCause::KdcUnreachable,
         // KRB_AP_ERR_TKT_EXPIRED
         32 => FaultCause::TicketExpired,
         // KRB_AP_ERR_SKEW, KRB5_KDCREP_SKEW
@@ -66,7 +66,7 @@ mod tests {
             (-1_765_328_366, FaultCause::Locked),
             (-1_765_328_383, FaultCause::Expired),
             (-1_765_328_361, FaultCause::KeyExpired),
-            (-1_765_328_228, FaultCause::KdcAway),
+            (-1_765_328_228, FaultCause::KdcUnreachable),
             (-1_765_328_230, FaultCause::NoKdc),
             (-1_765_328_347, FaultCause::ClockSkew),
             (-1_765_328_189, FaultCause::CredentialCache),

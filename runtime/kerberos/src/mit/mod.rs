@@ -93,7 +93,7 @@ impl Mit {
     /// The library says the same of a KDC that is away and of a machine that has no network.
     fn without_network(&self, fault: Fault) -> Fault {
         match fault.cause {
-            FaultCause::KdcAway if !self.login.is_local && !network::is_there() => {
+            FaultCause::KdcUnreachable if !self.login.is_local && !network::is_there() => {
                 Fault { cause: FaultCause::NoNetwork, ..fault }
             }
             _ => fault,
