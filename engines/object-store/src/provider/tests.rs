@@ -49,6 +49,7 @@ fn holding(revision: u64, payload: &str, life: Span) -> Arc<DeliveredState> {
     let delivery = Delivery {
         instance: "s3-prod".parse().unwrap(),
         service: "s3".parse().unwrap(),
+        kind: "aws-credential-process/1".parse().unwrap(),
         stamp: LeaseVersion { revision: Revision(revision), obtained_at: NOW },
         valid_until: NOW.plus(life),
         payload: Arc::new(SecretBytes::new(payload.as_bytes().to_vec())),
