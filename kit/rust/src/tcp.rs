@@ -1,13 +1,16 @@
 //! One TCP connection over `wasi:sockets`, blocking, as `std::io` has it.
 //!
-//! The host resolves the name, judges each address, and bounds every wait. Where the operator's rule asks for TLS, the host
-//! speaks it below this stream.
+//! The host resolves the name, judges each address, and bounds the connecting. It cannot know for how long a connection may
+//! rest, so a read waits for its own time alone: else one silent server takes the whole time of a call, and the others of its
+//! set are never asked. Where the operator's rule asks for TLS, the host speaks it below this stream.
 
 use crate::failure;
 use crate::types::Failure;
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use wasip2::clocks::monotonic_clock::subscribe_duration;
+use wasip2::io::poll::{Pollable, poll};
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 use wasip2::sockets::instance_network::instance_network;
 use wasip2::sockets::ip_name_lookup::resolve_addresses;
@@ -22,6 +25,9 @@ const MAX_WRITE: usize = 4096;
 
 /// The most that is read at once, in bytes.
 const MAX_READ: u64 = 64 * 1024;
+
+/// How long a server may be silent while an answer is due, in nanoseconds: the host's default for HTTP.
+const MAX_SILENCE: u64 = 10_000_000_000;
 
 /// How many addresses of a name are tried.
 const MAX_ADDRESSES: usize = 4;
@@ -191,14 +197,29 @@ fn broken(error: &StreamError) -> io::Error {
 impl Read for TcpStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = u64::try_from(buffer.len()).unwrap_or(MAX_READ).min(MAX_READ);
-        let bytes = match self.input.blocking_read(wanted) {
-            Ok(bytes) => bytes,
-            Err(StreamError::Closed) => return Ok(0),
-            Err(error) => return Err(broken(&error)),
+        let readable = self.input.subscribe();
+        let bytes = loop {
+            match self.input.read(wanted) {
+                Ok(bytes) if bytes.is_empty() && wanted > 0 => wait(&readable)?,
+                Ok(bytes) => break bytes,
+                Err(StreamError::Closed) => return Ok(0),
+                Err(error) => return Err(broken(&error)),
+            }
         };
         let place = buffer.get_mut(..bytes.len()).ok_or(io::ErrorKind::InvalidData)?;
         place.copy_from_slice(&bytes);
         Ok(bytes.len())
+    }
+}
+
+/// Waits for bytes, or for the end of the stream.
+fn wait(readable: &Pollable) -> io::Result<()> {
+    let late = subscribe_duration(MAX_SILENCE);
+    poll(&[readable, &late]);
+    if readable.ready() {
+        Ok(())
+    } else {
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the server is silent for 10 s"))
     }
 }
 

@@ -26,15 +26,32 @@ pub struct Client {
     set: &'static str,
     conf: PathBuf,
     krb5_conf: PathBuf,
+    site: Site,
+    service: String,
 }
 
 impl Client {
     /// One that reads this configuration, which is written to a folder.
     pub(crate) fn new(set: &'static str, kdc: &Kdc, conf: &Path, site: &Site, service: &str) -> Result<Self, Error> {
         // Else it waits for seconds between its attempts to log in without a ticket.
-        site.clone().set("ipc.client.connect.max.retries.on.sasl", "0").write(conf, service)?;
-        crate::java::write_log4j(conf, "")?;
-        Ok(Self { set, conf: conf.to_owned(), krb5_conf: kdc.krb5_conf() })
+        let site = site.clone().set("ipc.client.connect.max.retries.on.sasl", "0");
+        let client = Self { set, conf: conf.to_owned(), krb5_conf: kdc.krb5_conf(), site, service: service.to_owned() };
+        client.write()
+    }
+
+    /// The same one with other settings, in a folder of this name beside its own.
+    ///
+    /// # Errors
+    /// When its configuration cannot be written.
+    pub fn with(&self, folder: &str, settings: &Site) -> Result<Self, Error> {
+        let (conf, site) = (self.conf.with_file_name(folder), self.site.clone().and(settings));
+        Self { conf, site, ..self.clone() }.write()
+    }
+
+    fn write(self) -> Result<Self, Error> {
+        self.site.write(&self.conf, &self.service)?;
+        crate::java::write_log4j(&self.conf, "")?;
+        Ok(self)
     }
 
     /// The folder of its configuration, as a Hadoop client has it: `core-site.xml` and the service's own file.

@@ -1,0 +1,124 @@
+//! The servers that most tests share: a KDC, a KMS, and an HDFS whose tokens live for seconds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread;
+
+use deputy_test_servers::{Client, Hdfs, Kdc, Kms, Proof, Site, Tls, guest};
+use serde_json::Value;
+
+use crate::site::HadoopSite;
+
+/// The seconds that a token works without a renewal.
+pub(crate) const RENEWAL: u32 = 15;
+/// The seconds that it works at all.
+pub(crate) const LONGEST: u32 = 75;
+
+/// Whom Deputy logs in as.
+pub(crate) const PRINCIPAL: &str = "alice";
+/// The user on whose behalf it obtains tokens.
+pub(crate) const PROXIED: &str = "bob";
+
+/// The servers.
+pub(crate) struct Cluster {
+    pub(crate) kdc: Kdc,
+    _kms: Kms,
+    /// Its tokens live for seconds, and clients choose the quality of protection.
+    pub(crate) hdfs: Hdfs,
+    /// Its tokens live for a day, and it serves WebHDFS over TLS, too.
+    pub(crate) lasting: Hdfs,
+}
+
+fn cluster() -> &'static RwLock<Cluster> {
+    static CLUSTER: OnceLock<RwLock<Cluster>> = OnceLock::new();
+    CLUSTER.get_or_init(|| RwLock::new(Cluster::start()))
+}
+
+/// The servers, for a test that leaves them as they are.
+pub(crate) fn shared() -> RwLockReadGuard<'static, Cluster> {
+    cluster().read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The servers, for a test that stops some of them: no other one uses them meanwhile.
+pub(crate) fn exclusive() -> RwLockWriteGuard<'static, Cluster> {
+    cluster().write().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Cluster {
+    fn start() -> Self {
+        let kdc = Kdc::start().unwrap();
+        let proxy = Site::new()
+            .set(&format!("hadoop.kms.proxyuser.{PRINCIPAL}.hosts"), "*")
+            .set(&format!("hadoop.kms.proxyuser.{PRINCIPAL}.users"), "*");
+        let (kms, hdfs, lasting) = thread::scope(|scope| {
+            let lasting = scope.spawn(|| Hdfs::start_with_tls(&kdc, &Site::new(), &Tls::new().unwrap()).unwrap());
+            let kms = Kms::start(&kdc, &proxy.kms_token_lives(RENEWAL, LONGEST)).unwrap();
+            let settings = Site::new()
+                .hdfs_token_lives(RENEWAL, LONGEST)
+                .key_provider(&kms)
+                .proxy_user(PRINCIPAL)
+                // A client chooses; without a choice it takes the first.
+                .protection("authentication,integrity,privacy");
+            let hdfs = Hdfs::start(&kdc, &settings).unwrap();
+            hdfs.encryption_zone(&kdc, "/zone", "zone-key").unwrap();
+            (kms, hdfs, lasting.join().unwrap())
+        });
+        Self { kdc, _kms: kms, hdfs, lasting }
+    }
+
+    /// An instance of `hdfs` for the NameNode whose tokens live for a day.
+    pub(crate) fn lasting_instance(&self, name: &str, settings: &str) -> String {
+        hdfs_instance(name, &[self.lasting.rpc_port()], "", settings)
+    }
+
+    /// An instance of `hdfs` for this NameNode: what stands in its table, and among its settings.
+    pub(crate) fn hdfs_instance(&self, name: &str, lines: &str, settings: &str) -> String {
+        hdfs_instance(name, &[self.hdfs.rpc_port()], lines, settings)
+    }
+
+    /// A local file with this text.
+    pub(crate) fn text(&self, name: &str, text: &str) -> String {
+        let file = self.hdfs.folder().join(name);
+        fs::write(&file, text).unwrap();
+        file.display().to_string()
+    }
+}
+
+/// An instance of `hdfs` for the NameNodes at these ports.
+pub(crate) fn hdfs_instance(name: &str, ports: &[u16], lines: &str, settings: &str) -> String {
+    let component = guest("hdfs").unwrap();
+    let servers: Vec<String> = ports.iter().map(|port| format!("localhost:{port}")).collect();
+    let rules: String = servers
+        .iter()
+        .map(|server| format!("[[instances.{name}.tcp]]\nallow = \"{server}\"\nnetworks = [\"loopback\"]\n"))
+        .collect();
+    format!(
+        "[instances.{name}]\ncomponent = {component:?}\n{lines}\n\
+         [instances.{name}.settings]\nnamenodes = \"{}\"\n{settings}\n\
+         [instances.{name}.kerberos]\nlogin = \"{PRINCIPAL}\"\ntargets = [\"hdfs/localhost@TEST.LOCAL\"]\n{rules}",
+        servers.join(",")
+    )
+}
+
+/// Writes a file with the tokens of a token file alone, and reads it.
+#[track_caller]
+pub(crate) fn writes_and_reads(client: &Client, tokens: &Path, local: &str, remote: &str, more: &[&str]) {
+    let proof = Proof::TokenFile(tokens);
+    client.fs(&[more, &["-put", "-f", local, remote]].concat(), proof).unwrap();
+    let read = client.fs(&[more, &["-cat", remote]].concat(), proof).unwrap();
+    assert_eq!(read, fs::read_to_string(local).unwrap());
+}
+
+/// A copy of the token file of a worker as it is now: what a client that started now has read.
+pub(crate) fn copied(site: &HadoopSite, name: &str) -> PathBuf {
+    let copy = site.home.path("secrets").join(name);
+    fs::write(&copy, fs::read(site.token_file()).unwrap()).unwrap();
+    copy
+}
+
+/// A fact of the lease in the status of an instance; empty if there is none.
+pub(crate) fn fact<'s>(instance: &'s Value, name: &str) -> &'s str {
+    let facts = instance["lease"]["facts"].as_array().map(Vec::as_slice).unwrap_or_default();
+    facts.iter().find(|fact| fact["name"] == name).and_then(|fact| fact["value"].as_str()).unwrap_or_default()
+}

@@ -1,0 +1,60 @@
+//! Two NameNodes of which one is active: a fail-over between two calls, and in the midst of one. All of it in privacy.
+
+use std::fs;
+use std::thread;
+
+use deputy_test_servers::{NameNodes, Site};
+
+use crate::cluster::{RENEWAL, fact, hdfs_instance, shared, writes_and_reads};
+use crate::deputy::exit;
+use crate::site::HadoopSite;
+
+#[test]
+fn namenodes_fail_over_between_and_during_obtains() {
+    let cluster = shared();
+    let kdc = &cluster.kdc;
+    let settings = Site::new().protection("privacy").hdfs_token_lives(RENEWAL, 600);
+    let mut pair = NameNodes::start(kdc, &settings).unwrap();
+    let client = pair.client().clone();
+    let local = client.conf().join("both");
+    fs::write(&local, "for both").unwrap();
+    let local = local.display().to_string();
+    let nameservice = format!("nameservice = \"{}\"", NameNodes::NAMESERVICE);
+    let lines = "retry = { floor = \"200ms\", most = \"1s\" }";
+    let site = HadoopSite::new(kdc)
+        .instance("hdfs", &hdfs_instance("hdfs", &pair.rpc_ports(), lines, &nameservice))
+        .receiver("");
+    let coordinator = site.coordinator();
+    let _worker = site.worker();
+    site.wait_for_tokens(&coordinator, &[("hdfs", 1)]);
+    let held = coordinator.instance("hdfs");
+    let [first, second] = pair.rpc_ports().map(|port| format!("localhost:{port}"));
+    let expected = ["ha-hdfs:pair", "privacy", first.as_str()];
+    assert_eq!(["service", "protection", "server"].map(|name| fact(&held, name)), expected);
+    writes_and_reads(&client, &site.token_file(), &local, "/open/a", &[]);
+
+    // Between two calls: the renewal of the same token goes to the other one.
+    pair.activate(kdc, 1).unwrap();
+    let before = coordinator.revision("hdfs");
+    site.wait_for_tokens(&coordinator, &[("hdfs", before + 1)]);
+    let renewed = coordinator.instance("hdfs");
+    assert_eq!((fact(&renewed, "server"), fact(&renewed, "number")), (second.as_str(), fact(&held, "number")));
+    writes_and_reads(&client, &site.token_file(), &local, "/open/b", &[]);
+
+    // In the midst of one: the active one falls silent, and the other takes over while the call waits.
+    pair.server(1).unwrap().pause().unwrap();
+    let revision = coordinator.revision("hdfs");
+    thread::scope(|scope| {
+        scope.spawn(|| site.home.deputy(&["renew", "hdfs"]).ends_with(exit::OK));
+        pair.activate(kdc, 0).unwrap();
+    });
+    coordinator.wait_until("a token of the other one", || {
+        let now = coordinator.instance_now("hdfs");
+        fact(&now, "number") != fact(&held, "number") && fact(&now, "server") == first
+    });
+    site.wait_for_tokens(&coordinator, &[("hdfs", revision + 1)]);
+    pair.server(1).unwrap().kill();
+    // The DataNode lives with the second one.
+    pair.server(1).unwrap().restart().unwrap();
+    writes_and_reads(&client, &site.token_file(), &local, "/open/c", &[]);
+}

@@ -1,0 +1,214 @@
+//! NameNodes that lie, drip, flood or prove nothing: the call ends in time, with what an operator needs to know.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use deputy_test_servers::Kdc;
+
+use crate::cluster::{hdfs_instance, shared};
+use crate::deputy::{CommandOutput, exit};
+use crate::site::HadoopSite;
+
+/// The header of an answer to a message of SASL: call -33, success, IPC version 9, which Hadoop sends as well.
+const SASL_ANSWER: &[u8] = b"\x08\xdf\xff\xff\xff\x0f\x10\x00\x18\x09";
+/// The header of an answer that is an error: the class of the exception and its text follow.
+const SASL_ERROR: &[u8] = b"\x08\xdf\xff\xff\xff\x0f\x10\x02";
+/// States of SASL, as a message begins.
+const SUCCESS: &[u8] = b"\x10\x00";
+const NEGOTIATE: &[u8] = b"\x10\x01";
+const CHALLENGE: &[u8] = b"\x10\x03";
+
+/// What a server does with a connection, once the client has said its first words.
+type Behaviour = fn(&mut TcpStream) -> std::io::Result<()>;
+
+/// A server that behaves like this, and what clients sent to it.
+struct HostileServer {
+    port: u16,
+    heard: Arc<Mutex<Vec<u8>>>,
+}
+
+impl HostileServer {
+    fn start(behave: Behaviour) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hears = Arc::clone(&heard);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut reader = stream.try_clone().unwrap();
+                let hears = Arc::clone(&hears);
+                thread::spawn(move || {
+                    let mut buffer = [0; 4096];
+                    while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                        hears.lock().unwrap().extend(&buffer[..count]);
+                    }
+                });
+                // The client may go away at any time.
+                thread::spawn(move || drop(behave(&mut stream)));
+            }
+        });
+        Self { port, heard }
+    }
+
+    /// What an instance of `hdfs` obtains from it, and how long that took.
+    fn obtain(&self, kdc: &Kdc, lines: &str, settings: &str) -> (CommandOutput, Duration) {
+        let site = HadoopSite::new(kdc).instance("hdfs", &hdfs_instance("hdfs", &[self.port], lines, settings));
+        let begun = Instant::now();
+        let output = site.home.deputy(&["obtain", "hdfs"]);
+        assert!(output.stdout.len() + output.stderr.len() < 8192, "it tells too much: {}", output.stderr.len());
+        (output, begun.elapsed())
+    }
+
+    fn heard(&self) -> String {
+        String::from_utf8_lossy(&self.heard.lock().unwrap()).into_owned()
+    }
+}
+
+/// Bytes of Protocol Buffers with their length in front.
+fn delimited(bytes: &[u8]) -> Vec<u8> {
+    let mut length = bytes.len();
+    let mut out = Vec::new();
+    while length > 127 {
+        out.push(u8::try_from(length % 128).unwrap() | 128);
+        length /= 128;
+    }
+    out.push(u8::try_from(length).unwrap());
+    [out.as_slice(), bytes].concat()
+}
+
+/// A field of Protocol Buffers that holds bytes.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2], delimited(bytes).as_slice()].concat()
+}
+
+fn send(stream: &mut TcpStream, parts: &[&[u8]]) -> std::io::Result<()> {
+    let frame: Vec<u8> = parts.iter().flat_map(|part| delimited(part)).collect();
+    stream.write_all(&u32::try_from(frame.len()).unwrap().to_be_bytes())?;
+    stream.write_all(&frame)
+}
+
+/// Offers a login by Kerberos to a server of this name.
+fn offer(stream: &mut TcpStream, service: &str, host: &str) -> std::io::Result<()> {
+    let names = [(1, "KERBEROS"), (2, "GSSAPI"), (3, service), (4, host)];
+    let auth: Vec<u8> = names.iter().flat_map(|(number, text)| field(*number, text.as_bytes())).collect();
+    send(stream, &[SASL_ANSWER, &[NEGOTIATE, &field(4, &auth)].concat()])
+}
+
+/// Reads until the client goes away.
+fn wait(stream: &TcpStream) -> std::io::Result<()> {
+    // Another thread reads; this one sees the end by asking.
+    while stream.peek(&mut [0]).map_or_else(|error| error.kind() == ErrorKind::WouldBlock, |count| count > 0) {
+        sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+#[test]
+fn hostile_offer_gets_no_ticket() {
+    let cluster = shared();
+    cluster.kdc.keytab("hdfs/other.example").unwrap();
+    let other_host: Behaviour = |stream| offer(stream, "hdfs", "other.example").and_then(|()| wait(stream));
+    let other_service: Behaviour = |stream| offer(stream, "HTTP", "localhost").and_then(|()| wait(stream));
+    let realm: Behaviour = |stream| offer(stream, "krbtgt", "TEST.LOCAL").and_then(|()| wait(stream));
+    for (behave, settings, code, says) in [
+        (other_host, "", exit::MISCONFIGURED, "the server calls itself `hdfs/other.example`"),
+        (realm, "", exit::MISCONFIGURED, "the server calls itself `krbtgt/TEST.LOCAL`"),
+        // The component would accept it, and the grant does not.
+        (other_host, "principal = \"hdfs/other.example@TEST.LOCAL\"", exit::REFUSED, "hdfs/other.example@TEST.LOCAL"),
+        (other_service, "", exit::REFUSED, "HTTP/localhost"),
+    ] {
+        let server = HostileServer::start(behave);
+        let (output, _) = server.obtain(&cluster.kdc, "", settings);
+        let said = output.ends_with(code).stderr;
+        assert!(said.contains(says), "{said}");
+        // Nothing follows the question what there is.
+        assert!(!server.heard().contains("KERBEROS"), "{}", server.heard());
+    }
+}
+
+#[test]
+fn hostile_lengths_and_texts_are_bounded() {
+    let cluster = shared();
+    let two_gib: Behaviour = |stream| stream.write_all(&0x7fff_ffff_u32.to_be_bytes()).and_then(|()| wait(stream));
+    let negative: Behaviour = |stream| stream.write_all(&(-1_i32).to_be_bytes()).and_then(|()| wait(stream));
+    let inner: Behaviour = |stream| {
+        let header = b"\xff\xff\xff\xff\x07";
+        stream.write_all(&[&5_u32.to_be_bytes()[..], header].concat()).and_then(|()| wait(stream))
+    };
+    let flood: Behaviour = |stream| {
+        let text = "at org.apache.hadoop.ipc.Server\n\t".repeat(10 << 20 >> 5);
+        let header = [SASL_ERROR, &field(4, b"java.lang.Error"), &field(5, text.as_bytes())].concat();
+        send(stream, &[&header])
+    };
+    let line: Behaviour = |stream| {
+        let text = format!("no\u{1b}[31m{}\n\tat x.y\n{}", "!".repeat(50_000), "\tat z\n".repeat(5_000));
+        let header = [SASL_ERROR, &field(4, b"org.x.AccessControlException"), &field(5, text.as_bytes())].concat();
+        send(stream, &[&header])
+    };
+    for (behave, code, says) in [
+        (two_gib, exit::UNAVAILABLE, "the server announces 2147483647 bytes"),
+        (negative, exit::UNAVAILABLE, "the server announces a negative length, -1"),
+        (inner, exit::UNAVAILABLE, "the server's message ends early"),
+        (flood, exit::UNAVAILABLE, "bytes, and at most 131072 are read"),
+        (line, exit::DENIED, "AccessControlException: no [31m!!!!"),
+    ] {
+        let server = HostileServer::start(behave);
+        let (output, _) = server.obtain(&cluster.kdc, "", "");
+        let said = output.ends_with(code).stderr;
+        assert!(said.contains(says) && !said.contains("at x.y") && !said.contains('\u{1b}'), "{says}: {said}");
+    }
+}
+
+#[test]
+fn hostile_silence_and_drip_end_with_the_limits() {
+    let cluster = shared();
+    let silence: Behaviour = |stream| wait(stream);
+    let drip: Behaviour = |stream| {
+        stream.write_all(&100_000_u32.to_be_bytes())?;
+        loop {
+            stream.write_all(b"\x0a")?;
+            sleep(Duration::from_millis(50));
+        }
+    };
+    let closing: Behaviour = |stream| stream.shutdown(Shutdown::Both);
+    for (behave, limits, says) in [
+        (silence, "", "the server is silent for 10 s"),
+        (drip, "[instances.hdfs.limits]\nwall = \"2s\"", ""),
+        (closing, "", "the server closes the connection"),
+    ] {
+        let server = HostileServer::start(behave);
+        let (output, took) = server.obtain(&cluster.kdc, limits, "");
+        let said = output.ends_with(exit::UNAVAILABLE).stderr;
+        assert!(said.contains(says) && took < Duration::from_secs(30), "{took:?}: {said}");
+    }
+}
+
+#[test]
+fn hostile_server_without_the_key_proves_nothing() {
+    let cluster = shared();
+    let skips: Behaviour = |stream| {
+        offer(stream, "hdfs", "localhost")?;
+        send(stream, &[SASL_ANSWER, SUCCESS])?;
+        wait(stream)
+    };
+    let forges: Behaviour = |stream| {
+        offer(stream, "hdfs", "localhost")?;
+        send(stream, &[SASL_ANSWER, &[CHALLENGE, &field(3, b"\x60\x06\x06\x04abcd")].concat()])?;
+        wait(stream)
+    };
+    let no_security: Behaviour = |stream| send(stream, &[SASL_ANSWER, SUCCESS]).and_then(|()| wait(stream));
+    for (behave, says) in [
+        (skips, "ends the login before it is complete"),
+        (forges, "the server's Kerberos token is not valid"),
+        (no_security, "the server has no Kerberos"),
+    ] {
+        let server = HostileServer::start(behave);
+        let (output, _) = server.obtain(&cluster.kdc, "", "");
+        let said = output.ends_with(exit::DENIED).stderr;
+        assert!(said.contains(says), "{said}");
+    }
+}

@@ -1,0 +1,63 @@
+//! Servers that go away and come back: what is held is served meanwhile, and the status says what is wrong.
+
+use crate::cluster::{exclusive, writes_and_reads};
+use crate::deputy::exit;
+use crate::site::HadoopSite;
+
+#[test]
+fn servers_restart_and_tokens_go_on() {
+    let mut cluster = exclusive();
+    let local = cluster.text("kept", "kept");
+    let site = HadoopSite::new(&cluster.kdc)
+        .instance("hdfs", &cluster.hdfs_instance("hdfs", "retry = { floor = \"200ms\", most = \"1s\" }", ""))
+        .receiver("");
+    let coordinator = site.coordinator();
+    let _worker = site.worker();
+    site.wait_for_tokens(&coordinator, &[("hdfs", 1)]);
+
+    cluster.kdc.restart().unwrap();
+    let before = coordinator.revision("hdfs");
+    site.wait_for_tokens(&coordinator, &[("hdfs", before + 1)]);
+
+    cluster.hdfs.server().kill();
+    coordinator.wait_until("the status says what is wrong", || {
+        let now = coordinator.instance_now("hdfs");
+        now["trouble"]["kind"] == "unavailable"
+            && now["trouble"]["message"].as_str().is_some_and(|text| text.contains("connection refused"))
+    });
+    cluster.hdfs.server().restart().unwrap();
+    let before = coordinator.revision("hdfs");
+    site.wait_for_tokens(&coordinator, &[("hdfs", before + 1)]);
+    writes_and_reads(cluster.hdfs.client(), &site.token_file(), &local, "/open/kept", &[]);
+}
+
+#[test]
+fn kdc_that_is_down_leaves_what_is_held() {
+    let mut cluster = exclusive();
+    let client = cluster.lasting.client().clone();
+    let local = cluster.text("held", "held");
+    let site = HadoopSite::new(&cluster.kdc).instance("hdfs", &cluster.lasting_instance("hdfs", "")).receiver("");
+    let coordinator = site.coordinator();
+    let worker = site.worker();
+    site.wait_for_tokens(&coordinator, &[("hdfs", 1)]);
+    cluster.kdc.stop();
+    // What a process held of tickets goes with it.
+    assert_eq!(coordinator.stop(), Some(exit::OK));
+    let coordinator = site.coordinator();
+    site.home.deputy(&["renew", "hdfs"]).ends_with(exit::OK);
+    coordinator.wait_until("the status says what is wrong", || {
+        let trouble = &coordinator.instance_now("hdfs")["trouble"];
+        trouble["kind"] == "unavailable"
+            && trouble["message"].as_str().is_some_and(|text| text.contains("no KDC of the realm can be reached"))
+    });
+    let shown = site.home.deputy(&["status", "hdfs"]).ends_with(exit::OK).stdout;
+    assert!(shown.contains("no KDC of the realm can be reached") && shown.contains("port 88 is open"), "{shown}");
+    // What is held is served all the same.
+    let held = coordinator.instance("hdfs");
+    assert_eq!((&held["ready"], &held["lease"]["revision"]), (&true.into(), &1.into()));
+    coordinator.wait_until("the worker is back", || worker.status().is_some_and(|status| status["ready"] == true));
+    writes_and_reads(&client, &site.token_file(), &local, "/open/held", &[]);
+    cluster.kdc.restart().unwrap();
+    site.wait_for_tokens(&coordinator, &[("hdfs", 2)]);
+    writes_and_reads(&client, &site.token_file(), &local, "/open/back", &[]);
+}
