@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use deputy_test_servers::Proof;
 
 use crate::cluster::{LONGEST, PROXIED, copied, fact, shared, writes_and_reads};
+use crate::deputy::exit;
 use crate::site::HadoopSite;
 
 #[test]
@@ -16,6 +17,8 @@ fn hdfs_client_works_by_the_file_of_the_worker() {
     let refused = client.fs(&["-ls", "/open"], Proof::Nothing).unwrap_err().to_string();
     assert!(refused.contains("Client cannot authenticate via:[TOKEN, KERBEROS]"), "{refused}");
     let site = HadoopSite::new(&cluster.kdc).instance("hdfs", &cluster.lasting_instance("hdfs", "")).receiver("");
+    // It logs in, too.
+    site.home.deputy(&["check"]).ends_with(exit::OK);
     let coordinator = site.coordinator();
     let _worker = site.worker();
     site.wait_for_tokens(&coordinator, &[("hdfs", 1)]);
@@ -78,7 +81,7 @@ fn hdfs_token_is_for_the_proxied_user_and_cancelled() {
     site.wait_for_tokens(&coordinator, &[("hdfs", 2)]);
     let renewed = coordinator.instance("hdfs");
     assert_eq!(fact(&renewed, "number"), fact(&held, "number"));
-    site.home.deputy(&["renew", "hdfs"]).ends_with(crate::deputy::exit::OK);
+    site.home.deputy(&["renew", "hdfs"]).ends_with(exit::OK);
     coordinator.wait_until("the first is cancelled", || {
         let now = coordinator.instance_now("hdfs");
         fact(&now, "number") != fact(&held, "number") && now["to_revoke"] == 0

@@ -70,13 +70,15 @@ impl Stamp {
     }
 }
 
-/// Writes a file, making the folders above it.
+/// Writes a file, whole at once, making the folders above it. What has the old file open, or linked, keeps that.
 #[expect(clippy::disallowed_methods, reason = "a build product: no one else's to read, cheap to make again")]
 pub(crate) fn write(file: &Path, contents: &[u8]) -> Result<()> {
     if let Some(folder) = file.parent() {
         fs::create_dir_all(folder).doing(|| format!("making the folder {}", folder.display()))?;
     }
-    fs::write(file, contents).doing(|| format!("writing {}", file.display()))
+    let beside = file.with_extension("new");
+    fs::write(&beside, contents).doing(|| format!("writing {}", beside.display()))?;
+    fs::rename(&beside, file).doing(|| format!("renaming {} to {}", beside.display(), file.display()))
 }
 
 /// Writes a file unless it already holds the same contents. Says whether it wrote.
