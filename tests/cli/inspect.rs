@@ -65,6 +65,20 @@ fn inspect_json_describes_a_component() {
 }
 
 #[test]
+fn inspect_says_what_depends_on_settings() {
+    let home = TestEnvironment::with("");
+    std::fs::copy(deputy_test_servers::guest("refresh-token").unwrap(), home.path("refresh-token.wasm")).unwrap();
+    let run = home.run(&["inspect", "refresh-token.wasm"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    for line in ["  service   depends on settings\n", "  payloads  depends on settings\n"] {
+        assert!(run.stdout.contains(line), "{}", run.stdout);
+    }
+    let seen: Value = serde_json::from_str(&home.run(&["inspect", "refresh-token.wasm", "--json"]).stdout).unwrap();
+    assert_eq!((&seen["service"], &seen["kinds"]), (&Value::Null, &Value::Null));
+    assert!(seen["can_if_granted"].as_array().unwrap().contains(&"state".into()), "{seen}");
+}
+
+#[test]
 fn inspect_shows_what_a_receiver_accepts() {
     let home = TestEnvironment::with("");
     for receiver in ["aws-credentials", "files"] {

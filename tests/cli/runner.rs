@@ -14,7 +14,9 @@
     reason = "plain blocking test code: what is not as it should be ends the test"
 )]
 
+mod bindings;
 mod check;
+mod check_grants;
 mod completions;
 mod coordinator;
 mod documents;

@@ -42,9 +42,14 @@ impl<'h> RunningCoordinator<'h> {
     }
 
     /// The same with a command of the home that was changed, such as one in another environment.
-    pub(crate) fn start_as(home: &'h TestEnvironment, mut command: Command) -> Self {
+    pub(crate) fn start_as(home: &'h TestEnvironment, command: Command) -> Self {
+        Self::start_logging(home, command, "debug")
+    }
+
+    /// The same with a level of the log.
+    pub(crate) fn start_logging(home: &'h TestEnvironment, mut command: Command, level: &str) -> Self {
         let log = File::options().create(true).append(true).open(home.path("run.log")).unwrap();
-        let command = command.args(["run", "--log", "debug"]).stderr(log);
+        let command = command.args(["run", "--log", level]).stderr(log);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         Self { home, child }
     }

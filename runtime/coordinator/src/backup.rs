@@ -98,3 +98,6 @@ async fn intact(store: &dyn Store, key: &StoreKey) -> Result<Option<SecretBytes>
         entry => Ok(entry?.map(|entry| entry.value)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,3 +88,36 @@ impl<T: Wipe> Drop for WipeOnDrop<T> {
         self.0.wipe();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use deputy_core::{LeaseVersion, Revision, SecretBytes};
+
+    use super::*;
+
+    fn delivery(instance: &str, valid_until: Timestamp) -> Delivery {
+        Delivery {
+            instance: instance.parse().unwrap(),
+            service: "s3".parse().unwrap(),
+            kind: "test/1".parse().unwrap(),
+            stamp: LeaseVersion { revision: Revision(7), obtained_at: Timestamp::from_millis(5) },
+            valid_until,
+            payload: Arc::new(SecretBytes::new(b"payload".to_vec())),
+        }
+    }
+
+    #[test]
+    fn deliveries_carry_the_facts_of_the_host() {
+        let facts = [Fact { name: "deputy.worker".to_owned(), value: "00c0ffee00c0ffee".to_owned() }];
+        let given = [delivery("a", Timestamp::from_millis(9)), delivery("b", Timestamp::FOREVER)];
+        let deliveries = WipeOnDrop::deliveries(&given, &facts);
+        for delivery in deliveries.iter() {
+            let [fact] = delivery.facts.as_slice() else { panic!("{:?}", delivery.facts) };
+            assert_eq!((fact.name.as_str(), fact.value.as_str()), ("deputy.worker", "00c0ffee00c0ffee"));
+        }
+        assert!(matches!(deliveries[0].expiry, wit::Expiry::At(9)));
+        assert!(matches!(deliveries[1].expiry, wit::Expiry::Never), "it has none");
+    }
+}

@@ -25,8 +25,10 @@ pub(crate) const LONG: Duration = Duration::from_secs(3600);
 pub(crate) const GROUP: &str = "analytics";
 
 /// Everything that is compiled once for all tests here.
-const COMPONENTS: [&str; 6] = [
+const COMPONENTS: [&str; 8] = [
     "files",
+    "benign",
+    "benign-keeper",
     "benign-obtain",
     "benign-receiver",
     "cpu-loop-after-put",
@@ -171,6 +173,11 @@ impl TestSite {
 
     /// `deputy worker`, ready for its arguments.
     pub(crate) fn command(&self, name: &str) -> Command {
+        self.command_logging(name, "debug")
+    }
+
+    /// The same with a level of the log.
+    pub(crate) fn command_logging(&self, name: &str, level: &str) -> Command {
         if !self.home.path(&format!("{name}.toml")).exists() {
             self.configure(name, "");
         }
@@ -178,7 +185,7 @@ impl TestSite {
         self.compile(&state);
         let mut command = self.home.program();
         command.arg("--config").arg(self.home.path(&format!("{name}.toml")));
-        command.arg("--state").arg(self.home.path(&state)).args(["worker", "--log", "debug"]);
+        command.arg("--state").arg(self.home.path(&state)).args(["worker", "--log", level]);
         command
     }
 

@@ -19,10 +19,20 @@ pub struct Answer {
 /// Asks a server on the loopback interface. None when it does not answer, or not in HTTP.
 #[must_use]
 pub fn get(port: u16, path: &str) -> Option<Answer> {
+    exchange(port, &format!("GET {path} HTTP/1.0\r\n"))
+}
+
+/// The same with a request that changes something at the server, and has no body.
+pub(crate) fn post(port: u16, path: &str) -> Option<Answer> {
+    exchange(port, &format!("POST {path} HTTP/1.0\r\nContent-Length: 0\r\n"))
+}
+
+/// Sends a request, and reads what is answered to its end.
+fn exchange(port: u16, begin: &str) -> Option<Answer> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    let request = format!("{begin}Host: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = Vec::new();
     stream.take(LONGEST).read_to_end(&mut answer).ok()?;

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
-use deputy_test_servers::{Moto, OAuth2, Place, Seaweed, boto, get};
+use deputy_test_servers::{Moto, OAuth2, OidcProvider, Place, Seaweed, boto, get};
 
 const ASSUME: &str = "
 import boto3, os
@@ -80,6 +80,30 @@ import json, os, urllib.request
 form = b'grant_type=client_credentials&client_id=a&client_secret=b&scope=c'
 print(json.load(urllib.request.urlopen(os.environ['URL'], data=form))['token_type'])";
     assert_eq!(boto(script, &[("URL", &oauth2.token_url())]).unwrap(), "Bearer\n");
+}
+
+#[test]
+fn oidc_provider_takes_a_refresh_token_once() {
+    let server = OidcProvider::start(60).unwrap();
+    let script = "
+import json, os, urllib.error, urllib.parse, urllib.request
+def refresh(token):
+    form = {'grant_type': 'refresh_token', 'refresh_token': token, 'client_id': os.environ['ID'],
+            'client_secret': os.environ['SECRET']}
+    try:
+        url = 'http://127.0.0.1:%s/token' % os.environ['PORT']
+        return json.load(urllib.request.urlopen(url, data=urllib.parse.urlencode(form).encode()))
+    except urllib.error.HTTPError as error:
+        return json.load(error)
+first = os.environ['FIRST']
+second = refresh(first)['refresh_token']
+third = refresh(second)['refresh_token']
+print(len({first, second, third}), refresh(second)['error'], refresh(third)['error'])";
+    let first = server.login().unwrap();
+    let port = server.port().to_string();
+    let variables =
+        [("ID", OidcProvider::CLIENT), ("SECRET", OidcProvider::SECRET), ("PORT", &port), ("FIRST", &first)];
+    assert_eq!(boto(script, &variables).unwrap(), "3 invalid_grant invalid_grant\n", "a repetition ends the grant");
 }
 
 #[test]

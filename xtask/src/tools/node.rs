@@ -1,4 +1,4 @@
-//! What comes from npm: a test server, and what builds the JavaScript provider.
+//! What comes from npm: test servers, and what builds the JavaScript provider.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,8 @@ pub(super) fn install(workspace: &Workspace) -> Result<()> {
     check_node()?;
     let servers = packages(workspace, "node", &workspace.path("xtask/tools"), "test servers")?;
     link(workspace, "oauth2-mock-server", &servers.join("node_modules/.bin/oauth2-mock-server"))?;
+    // A library: `tests/servers/node` has the program.
+    link(workspace, "oidc-provider", &servers.join("node_modules/oidc-provider/lib/index.js"))?;
     packages(workspace, "javascript", &workspace.path(PROVIDER), "what builds JavaScript providers")?;
     Ok(())
 }

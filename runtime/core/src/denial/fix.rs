@@ -2,7 +2,7 @@
 //!
 //! They take the instance's grant into account. The first rule that allows a request decides about it alone, so an existing
 //! rule has to change: a second rule with the same lines would never apply. TOML does not allow a table to be written twice
-//! either. `runtime/config/tests/hints.rs` applies the lines to a configuration and repeats the request.
+//! either. `runtime/config/tests/hints` applies the lines to a configuration and repeats the request.
 
 mod jwt;
 mod kerberos;

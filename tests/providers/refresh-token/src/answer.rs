@@ -1,4 +1,5 @@
-//! The answer of the token endpoint (RFC 6749, 5.1 and 5.2). Nothing of it but an error's code and description is quoted.
+//! The answer of the token endpoint (RFC 6749, 5.1 and 5.2), of which nothing but an error's code and description is quoted,
+//! and that of the userinfo endpoint.
 
 use deputy_kit::failure;
 use deputy_kit::http::Response;
@@ -44,6 +45,13 @@ pub(crate) fn read(response: &Response, held: Held, now: Timestamp) -> Result<Gr
     })
 }
 
+/// Whose the access token is, if the service says so.
+pub(crate) fn account(response: &Response) -> Option<String> {
+    let fields: Value = serde_json::from_slice(&response.body).ok()?;
+    let subject = fields.get("sub")?.as_str()?;
+    (response.status == 200).then(|| one_line(subject, 200))
+}
+
 fn refusal(response: &Response, code: Option<&str>, description: Option<&str>, held: Held, now: Timestamp) -> Failure {
     let wait = response.retry_after_ms(now);
     let words = [code, description].into_iter().flatten().map(|text| one_line(text, 300));
@@ -85,6 +93,16 @@ mod tests {
         assert!(matches!(granted.expiry, Expiry::AfterMs(60_000)));
         let granted = answer(200, r#"{"access_token":"a1"}"#, Held::InState).unwrap();
         assert!(granted.refresh_token.is_none() && matches!(granted.expiry, Expiry::Unknown));
+    }
+
+    #[test]
+    fn answer_says_whose_the_token_is_or_nothing() {
+        let account =
+            |status, body: &str| account(&Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() });
+        assert_eq!(account(200, r#"{"sub":"person","name":"x"}"#).as_deref(), Some("person"));
+        for (status, body) in [(200, "{}"), (200, "<html>"), (200, r#"{"sub":7}"#), (403, r#"{"sub":"person"}"#)] {
+            assert_eq!(account(status, body), None, "{status} {body}");
+        }
     }
 
     #[test]

@@ -4,12 +4,14 @@ use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
 
-const KNOWN: [&str; 4] = ["token-url", "client-id", "scope", "secret"];
+const KNOWN: [&str; 5] = ["token-url", "userinfo-url", "client-id", "scope", "secret"];
 
 /// The checked settings.
 #[derive(Debug)]
 pub(crate) struct RefreshConfig<'a> {
     pub(crate) url: Url,
+    /// Where the service says whose the access token is (OpenID Connect Core, 5.3).
+    pub(crate) userinfo: Option<Url>,
     client_id: Option<&'a str>,
     scope: Option<&'a str>,
     /// The name of the secret that holds the first refresh token.
@@ -19,9 +21,9 @@ pub(crate) struct RefreshConfig<'a> {
 impl<'a> RefreshConfig<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
         let settings = SettingsReader::new(settings, &KNOWN)?;
-        let url = Url::parse(settings.required("token-url")?);
         Ok(Self {
-            url: url.map_err(|problem| wrong_setting("token-url", &problem))?,
+            url: url("token-url", settings.required("token-url")?)?,
+            userinfo: settings.optional("userinfo-url").map(|text| url("userinfo-url", text)).transpose()?,
             client_id: settings.optional("client-id"),
             scope: settings.optional("scope"),
             secret: settings.optional("secret").unwrap_or("refresh-token"),
@@ -34,6 +36,10 @@ impl<'a> RefreshConfig<'a> {
         let optional = [("client_id", self.client_id), ("scope", self.scope)];
         fixed.into_iter().chain(optional.into_iter().filter_map(|(name, value)| Some((name, value?))))
     }
+}
+
+fn url(name: &str, text: &str) -> Result<Url, Failure> {
+    Url::parse(text).map_err(|problem| wrong_setting(name, &problem))
 }
 
 #[cfg(test)]
@@ -62,6 +68,7 @@ mod tests {
         for (pairs, name) in [
             (vec![], "token-url"),
             (vec![("token-url", "login.example")], "token-url"),
+            (vec![("token-url", "https://h/"), ("userinfo-url", "h")], "userinfo-url"),
             (vec![("token-url", "https://h/"), ("client_id", "x")], "client_id"),
         ] {
             assert_eq!(RefreshConfig::read(&settings(&pairs)).unwrap_err().setting.as_deref(), Some(name));

@@ -73,7 +73,12 @@ impl Guest for RefreshToken {
         let response = http::send(&Method::Post, &config.url, &headers, form.as_bytes())?;
         let granted = answer::read(&response, held, clock::now()).inspect_err(|failure| forget(held, failure))?;
         keep(&granted, &refresh_token)?;
-        Ok(tokens(BEARER_TOKEN, granted.access_token).expires(granted.expiry))
+        let account = account(&config, &granted.access_token);
+        let tokens = tokens(BEARER_TOKEN, granted.access_token).expires(granted.expiry);
+        Ok(match account {
+            Some(account) => tokens.fact("account", account),
+            None => tokens,
+        })
     }
 }
 
@@ -83,6 +88,14 @@ fn keep(granted: &Granted, used: &str) -> Result<(), Failure> {
         Some(new) if new != used => state::save(new.as_bytes()).map_err(not_kept),
         _ => Ok(()),
     }
+}
+
+/// Whose the access token is, for people to see. The tokens are as good without it.
+fn account(config: &RefreshConfig, access_token: &str) -> Option<String> {
+    let authorization = format!("Bearer {access_token}");
+    let headers = [("authorization", authorization.as_str()), ("accept-encoding", "identity")];
+    let response = http::send(&Method::Get, config.userinfo.as_ref()?, &headers, b"").ok()?;
+    answer::account(&response)
 }
 
 /// Removes a saved refresh token that the service does not know any more, so that the next call takes the secret's: the

@@ -64,3 +64,55 @@ impl StateJson {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const COMPONENT: Digest = Digest::new([1; 32]);
+
+    fn config(state: &str) -> CoordinatorFile {
+        let text = format!("[instances.login]\ncomponent = \"a.wasm\"\n{state}");
+        CoordinatorFile::parse(&text, Path::new("deputy.toml")).unwrap()
+    }
+
+    /// What `check` finds out where state is kept for this identity.
+    fn checked(config: &CoordinatorFile, kept_for: Option<StateIdentity>) -> Option<StateJson> {
+        let kept = KeptStates(kept_for.map(|kept_for| ("login".to_owned(), kept_for)).into_iter().collect());
+        let entry = config.instances.values().next().unwrap();
+        StateJson::check(entry, entry.component.as_ref().unwrap(), COMPONENT, &kept)
+    }
+
+    fn own(config: &CoordinatorFile) -> StateIdentity {
+        checked(config, None).unwrap().identity.parse().unwrap()
+    }
+
+    #[test]
+    fn kept_state_of_the_instance_itself_is_no_warning() {
+        let config = config("state = {}");
+        let checked_without = checked(&config, None).unwrap();
+        assert_eq!((checked_without.kept_for, checked_without.fix), (None, None));
+        let own = own(&config);
+        let checked = checked(&config, Some(own)).unwrap();
+        assert_eq!((checked.kept_for, checked.fix), (Some(own.to_string()), None));
+    }
+
+    #[test]
+    fn kept_state_of_another_comes_with_the_lines_that_inherit_it() {
+        let other = StateIdentity::new(Digest::new([7; 32]));
+        let warned = checked(&config("state = {}"), Some(other)).unwrap();
+        let fix = warned.fix.unwrap();
+        assert!(fix.contains(&format!("[instances.login.state]\ninherit = \"{other}\"")), "{fix}");
+        let config = config(&format!("state = {{ inherit = \"{other}\" }}"));
+        assert_eq!(checked(&config, Some(other)).unwrap().fix, None, "the lines are there");
+        let third = StateIdentity::new(Digest::new([9; 32]));
+        assert!(checked(&config, Some(third)).unwrap().fix.is_some(), "they name another one");
+    }
+
+    #[test]
+    fn kept_state_is_not_asked_for_without_a_grant() {
+        assert!(checked(&config(""), Some(StateIdentity::new(Digest::new([7; 32])))).is_none());
+    }
+}

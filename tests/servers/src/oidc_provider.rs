@@ -1,0 +1,56 @@
+//! An OAuth 2.0 and OpenID Connect server of real conduct: each refresh token is good once, and who shows one again loses
+//! the grant.
+
+use std::path::Path;
+
+use crate::http::post;
+use crate::{Error, Server, Start, free_ports, get, tool};
+
+/// The program around the library.
+const PROGRAM: &str = include_str!("../node/oidc_provider.mjs");
+
+/// A running server. What it granted ends with it.
+pub struct OidcProvider {
+    server: Server,
+    port: u16,
+}
+
+impl OidcProvider {
+    /// Its only client.
+    pub const CLIENT: &'static str = "deputy";
+
+    /// That client's secret.
+    pub const SECRET: &'static str = "canary-secret-of-the-client";
+
+    /// Starts one whose access tokens live for so many seconds.
+    ///
+    /// # Errors
+    /// When it is not installed, or does not start.
+    pub fn start(seconds: u32) -> Result<Self, Error> {
+        let [port] = free_ports()?;
+        let start = Start::new("oidc-provider", Path::new("node"))?;
+        let program = start.file("oidc_provider.mjs", PROGRAM)?;
+        let server = start
+            .args([program, tool("oidc-provider")?])
+            .args([&port.to_string(), &seconds.to_string(), Self::SECRET])
+            .until(|| get(port, "/.well-known/openid-configuration").is_some_and(|answer| answer.status == 200))?;
+        Ok(Self { server, port })
+    }
+
+    /// A person logs in: the first refresh token of a new grant.
+    ///
+    /// # Errors
+    /// When it does not answer with one.
+    pub fn login(&self) -> Result<String, Error> {
+        match post(self.port, "/login") {
+            Some(answer) if answer.status == 200 => Ok(answer.body),
+            other => Err(Error::new(format!("no login: {other:?}\n{}", self.server.last_lines()))),
+        }
+    }
+
+    /// Its port. Tokens are asked for at `/token`, and `/me` says whose an access token is.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
