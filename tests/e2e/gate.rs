@@ -54,7 +54,7 @@ impl Gate {
             for stream in listener.incoming() {
                 let (stream, shared) = (stream.unwrap(), Arc::clone(&all));
                 // A caller that was killed breaks off at any place.
-                thread::spawn(move || drop(shared.pass(stream)));
+                thread::spawn(move || shared.pass(stream));
             }
         });
         Self { port, shared }

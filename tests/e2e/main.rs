@@ -22,6 +22,7 @@ mod faults;
 mod file_source;
 mod gate;
 mod health;
+mod held;
 mod hogs;
 mod languages;
 mod lifecycle;

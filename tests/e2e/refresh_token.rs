@@ -2,13 +2,15 @@
 //! beginning, and has to come back only if a kill falls between the server's answer and `save`.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use deputy_test_servers::OidcProvider;
+use deputy_test_servers::{OidcProvider, guest};
 use serde_json::Value;
 
 use crate::deputy::{TestEnvironment, exit};
 use crate::gate::{Gate, Passage};
+use crate::held::held;
 use crate::running::RunningCoordinator;
 
 const TOKEN: &str = "/token";
@@ -27,13 +29,18 @@ struct Login {
 impl Login {
     /// The access tokens of the server live for so many seconds.
     fn new(seconds: u32) -> Self {
+        Self::with(&guest("refresh-token").unwrap(), seconds, &format!("userinfo-url = \"ENDPOINT{USERINFO}\""))
+    }
+
+    /// With a build of the component, and a setting of its own.
+    fn with(component: &Path, seconds: u32, setting: &str) -> Self {
         let server = OidcProvider::start(seconds).unwrap();
         let gate = Gate::before(server.port());
         let mut home = TestEnvironment::new()
             .secret("refresh-token", &server.login().unwrap())
-            .secret("client-secret", OidcProvider::SECRET)
-            .instance("login", "refresh-token", &lines(&gate.endpoint()));
-        home.prepend("audit = \"audit.jsonl\"\n");
+            .secret("client-secret", OidcProvider::SECRET);
+        let lines = lines(&gate.endpoint(), &setting.replace("ENDPOINT", &gate.endpoint()));
+        home.append(&format!("audit = \"audit.jsonl\"\n[instances.login]\ncomponent = {component:?}\n{lines}"));
         Self { server, gate, home }
     }
 
@@ -73,14 +80,14 @@ impl Login {
 }
 
 /// What stands below `[instances.login]`.
-fn lines(endpoint: &str) -> String {
+fn lines(endpoint: &str, setting: &str) -> String {
     let client = OidcProvider::CLIENT;
     format!(
         r#"retry = {{ floor = "100ms", most = "1s" }}
 
         [instances.login.settings]
         token-url = "{endpoint}{TOKEN}"
-        userinfo-url = "{endpoint}{USERINFO}"
+        {setting}
         client-id = "{client}"
         scope = "openid profile"
 
@@ -227,6 +234,8 @@ fn refresh_token_that_a_kill_loses_needs_a_person() {
     let advice = "the refresh token is used up or revoked: log in anew, and put the new one into the secret";
     for args in [&["status"][..], &["status", "login"], &["status", "--json"], &["status", "login", "--json"]] {
         let shown = login.home.run_unchecked(args).ends_with(exit::OK).stdout;
+        // The list has a line for each instance, cut to the width of the terminal.
+        let advice = if args == ["status"] { "log in anew" } else { advice };
         assert!(shown.contains("attention") && shown.contains(advice), "{args:?}: {shown}");
     }
     let log = running.log();
@@ -265,7 +274,7 @@ fn refresh_token_goes_to_other_hosts_by_inheritance_alone() {
     assert!(shown.contains("state is kept for another; to inherit it, write\n"), "{shown}");
     assert!(shown.contains(&format!("inherit = \"{saved}\"")), "{shown}");
     login.home.run_unchecked(&["reload"]).ends_with(exit::OK);
-    running.wait_until("its failure", || now(&running)["trouble"]["kind"] == "misconfigured");
+    running.wait_until("its failure", || now(&running)["trouble"]["kind"] == "refused");
     assert!(running.log().contains("it stays sealed until the configuration says `inherit`"), "{}", running.log());
     assert_eq!((moved.forwarded(TOKEN), &now(&running)["kept_state"]["identity"]), (0, &saved.clone().into()));
 
@@ -282,4 +291,19 @@ fn refresh_token_goes_to_other_hosts_by_inheritance_alone() {
     }
     assert_eq!(running.stop(), Some(exit::OK));
     assert_eq!(login.home.leak(b"", b""), None);
+}
+
+/// The component as it was built when the contract came out.
+#[test]
+fn refresh_token_is_kept_by_the_held_component() {
+    let login = Login::with(&held("refresh-token.wasm"), 3600, "");
+    let running = login.start_until(1);
+    login.renew();
+    wait_for(&running, 2);
+    running.kill();
+    let running = login.start_until(2);
+    login.renew();
+    wait_for(&running, 3);
+    assert_eq!(login.refreshes(), 3);
+    login.end(running);
 }

@@ -19,7 +19,7 @@ mod restored;
 mod sealed;
 mod services;
 mod shut_out;
-mod site;
+pub(crate) mod site;
 mod strangers;
 mod troubles;
 mod unit;

@@ -23,7 +23,7 @@ limits = { wall = "30s" }
 
 [instances.a.kerberos]
 login = "etl"
-targets = ["hdfs/nn1.example.com@EXAMPLE.COM"]
+targets = ["HTTP/login.example.com@EXAMPLE.COM"]
 
 [instances.a.secrets.refresh-token]
 file = "token"
@@ -62,7 +62,15 @@ fn changed(from: &str, to: &str) -> String {
 /// State that was saved before an update must still be given after it: who changes this text changes its version.
 #[test]
 fn state_owner_text_is_stable() {
-    assert_snapshot!(owner_of(0xab, ALL), @"");
+    assert_snapshot!(owner_of(0xab, ALL), @r#"
+    deputy state, version 1
+    component abababababababababababababababababababababababababababababababab
+    http "https://login.example.com" networks()
+    tcp "nn1.example.com:8020" networks("private")
+    login "etl@EXAMPLE.COM"
+    secret "client" env "CLIENT"
+    secret "refresh-token" file "/etc/deputy/token"
+    "#);
 }
 
 #[test]
@@ -86,7 +94,7 @@ fn state_owner_is_another_one_after_a_change_of_what_it_may_reach() {
         assert_ne!(owner_of(1, &changed(from, to)), own, "{to}");
     }
     let without_login =
-        changed("[instances.a.kerberos]\nlogin = \"etl\"\ntargets = [\"hdfs/nn1.example.com@EXAMPLE.COM\"]\n", "");
+        changed("[instances.a.kerberos]\nlogin = \"etl\"\ntargets = [\"HTTP/login.example.com@EXAMPLE.COM\"]\n", "");
     assert_ne!(owner_of(1, &without_login), own, "no login");
 }
 
@@ -107,7 +115,7 @@ fn state_owner_stays_the_same_after_any_other_change() {
         // How the login gets its ticket, and which services it opens contexts with.
         ("kdcs = [\"kdc1.example.com\"]", "kdcs = [\"kdc2.example.com\"]"),
         ("keytab = \"etl.keytab\"", "keytab = \"moved.keytab\""),
-        ("targets = [\"hdfs/nn1", "targets = [\"hbase/nn1"),
+        ("targets = [\"HTTP/login", "targets = [\"hive/login"),
     ] {
         assert_eq!(owner_of(1, &changed(from, to)), own, "{to}");
     }

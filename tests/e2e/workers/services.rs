@@ -11,12 +11,11 @@ use crate::deputy::exit;
 use crate::script::ScriptedServer;
 
 /// An instance of a component that is of any service and kind, as its settings say.
-fn instance(name: &str, service: &str, kind: &str) -> String {
-    let component = guest("benign").unwrap();
-    format!(
-        "[instances.{name}]\ncomponent = {component:?}\ndeliver-to = [\"{GROUP}\"]\n\
-         settings = {{ service = \"{service}\", kinds = \"{kind}\", name = \"world\" }}\n"
-    )
+fn instance(script: &ScriptedServer, name: &str, service: &str, kind: &str) -> String {
+    let component = guest("benign-obtain").unwrap();
+    let settings = format!(".settings]\nservice = \"{service}\"\nkinds = \"{kind}\"\n");
+    let lines = script.lines(name, &format!("deliver-to = [\"{GROUP}\"]\nretry = {{ floor = \"50ms\" }}"));
+    format!("[instances.{name}]\ncomponent = {component:?}\n{}", lines.replace(".settings]\n", &settings))
 }
 
 /// A receiver of one kind, bound to one instance.
@@ -31,9 +30,10 @@ fn receiver(name: &str, instance: &str, kind: &str) -> String {
 #[test]
 fn services_of_one_component_reach_the_receivers_of_their_kinds() {
     let mut site = TestSite::new("");
+    let script = ScriptedServer::granting();
     for lines in [
-        instance("one", "postgres", "password/1"),
-        instance("two", "aws", "aws-key/1"),
+        instance(&script, "one", "postgres", "password/1"),
+        instance(&script, "two", "aws", "aws-key/1"),
         receiver("database", "one", "password/1"),
         receiver("cloud", "two", "aws-key/1"),
     ] {
@@ -76,10 +76,8 @@ fn services_in_one_payload_live_until_the_first_of_them_ends() {
         format!("kind bundle/1\npayload {payload}\nafter-ms {}\n", FIRST_END.as_millis())
     });
     let mut site = TestSite::new("");
-    let (provider, files) = (guest("benign-obtain").unwrap(), guest("files").unwrap());
-    let lines = script.lines("both", &format!("deliver-to = [\"{GROUP}\"]\nretry = {{ floor = \"50ms\" }}"));
-    let lines = lines.replace(".settings]\n", ".settings]\nkinds = \"bundle/1\"\n");
-    site.home.append(&format!("[instances.both]\ncomponent = {provider:?}\n{lines}"));
+    let files = guest("files").unwrap();
+    site.home.append(&instance(&script, "both", "databases", "bundle/1"));
     site.home.append(&format!(
         "[groups.{GROUP}.receivers.app]\ncomponent = {files:?}\ninstances = [\"both\"]\n\
          [groups.{GROUP}.receivers.app.settings]\n\

@@ -25,9 +25,8 @@ pub(crate) const LONG: Duration = Duration::from_secs(3600);
 pub(crate) const GROUP: &str = "analytics";
 
 /// Everything that is compiled once for all tests here.
-const COMPONENTS: [&str; 8] = [
+const COMPONENTS: [&str; 7] = [
     "files",
-    "benign",
     "benign-keeper",
     "benign-obtain",
     "benign-receiver",
