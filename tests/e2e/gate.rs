@@ -114,14 +114,17 @@ impl Shared {
         let number = self.begin(line);
         server.write_all(&bytes[..length]).ok()?;
         let (mut rest, mut up) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-        thread::spawn(move || drop(std::io::copy(&mut rest, &mut up)));
+        thread::spawn(move || {
+            drop(std::io::copy(&mut rest, &mut up));
+            up.shutdown(Shutdown::Write)
+        });
         loop {
             let length = server.read(&mut bytes).ok()?;
-            self.note_answer(number, &bytes[..length]);
-            self.hold(|passage| matches!(passage, Passage::HeldAfter(held) if *held == path))?;
             if length == 0 {
                 return client.shutdown(Shutdown::Both).ok();
             }
+            self.note_answer(number, &bytes[..length]);
+            self.hold(|passage| matches!(passage, Passage::HeldAfter(held) if *held == path))?;
             client.write_all(&bytes[..length]).ok()?;
         }
     }

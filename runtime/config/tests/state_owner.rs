@@ -74,7 +74,7 @@ fn state_owner_text_is_stable() {
 }
 
 #[test]
-fn state_owner_is_another_one_after_a_change_of_what_it_may_reach() {
+fn state_owner_changes_with_component_host_secret_and_login() {
     let own = owner_of(1, ALL);
     assert_ne!(owner_of(2, ALL), own, "another component");
     for (from, to) in [

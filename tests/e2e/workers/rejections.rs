@@ -51,7 +51,7 @@ fn rejected(worker: &RunningWorker<'_>) -> Value {
 }
 
 #[test]
-fn rejected_lease_of_three_holds_up_no_other_and_keeps_its_file_until_it_expires() {
+fn rejected_lease_of_three_holds_up_no_other_until_it_expires() {
     let site = site_of_tokens();
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
