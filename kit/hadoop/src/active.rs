@@ -4,10 +4,14 @@
 //! The others refuse with `StandbyException`, or do not answer at all. Which one is active can change between any two calls.
 
 use std::fmt::Display;
+use wasip2::clocks::monotonic_clock::subscribe_duration;
 
 /// The most connections of one [`ActiveServer`]. With the look-up of its name each takes two of the sixteen requests that
 /// the host allows a component by default.
 const MAX_CONNECTIONS: usize = 7;
+
+/// How long a fail-over is waited for, in nanoseconds.
+const FAILOVER: u64 = 2_000_000_000;
 
 /// Why a call fails, as far as it matters here.
 pub trait ServerError: Display + Sized {
@@ -41,6 +45,11 @@ pub trait Dial {
 
     /// Waits for a fail-over to end, a second or two.
     fn pause(&mut self);
+}
+
+/// Waits for a fail-over to end, as [`Dial::pause`] does in a component.
+pub fn wait_for_failover() {
+    subscribe_duration(FAILOVER).block();
 }
 
 /// Calls to whichever server is active, over one connection as long as it stays so.

@@ -16,6 +16,12 @@ pub struct ServerAddress {
 }
 
 impl ServerAddress {
+    /// An address whose parts came some other way, if the host is a name or an IP address.
+    #[must_use]
+    pub fn new(host: String, port: u16) -> Option<Self> {
+        is_host(&host).then_some(Self { host, port })
+    }
+
     /// Reads `host:port`, or a host alone if there is a default port.
     ///
     /// # Errors

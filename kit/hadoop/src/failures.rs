@@ -19,7 +19,7 @@ impl From<RpcError> for Failure {
             RpcError::ServerName { .. } => failure::misconfigured(text).setting("principal"),
             RpcError::NoSecurity | RpcError::NoKerberos(_) | RpcError::NoToken => failure::denied(text),
             RpcError::NoActive { is_misconfigured: true, .. } => failure::misconfigured(text),
-            RpcError::Protocol(_) | RpcError::NoActive { .. } => failure::unavailable(text),
+            RpcError::Protocol(..) | RpcError::NoMeta | RpcError::NoActive { .. } => failure::unavailable(text),
         }
     }
 }

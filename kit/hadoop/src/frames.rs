@@ -30,6 +30,9 @@ pub enum FramingError {
     /// A message to be sent is larger than a length can say.
     #[error("a message of {0} bytes is too long to be sent")]
     Unsendable(usize),
+    /// A protected message holds nothing.
+    #[error("a protected message of the server is empty")]
+    Empty,
     /// A message inside of a frame ends early, or its length is no varint.
     #[error("the server's message ends early")]
     Truncated,
@@ -98,6 +101,16 @@ impl<S: Read + Write> FramedStream<S> {
         self.send_bare(&with_length(message)?)
     }
 
+    /// The next byte.
+    ///
+    /// # Errors
+    /// If the stream fails or ends.
+    pub fn read_byte(&mut self) -> Result<u8, FramingError> {
+        let mut byte = [0];
+        self.stream.read_exact(&mut byte).map_err(broken)?;
+        Ok(u8::from_be_bytes(byte))
+    }
+
     /// The next four bytes, as a number.
     ///
     /// # Errors
@@ -127,6 +140,37 @@ impl<S: Read + Write> FramedStream<S> {
         let mut piece = Read::by_ref(&mut self.stream).take(u64::try_from(size).unwrap_or(u64::MAX));
         piece.read_to_end(&mut message).map_err(broken)?;
         if message.len() < size { Err(FramingError::Closed) } else { Ok(message) }
+    }
+}
+
+/// Pieces of a stream of frames, as they come out of a security layer.
+#[derive(Debug, Default)]
+pub struct FrameBuffer(Vec<u8>);
+
+impl FrameBuffer {
+    /// Adds a piece.
+    ///
+    /// # Errors
+    /// If it is empty: pieces that bring nothing forward could go on for ever.
+    pub fn push(&mut self, piece: &[u8]) -> Result<(), FramingError> {
+        if piece.is_empty() {
+            return Err(FramingError::Empty);
+        }
+        self.0.extend(piece);
+        Ok(())
+    }
+
+    /// Takes the first frame, of at most `limit` bytes, if it is there whole.
+    ///
+    /// # Errors
+    /// If its length is negative or above the limit.
+    pub fn take(&mut self, limit: usize) -> Result<Option<Vec<u8>>, FramingError> {
+        let Some((length, rest)) = self.0.split_first_chunk::<4>() else { return Ok(None) };
+        let size = check_length(i32::from_be_bytes(*length), limit)?;
+        let Some((frame, rest)) = rest.split_at_checked(size) else { return Ok(None) };
+        let (frame, rest) = (frame.to_owned(), rest.to_owned());
+        self.0 = rest;
+        Ok(Some(frame))
     }
 }
 

@@ -83,6 +83,33 @@ impl TokenIdentifier {
     }
 }
 
+/// The identifier of a token of HBase: it names no renewer, since the token cannot be renewed, and tells its expiry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HBaseTokenIdentifier {
+    /// The user for whom the token works: a full principal, or the short name of a proxied user.
+    pub owner: String,
+    /// Until when it works, in milliseconds since 1970.
+    pub expiry: u64,
+    /// Its number.
+    pub sequence_number: i64,
+}
+
+impl HBaseTokenIdentifier {
+    /// Reads it: a message with its length in front, in four bytes.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn read(bytes: &[u8]) -> Result<Self, IdentifierError> {
+        let (length, message) = bytes.split_first_chunk::<4>().ok_or(IdentifierError::Message)?;
+        if usize::try_from(u32::from_be_bytes(*length)) != Ok(message.len()) {
+            return Err(IdentifierError::Message);
+        }
+        let message = HBaseIdentifier::decode(message).map_err(|_| IdentifierError::Message)?;
+        let expiry = date(message.expiration_date)?;
+        Ok(Self { owner: message.user, expiry, sequence_number: message.sequence_number })
+    }
+}
+
 fn date(millis: i64) -> Result<u64, IdentifierError> {
     u64::try_from(millis).map_err(|_| IdentifierError::Writable(WritableError::OutOfRange))
 }
@@ -104,6 +131,17 @@ struct YarnIdentifier {
     sequence_number: i32,
     #[prost(int32, tag = "7")]
     master_key_id: i32,
+}
+
+/// `TokenIdentifier` of HBase.
+#[derive(Clone, PartialEq, Eq, Message)]
+struct HBaseIdentifier {
+    #[prost(string, tag = "2")]
+    user: String,
+    #[prost(int64, tag = "5")]
+    expiration_date: i64,
+    #[prost(int64, tag = "6")]
+    sequence_number: i64,
 }
 
 #[cfg(test)]
@@ -161,5 +199,20 @@ mod tests {
         let message = YarnIdentifier { max_date: -1, ..YarnIdentifier::default() };
         assert!(TokenIdentifier::read_yarn(&message.encode_to_vec()).is_err());
         assert_eq!(TokenIdentifier::read_yarn(b"\x0a\xff"), Err(IdentifierError::Message));
+    }
+
+    #[test]
+    fn identifier_of_hbase_is_read() {
+        let bytes = unhex(vector("hbase-identifier"));
+        let owner = "alice@EXAMPLE.COM".to_owned();
+        let expected = HBaseTokenIdentifier { owner, expiry: 1_700_604_800_000, sequence_number: 0 };
+        assert_eq!(HBaseTokenIdentifier::read(&bytes), Ok(expected));
+        for end in 0..bytes.len() {
+            assert!(HBaseTokenIdentifier::read(&bytes[..end]).is_err(), "{end}");
+        }
+        let longer = [bytes.as_slice(), b"\0"].concat();
+        assert_eq!(HBaseTokenIdentifier::read(&longer), Err(IdentifierError::Message));
+        let past = HBaseIdentifier { expiration_date: -1, ..HBaseIdentifier::default() }.encode_to_vec();
+        assert!(HBaseTokenIdentifier::read(&crate::frames::with_length(&past).unwrap()).is_err());
     }
 }

@@ -3,7 +3,8 @@
 //! - [`sasl`]: the client of SASL GSSAPI over a [`sasl::SecurityContext`], which is the host's [`kerberos`] capability.
 //! - [`frames`]: messages with their length in front, over any stream.
 //! - [`rpc`]: Hadoop RPC, version 9, which HDFS and YARN speak.
-//! - [`rest`]: the same operations over HTTP, which WebHDFS, HttpFS and KMS have.
+//! - [`rest`]: the same operations over HTTP, which WebHDFS, HttpFS, KMS and YARN have.
+//! - [`hbase`], [`metastore`]: HBase's RPC, and Thrift of Hive's metastore.
 //! - [`active`]: the active one of several servers, by their [`address`]es.
 //! - [`writable`], [`token`], [`identifier`], [`token_file`]: a token, what is inside, and the file that clients read.
 //!
@@ -19,10 +20,12 @@ pub mod active;
 pub mod address;
 mod failures;
 pub mod frames;
+pub mod hbase;
 pub mod held;
 pub mod identifier;
 pub mod kerberos;
 pub mod lifecycle;
+pub mod metastore;
 pub mod rest;
 pub mod rpc;
 pub mod rpc_dial;

@@ -1,27 +1,50 @@
-//! The life of a token over Hadoop RPC, as the contract sees it: obtained, renewed to learn its expiry, renewed again,
-//! cancelled. The providers of HDFS and YARN share it.
+//! The life of a token, as the contract sees it: obtained, renewed to learn its expiry, renewed again, cancelled. The
+//! providers share it, whichever protocol their service speaks.
 
-use crate::active::{ActiveServer, Dial};
+use crate::active::{ActiveServer, Dial, ServerError};
 use crate::held::LearnedExpiry;
-use crate::rpc::{RpcClient, RpcError};
-use crate::sasl::SecurityContext;
 use crate::token::HadoopToken;
-use deputy_kit::failure;
-use deputy_kit::types::Failure;
-use std::io::{Read, Write};
+use deputy_kit::types::{Failure, Next};
+
+/// The calls for a token that exists.
+pub trait TokenCalls {
+    /// Why one fails.
+    type Error: CallError;
+
+    /// Prolongs a token. The result is its new expiry, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// If the call fails: this principal is not the renewer, or the token is past its maximum.
+    fn renew_token(&mut self, token: &HadoopToken) -> Result<u64, Self::Error>;
+
+    /// Has the server refuse the token from now on.
+    ///
+    /// # Errors
+    /// If the call fails. If the server no longer knows the token: [`CallError::is_token_unknown`].
+    fn cancel_token(&mut self, token: &HadoopToken) -> Result<(), Self::Error>;
+}
+
+/// What an error says about the token.
+pub trait CallError: ServerError + Into<Failure> {
+    /// Whether the server understood and refuses, for whatever reason.
+    fn is_refusal(&self) -> bool;
+
+    /// Whether it does not renew this token for this principal, so that a new one is of use.
+    fn is_token_refused(&self) -> bool;
+
+    /// Whether it does not know the token.
+    fn is_token_unknown(&self) -> bool;
+}
 
 /// Renews a new token, since that is how a server tells its expiry. The token exists by now, so that no error loses it.
-pub fn learn_expiry<D, S, C>(servers: &mut ActiveServer<'_, D>, token: &HadoopToken) -> LearnedExpiry
+pub fn learn_expiry<D, E>(servers: &mut ActiveServer<'_, D>, token: &HadoopToken) -> LearnedExpiry
 where
-    D: Dial<Client = RpcClient<S, C>, Error = RpcError>,
-    S: Read + Write,
-    C: SecurityContext,
+    D: Dial<Client: TokenCalls<Error = E>, Error = E>,
+    E: CallError,
 {
     match servers.call(|client| client.renew_token(token)) {
         Ok(time) => LearnedExpiry::At(time),
-        Err(RpcError::Remote(error)) if !error.is_standby() && !error.is_temporary() => {
-            LearnedExpiry::NotRenewable(error.to_string())
-        }
+        Err(error) if error.is_refusal() => LearnedExpiry::NotRenewable(error.to_string()),
         Err(error) => LearnedExpiry::Lost(error.to_string()),
     }
 }
@@ -30,17 +53,15 @@ where
 ///
 /// # Errors
 /// `ended` if the server knows it no longer, or has another renewer for it.
-pub fn renew<D, S, C>(servers: &mut ActiveServer<'_, D>, token: &HadoopToken) -> Result<u64, Failure>
+pub fn renew<D, E>(servers: &mut ActiveServer<'_, D>, token: &HadoopToken) -> Result<u64, Failure>
 where
-    D: Dial<Client = RpcClient<S, C>, Error = RpcError>,
-    S: Read + Write,
-    C: SecurityContext,
+    D: Dial<Client: TokenCalls<Error = E>, Error = E>,
+    E: CallError,
 {
-    servers.call(|client| client.renew_token(token)).map_err(|error| match error {
-        RpcError::Remote(error) if error.is_invalid_token() || error.is_access_control() => {
-            failure::ended(error.to_string()).code(error.name())
-        }
-        other => other.into(),
+    servers.call(|client| client.renew_token(token)).map_err(|error| {
+        let is_ended = error.is_token_refused();
+        let failure = error.into();
+        if is_ended { Failure { next: Next::Ended, ..failure } } else { failure }
     })
 }
 
@@ -48,15 +69,14 @@ where
 ///
 /// # Errors
 /// If the server is lost, or this principal may not cancel it.
-pub fn cancel<D, S, C>(servers: &mut ActiveServer<'_, D>, token: &HadoopToken) -> Result<(), Failure>
+pub fn cancel<D, E>(servers: &mut ActiveServer<'_, D>, token: &HadoopToken) -> Result<(), Failure>
 where
-    D: Dial<Client = RpcClient<S, C>, Error = RpcError>,
-    S: Read + Write,
-    C: SecurityContext,
+    D: Dial<Client: TokenCalls<Error = E>, Error = E>,
+    E: CallError,
 {
     match servers.call(|client| client.cancel_token(token)) {
-        Err(RpcError::Remote(error)) if error.is_invalid_token() => Ok(()),
-        other => Ok(other?),
+        Err(error) if error.is_token_unknown() => Ok(()),
+        other => other.map_err(Into::into),
     }
 }
 
@@ -65,7 +85,7 @@ mod tests {
     use super::*;
     use crate::address::ServerAddress;
     use crate::rpc::testing::{Server, error_answer, expiry_answer, token_answer};
-    use crate::rpc::{ExpectedServer, RpcOptions};
+    use crate::rpc::{ExpectedServer, RpcClient, RpcError, RpcOptions};
     use crate::sasl::Qualities;
     use crate::testing::{FakeContext, sample_token};
     use deputy_kit::types::Next;

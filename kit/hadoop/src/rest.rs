@@ -4,26 +4,23 @@
 //! `org.apache.hadoop.security.token.delegation.web.DelegationTokenAuthenticator`, and `WebHDFS.md` of Hadoop.
 
 mod answer;
+pub mod cluster;
 mod error;
 mod users;
 
 pub use error::RestError;
 pub use users::TokenUsers;
 
-use crate::active::{ActiveServer, Dial};
+use crate::active::{self, ActiveServer, Dial};
 use crate::held::LearnedExpiry;
 use crate::identifier::TokenIdentifier;
+use crate::lifecycle::TokenCalls;
 use crate::token::HadoopToken;
 use answer::{ExpiryAnswer, TokenAnswer};
-use deputy_kit::failure;
 use deputy_kit::http::{self, Method};
 use deputy_kit::types::{Failure, Tokens};
 use deputy_kit::url::Url;
 use deputy_kit::{clock, encode};
-use wasip2::clocks::monotonic_clock::subscribe_duration;
-
-/// How long a fail-over is waited for, in nanoseconds.
-const PAUSE: u64 = 2_000_000_000;
 
 /// The address of a service whose operations are in the query, such as `http://nn1:9870/webhdfs/v1/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +69,7 @@ impl Dial for RestDial<'_> {
     }
 
     fn pause(&mut self) {
-        subscribe_duration(PAUSE).block();
+        active::wait_for_failover();
     }
 }
 
@@ -86,24 +83,6 @@ impl RestClient {
         let doas = self.doas.as_ref().map(|(parameter, user)| (*parameter, user.as_str()));
         let body = self.send(&Method::Get, "GETDELEGATIONTOKEN", renewer.into_iter().chain(doas))?;
         TokenAnswer::read(&body)
-    }
-
-    /// Prolongs a token. The result is its new expiry, in milliseconds since 1970.
-    ///
-    /// # Errors
-    /// If there is no answer, or the server refuses.
-    pub fn renew_token(&self, token: &HadoopToken) -> Result<u64, RestError> {
-        let text = token.to_url_string();
-        ExpiryAnswer::read(&self.send(&Method::Put, "RENEWDELEGATIONTOKEN", [("token", text.as_str())])?)
-    }
-
-    /// Has the server refuse the token from now on.
-    ///
-    /// # Errors
-    /// If there is no answer, or the server refuses.
-    pub fn cancel_token(&self, token: &HadoopToken) -> Result<(), RestError> {
-        let text = token.to_url_string();
-        self.send(&Method::Put, "CANCELDELEGATIONTOKEN", [("token", text.as_str())]).map(drop)
     }
 
     fn send<'q>(
@@ -120,39 +99,22 @@ impl RestClient {
     }
 }
 
+impl TokenCalls for RestClient {
+    type Error = RestError;
+
+    fn renew_token(&mut self, token: &HadoopToken) -> Result<u64, RestError> {
+        let text = token.to_url_string();
+        ExpiryAnswer::read(&self.send(&Method::Put, "RENEWDELEGATIONTOKEN", [("token", text.as_str())])?)
+    }
+
+    fn cancel_token(&mut self, token: &HadoopToken) -> Result<(), RestError> {
+        let text = token.to_url_string();
+        self.send(&Method::Put, "CANCELDELEGATIONTOKEN", [("token", text.as_str())]).map(drop)
+    }
+}
+
 /// The servers of a service.
 pub type RestServers<'a> = ActiveServer<'a, RestDial<'a>>;
-
-/// Renews a new token, since that is how a server tells its expiry. The token exists by now, so that no error loses it.
-pub fn learn_expiry(servers: &mut RestServers<'_>, token: &HadoopToken) -> LearnedExpiry {
-    match servers.call(|client| client.renew_token(token)) {
-        Ok(time) => LearnedExpiry::At(time),
-        Err(error) if error.is_token_refused() => LearnedExpiry::NotRenewable(error.to_string()),
-        Err(error) => LearnedExpiry::Lost(error.to_string()),
-    }
-}
-
-/// Renews a token and returns its new expiry, in milliseconds since 1970.
-///
-/// # Errors
-/// `ended` if the server knows it no longer, or has another renewer for it.
-pub fn renew(servers: &mut RestServers<'_>, token: &HadoopToken) -> Result<u64, Failure> {
-    servers.call(|client| client.renew_token(token)).map_err(|error| {
-        let text = error.to_string();
-        if error.is_token_refused() { failure::ended(text) } else { error.into() }
-    })
-}
-
-/// Has the server refuse the token. One that it does not know is a success.
-///
-/// # Errors
-/// If there is no answer, or this principal may not cancel it.
-pub fn cancel(servers: &mut RestServers<'_>, token: &HadoopToken) -> Result<(), Failure> {
-    match servers.call(|client| client.cancel_token(token)) {
-        Err(error) if error.is_token_unknown() => Ok(()),
-        other => Ok(other?),
-    }
-}
 
 /// The tokens of the contract, with what an operator wants to see of them and of the server. `payload` is the file with
 /// the token.

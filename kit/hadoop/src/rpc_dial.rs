@@ -1,16 +1,12 @@
 //! Connections of a component to a service with Hadoop RPC: TCP and Kerberos of the host.
 
-use crate::active::Dial;
+use crate::active::{self, Dial};
 use crate::address::ServerAddress;
 use crate::kerberos::{self, interface::Context};
 use crate::rpc::{ExpectedServer, RpcClient, RpcError, RpcOptions};
 use crate::rpc_settings::RpcSettings;
 use deputy_kit::tcp::TcpStream;
-use wasip2::clocks::monotonic_clock::subscribe_duration;
 use wasip2::random::random::get_random_bytes;
-
-/// How long a fail-over is waited for, in nanoseconds.
-const PAUSE: u64 = 2_000_000_000;
 
 /// Connects to the servers of these settings.
 pub struct RpcDial<'a> {
@@ -50,6 +46,6 @@ impl Dial for RpcDial<'_> {
     }
 
     fn pause(&mut self) {
-        subscribe_duration(PAUSE).block();
+        active::wait_for_failover();
     }
 }

@@ -3,7 +3,11 @@
 use crate::sasl::{ContextError, ContextStep, OpenedMessage, SecurityContext};
 use crate::token::HadoopToken;
 
-const VECTORS: &str = include_str!("../vectors/hadoop.txt");
+const VECTORS: &str = concat!(
+    include_str!("../vectors/hadoop.txt"),
+    include_str!("../vectors/hbase.txt"),
+    include_str!("../vectors/hive.txt")
+);
 
 /// The lines of the vectors with this name: the words behind it.
 pub(crate) fn vectors(name: &str) -> impl Iterator<Item = (&'static str, &'static str)> {

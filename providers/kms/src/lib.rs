@@ -15,6 +15,7 @@ use deputy_kit::tokens::HADOOP_TOKEN;
 use deputy_kit::types::{Failure, Settings, Tokens};
 use deputy_kit_hadoop::active::ActiveServer;
 use deputy_kit_hadoop::held::{LearnedExpiry, token_of};
+use deputy_kit_hadoop::lifecycle;
 use deputy_kit_hadoop::rest::{self, RestDial, RestServers};
 use deputy_kit_hadoop::token_file::{FileVersion, HadoopTokenFile};
 
@@ -83,7 +84,7 @@ impl provider::Guest for Kms {
         if config.users.doas.is_some() {
             servers = self::servers(&config, None);
         }
-        let expiry = rest::learn_expiry(&mut servers, &token);
+        let expiry = lifecycle::learn_expiry(&mut servers, &token);
         rest::held(&servers, &token, payload, expiry)
     }
 }
@@ -93,7 +94,7 @@ impl renewal::Guest for Kms {
         let config = KmsConfig::read(&settings)?;
         let token = token_of(&tokens)?;
         let mut servers = servers(&config, None);
-        let expiry = rest::renew(&mut servers, &token)?;
+        let expiry = lifecycle::renew(&mut servers, &token)?;
         rest::held(&servers, &token, tokens.payload, LearnedExpiry::At(expiry))
     }
 }
@@ -103,7 +104,7 @@ impl revocation::Guest for Kms {
         let config = KmsConfig::read(&settings)?;
         let token = token_of(&tokens)?;
         let user = config.users.cancels_for()?;
-        rest::cancel(&mut servers(&config, user), &token)
+        lifecycle::cancel(&mut servers(&config, user), &token)
     }
 }
 

@@ -140,6 +140,27 @@ mod tests {
     }
 
     #[test]
+    fn merge_has_the_names_that_each_client_looks_up() {
+        // YARN's clients look for a part of the service, those of HBase for the cluster's id, and those of Hive for their
+        // signature, or for none. The kind tells them apart.
+        let given = [
+            ("yarn", token("RM_DELEGATION_TOKEN", "10.0.0.1:8032,10.0.0.2:8032", 1)),
+            ("hbase", token("HBASE_AUTH_TOKEN", "0f8b7c1e-2b0a-4f55-9a43-1d1f5c3f6d11", 2)),
+            ("hive", token("HIVE_DELEGATION_TOKEN", "", 3)),
+            ("hive-signed", token("HIVE_DELEGATION_TOKEN", "signature", 4)),
+        ];
+        let payloads: Vec<_> = given.iter().map(|(instance, token)| (*instance, payload(token))).collect();
+        let tokens = merged(&[("alias.hive", "hive.server2.delegation.token")], &payloads).unwrap();
+        for (_, token) in &given {
+            assert!(tokens.iter().any(|(_, merged)| merged == token), "{}", token.kind);
+        }
+        let (alias, _) = tokens.iter().find(|(_, token)| token.service.is_empty()).unwrap();
+        assert_eq!(alias, "hive.server2.delegation.token");
+        let twice = [("a", payload(&given[2].1)), ("b", payload(&token("HIVE_DELEGATION_TOKEN", "", 9)))];
+        assert_eq!(merged(&[], &twice).map(drop).unwrap_err().setting.as_deref(), Some("prefer"));
+    }
+
+    #[test]
     fn merge_names_tokens_as_the_settings_say() {
         let kms = token("kms-dt", "kms://x", 2);
         let settings = [("alias.kms", "10.0.0.1:9600, 10.0.0.2:9600"), ("service.kms", "kms://y")];

@@ -1,8 +1,10 @@
-//! What must hold of every configuration that is refused.
+//! What the targets share.
+
+pub mod hadoop;
 
 use deputy_config::{Colour, ConfigErrors};
 
-/// Each finding is at a place of the text, and nothing of the text acts on a terminal.
+/// What must hold of every configuration that is refused: each finding is at a place of the text, and nothing of the text acts on a terminal.
 pub fn shown(text: &str, errors: &ConfigErrors) {
     let lines = text.split('\n').count();
     let mut findings = errors.findings().into_iter().peekable();

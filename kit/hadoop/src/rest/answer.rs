@@ -56,6 +56,31 @@ impl ExpiryAnswer {
     }
 }
 
+/// `{"token": "…", "expiration-time": 1700086400000, …}`: what YARN says of a new token, and the time alone of a renewed one.
+#[derive(Deserialize)]
+pub(super) struct ClusterAnswer<'a> {
+    token: Option<&'a str>,
+    #[serde(rename = "expiration-time")]
+    expiry: u64,
+}
+
+impl ClusterAnswer<'_> {
+    pub(super) fn token(body: &[u8]) -> Result<(HadoopToken, u64), RestError> {
+        let answer: ClusterAnswer<'_> = serde_json::from_slice(body).map_err(|_| RestError::Form)?;
+        let token = HadoopToken::from_url_string(answer.token.ok_or(RestError::NoToken)?)?;
+        Ok((token, Self::positive(answer.expiry)?))
+    }
+
+    pub(super) fn expiry(body: &[u8]) -> Result<u64, RestError> {
+        let answer: ClusterAnswer<'_> = serde_json::from_slice(body).map_err(|_| RestError::Form)?;
+        Self::positive(answer.expiry)
+    }
+
+    fn positive(expiry: u64) -> Result<u64, RestError> {
+        if expiry == 0 { Err(RestError::Form) } else { Ok(expiry) }
+    }
+}
+
 /// `{"RemoteException": {"exception": "…", "javaClassName": "…", "message": "…"}}`
 #[derive(Deserialize)]
 struct ExceptionAnswer {
@@ -82,6 +107,7 @@ impl ExceptionAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::CallError;
     use crate::testing::{sample_token, vector};
     use crate::token::TokenError;
 
@@ -101,6 +127,25 @@ mod tests {
         assert_eq!((token.identifier, token.service.as_str()), (sample_token().identifier, "127.0.0.1:8020"));
         assert_eq!(ExpiryAnswer::read(br#"{"long":1700086400000}"#).unwrap(), 1_700_086_400_000);
         assert!(matches!(TokenAnswer::read(br#"{"Token":null}"#), Err(RestError::NoToken)));
+    }
+
+    #[test]
+    fn rest_answers_of_yarn_are_read() {
+        let token = vector("token-url");
+        let json = format!(
+            r#"{{"token":"{token}","renewer":"alice","owner":"alice@R","kind":"K","expiration-time":17,"max-validity":18}}"#
+        );
+        let (token, expiry) = ClusterAnswer::token(json.as_bytes()).unwrap();
+        assert_eq!((token.identifier, expiry), (sample_token().identifier, 17));
+        assert_eq!(ClusterAnswer::expiry(br#"{"expiration-time":17}"#).unwrap(), 17);
+        assert!(matches!(ClusterAnswer::token(br#"{"expiration-time":17}"#), Err(RestError::NoToken)));
+        for body in ["", "{}", "[]", r#"{"expiration-time":0}"#, r#"{"expiration-time":-1}"#] {
+            assert!(matches!(ClusterAnswer::expiry(body.as_bytes()), Err(RestError::Form)), "{body}");
+        }
+        for token in ["", "?"] {
+            let json = format!(r#"{{"token":"{token}","expiration-time":17}}"#);
+            assert!(matches!(ClusterAnswer::token(json.as_bytes()), Err(RestError::Token(_))), "{token}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Why an operation over HTTP fails.
 
 use crate::active::ServerError;
+use crate::lifecycle::CallError;
 use crate::rpc::RemoteError;
 use crate::token::TokenError;
 use deputy_kit::failure;
@@ -75,10 +76,13 @@ impl From<TokenError> for RestError {
     }
 }
 
-impl RestError {
-    /// Whether the server refuses to renew this token. KMS says so by a 403 without a reason.
-    #[must_use]
-    pub fn is_token_refused(&self) -> bool {
+impl CallError for RestError {
+    fn is_refusal(&self) -> bool {
+        self.is_token_refused()
+    }
+
+    /// KMS says so by a 403 without a reason.
+    fn is_token_refused(&self) -> bool {
         match self {
             Self::Remote { remote, .. } => remote.is_invalid_token() || remote.is_access_control(),
             Self::Status { status, .. } => matches!(status, 403 | 404),
@@ -86,9 +90,8 @@ impl RestError {
         }
     }
 
-    /// Whether the server does not know the token. KMS says so by a 404 without a reason.
-    #[must_use]
-    pub fn is_token_unknown(&self) -> bool {
+    /// KMS says so by a 404 without a reason.
+    fn is_token_unknown(&self) -> bool {
         match self {
             Self::Remote { remote, .. } => remote.is_invalid_token(),
             Self::Status { status, .. } => *status == 404,
@@ -102,7 +105,8 @@ impl ServerError for RestError {
         match self {
             Self::Send(SendError::Unreachable(_) | SendError::NotGranted(_)) => true,
             Self::Remote { remote, .. } => remote.is_standby() || remote.is_temporary(),
-            Self::Status { status, .. } => *status >= 500,
+            // A standby redirects to the active one, or to where it would be.
+            Self::Status { status, .. } => *status >= 500 || *status == 307,
             _ => false,
         }
     }

@@ -1,7 +1,8 @@
 //! The calls for delegation tokens, which HDFS (`ClientNamenodeProtocol`) and YARN (`ApplicationClientProtocol`) name and
 //! number alike: `GetDelegationTokenRequestProto` and its like in Hadoop's `Security.proto` and `yarn_service_protos.proto`.
 
-use super::{RpcClient, RpcError};
+use super::{PROTOCOL_NAME, RpcClient, RpcError};
+use crate::lifecycle::TokenCalls;
 use crate::sasl::SecurityContext;
 use crate::token::HadoopToken;
 use crate::token_file::TokenMessage;
@@ -18,22 +19,21 @@ impl<S: Read + Write, C: SecurityContext> RpcClient<S, C> {
         let token: HadoopToken = answer.token.ok_or(RpcError::NoToken)?.into();
         if token.is_empty() { Err(RpcError::NoToken) } else { Ok(token) }
     }
+}
 
-    /// Prolongs a token. The result is its new expiry, in milliseconds since 1970.
-    ///
-    /// # Errors
-    /// If the call fails: this principal is not the renewer, or the token is past its maximum.
-    pub fn renew_token(&mut self, token: &HadoopToken) -> Result<u64, RpcError> {
+impl<S: Read + Write, C: SecurityContext> TokenCalls for RpcClient<S, C> {
+    type Error = RpcError;
+
+    fn renew_token(&mut self, token: &HadoopToken) -> Result<u64, RpcError> {
         let answer: RenewAnswer =
             self.call("renewDelegationToken", &TokenRequest { token: Some(token.clone().into()) })?;
-        if answer.expiry == 0 { Err(RpcError::Protocol("a renewed token has no expiry")) } else { Ok(answer.expiry) }
+        match answer.expiry {
+            0 => Err(RpcError::Protocol(PROTOCOL_NAME, "a renewed token has no expiry")),
+            expiry => Ok(expiry),
+        }
     }
 
-    /// Has the server refuse the token from now on.
-    ///
-    /// # Errors
-    /// If the call fails. A token that the server no longer knows is [`super::RemoteError::is_invalid_token`].
-    pub fn cancel_token(&mut self, token: &HadoopToken) -> Result<(), RpcError> {
+    fn cancel_token(&mut self, token: &HadoopToken) -> Result<(), RpcError> {
         let _: Empty = self.call("cancelDelegationToken", &TokenRequest { token: Some(token.clone().into()) })?;
         Ok(())
     }

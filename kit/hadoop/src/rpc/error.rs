@@ -1,7 +1,8 @@
-//! Why a call of Hadoop RPC fails.
+//! Why a call of Hadoop RPC fails, or one of HBase or of Hive's metastore, which fail alike.
 
 use crate::active::ServerError;
 use crate::frames::FramingError;
+use crate::lifecycle::CallError;
 use crate::sasl::{ContextError, SaslError};
 use deputy_kit::tcp::TcpError;
 use deputy_kit::text::one_line;
@@ -19,9 +20,9 @@ pub enum RpcError {
     /// The login fails.
     #[error(transparent)]
     Sasl(#[from] SaslError),
-    /// The server answers something else.
-    #[error("the server does not speak Hadoop RPC 9: {0}")]
-    Protocol(&'static str),
+    /// The server does not speak this protocol, for the reason given.
+    #[error("the server does not speak {0}: {1}")]
+    Protocol(&'static str, &'static str),
     /// The server wants no login at all: its security is off, or another server answers.
     #[error("the server has no Kerberos: it accepts every user without a login")]
     NoSecurity,
@@ -44,6 +45,9 @@ pub enum RpcError {
     /// The answer has no token: the service issues none.
     #[error("the server returns no token: its security may be off")]
     NoToken,
+    /// No region server of HBase has `hbase:meta` now.
+    #[error("no region server has hbase:meta now: HBase starts, or is recovering")]
+    NoMeta,
     /// Of a set of servers none is active.
     #[error("no server is active: {text}")]
     NoActive {
@@ -57,7 +61,7 @@ pub enum RpcError {
 impl ServerError for RpcError {
     fn may_be_answered_elsewhere(&self) -> bool {
         match self {
-            Self::Connect(_) | Self::Frame(_) | Self::Protocol(_) => true,
+            Self::Connect(_) | Self::Frame(_) | Self::Protocol(..) | Self::NoMeta => true,
             Self::Remote(error) => error.is_standby() || error.is_temporary(),
             _ => false,
         }
@@ -77,6 +81,26 @@ impl ServerError for RpcError {
 
     fn no_active(text: String, is_misconfigured: bool) -> Self {
         Self::NoActive { text, is_misconfigured }
+    }
+}
+
+impl CallError for RpcError {
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Remote(error) if !error.is_standby() && !error.is_temporary())
+    }
+
+    fn is_token_refused(&self) -> bool {
+        match self {
+            // Hive's metastore has one exception for every reason.
+            Self::Remote(error) => {
+                error.is_invalid_token() || error.is_access_control() || error.name() == "MetaException"
+            }
+            _ => false,
+        }
+    }
+
+    fn is_token_unknown(&self) -> bool {
+        matches!(self, Self::Remote(error) if error.is_invalid_token())
     }
 }
 
@@ -122,7 +146,21 @@ impl RemoteError {
     /// Whether the same server may answer later: it starts, is in safe mode or has too much to do.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self.name(), "RetriableException" | "SafeModeException" | "ServerNotRunningYetException")
+        matches!(
+            self.name(),
+            "RetriableException"
+                | "SafeModeException"
+                | "ServerNotRunningYetException"
+                | "MasterNotRunningException"
+                | "PleaseHoldException"
+                | "NotServingRegionException"
+                | "RegionMovedException"
+                | "RegionOpeningException"
+                | "RegionServerStoppedException"
+                | "RegionServerAbortedException"
+                | "RegionTooBusyException"
+                | "CallQueueTooBigException"
+        )
     }
 
     /// Whether the server does not let this user do it.

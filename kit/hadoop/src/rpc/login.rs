@@ -1,5 +1,6 @@
 //! The login of Hadoop RPC: NEGOTIATE, INITIATE, CHALLENGE and RESPONSE until SUCCESS (`SaslRpcClient` in Hadoop).
 
+use super::PROTOCOL_NAME;
 use super::error::{RemoteError, RpcError};
 use super::messages::{
     CALL_SASL, FINAL_PACKET, KIND_PROTOBUF, NO_RETRY, RequestHeader, ResponseHeader, STATUS_SUCCESS, SaslAuth,
@@ -40,7 +41,7 @@ pub(super) fn login<S: Read + Write, C: SecurityContext>(
                 send(frames, &SaslMessage { state: state::RESPONSE, token, auths: Vec::new() })?;
             }
             state::SUCCESS => return Ok(sasl.finish()?),
-            _ => return Err(RpcError::Protocol("a message of the login has another state")),
+            _ => return Err(RpcError::Protocol(PROTOCOL_NAME, "a message of the login has another state")),
         }
     }
 }
@@ -50,7 +51,7 @@ fn kerberos(offer: SaslMessage) -> Result<SaslAuth, RpcError> {
     match offer.state {
         state::NEGOTIATE => {}
         state::SUCCESS => return Err(RpcError::NoSecurity),
-        _ => return Err(RpcError::Protocol("its offer of logins is none")),
+        _ => return Err(RpcError::Protocol(PROTOCOL_NAME, "its offer of logins is none")),
     }
     let methods: Vec<_> = offer.auths.iter().take(8).map(|auth| one_line(&auth.method, 20)).collect();
     let is_kerberos = |auth: &SaslAuth| auth.method == "KERBEROS" && auth.mechanism == "GSSAPI";
@@ -72,7 +73,7 @@ fn receive<S: Read + Write>(frames: &mut FramedStream<S>) -> Result<SaslMessage,
 /// Reads a frame that has a message of SASL.
 pub(super) fn sasl_message(frame: &[u8]) -> Result<SaslMessage, RpcError> {
     let body = answer(frame, CALL_SASL)?;
-    SaslMessage::decode(body).map_err(|_| RpcError::Protocol("a message of the login cannot be read"))
+    SaslMessage::decode(body).map_err(|_| RpcError::Protocol(PROTOCOL_NAME, "a message of the login cannot be read"))
 }
 
 /// The header of a request, with its length in front.
@@ -91,13 +92,13 @@ pub(super) fn request_header(call_id: i32, client_id: &[u8]) -> Vec<u8> {
 /// answer with another call id.
 pub(super) fn answer(mut frame: &[u8], call_id: i32) -> Result<&[u8], RpcError> {
     let header = split_delimited(&mut frame)?;
-    let header =
-        ResponseHeader::decode(header).map_err(|_| RpcError::Protocol("the header of an answer cannot be read"))?;
+    let header = ResponseHeader::decode(header)
+        .map_err(|_| RpcError::Protocol(PROTOCOL_NAME, "the header of an answer cannot be read"))?;
     if header.status != STATUS_SUCCESS {
         return Err(RemoteError::new(&header.exception, &header.text).into());
     }
     if header.call_id.cast_signed() != call_id {
-        return Err(RpcError::Protocol("it answers another call"));
+        return Err(RpcError::Protocol(PROTOCOL_NAME, "it answers another call"));
     }
     Ok(split_delimited(&mut frame)?)
 }

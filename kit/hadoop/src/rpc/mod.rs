@@ -11,11 +11,14 @@ mod server_name;
 pub use error::{RemoteError, RpcError};
 pub use server_name::ExpectedServer;
 
-use crate::frames::{FramedStream, MAX_FRAME, with_length};
+use crate::frames::{FrameBuffer, FramedStream, MAX_FRAME, with_length};
 use crate::sasl::{ContextError, Qualities, Quality, SecurityContext, SecurityLayer};
 use messages::{CALL_CONTEXT, ConnectionContext, MethodHeader, SaslMessage, UserInformation, state};
 use prost::Message;
 use std::io::{Read, Write};
+
+/// What this protocol is called in errors.
+const PROTOCOL_NAME: &str = "Hadoop RPC 9";
 
 /// Who speaks to which service, and how.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +42,8 @@ pub struct RpcClient<S, C> {
     protocol: String,
     client_id: [u8; 16],
     next_call: i32,
-    /// What was unwrapped and not yet taken: wrapped messages are pieces of a stream of frames.
-    unwrapped: Vec<u8>,
+    /// Wrapped messages are pieces of a stream of frames.
+    unwrapped: FrameBuffer,
 }
 
 impl<S: Read + Write, C: SecurityContext> RpcClient<S, C> {
@@ -56,7 +59,7 @@ impl<S: Read + Write, C: SecurityContext> RpcClient<S, C> {
         let mut frames = FramedStream::new(stream);
         let layer = login::login(&mut frames, options.server, options.qualities, open)?;
         let (protocol, client_id) = (options.protocol.to_owned(), options.client_id);
-        let mut client = Self { frames, layer, protocol, client_id, next_call: 0, unwrapped: Vec::new() };
+        let mut client = Self { frames, layer, protocol, client_id, next_call: 0, unwrapped: FrameBuffer::default() };
         let user = options.effective_user.map(|user| UserInformation { effective_user: Some(user.to_owned()) });
         let context = ConnectionContext { user, protocol: Some(client.protocol.clone()) };
         client.send(CALL_CONTEXT, &context.encode_length_delimited_to_vec())?;
@@ -86,7 +89,8 @@ impl<S: Read + Write, C: SecurityContext> RpcClient<S, C> {
         let body = [header.encode_length_delimited_to_vec(), request.encode_length_delimited_to_vec()].concat();
         self.send(call_id, &body)?;
         let frame = self.receive()?;
-        A::decode(login::answer(&frame, call_id)?).map_err(|_| RpcError::Protocol("an answer cannot be read"))
+        A::decode(login::answer(&frame, call_id)?)
+            .map_err(|_| RpcError::Protocol(PROTOCOL_NAME, "an answer cannot be read"))
     }
 
     fn send(&mut self, call_id: i32, body: &[u8]) -> Result<(), RpcError> {
@@ -102,28 +106,16 @@ impl<S: Read + Write, C: SecurityContext> RpcClient<S, C> {
         if self.layer.quality() == Quality::Authentication {
             return Ok(self.frames.receive(MAX_FRAME)?);
         }
-        let length = self.unwrap_at_least(4)?.first_chunk::<4>().map_or(0, |bytes| i32::from_be_bytes(*bytes));
-        let size = crate::frames::check_length(length, MAX_FRAME)?;
-        self.unwrap_at_least(4 + size)?;
-        let rest = self.unwrapped.split_off(4 + size);
-        let frame = std::mem::replace(&mut self.unwrapped, rest);
-        Ok(frame.get(4..).unwrap_or_default().to_owned())
-    }
-
-    /// Unwraps messages until there are `size` bytes.
-    fn unwrap_at_least(&mut self, size: usize) -> Result<&[u8], RpcError> {
-        while self.unwrapped.len() < size {
+        loop {
+            if let Some(frame) = self.unwrapped.take(MAX_FRAME)? {
+                return Ok(frame);
+            }
             let message = login::sasl_message(&self.frames.receive(MAX_FRAME)?)?;
             if message.state != state::WRAP {
-                return Err(RpcError::Protocol("a message is not wrapped, though it was agreed"));
+                return Err(RpcError::Protocol(PROTOCOL_NAME, "a message is not wrapped, though it was agreed"));
             }
-            let piece = self.layer.open(&message.token.unwrap_or_default())?;
-            if piece.is_empty() {
-                return Err(RpcError::Protocol("a wrapped message is empty"));
-            }
-            self.unwrapped.extend(piece);
+            self.unwrapped.push(&self.layer.open(&message.token.unwrap_or_default())?)?;
         }
-        Ok(&self.unwrapped)
     }
 }
 

@@ -1,0 +1,135 @@
+//! The settings of an instance, validated before any connection.
+
+use deputy_kit::settings::{SettingsReader, wrong_setting};
+use deputy_kit::types::{Failure, Setting};
+use deputy_kit_hadoop::address::ServerAddress;
+use deputy_kit_hadoop::hbase::zookeeper::DEFAULT_PARENT;
+use deputy_kit_hadoop::rpc_settings::{name, principal};
+use deputy_kit_hadoop::sasl::Qualities;
+
+const KNOWN: [&str; 7] =
+    ["servers", "zookeeper", "zookeeper-parent", "principal", "master-principal", "protection", "doas"];
+
+/// The default of `hbase.master.port`.
+const MASTER_PORT: u16 = 16000;
+
+/// The default of `hbase.zookeeper.property.clientPort`.
+const ZOOKEEPER_PORT: u16 = 2181;
+
+/// The principal of HBase's servers, unless the settings name another one.
+const PRINCIPAL: &str = "hbase/_HOST";
+
+/// The validated settings.
+#[derive(Debug)]
+pub(crate) struct HBaseConfig<'a> {
+    pub(crate) registry: Registry<'a>,
+    /// Where `registry` is: any of these servers.
+    pub(crate) servers: Vec<ServerAddress>,
+    /// The principal of region servers, where `_HOST` is the server's host.
+    pub(crate) principal: &'a str,
+    pub(crate) qualities: Qualities,
+    /// The user for whom the token is, if it is not the instance's own principal.
+    pub(crate) doas: Option<&'a str>,
+}
+
+/// Who knows which region server has `hbase:meta`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Registry<'a> {
+    /// Servers of HBase, with their principal.
+    HBase { principal: &'a str },
+    /// ZooKeeper, with HBase's node.
+    ZooKeeper { parent: &'a str },
+}
+
+impl<'a> HBaseConfig<'a> {
+    pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
+        let settings = SettingsReader::new(settings, &KNOWN)?;
+        let hbase = settings.parsed("servers", |text| ServerAddress::parse_list(text, Some(MASTER_PORT)))?;
+        let quorum = settings.parsed("zookeeper", |text| ServerAddress::parse_list(text, Some(ZOOKEEPER_PORT)))?;
+        let parent = settings.parsed("zookeeper-parent", path)?;
+        let own = settings.parsed("principal", principal)?.unwrap_or(PRINCIPAL);
+        let masters = settings.parsed("master-principal", principal)?;
+        let (registry, servers) = match (hbase, quorum) {
+            (Some(servers), None) => (Registry::HBase { principal: masters.unwrap_or(own) }, servers),
+            (None, Some(servers)) => (Registry::ZooKeeper { parent: parent.unwrap_or(DEFAULT_PARENT) }, servers),
+            (Some(_), Some(_)) => return Err(wrong_setting("zookeeper", "has no effect beside `servers`")),
+            (None, None) => return Err(wrong_setting("servers", "needed, or `zookeeper` in its place")),
+        };
+        match registry {
+            Registry::HBase { .. } if parent.is_some() => {
+                return Err(wrong_setting("zookeeper-parent", "has no effect without `zookeeper`"));
+            }
+            Registry::ZooKeeper { .. } if masters.is_some() => {
+                return Err(wrong_setting("master-principal", "has no effect without `servers`"));
+            }
+            _ => {}
+        }
+        Ok(Self {
+            registry,
+            servers,
+            principal: own,
+            qualities: settings.parsed("protection", Qualities::parse)?.unwrap_or(Qualities::ANY),
+            doas: settings.parsed("doas", name)?,
+        })
+    }
+}
+
+/// The path of a node of ZooKeeper.
+fn path(text: &str) -> Result<&str, String> {
+    match text.strip_prefix('/') {
+        Some(rest) if !rest.is_empty() && !rest.ends_with('/') => name(text),
+        _ => Err("not the path of a node, such as /hbase".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
+        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
+    }
+
+    fn ports(config: &HBaseConfig<'_>) -> Vec<u16> {
+        config.servers.iter().map(|server| server.port).collect()
+    }
+
+    #[test]
+    fn config_has_one_registry() {
+        let written = settings(&[("servers", "m1,rs1:16020"), ("master-principal", "master/_HOST")]);
+        let config = HBaseConfig::read(&written).unwrap();
+        assert_eq!(config.registry, Registry::HBase { principal: "master/_HOST" });
+        assert_eq!((config.principal, ports(&config)), ("hbase/_HOST", vec![16000, 16020]));
+        let written = settings(&[("servers", "m1"), ("principal", "h/_HOST@EXAMPLE.COM")]);
+        let config = HBaseConfig::read(&written).unwrap();
+        assert_eq!(config.registry, Registry::HBase { principal: "h/_HOST@EXAMPLE.COM" });
+        let written = settings(&[("zookeeper", "zk1,zk2:2182"), ("zookeeper-parent", "/hbase-secure")]);
+        let config = HBaseConfig::read(&written).unwrap();
+        assert_eq!(config.registry, Registry::ZooKeeper { parent: "/hbase-secure" });
+        assert_eq!(ports(&config), [2181, 2182]);
+        let written = settings(&[("zookeeper", "zk1")]);
+        assert_eq!(HBaseConfig::read(&written).unwrap().registry, Registry::ZooKeeper { parent: "/hbase" });
+    }
+
+    #[test]
+    fn config_that_is_wrong_names_the_setting() {
+        for (pairs, setting) in [
+            (vec![], "servers"),
+            (vec![("servers", "m1:x")], "servers"),
+            (vec![("servers", "m1"), ("zookeeper", "zk1")], "zookeeper"),
+            (vec![("servers", "m1"), ("zookeeper-parent", "/hbase")], "zookeeper-parent"),
+            (vec![("zookeeper", "zk1"), ("master-principal", "hbase/_HOST")], "master-principal"),
+            (vec![("zookeeper", "zk1,zk1:2181")], "zookeeper"),
+            (vec![("zookeeper", "zk1"), ("zookeeper-parent", "hbase")], "zookeeper-parent"),
+            (vec![("zookeeper", "zk1"), ("zookeeper-parent", "/")], "zookeeper-parent"),
+            (vec![("servers", "m1"), ("principal", "hbase")], "principal"),
+            (vec![("servers", "m1"), ("protection", "auth")], "protection"),
+            (vec![("servers", "m1"), ("doas", "böb")], "doas"),
+            (vec![("servers", "m1"), ("renewer", "alice")], "renewer"),
+        ] {
+            let written = settings(&pairs);
+            let failure = HBaseConfig::read(&written).unwrap_err();
+            assert_eq!(failure.setting.as_deref(), Some(setting), "{failure:?}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Delegation tokens of Hive's metastore, over Thrift with Kerberos: from the first of its servers that answers.
+//!
+//! A token is renewed at once, since only that tells its expiry; later it is renewed until its maximum date. A metastore that
+//! does not renew is one from which tokens are obtained anew. The principal's key stays with the host: this component exchanges
+//! messages, and the capability `kerberos` makes and opens them. HiveServer2 has tokens of its own, which are not obtained here.
+//!
+//! `config` reads the settings; the protocol is in `deputy-kit-hadoop`. No state is kept, and no token enters a failure or a
+//! fact.
+
+mod config;
+
+use bindings::exports::delegation::tokens::{provider, renewal, revocation};
+use config::HiveConfig;
+use deputy_kit::tcp::TcpStream;
+use deputy_kit::tokens::HADOOP_TOKEN;
+use deputy_kit::types::{Failure, Settings, Tokens};
+use deputy_kit_hadoop::active::{self, ActiveServer, Dial};
+use deputy_kit_hadoop::address::ServerAddress;
+use deputy_kit_hadoop::held::{self, LearnedExpiry, is_own, token_of};
+use deputy_kit_hadoop::identifier::TokenIdentifier;
+use deputy_kit_hadoop::kerberos::{self, interface::Context};
+use deputy_kit_hadoop::lifecycle;
+use deputy_kit_hadoop::metastore::MetastoreClient;
+use deputy_kit_hadoop::rpc::RpcError;
+use deputy_kit_hadoop::token::HadoopToken;
+use deputy_kit_hadoop::token_file::{FileVersion, HadoopTokenFile};
+
+mod bindings {
+    #![allow(
+        missing_docs,
+        unsafe_code,
+        unused_qualifications,
+        reason = "generated from the contract, documented there"
+    )]
+    #![allow(clippy::all, reason = "generated")]
+
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package deputy:hive;
+            world hive {
+                include delegation:tokens/token-provider@0.2.0;
+                include delegation:tokens/renews-tokens@0.2.0;
+                include delegation:tokens/revokes-tokens@0.2.0;
+                include delegation:tokens/uses-kerberos@0.2.0;
+            }
+        ",
+        world: "deputy:hive/hive",
+        with: {
+            "delegation:tokens/types@0.2.0": deputy_kit::types,
+            "delegation:tokens/kerberos@0.2.0": deputy_kit_hadoop::kerberos::interface,
+        },
+        generate_all,
+    });
+
+    export!(Hive with_types_in self);
+    use super::Hive;
+}
+
+struct Hive;
+
+impl provider::Guest for Hive {
+    fn service_name(settings: Settings) -> Result<String, Failure> {
+        HiveConfig::read(&settings).map(|_| "hive".to_owned())
+    }
+
+    fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {
+        HiveConfig::read(&settings).map(|_| vec![HADOOP_TOKEN.to_owned()])
+    }
+
+    fn tokens_required(settings: Settings) -> Result<bool, Failure> {
+        HiveConfig::read(&settings).map(|_| true)
+    }
+
+    fn obtain(settings: Settings) -> Result<Tokens, Failure> {
+        let config = HiveConfig::read(&settings)?;
+        let principal = kerberos::principal()?;
+        let owner = config.doas.unwrap_or(&principal);
+        let renewer = config.renewer.unwrap_or(&principal);
+        let mut metastores = metastores(&config);
+        let mut token = metastores.call(|client| client.obtain_token(owner, renewer))?;
+        config.signature.clone_into(&mut token.service);
+        let payload = HadoopTokenFile::single(config.alias(), token.clone()).to_bytes(FileVersion::Writable);
+        let expiry = if is_own(renewer, &principal) {
+            lifecycle::learn_expiry(&mut metastores, &token)
+        } else {
+            LearnedExpiry::OfRenewer(renewer.to_owned())
+        };
+        held(&metastores, &token, payload, expiry)
+    }
+}
+
+impl renewal::Guest for Hive {
+    fn renew(settings: Settings, tokens: Tokens) -> Result<Tokens, Failure> {
+        let config = HiveConfig::read(&settings)?;
+        let token = token_of(&tokens)?;
+        let mut metastores = metastores(&config);
+        let expiry = lifecycle::renew(&mut metastores, &token)?;
+        held(&metastores, &token, tokens.payload, LearnedExpiry::At(expiry))
+    }
+}
+
+impl revocation::Guest for Hive {
+    fn revoke(settings: Settings, tokens: Tokens) -> Result<(), Failure> {
+        let config = HiveConfig::read(&settings)?;
+        let token = token_of(&tokens)?;
+        lifecycle::cancel(&mut metastores(&config), &token)
+    }
+}
+
+/// Connects by these settings.
+struct MetastoreDial<'a> {
+    config: &'a HiveConfig<'a>,
+}
+
+impl Dial for MetastoreDial<'_> {
+    type Server = ServerAddress;
+    type Client = MetastoreClient<TcpStream, Context>;
+    type Error = RpcError;
+
+    fn dial(&mut self, server: &ServerAddress) -> Result<Self::Client, RpcError> {
+        let principal = self.config.principal.replace("_HOST", &server.host.to_ascii_lowercase());
+        let stream = TcpStream::connect(&server.host, server.port)?;
+        MetastoreClient::connect(stream, kerberos::open(&principal), self.config.qualities)
+    }
+
+    fn pause(&mut self) {
+        active::wait_for_failover();
+    }
+}
+
+type Metastores<'a> = ActiveServer<'a, MetastoreDial<'a>>;
+
+fn metastores<'a>(config: &'a HiveConfig<'a>) -> Metastores<'a> {
+    ActiveServer::new(MetastoreDial { config }, &config.metastores)
+}
+
+/// The tokens of the contract, with what an operator wants to see of them and of the connection.
+fn held(
+    metastores: &Metastores<'_>,
+    token: &HadoopToken,
+    payload: Vec<u8>,
+    expiry: LearnedExpiry,
+) -> Result<Tokens, Failure> {
+    let identifier = TokenIdentifier::read_writable(&token.identifier)?;
+    let tokens = held::held(token, identifier, payload, expiry);
+    Ok(match (metastores.current(), metastores.client()) {
+        (Some(server), Some(client)) => {
+            tokens.fact("server", server.to_string()).fact("protection", client.quality().name())
+        }
+        _ => tokens,
+    })
+}
