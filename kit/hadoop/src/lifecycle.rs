@@ -9,7 +9,7 @@ use deputy_kit::types::{Failure, Next};
 /// The calls for a token that exists.
 pub trait TokenCalls {
     /// Why one fails.
-    type Error: CallError;
+    type Error: TokenCallError;
 
     /// Prolongs a token. The result is its new expiry, in milliseconds since 1970.
     ///
@@ -20,12 +20,12 @@ pub trait TokenCalls {
     /// Has the server refuse the token from now on.
     ///
     /// # Errors
-    /// If the call fails. If the server no longer knows the token: [`CallError::is_token_unknown`].
+    /// If the call fails. If the server no longer knows the token: [`TokenCallError::is_token_unknown`].
     fn cancel_token(&mut self, token: &HadoopToken) -> Result<(), Self::Error>;
 }
 
 /// What an error says about the token.
-pub trait CallError: ServerError + Into<Failure> {
+pub trait TokenCallError: ServerError + Into<Failure> {
     /// Whether the server understood and refuses, for whatever reason.
     fn is_refusal(&self) -> bool;
 
@@ -40,7 +40,7 @@ pub trait CallError: ServerError + Into<Failure> {
 pub fn learn_expiry<D, E>(servers: &mut ActiveServer<'_, D>, token: &HadoopToken) -> LearnedExpiry
 where
     D: Dial<Client: TokenCalls<Error = E>, Error = E>,
-    E: CallError,
+    E: TokenCallError,
 {
     match servers.call(|client| client.renew_token(token)) {
         Ok(time) => LearnedExpiry::At(time),
@@ -56,7 +56,7 @@ where
 pub fn renew<D, E>(servers: &mut ActiveServer<'_, D>, token: &HadoopToken) -> Result<u64, Failure>
 where
     D: Dial<Client: TokenCalls<Error = E>, Error = E>,
-    E: CallError,
+    E: TokenCallError,
 {
     servers.call(|client| client.renew_token(token)).map_err(|error| {
         let is_ended = error.is_token_refused();
@@ -72,7 +72,7 @@ where
 pub fn cancel<D, E>(servers: &mut ActiveServer<'_, D>, token: &HadoopToken) -> Result<(), Failure>
 where
     D: Dial<Client: TokenCalls<Error = E>, Error = E>,
-    E: CallError,
+    E: TokenCallError,
 {
     match servers.call(|client| client.cancel_token(token)) {
         Err(error) if error.is_token_unknown() => Ok(()),

@@ -1,6 +1,6 @@
 //! Delegation tokens of YARN's ResourceManager, by Hadoop RPC with Kerberos or over HTTP.
 //!
-//! One instance is one cluster: a ResourceManager, or all of an HA set, of which the active one answers. By RPC a token is
+//! One instance is one cluster: a ResourceManager, or all of an HA set, whose active one answers. By RPC a token is
 //! renewed at once, since only that tells its expiry; over HTTP the answer tells it. Later it is renewed until its maximum date.
 //! The principal's key stays with the host: by RPC this component exchanges messages, and the capability `kerberos` makes and
 //! opens them; over HTTP the host adds `Authorization: Negotiate` by the rule of the request.

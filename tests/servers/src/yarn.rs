@@ -63,7 +63,8 @@ impl Yarn {
         let client = Client::new("hadoop", kdc, &place.path().join("client"), &clients, "yarn-site.xml")?;
         let main = "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager";
         let jvm = Jvm::new("hadoop", main, &kdc.krb5_conf(), &conf).megabytes(384).opens(&["java.lang", "java.util"]);
-        let server = JavaServer::start("yarn", jvm, Ready::Http(http, "/ws/v1/cluster/info", 401))?;
+        // Its port for REST is open before that.
+        let server = JavaServer::start("yarn", jvm, Ready::Port(rpc))?;
         Ok(Self { server, client, rpc, http, _place: place })
     }
 

@@ -13,21 +13,21 @@ pub(super) const OPEN: i32 = 3;
 #[derive(Clone, PartialEq, Eq, Message)]
 pub(super) struct ConnectionHeader {
     #[prost(message, optional, tag = "1")]
-    pub(super) user: Option<UserInformation>,
+    pub(super) user: Option<HBaseUser>,
     #[prost(string, optional, tag = "2")]
     pub(super) service: Option<String>,
 }
 
 /// `UserInformation`. The real user is the principal of the login, so that it is not sent.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub(super) struct UserInformation {
+pub(super) struct HBaseUser {
     #[prost(string, required, tag = "1")]
     pub(super) effective_user: String,
 }
 
 /// `RequestHeader`.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub(super) struct RequestHeader {
+pub(super) struct CallHeader {
     #[prost(uint32, optional, tag = "1")]
     pub(super) call_id: Option<u32>,
     #[prost(string, optional, tag = "3")]
@@ -38,7 +38,7 @@ pub(super) struct RequestHeader {
 
 /// `ResponseHeader`.
 #[derive(Clone, PartialEq, Eq, Message)]
-pub(super) struct ResponseHeader {
+pub(super) struct AnswerHeader {
     #[prost(uint32, optional, tag = "1")]
     pub(super) call_id: Option<u32>,
     #[prost(message, optional, tag = "2")]
@@ -103,13 +103,13 @@ pub(super) struct NamedValue {
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct TokenResponse {
     #[prost(message, optional, tag = "1")]
-    pub(super) token: Option<TokenMessage>,
+    pub(super) token: Option<HBaseTokenMessage>,
 }
 
 /// `Token`: without a kind.
 #[derive(Clone, PartialEq, Eq, Message)]
 #[prost(skip_debug)]
-pub(super) struct TokenMessage {
+pub(super) struct HBaseTokenMessage {
     #[prost(bytes = "vec", tag = "1")]
     pub(super) identifier: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
@@ -119,9 +119,9 @@ pub(super) struct TokenMessage {
 }
 
 /// Without what makes it a credential.
-impl std::fmt::Debug for TokenMessage {
+impl std::fmt::Debug for HBaseTokenMessage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TokenMessage").field("service", &self.service).finish_non_exhaustive()
+        f.debug_struct("HBaseTokenMessage").field("service", &self.service).finish_non_exhaustive()
     }
 }
 

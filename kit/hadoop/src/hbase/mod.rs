@@ -14,7 +14,7 @@ pub use token::HBASE_KIND;
 use crate::frames::{FrameBuffer, FramedStream, MAX_FRAME, split_delimited, with_length};
 use crate::rpc::{RemoteError, RpcError};
 use crate::sasl::{ContextError, Qualities, Quality, SecurityContext, SecurityLayer};
-use messages::{ConnectionHeader, RequestHeader, ResponseHeader, UserInformation};
+use messages::{AnswerHeader, CallHeader, ConnectionHeader, HBaseUser};
 use prost::Message;
 use std::io::{Read, Write};
 
@@ -75,7 +75,7 @@ impl<S: Read + Write, C: SecurityContext> HBaseClient<S, C> {
         let mut frames = FramedStream::new(stream);
         let layer = login::login(&mut frames, open(options.principal)?, options.qualities)?;
         let mut client = Self { frames, layer, next_call: 0, unwrapped: FrameBuffer::default() };
-        let user = options.effective_user.map(|user| UserInformation { effective_user: user.to_owned() });
+        let user = options.effective_user.map(|user| HBaseUser { effective_user: user.to_owned() });
         let header = ConnectionHeader { user, service: Some(options.service.name().to_owned()) };
         client.send(&header.encode_to_vec())?;
         Ok(client)
@@ -91,8 +91,7 @@ impl<S: Read + Write, C: SecurityContext> HBaseClient<S, C> {
     fn call<Q: Message, A: Message + Default>(&mut self, method: &str, request: &Q) -> Result<A, RpcError> {
         let call_id = self.next_call;
         self.next_call += 1;
-        let header =
-            RequestHeader { call_id: Some(call_id), method: Some(method.to_owned()), has_parameter: Some(true) };
+        let header = CallHeader { call_id: Some(call_id), method: Some(method.to_owned()), has_parameter: Some(true) };
         self.send(&[header.encode_length_delimited_to_vec(), request.encode_length_delimited_to_vec()].concat())?;
         let frame = self.receive()?;
         A::decode(answer(&frame, call_id)?).map_err(|_| malformed("an answer cannot be read"))
@@ -123,7 +122,7 @@ impl<S: Read + Write, C: SecurityContext> HBaseClient<S, C> {
 /// The body of an answer to this call, if the call succeeded. A server that closes the connection because of an error
 /// answers with another call id.
 fn answer(mut frame: &[u8], call_id: u32) -> Result<&[u8], RpcError> {
-    let header = ResponseHeader::decode(split_delimited(&mut frame)?)
+    let header = AnswerHeader::decode(split_delimited(&mut frame)?)
         .map_err(|_| malformed("the header of an answer cannot be read"))?;
     if let Some(exception) = header.exception {
         // The stack begins with the class and the text.

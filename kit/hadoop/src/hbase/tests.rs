@@ -1,4 +1,7 @@
-use super::messages::{ConnectionHeader, ExceptionResponse, MetaRequest, RequestHeader, ResponseHeader};
+use super::messages::{
+    AnswerHeader, CallHeader, ConnectionHeader, ExceptionResponse, MetaRequest, MetaResponse, RegionInfo,
+    RegionLocation, ServerName,
+};
 use super::testing::Server;
 use super::token::token_request;
 use super::*;
@@ -36,9 +39,9 @@ fn hbase_requests_are_those_of_its_client() {
         header.encode_length_delimited_to_vec()
     };
     assert_eq!(written(&|| header(None, Service::Regions)), vector("hbase-connection"));
-    let user = UserInformation { effective_user: "bob".to_owned() };
+    let user = HBaseUser { effective_user: "bob".to_owned() };
     assert_eq!(written(&|| header(Some(user.clone()), Service::Registry)), vector("hbase-connection-proxy"));
-    let request = RequestHeader { call_id: Some(3), method: Some("ExecService".to_owned()), has_parameter: Some(true) };
+    let request = CallHeader { call_id: Some(3), method: Some("ExecService".to_owned()), has_parameter: Some(true) };
     assert_eq!(hex(&request.encode_length_delimited_to_vec()), vector("hbase-request"));
     assert_eq!(hex(&token_request().encode_length_delimited_to_vec()), vector("hbase-token-request"));
     assert_eq!(hex(&MetaRequest {}.encode_length_delimited_to_vec()), vector("hbase-meta-request"));
@@ -77,20 +80,25 @@ fn hbase_meta_is_where_the_registry_says() {
     let options = HBaseOptions { service: Service::Registry, ..OPTIONS };
     let mut client = HBaseClient::connect(&mut server, &options, |_| Ok(FakeContext::client())).unwrap();
     assert_eq!(client.meta_server().unwrap().to_string(), "rs1.example.com:16020");
-    for (body, expected) in [
-        // No location, one without a server, and a copy of the region.
-        (&b"\0"[..], "no region server has hbase:meta now"),
-        (b"\x02\x0a\0", "no region server has hbase:meta now"),
-        (b"\x0b\x0a\x09\x0a\x02\x38\x01\x12\x03\x0a\x01a", "no region server has hbase:meta now"),
-        // A host that is none, no port, and one beyond the range.
-        (b"\x0b\x0a\x09\x12\x07\x0a\x01/\x10\x94\x7d\x18\0", "has no name"),
-        (b"\x07\x0a\x05\x12\x03\x0a\x01a", "has no port"),
-        (b"\x0b\x0a\x09\x12\x07\x0a\x01a\x10\xff\xff\x7f", "has no port"),
+    let none = "no region server has hbase:meta now";
+    for (replica, server, expected) in [
+        (0, None, none),
+        // A copy of the region.
+        (1, Some(("a", 16020)), none),
+        (0, Some(("", 16020)), "has no name"),
+        (0, Some(("a/b", 16020)), "has no name"),
+        (0, Some(("a", 0)), "has no port"),
+        (0, Some(("a", 65_536)), "has no port"),
     ] {
-        let mut server = answering(1, [b"\x02\x08\0", body].concat());
-        let error = connect(&mut server).unwrap().meta_server().unwrap_err().to_string();
-        assert!(error.contains(expected), "{body:?}: {error}");
+        let server = server.map(|(host, port)| ServerName { host: host.to_owned(), port });
+        let location = RegionLocation { region: Some(RegionInfo { replica }), server };
+        let response = MetaResponse { locations: vec![location] };
+        let answer = [b"\x02\x08\0".to_vec(), response.encode_length_delimited_to_vec()].concat();
+        let error = connect(&mut answering(1, answer)).unwrap().meta_server().unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
     }
+    let error = connect(&mut answering(1, b"\x02\x08\0\0".to_vec())).unwrap().meta_server().unwrap_err();
+    assert!(matches!(error, RpcError::NoMeta), "{error}");
 }
 
 #[test]
@@ -99,7 +107,7 @@ fn hbase_error_of_the_server_is_its_first_line() {
     let error = connect(&mut server).unwrap().obtain_token().unwrap_err();
     assert_eq!(error.to_string(), "NotServingRegionException: hbase:meta,,1 is not online");
     let exception = ExceptionResponse { class: "a.B".to_owned(), stack_trace: "\tat x\n".repeat(100_000) };
-    let header = ResponseHeader { call_id: None, exception: Some(exception) };
+    let header = AnswerHeader { call_id: None, exception: Some(exception) };
     let mut server = answering(1, header.encode_length_delimited_to_vec());
     assert_eq!(connect(&mut server).unwrap().obtain_token().unwrap_err().to_string(), "B: at x");
 }

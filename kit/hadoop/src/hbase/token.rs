@@ -1,7 +1,7 @@
 //! The call for an authentication token, to the coprocessor `TokenProvider` of the region `hbase:meta`.
 
 use super::messages::{
-    REGION_NAME, RegionSpecifier, ServiceCall, ServiceRequest, ServiceResponse, TokenMessage, TokenResponse,
+    HBaseTokenMessage, REGION_NAME, RegionSpecifier, ServiceCall, ServiceRequest, ServiceResponse, TokenResponse,
 };
 use super::{HBaseClient, malformed};
 use crate::rpc::RpcError;
@@ -26,7 +26,7 @@ impl<S: Read + Write, C: SecurityContext> HBaseClient<S, C> {
         let value = answer.value.and_then(|named| named.value).ok_or(RpcError::NoToken)?;
         let answer =
             TokenResponse::decode(value.as_slice()).map_err(|_| malformed("the answer of the token cannot be read"))?;
-        let TokenMessage { identifier, password, service } = answer.token.ok_or(RpcError::NoToken)?;
+        let HBaseTokenMessage { identifier, password, service } = answer.token.ok_or(RpcError::NoToken)?;
         let token = HadoopToken { identifier, password, kind: HBASE_KIND.to_owned(), service };
         if token.is_empty() {
             return Err(RpcError::NoToken);

@@ -31,7 +31,7 @@ const MAX_DEPTH: u32 = 16;
 
 /// The bytes are no message, or end early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(super) struct MalformedThrift;
 
 /// A call of a method whose arguments are strings, numbered from one.
 pub(super) fn call(method: &str, number: i32, arguments: &[&str]) -> Vec<u8> {
@@ -72,24 +72,24 @@ pub(super) enum Value<'a> {
 }
 
 /// Reads the answer to the call with this method and number.
-pub(super) fn read_answer<'a>(message: &'a [u8], method: &str, number: i32) -> Result<Answer<'a>, Malformed> {
+pub(super) fn read_answer<'a>(message: &'a [u8], method: &str, number: i32) -> Result<Answer<'a>, MalformedThrift> {
     let mut reader = Reader(message);
     let head = reader.int()?.cast_unsigned();
     let name = reader.string()?;
     let answered = reader.int()?;
     if name != method.as_bytes() || answered != number {
-        return Err(Malformed);
+        return Err(MalformedThrift);
     }
     let answer = match head.checked_sub(VERSION) {
         Some(REPLY) => read_result(&mut reader)?,
         Some(EXCEPTION) => Answer::Failed(read_text(&mut reader)?),
-        _ => return Err(Malformed),
+        _ => return Err(MalformedThrift),
     };
-    if reader.0.is_empty() { Ok(answer) } else { Err(Malformed) }
+    if reader.0.is_empty() { Ok(answer) } else { Err(MalformedThrift) }
 }
 
 /// The result of a method: field 0 is its value, the others are exceptions.
-fn read_result<'a>(reader: &mut Reader<'a>) -> Result<Answer<'a>, Malformed> {
+fn read_result<'a>(reader: &mut Reader<'a>) -> Result<Answer<'a>, MalformedThrift> {
     let mut answer = Answer::Result(None);
     while let Some((kind, id)) = reader.field()? {
         answer = match (kind, id) {
@@ -106,7 +106,7 @@ fn read_result<'a>(reader: &mut Reader<'a>) -> Result<Answer<'a>, Malformed> {
 }
 
 /// The text of an exception, its field 1.
-fn read_text<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Malformed> {
+fn read_text<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], MalformedThrift> {
     let mut text: &[u8] = b"";
     while let Some((kind, id)) = reader.field()? {
         match (kind, id) {
@@ -120,41 +120,41 @@ fn read_text<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], Malformed> {
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let (bytes, rest) = self.0.split_first_chunk::<N>().ok_or(Malformed)?;
+    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], MalformedThrift> {
+        let (bytes, rest) = self.0.split_first_chunk::<N>().ok_or(MalformedThrift)?;
         self.0 = rest;
         Ok(*bytes)
     }
 
-    fn int(&mut self) -> Result<i32, Malformed> {
+    fn int(&mut self) -> Result<i32, MalformedThrift> {
         self.bytes().map(i32::from_be_bytes)
     }
 
-    fn long(&mut self) -> Result<i64, Malformed> {
+    fn long(&mut self) -> Result<i64, MalformedThrift> {
         self.bytes().map(i64::from_be_bytes)
     }
 
-    fn byte(&mut self) -> Result<u8, Malformed> {
+    fn byte(&mut self) -> Result<u8, MalformedThrift> {
         self.bytes().map(|[byte]| byte)
     }
 
-    fn string(&mut self) -> Result<&'a [u8], Malformed> {
-        let length = usize::try_from(self.int()?).map_err(|_| Malformed)?;
-        let (string, rest) = self.0.split_at_checked(length).ok_or(Malformed)?;
+    fn string(&mut self) -> Result<&'a [u8], MalformedThrift> {
+        let length = usize::try_from(self.int()?).map_err(|_| MalformedThrift)?;
+        let (string, rest) = self.0.split_at_checked(length).ok_or(MalformedThrift)?;
         self.0 = rest;
         Ok(string)
     }
 
     /// Kind and number of the next field; `None` behind the last one.
-    fn field(&mut self) -> Result<Option<(u8, i16)>, Malformed> {
+    fn field(&mut self) -> Result<Option<(u8, i16)>, MalformedThrift> {
         match self.byte()? {
             kind::STOP => Ok(None),
             kind => Ok(Some((kind, self.bytes().map(i16::from_be_bytes)?))),
         }
     }
 
-    fn skip(&mut self, kind: u8, depth: u32) -> Result<(), Malformed> {
-        let depth = depth.checked_sub(1).ok_or(Malformed)?;
+    fn skip(&mut self, kind: u8, depth: u32) -> Result<(), MalformedThrift> {
+        let depth = depth.checked_sub(1).ok_or(MalformedThrift)?;
         match kind {
             kind::BOOL | kind::BYTE => self.byte().map(drop),
             kind::I16 => self.bytes::<2>().map(drop),
@@ -175,13 +175,13 @@ impl<'a> Reader<'a> {
                 let elements = self.bytes::<2>()?;
                 self.skip_elements(&elements, depth)
             }
-            _ => Err(Malformed),
+            _ => Err(MalformedThrift),
         }
     }
 
     /// Each element takes a byte at least, so that the bytes end a count that lies.
-    fn skip_elements(&mut self, kinds: &[u8], depth: u32) -> Result<(), Malformed> {
-        for _ in 0..u32::try_from(self.int()?).map_err(|_| Malformed)? {
+    fn skip_elements(&mut self, kinds: &[u8], depth: u32) -> Result<(), MalformedThrift> {
+        for _ in 0..u32::try_from(self.int()?).map_err(|_| MalformedThrift)? {
             for kind in kinds {
                 self.skip(*kind, depth)?;
             }
@@ -229,12 +229,12 @@ mod tests {
         ] {
             let whole = unhex(vector(name));
             for end in 0..whole.len() {
-                assert_eq!(read_answer(&whole[..end], method, number), Err(Malformed), "{name} {end}");
+                assert_eq!(read_answer(&whole[..end], method, number), Err(MalformedThrift), "{name} {end}");
             }
             let longer = [whole.as_slice(), b"\0"].concat();
-            assert_eq!(read_answer(&longer, method, number), Err(Malformed));
-            assert_eq!(read_answer(&whole, method, number + 1), Err(Malformed));
-            assert_eq!(read_answer(&whole, "get_database", number), Err(Malformed));
+            assert_eq!(read_answer(&longer, method, number), Err(MalformedThrift));
+            assert_eq!(read_answer(&whole, method, number + 1), Err(MalformedThrift));
+            assert_eq!(read_answer(&whole, "get_database", number), Err(MalformedThrift));
         }
     }
 
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn thrift_counts_and_depths_that_lie_are_refused() {
         let deep = [b"\x0c\0\x09".repeat(1000), b"\0".repeat(1001)].concat();
-        let allowed = [b"\x0c\0\x09".repeat(16), b"\0".repeat(17)].concat();
+        let allowed = [b"\x0c\0\0".to_vec(), b"\x0c\0\x09".repeat(15), b"\0".repeat(17)].concat();
         assert_eq!(read_answer(&reply(&allowed), CANCEL, 3), Ok(Answer::Result(None)));
         for result in [
             &b"\x0f\0\x09\x0b\x7f\xff\xff\xff\0\0\0\0\0"[..],
@@ -277,7 +277,7 @@ mod tests {
             b"\x10\0\x09\0",
             &deep,
         ] {
-            assert_eq!(read_answer(&reply(result), CANCEL, 3), Err(Malformed), "{result:?}");
+            assert_eq!(read_answer(&reply(result), CANCEL, 3), Err(MalformedThrift), "{result:?}");
         }
     }
 }

@@ -107,7 +107,7 @@ impl ExceptionAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::CallError;
+    use crate::lifecycle::TokenCallError;
     use crate::testing::{sample_token, vector};
     use crate::token::TokenError;
 

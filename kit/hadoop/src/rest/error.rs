@@ -1,7 +1,7 @@
 //! Why an operation over HTTP fails.
 
 use crate::active::ServerError;
-use crate::lifecycle::CallError;
+use crate::lifecycle::TokenCallError;
 use crate::rpc::RemoteError;
 use crate::token::TokenError;
 use deputy_kit::failure;
@@ -76,7 +76,7 @@ impl From<TokenError> for RestError {
     }
 }
 
-impl CallError for RestError {
+impl TokenCallError for RestError {
     fn is_refusal(&self) -> bool {
         self.is_token_refused()
     }

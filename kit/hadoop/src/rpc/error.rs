@@ -2,7 +2,7 @@
 
 use crate::active::ServerError;
 use crate::frames::FramingError;
-use crate::lifecycle::CallError;
+use crate::lifecycle::TokenCallError;
 use crate::sasl::{ContextError, SaslError};
 use deputy_kit::tcp::TcpError;
 use deputy_kit::text::one_line;
@@ -84,7 +84,7 @@ impl ServerError for RpcError {
     }
 }
 
-impl CallError for RpcError {
+impl TokenCallError for RpcError {
     fn is_refusal(&self) -> bool {
         matches!(self, Self::Remote(error) if !error.is_standby() && !error.is_temporary())
     }
