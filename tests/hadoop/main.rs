@@ -18,7 +18,10 @@ mod cluster;
 mod deputy;
 mod failover;
 mod files;
+mod hbase;
+mod hive;
 mod hostile;
+mod obtained;
 mod outages;
 mod rpc;
 #[path = "../e2e/running.rs"]
@@ -26,6 +29,7 @@ mod rpc;
 mod running;
 mod site;
 mod worker;
+mod yarn;
 
 #[test]
 fn suite_includes_every_file() {

@@ -1,0 +1,86 @@
+//! Hive's metastore: its client lists databases by the file of the worker alone, through renewals, past the maximum, after a
+//! restart, in each quality of protection, and for another user.
+
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use deputy_test_servers::{Client, Hive, Kdc, Proof, Site, guest};
+
+use crate::cluster::{LONGEST, PRINCIPAL, PROXIED, RENEWAL, copied, fact};
+use crate::obtained::Obtained;
+use crate::site::HadoopSite;
+
+/// An instance of `hive`: what stands in its table, and the settings.
+fn instance(hive: &Hive, name: &str, lines: &str, settings: &str) -> String {
+    let (component, port) = (guest("hive").unwrap(), hive.port());
+    let allowed = ["localhost:1".to_owned(), format!("localhost:{port}")];
+    let rules = allowed
+        .map(|server| format!("[[instances.{name}.tcp]]\nallow = \"{server}\"\nnetworks = [\"loopback\"]\n"))
+        .concat();
+    format!(
+        "[instances.{name}]\ncomponent = {component:?}\n{lines}\n\
+         [instances.{name}.settings]\nuris = \"thrift://localhost:1,thrift://localhost:{port}\"\n{settings}\n\
+         [instances.{name}.kerberos]\nlogin = \"{PRINCIPAL}\"\ntargets = [\"hive/localhost@TEST.LOCAL\"]\n{rules}"
+    )
+}
+
+#[track_caller]
+fn lists_databases(client: &Client, tokens: &Path) {
+    assert_eq!(client.run("Metastore", &["databases"], Proof::TokenFile(tokens)).unwrap(), "default\n");
+}
+
+#[test]
+fn hive_databases_are_listed_by_the_file_of_the_worker() {
+    let kdc = Kdc::start().unwrap();
+    let settings = Site::new()
+        .hive_token_lives(RENEWAL, LONGEST)
+        .protection("authentication,integrity,privacy")
+        .proxy_user(PRINCIPAL);
+    let mut hive = Hive::start(&kdc, &settings).unwrap();
+    let client = hive.client().clone();
+    let signature = format!("signature = \"{}\"", Hive::SIGNATURE);
+    let lines = "retry = { floor = \"200ms\", most = \"1s\" }\nrevoke = { replaced = \"1s\" }";
+    let mut site = HadoopSite::new(&kdc).instance("hive", &instance(&hive, "hive", lines, &signature)).receiver("");
+    for (name, setting) in [
+        ("authentication", "protection = \"authentication\""),
+        ("integrity", "protection = \"integrity\""),
+        ("privacy", "protection = \"privacy\""),
+        ("proxied", "protection = \"privacy\"\ndoas = \"bob\""),
+    ] {
+        site.home.append(&instance(&hive, name, "", &format!("{signature}\n{setting}")));
+    }
+    for name in ["authentication", "integrity", "privacy", "proxied"] {
+        let obtained = Obtained::of(&site, name);
+        let (quality, owner) = if name == "proxied" { ("privacy", PROXIED) } else { (name, "alice@TEST.LOCAL") };
+        assert_eq!((obtained.fact("protection"), obtained.fact("owner")), (quality, owner));
+        lists_databases(&client, &obtained.file);
+    }
+
+    let coordinator = site.coordinator();
+    let _worker = site.worker();
+    site.wait_for_tokens(&coordinator, &[("hive", 1)]);
+    let begun = Instant::now();
+    let first = copied(&site, "first-token");
+    lists_databases(&client, &site.token_file());
+    let held = coordinator.instance("hive");
+    let number = fact(&held, "number").to_owned();
+    assert_eq!(fact(&held, "service"), Hive::SIGNATURE);
+    site.wait_for_tokens(&coordinator, &[("hive", 4)]);
+    assert_eq!(fact(&coordinator.instance("hive"), "number"), number, "renewals of one token");
+
+    hive.server().kill();
+    hive.server().restart().unwrap();
+    let before = coordinator.revision("hive");
+    site.wait_for_tokens(&coordinator, &[("hive", before + 1), ("hive", 6)]);
+    assert_eq!(fact(&coordinator.instance("hive"), "number"), number, "the same token is renewed after the restart");
+    lists_databases(&client, &site.token_file());
+
+    // Past the longest life of the first token.
+    sleep((Duration::from_secs(u64::from(LONGEST) + 1)).saturating_sub(begun.elapsed()));
+    coordinator.wait_until("a new token", || fact(&coordinator.instance_now("hive"), "number") != number);
+    let before = coordinator.revision("hive");
+    site.wait_for_tokens(&coordinator, &[("hive", before)]);
+    lists_databases(&client, &site.token_file());
+    assert!(client.run("Metastore", &["databases"], Proof::TokenFile(&first)).is_err());
+}
