@@ -80,6 +80,11 @@ impl TestHost {
         self.names.add(Answer::Addresses(vec![addresses]))
     }
 
+    /// `localhost`, which real servers have for a name.
+    pub(crate) fn localhost(&self) -> String {
+        self.names.add_localhost()
+    }
+
     /// A name whose owner lets it lead elsewhere each time that somebody asks.
     pub(crate) fn changing_name(&self, answers: &[&str]) -> String {
         self.names.add(Answer::Addresses(answers.iter().map(|address| vec![address.parse().unwrap()]).collect()))

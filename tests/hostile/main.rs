@@ -27,6 +27,7 @@ mod kerberos;
 mod limits;
 mod logs;
 mod memory_state;
+mod negotiate;
 mod receivers;
 mod receiving;
 mod secrets;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -62,6 +62,13 @@ impl Names {
         let name = format!("n{}.hostile.test", self.count.fetch_add(1, Ordering::Relaxed));
         self.known.lock().unwrap().insert(name.clone(), (answer, 0));
         name
+    }
+
+    /// Has `localhost` lead to this machine: the name of real servers.
+    pub(crate) fn add_localhost(&self) -> String {
+        let addresses = Answer::Addresses(vec![vec![Ipv4Addr::LOCALHOST.into()]]);
+        self.known.lock().unwrap().insert("localhost".to_owned(), (addresses, 0));
+        "localhost".to_owned()
     }
 
     /// How often a name was asked for.

@@ -158,6 +158,9 @@ impl Lines {
         if send.allow_echo {
             self.line("allow-echo", []);
         }
+        if let Some(target) = &send.negotiate {
+            self.line("negotiate", [quoted(&target.to_string())]);
+        }
         let mut injections: Vec<_> = send.inject.iter().map(injection).collect();
         injections.sort();
         for words in injections {

@@ -15,6 +15,7 @@ use crate::delivered::Delivered;
 use crate::diagnostic::DiagnosticSink;
 use crate::limits::UnsetLimits;
 use crate::login::LoginTable;
+use crate::negotiate::LoginUse;
 use crate::secret::SecretTable;
 use crate::upstream::Upstreams;
 use crate::value::{Key, Located, TableReader, optional, truncated};
@@ -209,10 +210,12 @@ fn component(
     let settings = fields.optional("settings").map(|v| written_settings(sink, v)).unwrap_or_default();
     let secrets = fields.optional("secrets").map(|v| SecretTable::read(sink, base, v)).unwrap_or_default();
     let mut used = BTreeSet::new();
-    let http = fields.optional("http").map(|v| rule::http(sink, base, &secrets, &mut used, v)).unwrap_or_default();
+    let mut login = LoginUse { has_login: fields.key("kerberos").is_some(), negotiates: false };
+    let http = fields.optional("http").map(|v| rule::http(sink, base, &secrets, &mut used, &mut login, v));
+    let http = http.unwrap_or_default();
     let tcp = fields.optional("tcp").map(|v| rule::tcp(sink, v)).unwrap_or_default();
     let mut grant = Grant { http, tcp, ..Grant::default() };
-    grant.kerberos = fields.optional("kerberos").and_then(|v| login::kerberos(sink, logins, &grant, v));
+    grant.kerberos = fields.optional("kerberos").and_then(|v| login::kerberos(sink, logins, &grant, &login, v));
     let state = optional(fields.optional("state"), |v| state(sink, v));
     let limits =
         optional(fields.optional("limits"), |v| limits::read(sink, v, "[instances.NAME.limits]", UnsetLimits::Default));

@@ -22,6 +22,7 @@ mod instance;
 mod jwt;
 mod limits;
 mod login;
+mod negotiate;
 mod policy;
 mod position;
 mod receiver;

@@ -8,6 +8,7 @@ use deputy_core::grant::{Grant, KerberosGrant, KerberosTarget};
 use deputy_core::{KdcAddress, KerberosPrincipal, KerberosRealm, Krb5Conf, LoginName, LoginPlan, TicketSource};
 
 use crate::diagnostic::DiagnosticSink;
+use crate::negotiate::LoginUse;
 use crate::suggest::nearest;
 use crate::value::{Key, Located, TableReader, join_quoted, truncated};
 
@@ -143,19 +144,26 @@ fn realms(sink: &mut DiagnosticSink, value: Located<'_>) -> BTreeMap<KerberosRea
     read.collect()
 }
 
-/// `[instances.NAME.kerberos]`. `grant` has the instance's network rules.
+/// `[instances.NAME.kerberos]`. `grant` has the instance's network rules. The component opens contexts with the targets alone:
+/// an instance whose rules have `negotiate` needs none.
 pub(crate) fn kerberos(
     sink: &mut DiagnosticSink,
     logins: &LoginTable,
     grant: &Grant,
+    login_use: &LoginUse,
     value: Located<'_>,
 ) -> Option<KerberosGrant> {
     let mut fields = value.table(sink, &format!("{{ login = \"NAME\", targets = {TARGETS} }}"))?;
     let login = fields.required(sink, "login", "\"NAME\"").and_then(|value| logins.named(sink, value));
-    let targets = fields.required(sink, "targets", TARGETS);
-    let targets = targets.and_then(|value| value.unique_list::<KerberosTarget>(sink, TARGETS));
+    let negotiates = login_use.negotiates;
+    let written = if negotiates { fields.optional("targets") } else { fields.required(sink, "targets", TARGETS) };
+    let targets = written.map(|value| value.unique_list::<KerberosTarget>(sink, TARGETS));
     fields.finish(sink);
-    let targets = targets?;
+    let targets = match targets {
+        Some(read) => read?,
+        None if negotiates => Vec::new(),
+        None => return None,
+    };
     for (target, at) in &targets {
         if let Some(host) = target.host().filter(|host| !grant.has_host(host)) {
             sink.error(at.clone(), format!("no rule of this instance leads to {host}"))

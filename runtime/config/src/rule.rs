@@ -12,9 +12,10 @@ use deputy_core::grant::{
 };
 
 use crate::diagnostic::DiagnosticSink;
-use crate::inject;
+use crate::negotiate::LoginUse;
+use crate::{inject, negotiate};
 use crate::secret::SecretTable;
-use crate::value::{Located, TableReader};
+use crate::value::{Located, TableReader, optional};
 
 /// Reads HTTP rules, and adds the secrets that they send to `used`.
 pub(crate) fn http(
@@ -22,10 +23,11 @@ pub(crate) fn http(
     base: &Path,
     secrets: &SecretTable,
     used: &mut BTreeSet<SecretName>,
+    login: &mut LoginUse,
     value: Located<'_>,
 ) -> Vec<HttpRule> {
-    let tables = value.tables(sink, "[[instances.NAME.http]]");
-    let rules: Vec<_> = tables.into_iter().filter_map(|table| http_rule(sink, base, secrets, used, table)).collect();
+    let tables = value.tables(sink, "[[instances.NAME.http]]").into_iter();
+    let rules: Vec<_> = tables.filter_map(|table| http_rule(sink, base, secrets, used, login, table)).collect();
     for (index, (at, rule)) in rules.iter().enumerate() {
         let plain = HttpRule { networks: Vec::new(), ..rule.clone() };
         if let Some((earlier, other)) = rules.iter().take(index).find(|(_, other)| other.covers(&plain)) {
@@ -56,6 +58,7 @@ fn http_rule(
     base: &Path,
     secrets: &SecretTable,
     used: &mut BTreeSet<SecretName>,
+    login: &mut LoginUse,
     mut fields: TableReader<'_>,
 ) -> Option<(Range<usize>, HttpRule)> {
     let allow = fields.required(sink, "allow", "\"https://host\"");
@@ -79,6 +82,7 @@ fn http_rule(
     let certificate = fields.optional("client-certificate");
     let headers = fields.optional("headers");
     let form = fields.optional("form");
+    let negotiated = fields.optional("negotiate");
     let allow_echo = fields.optional("allow-echo");
     let mut client = None;
     let mut inject = Vec::new();
@@ -91,9 +95,10 @@ fn http_rule(
     if let Some(value) = form {
         inject.extend(inject::form(sink, secrets, value));
     }
-    if let (Some(value), true) = (allow_echo, inject.is_empty()) {
-        sink.error(value.at(), "the rule adds no secret").expected("needs `headers` or `form`");
+    if let (Some(value), true) = (allow_echo, inject.is_empty() && negotiated.is_none()) {
+        sink.error(value.at(), "the rule adds no secret").expected("needs `headers`, `form` or `negotiate`");
     }
+    let negotiate = optional(negotiated, |value| negotiate::read(sink, value, pattern.as_ref(), login, &inject));
     let allow_echo = allow_echo.and_then(|value| value.flag(sink)).unwrap_or_default();
     fields.finish(sink);
     used.extend(client.iter().map(|(_, name)| name.clone()));
@@ -107,12 +112,17 @@ fn http_rule(
         if let (Some(first), None) = (headers.or(form), local(pattern.host())) {
             sink.warning(first.at(), "the secret is sent unencrypted").expected("needs https://");
         }
+        if let (Some(value), None) = (negotiated, local(pattern.host())) {
+            sink.warning(value.at(), "what the server sends, such as tokens, is not encrypted").expected("needs https://");
+        }
     }
     let roots = roots.and_then(|value| value.path(sink, base));
     if let Some(first) = headers.or(form) {
-        open_injection(sink, first, methods.as_deref(), paths.as_ref());
+        open_injection(sink, first, "secret", methods.as_deref(), paths.as_ref());
+    } else if let Some(first) = negotiated {
+        open_injection(sink, first, "Kerberos token", methods.as_deref(), paths.as_ref());
     }
-    let send = RequestOptions { roots, client, inject, allow_echo };
+    let send = RequestOptions { roots, client, inject, negotiate: negotiate?, allow_echo };
     Some((
         allow?.at(),
         HttpRule { pattern, methods: methods?, paths: paths?, overrides: overrides?, networks: networks?, send },
@@ -136,10 +146,11 @@ fn tcp_rule(sink: &mut DiagnosticSink, mut fields: TableReader<'_>) -> Option<(R
     Some((allow?.at(), TcpRule { networks: networks?, ..rule? }))
 }
 
-/// Warns of a secret that goes into requests of the component's choosing.
+/// Warns of a credential that goes into requests of the component's choosing.
 fn open_injection(
     sink: &mut DiagnosticSink,
     first: Located<'_>,
+    credential: &str,
     methods: Option<&[Method]>,
     paths: Option<&PathRules>,
 ) {
@@ -149,7 +160,7 @@ fn open_injection(
         (false, true) => "`paths`",
         (false, false) => return,
     };
-    sink.warning(first.at(), "the component chooses which requests carry the secret")
+    sink.warning(first.at(), format!("the component chooses which requests carry the {credential}"))
         .expected(format!("needs {missing}"));
 }
 

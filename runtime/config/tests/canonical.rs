@@ -133,6 +133,28 @@ fn canonical_text_is_stable() {
 }
 
 #[test]
+fn canonical_text_has_kerberos_targets() {
+    let text = r#"[logins.etl]
+principal = "etl@EXAMPLE.COM"
+keytab = "etl.keytab"
+[instances.a]
+component = "a.wasm"
+kerberos = { login = "etl", targets = ["hdfs/nn1.example.com@EXAMPLE.COM"] }
+[[instances.a.http]]
+allow = "https://nn1.example.com"
+negotiate = "HTTP/_HOST@EXAMPLE.COM"
+"#;
+    assert_snapshot!(canonical(text), @r#"
+    deputy instance, version 1
+    component abababababababababababababababababababababababababababababababab
+    http "https://nn1.example.com" methods() any-path
+    negotiate "HTTP/_HOST@EXAMPLE.COM"
+    kerberos "etl@EXAMPLE.COM"
+    kerberos-target "hdfs/nn1.example.com@EXAMPLE.COM"
+    "#);
+}
+
+#[test]
 fn canonical_text_changes_with_what_tokens_depend_on() {
     let original = canonical(ALL);
     for (from, to) in [

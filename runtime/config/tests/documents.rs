@@ -21,6 +21,8 @@ zzz = 1
 key = { zzz = 1 }
 [upstreams.u]
 zzz = 1
+[logins.l]
+zzz = 1
 [groups.g]
 zzz = 1
 [groups.g.receivers.r]
@@ -38,6 +40,8 @@ zzz = 1
 sigv4 = { zzz = 1 }
 jwt = { zzz = 1 }
 sign = { zzz = 1 }
+[instances.a.kerberos]
+zzz = 1
 [[instances.a.http]]
 zzz = 1
 client-certificate = { zzz = 1, key = { zzz = 1 } }

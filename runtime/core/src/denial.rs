@@ -156,6 +156,11 @@ pub enum PolicyDenial {
     },
     /// Output files of a component that is not a receiver.
     Outputs,
+    /// A component's `Authorization` in a request to which the host adds one.
+    OwnAuthorization {
+        /// The target that the component requested.
+        target: Target,
+    },
     /// A path that no rule for the host names.
     Path {
         /// The target that the component requested.
@@ -272,6 +277,7 @@ impl PolicyDenial {
             Self::OutputPath { .. } => "odd-output-path",
             Self::OutputTaken { .. } => "output-path-taken",
             Self::Outputs => "outputs-not-allowed",
+            Self::OwnAuthorization { .. } => "authorization-not-allowed",
             Self::OverrideHeader { .. } => "header-not-granted",
             Self::Path { .. } => "path-not-granted",
             Self::Port { .. } => "port-not-granted",
@@ -339,6 +345,7 @@ impl PolicyDenial {
                 | Self::OutputPath { .. }
                 | Self::OutputTaken { .. }
                 | Self::Outputs
+                | Self::OwnAuthorization { .. }
                 | Self::Target(_)
                 | Self::Time { .. }
                 | Self::Udp

@@ -68,6 +68,13 @@ name!(ReceiverName);
 name!(SecretName);
 name!(ServiceName);
 
+impl SecretName {
+    /// What denials call the token that the host adds by `negotiate`, which is no secret of the operator's.
+    pub fn negotiate() -> Self {
+        Self("negotiate".to_owned())
+    }
+}
+
 pub(crate) fn checked(text: &str) -> Result<String, NameError> {
     let plain = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     let begins = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());

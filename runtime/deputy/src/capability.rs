@@ -176,7 +176,8 @@ fn state_grant(grant: &StateGrant) -> String {
     }
 }
 
-/// `POST https://sts.example /v1, adds token as header authorization`.
+/// `POST https://sts.example /v1, adds token as header authorization`, or `GET https://nn1.example, adds a Kerberos token for
+/// HTTP/nn1.example@R`.
 fn http_rule(rule: &HttpRule) -> String {
     let methods: Vec<_> = rule.methods.iter().map(ToString::to_string).collect();
     let paths: Vec<_> = match &rule.paths {
@@ -186,7 +187,8 @@ fn http_rule(rule: &HttpRule) -> String {
     let parts = [methods.join("|"), rule.pattern.to_string(), paths.join("|")];
     let request = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
     let added = rule.send.inject.iter().map(injection);
-    [request].into_iter().chain(added).collect::<Vec<_>>().join(", ")
+    let negotiated = rule.send.negotiate.iter().map(|target| format!("adds a Kerberos token for {target}"));
+    [request].into_iter().chain(added).chain(negotiated).collect::<Vec<_>>().join(", ")
 }
 
 fn injection(injection: &Injection) -> String {

@@ -37,5 +37,5 @@ pub use keytab::{KeytabEntry, KeytabError, parse_keytab};
 pub use login::{Login, LoginConfig, LoginStatus};
 pub use login_process::login_process;
 pub use process::LoginProgram;
-pub use spnego::negotiate_token;
+pub use spnego::{negotiate_answer, negotiate_token};
 pub use wire::{LONGEST_MESSAGE, LONGEST_STEP, Stepped, Unwrapped};

@@ -83,9 +83,10 @@ impl LoadedProvider {
         let exports = Exports::new(linked, &info)
             .map_err(|source| LoadError::Import { path: instance.component.clone(), source })?;
         let secrets = Arc::new(SecretStore::new(&instance.sources));
-        let http = HttpPolicy::new(&instance, Arc::clone(&secrets) as _)
-            .map_err(|source| LoadError::Http { instance: instance.name.to_string(), source })?;
         let login = instance.grant.kerberos.as_ref().map(|grant| shared.logins.of(&grant.login));
+        let http = HttpPolicy::new(&instance, Arc::clone(&secrets) as _)
+            .map_err(|source| LoadError::Http { instance: instance.name.to_string(), source })?
+            .with_login(login.clone());
         let granted = InstanceContext {
             http,
             login,

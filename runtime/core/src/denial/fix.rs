@@ -81,6 +81,7 @@ pub(super) fn grant(refusal: &PolicyDenial, instance: &Instance) -> Option<Strin
         | PolicyDenial::OutputPath { .. }
         | PolicyDenial::OutputTaken { .. }
         | PolicyDenial::Outputs
+        | PolicyDenial::OwnAuthorization { .. }
         | PolicyDenial::Target(_)
         | PolicyDenial::Time { .. }
         | PolicyDenial::Udp => return None,
@@ -119,7 +120,7 @@ fn new_rule(instance: &Instance, target: &Target, nearest: Option<&HttpRule>, mo
     let networks = opened(target.host(), nearest.map(|rule| rule.networks.as_slice()).unwrap_or_default());
     let pattern = HttpPattern::exactly(target);
     let mut lines = format!("{NEW_RULE}\n[[instances.{}.http]]\nallow = \"{pattern}\"{more}{networks}", instance.name);
-    if nearest.is_some_and(|rule| !rule.send.inject.is_empty()) {
+    if nearest.is_some_and(|rule| !rule.send.inject.is_empty() || rule.send.negotiate.is_some()) {
         lines.push_str("\n# it adds none of the secrets that the other rule for this host adds");
     }
     lines
@@ -236,7 +237,8 @@ fn path_of(instance: &Instance, target: &Target, path: &str) -> String {
 /// Permits the response in the rule that adds the secret.
 fn echo_of(instance: &Instance, target: &Target, secret: &SecretName) -> Option<String> {
     let adds = |rule: &&HttpRule| {
-        let is_added = rule.send.inject.iter().any(|injection| injection.secret == *secret);
+        let is_injected = rule.send.inject.iter().any(|injection| injection.secret == *secret);
+        let is_added = is_injected || (rule.send.negotiate.is_some() && *secret == SecretName::negotiate());
         rule.pattern.matches(target) && is_added && !rule.send.allow_echo
     };
     let rule = instance.grant.http.iter().find(adds)?;

@@ -60,6 +60,9 @@ impl fmt::Display for PolicyDenial {
                 write!(f, "{path:?} was put already, or has to be a file and a directory at once")
             }
             Self::Outputs => f.write_str("leaving files is for receivers, and for those while they accept"),
+            Self::OwnAuthorization { target } => {
+                write!(f, "a component's own authorization to {target} is refused: the host adds one by the rule's `negotiate`")
+            }
             Self::OverrideHeader { target, request } => write!(
                 f,
                 "header {} to {target} is not granted: servers may treat the request as one with another method, host or client",

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Grant, Host};
+use super::{Grant, Host, Permit};
 use crate::{KerberosPrincipal, KerberosPrincipalError, LoginPlan, PolicyDenial};
 
-/// A login, and the services for which contexts may be opened.
+/// A login, and the services for which the component may open contexts. The host may use it for HTTP rules with
+/// [`negotiate`](super::RequestOptions::negotiate) as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KerberosGrant {
     /// The login.
@@ -20,7 +21,8 @@ pub struct KerberosGrant {
 pub enum KerberosTarget {
     /// This one: `hdfs/nn1.example.com@EXAMPLE.COM`.
     Exactly(KerberosPrincipal),
-    /// `hbase/_HOST@EXAMPLE.COM`: that of each host to which a TCP rule permitted the connection.
+    /// `hbase/_HOST@EXAMPLE.COM`: that of each host to which a TCP rule permitted the connection, or an HTTP rule the
+    /// request.
     OfHost {
         /// `hbase`
         service: String,
@@ -56,6 +58,15 @@ impl KerberosTarget {
         match self {
             Self::Exactly(principal) => principal.host()?.parse().ok(),
             Self::OfHost { .. } => None,
+        }
+    }
+
+    /// The principal of a service on this host, unless the target is on another one.
+    fn on(&self, host: &Host) -> Option<KerberosPrincipal> {
+        match (self, host) {
+            (Self::Exactly(principal), _) => (self.host().as_ref() == Some(host)).then(|| principal.clone()),
+            (Self::OfHost { service, realm }, Host::Name(name)) => format!("{service}/{name}@{realm}").parse().ok(),
+            (Self::OfHost { .. }, Host::Address(_)) => None,
         }
     }
 
@@ -97,6 +108,26 @@ impl Grant {
             }
         }
         Err(denial)
+    }
+
+    /// Permission for the context whose token the host adds to a permitted request, if the rule has it add one. `is_own`
+    /// says whether the component set the header itself.
+    ///
+    /// # Errors
+    /// A denial if there is no login, the rule's target is on another host, or the component sent a credential of its own.
+    pub fn permit_negotiate(&self, request: &Permit, is_own: bool) -> Result<Option<KerberosPermit>, PolicyDenial> {
+        let rule = self.http.get(request.rule()).and_then(|rule| rule.send.negotiate.as_ref());
+        let Some(rule) = rule else { return Ok(None) };
+        if is_own {
+            return Err(PolicyDenial::OwnAuthorization { target: request.target().clone() });
+        }
+        if self.kerberos.is_none() {
+            return Err(PolicyDenial::Kerberos);
+        }
+        match rule.on(request.target().host()) {
+            Some(target) => Ok(Some(KerberosPermit { target })),
+            None => Err(PolicyDenial::KerberosTarget { target: rule.to_string() }),
+        }
     }
 
     /// Whether a rule of HTTP or TCP is for this host.

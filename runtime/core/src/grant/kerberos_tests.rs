@@ -1,5 +1,5 @@
 use super::*;
-use crate::grant::{HttpPattern, HttpRule, PathRules, RequestOptions};
+use crate::grant::{HttpPattern, HttpRule, HttpTarget, PathRules, RequestOptions};
 use crate::{Krb5Conf, TicketSource};
 
 fn login() -> LoginPlan {
@@ -49,6 +49,42 @@ fn kerberos_target_that_is_no_service_on_a_host_is_rejected() {
     for text in ["alice@R", "hdfs/a/b@R", "hdfs/*@R", "hdfs/127.1@R", "hdfs/nn1", "krbtgt/R@", "/_HOST@R"] {
         assert!(text.parse::<KerberosTarget>().is_err(), "{text}");
     }
+}
+
+/// What the host would add to a request to this URL, by a rule for hosts below `example.com` with this target.
+fn negotiated(negotiate: &str, host: &str, is_own: bool) -> Result<Option<String>, &'static str> {
+    let mut grant = grant(&[]);
+    let rule = &mut grant.http[0];
+    rule.pattern = "https://*.example.com".parse().unwrap();
+    rule.send.negotiate = Some(negotiate.parse().unwrap());
+    let request = HttpTarget::parse("https", host, "GET", "/", []).unwrap();
+    let permit = grant.permit_http(&request).unwrap();
+    let negotiated = grant.permit_negotiate(&permit, is_own).map_err(|denial| denial.code())?;
+    Ok(negotiated.map(|permit| permit.target().to_string()))
+}
+
+#[test]
+fn kerberos_negotiate_is_for_the_host_of_the_request() {
+    let any = "HTTP/_HOST@R";
+    assert_eq!(negotiated(any, "a.example.com", false), Ok(Some("HTTP/a.example.com@R".to_owned())));
+    assert_eq!(negotiated(any, "A.example.com", false), Ok(Some("HTTP/a.example.com@R".to_owned())));
+    let one = "HTTP/a.example.com@R";
+    assert_eq!(negotiated(one, "a.example.com", false), Ok(Some(one.to_owned())));
+    assert_eq!(negotiated(one, "b.example.com", false), Err("target-not-granted"), "it could pass it on to a");
+    assert_eq!(negotiated(any, "a.example.com", true), Err("authorization-not-allowed"));
+}
+
+#[test]
+fn kerberos_negotiate_needs_a_login_and_a_rule_that_has_it() {
+    let mut grant = grant(&["HTTP/web.example.com@R"]);
+    let permit = |grant: &Grant| {
+        let request = HttpTarget::parse("https", "web.example.com", "GET", "/", []).unwrap();
+        grant.permit_http(&request).unwrap()
+    };
+    assert_eq!(grant.permit_negotiate(&permit(&grant), true), Ok(None), "its own header is not the host's matter");
+    grant.http[0].send.negotiate = Some("HTTP/web.example.com@R".parse().unwrap());
+    grant.kerberos = None;
+    assert_eq!(grant.permit_negotiate(&permit(&grant), false), Err(PolicyDenial::Kerberos));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::target::{port, split};
-use super::{HostError, HostPattern, HttpTarget, Network, OverrideHeader, Scheme, Target, TargetError};
+use super::{HostError, HostPattern, HttpTarget, KerberosTarget, Network, OverrideHeader, Scheme, Target, TargetError};
 use crate::{OverriddenRequest, PolicyDenial, SecretName};
 
 /// Where an HTTP rule leads: `https://sts.eu-west-1.amazonaws.com`, `http://*.example.com:8080`.
@@ -42,7 +42,9 @@ pub struct RequestOptions {
     pub client: Option<(PathBuf, SecretName)>,
     /// Secrets to add to the request.
     pub inject: Vec<Injection>,
-    /// Whether the response may contain them.
+    /// The service for which it adds a Kerberos token: `Authorization: Negotiate` (RFC 4559).
+    pub negotiate: Option<KerberosTarget>,
+    /// Whether the response may contain what was added.
     pub allow_echo: bool,
 }
 

@@ -11,8 +11,8 @@ use ::http::request::Parts;
 use ::http::uri::PathAndQuery;
 use ::http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use bytes::Bytes;
-use deputy_core::grant::{HttpTarget, Permit, Scheme, Target};
-use deputy_core::{Limit, PolicyDenial};
+use deputy_core::grant::{HttpTarget, KerberosPermit, Permit, Scheme, Target};
+use deputy_core::{Limit, PolicyDenial, SecretName};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::client::conn::http1;
@@ -21,11 +21,12 @@ use tokio::net::TcpStream;
 use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-use super::echo::EchoGuard;
+use super::echo::{Added, EchoGuard};
 use super::exchange_record::{BodyFailure, ExchangeRecord};
 use super::failure::{RequestFailure, RequestPhase};
 use super::incoming::ResponseBody;
 use super::inject::inject;
+use super::negotiate::Negotiation;
 use super::origin_form;
 use super::outgoing::{RequestBody, section};
 use super::policy::HttpPolicy;
@@ -80,15 +81,25 @@ impl Exchange {
         let target = self.target(&head)?;
         self.record.note_target(&target);
         let permit = self.policy.grant().permit_http(&target)?;
+        let is_own = head.headers.contains_key(header::AUTHORIZATION);
+        let context = self.policy.grant().permit_negotiate(&permit, is_own)?;
         normalise(&mut head, target.target())?;
-        let guard = self.inject(&permit, &mut head, &mut body).await?;
+        let mut added = self.inject(&permit, &mut head, &mut body).await?;
+        let negotiation = self.negotiate(context, &mut head, &mut added).await?;
+        let guard = self.guard(&permit, &added, &mut head)?;
         self.budget.usage.take_sent(request_line(&head) + section(&head.headers))?;
         let rule = permit.rule();
         self.announce(rule).await?;
         let stream = self.connect(permit).await?;
         let stream = self.secure(rule, target.target(), stream).await?;
-        let (response, connection) = self.exchange(stream, Request::from_parts(head, body)).await?;
+        let (mut response, connection) = self.exchange(stream, Request::from_parts(head, body)).await?;
         self.check_response(&response, guard.as_ref())?;
+        if let Some(negotiation) = negotiation {
+            negotiation.finish(&response, self.total).await?;
+            // A cookie would authenticate requests that no rule has the host authenticate.
+            response.headers_mut().remove(header::SET_COOKIE);
+        }
+        self.record.audit().done();
         Ok((response, connection, guard))
     }
 
@@ -109,20 +120,43 @@ impl Exchange {
         Ok(target.map_err(PolicyDenial::Target)?)
     }
 
-    /// Adds the rule's secrets, and returns what looks for them in the response.
+    /// Adds the rule's secrets, and returns them.
     async fn inject(
         &mut self,
         permit: &Permit,
         head: &mut Parts,
         body: &mut RequestBody,
-    ) -> Result<Option<EchoGuard>, RequestFailure> {
+    ) -> Result<Vec<Added>, RequestFailure> {
         let (rule, _) = self.policy.rule(permit.rule()).ok_or_else(unknown_rule)?;
         for injection in &rule.send.inject {
             self.record.note_injected(injection.secret.to_string());
         }
         let max = self.budget.limits().sent.as_u64();
-        let added = inject(&rule.send.inject, self.policy.secrets(), head, body, self.total, max).await?;
-        let guard = if rule.send.allow_echo { None } else { EchoGuard::new(permit.target(), &added) };
+        inject(&rule.send.inject, self.policy.secrets(), head, body, self.total, max).await
+    }
+
+    /// Adds the token of a fresh context, if the rule has that.
+    async fn negotiate(
+        &mut self,
+        permit: Option<KerberosPermit>,
+        head: &mut Parts,
+        added: &mut Vec<Added>,
+    ) -> Result<Option<Negotiation>, RequestFailure> {
+        let Some(permit) = permit else { return Ok(None) };
+        let negotiation = Negotiation::begin(&self.budget, self.policy.login()?, &permit, head, self.total).await?;
+        added.push((SecretName::negotiate(), negotiation.token()));
+        Ok(Some(negotiation))
+    }
+
+    /// What looks in the response for what was added to the request.
+    fn guard(
+        &self,
+        permit: &Permit,
+        added: &[Added],
+        head: &mut Parts,
+    ) -> Result<Option<EchoGuard>, RequestFailure> {
+        let (rule, _) = self.policy.rule(permit.rule()).ok_or_else(unknown_rule)?;
+        let guard = if rule.send.allow_echo { None } else { EchoGuard::new(permit.target(), added) };
         if let Some(guard) = &guard {
             guard.prepare(&mut head.headers);
         }
@@ -136,11 +170,7 @@ impl Exchange {
         if let Some(key) = key {
             self.record.note_injected(key);
         }
-        self.record
-            .audit()
-            .announce()
-            .await
-            .map_err(|error| RequestFailure::failed("audit-unavailable", Error::InternalError(None)).because(error))
+        self.record.audit().announce().await.map_err(RequestFailure::unrecorded)
     }
 
     /// Resolves, pins and connects, all under one limit.
@@ -246,11 +276,10 @@ impl Exchange {
         if response.body().size_hint().lower() > self.budget.limits().response.as_u64() {
             return Err(PolicyDenial::Limit(Limit::Response).into());
         }
-        if let Some(guard) = guard {
-            guard.check_head(response)?;
+        match guard {
+            Some(guard) => Ok(guard.check_head(response)?),
+            None => Ok(()),
         }
-        self.record.audit().done();
-        Ok(())
     }
 
     /// The meaning of an error of the connection, which the component's own body may have caused.

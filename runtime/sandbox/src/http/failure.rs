@@ -5,6 +5,7 @@ use deputy_core::{Limit, PolicyDenial};
 use wasmtime_wasi_http::Error;
 
 use super::exchange_record::ExchangeRecord;
+use crate::call_audit::Unrecorded;
 use crate::network::{ConnectError, DeadlineCause, DeadlineExceeded, HandshakeError};
 use crate::secret_fault::SecretFault;
 
@@ -72,6 +73,11 @@ impl RequestFailure {
     /// The host could not use a secret.
     pub(crate) fn secret(code: &'static str, fault: SecretFault) -> Self {
         Self { guest: Error::ConfigurationError, cause: Cause::Secret { code, fault } }
+    }
+
+    /// What can't be recorded is not sent.
+    pub(crate) fn unrecorded(error: Unrecorded) -> Self {
+        Self::failed("audit-unavailable", Error::InternalError(None)).because(error)
     }
 
     /// Adds the reason for the operator. Never a secret.

@@ -10,6 +10,7 @@ mod failure;
 mod form;
 mod incoming;
 mod inject;
+mod negotiate;
 mod outgoing;
 mod policy;
 #[cfg(test)]

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use deputy_core::grant::{Grant, HttpRule, Scheme, SecretGrant};
-use deputy_core::{Instance, InstanceName, SecretBytes, SecretName};
+use deputy_core::{Instance, InstanceName, PolicyDenial, SecretBytes, SecretName};
+use deputy_kerberos::Login;
 
 use tokio::sync::Semaphore;
 
@@ -19,6 +20,8 @@ pub(crate) struct HttpPolicy {
     /// By index of the rule; `None` for rules without TLS.
     tls: Arc<[Option<RuleTls>]>,
     secrets: Arc<dyn SecretProvider>,
+    /// As whom it sends tokens of Kerberos.
+    login: Option<Arc<Login>>,
     /// The instance's concurrent look-ups.
     lookups: Arc<Semaphore>,
 }
@@ -36,17 +39,24 @@ impl HttpPolicy {
     /// Reads the files that the rules name.
     pub(crate) fn new(instance: &Instance, secrets: Arc<dyn SecretProvider>) -> Result<Self, HttpPolicyError> {
         let tls = instance.grant.http.iter().map(|rule| load_tls(instance, rule)).collect::<Result<_, _>>()?;
-        Ok(Self { grant: Arc::new(instance.grant.clone()), tls, secrets, lookups: lookups() })
+        Ok(Self { grant: Arc::new(instance.grant.clone()), tls, secrets, login: None, lookups: lookups() })
     }
 
     /// A policy that allows nothing.
     pub(crate) fn nothing(secrets: Arc<dyn SecretProvider>) -> Self {
-        Self { grant: Arc::default(), tls: Arc::new([]), secrets, lookups: lookups() }
+        Self { grant: Arc::default(), tls: Arc::new([]), secrets, login: None, lookups: lookups() }
+    }
+
+    /// The same policy with a login for the rules that have `negotiate`.
+    pub(crate) fn with_login(mut self, login: Option<Arc<Login>>) -> Self {
+        self.login = login;
+        self
     }
 
     /// The same policy with the secrets of one call, which its log must not show.
     pub(crate) fn for_call(&self, secrets: Arc<dyn SecretProvider>) -> Self {
-        Self { grant: Arc::clone(&self.grant), tls: Arc::clone(&self.tls), secrets, lookups: Arc::clone(&self.lookups) }
+        let (grant, tls, lookups) = (Arc::clone(&self.grant), Arc::clone(&self.tls), Arc::clone(&self.lookups));
+        Self { grant, tls, secrets, login: self.login.clone(), lookups }
     }
 
     /// The grant, for the instance's other capabilities too.
@@ -78,6 +88,11 @@ impl HttpPolicy {
     /// A rule and its TLS.
     pub(super) fn rule(&self, index: usize) -> Option<(&HttpRule, Option<&RuleTls>)> {
         Some((self.grant.http.get(index)?, self.tls.get(index)?.as_ref()))
+    }
+
+    /// The login, if one is granted.
+    pub(super) fn login(&self) -> Result<&Login, PolicyDenial> {
+        self.login.as_deref().ok_or(PolicyDenial::Kerberos)
     }
 
     pub(super) fn secrets(&self) -> &dyn SecretProvider {

@@ -32,7 +32,7 @@ struct Totals {
 }
 
 /// The audit action of a context for this target.
-pub(super) fn action(target: &str) -> AuditAction {
+pub(crate) fn action(target: &str) -> AuditAction {
     AuditAction::Kerberos { target: target.chars().take(256).collect(), wrapped: 0, unwrapped: 0 }
 }
 

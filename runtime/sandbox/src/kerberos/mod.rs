@@ -18,6 +18,7 @@ use deputy_support::LockUnpoisoned as _;
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable, ResourceTableError};
 
 use context::ContextHandle;
+pub(crate) use context::action as context_action;
 pub(crate) use logins::Logins;
 
 use crate::audit_record::AuditRecord;
@@ -124,15 +125,22 @@ impl CallKerberos {
 
     /// Tells the operator why a login or a context failed: a peer's bad token is its own matter.
     fn report(&self, error: KerberosUseError) -> KerberosUseError {
-        if let KerberosUseError::Failed(fault) = &error {
-            let text = format!("Kerberos: {fault}; {}", fault.cause.fix());
-            match fault.cause.kind() {
-                FaultKind::Refused => self.budget.findings.note_fault(SecretFault::Value(text)),
-                FaultKind::Unavailable => self.budget.findings.note_fault(SecretFault::Source(text)),
-                FaultKind::BadToken | FaultKind::WrongState => {}
-            }
+        if let KerberosUseError::Failed(fault) = &error
+            && let Some(reported) = secret_fault(fault)
+        {
+            self.budget.findings.note_fault(reported);
         }
         error
+    }
+}
+
+/// What the operator is told of a fault, if it is the login's or a KDC's.
+pub(crate) fn secret_fault(fault: &Fault) -> Option<SecretFault> {
+    let text = format!("Kerberos: {fault}; {}", fault.cause.fix());
+    match fault.cause.kind() {
+        FaultKind::Refused => Some(SecretFault::Value(text)),
+        FaultKind::Unavailable => Some(SecretFault::Source(text)),
+        FaultKind::BadToken | FaultKind::WrongState => None,
     }
 }
 
