@@ -68,7 +68,8 @@ fn tokens(server: &Server) -> Vec<Option<String>> {
 /// The outcomes of the contexts for a target, in order.
 fn contexts(seen: &AttackReport<impl Sized>, target: &str) -> Vec<(AuditOutcome, Option<String>)> {
     let events = host().all_events(seen.call.id).into_iter();
-    let of_target = events.filter(|event| matches!(&event.action, AuditAction::Kerberos { target: of, .. } if of == target));
+    let of_target =
+        events.filter(|event| matches!(&event.action, AuditAction::Kerberos { target: of, .. } if of == target));
     of_target.map(|event| (event.outcome, event.code)).collect()
 }
 
@@ -107,7 +108,8 @@ fn negotiate_token_does_not_follow_a_redirect() {
     let realm = Realm::new();
     let (elsewhere, name, other) = (Server::good(), realm.web_host(), realm.web_host());
     let location = url(&other, &elsewhere);
-    let server = Server::answering(format!("HTTP/1.1 307 Elsewhere\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"));
+    let server =
+        Server::answering(format!("HTTP/1.1 307 Elsewhere\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"));
     let attack = Attack::new("address-redirect-to-metadata").http(&location);
     let seen = realm.negotiating(attack, &url(&name, &server), "HTTP/_HOST@TEST.LOCAL").obtain();
     assert_eq!(seen.lines(), ["307", "ok 200 hello"]);

@@ -107,6 +107,9 @@ pub enum AuditAction {
         /// Bytes, as the component wrote and read them.
         sent: u64,
         received: u64,
+        /// Name of the secret that the host used: the key of a client certificate.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        injected: Vec<String>,
     },
     /// A request of a worker.
     Worker {

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use deputy_core::grant::{
     ClaimGrant, Grant, HttpRule, Injection, InjectionEncoding, InjectionPoint, JwtGrant, Network, PathRules,
-    SecretGrant, SecretPurpose, TcpRule,
+    SecretGrant, SecretPurpose, TcpRule, TlsOptions,
 };
 use deputy_core::{Digest, SecretName, SecretSource, StateGrant};
 
@@ -83,9 +83,14 @@ impl Lines {
                 self.line("kerberos-target", [quoted(&target.to_string())]);
             }
         }
-        for TcpRule { host, port, networks } in &grant.tcp {
+        for TcpRule { host, port, networks, tls } in &grant.tcp {
             self.line("tcp", [quoted(&host.to_string()), port.to_string()]);
             self.networks(networks);
+            // Absent unless it is spoken, so that other fingerprints stay as they were.
+            if let Some(tls) = tls {
+                self.line("tls", []);
+                self.tls(tls);
+            }
         }
         if let Some(StateGrant { inherit }) = &grant.state {
             self.line("state", inherit.iter().map(ToString::to_string));
@@ -149,12 +154,7 @@ impl Lines {
             self.line("override-headers", [set("headers", overrides)]);
         }
         self.networks(networks);
-        if let Some(roots) = &send.roots {
-            self.line("roots", [path(roots)]);
-        }
-        if let Some((chain, key)) = &send.client {
-            self.line("client-certificate", [path(chain), quoted(key.as_str())]);
-        }
+        self.tls(&send.tls);
         if send.allow_echo {
             self.line("allow-echo", []);
         }
@@ -165,6 +165,15 @@ impl Lines {
         injections.sort();
         for words in injections {
             self.line("inject", words);
+        }
+    }
+
+    fn tls(&mut self, TlsOptions { roots, client }: &TlsOptions) {
+        if let Some(roots) = roots {
+            self.line("roots", [path(roots)]);
+        }
+        if let Some((chain, key)) = client {
+            self.line("client-certificate", [path(chain), quoted(key.as_str())]);
         }
     }
 

@@ -213,7 +213,7 @@ fn component(
     let mut login = LoginUse { has_login: fields.key("kerberos").is_some(), negotiates: false };
     let http = fields.optional("http").map(|v| rule::http(sink, base, &secrets, &mut used, &mut login, v));
     let http = http.unwrap_or_default();
-    let tcp = fields.optional("tcp").map(|v| rule::tcp(sink, v)).unwrap_or_default();
+    let tcp = fields.optional("tcp").map(|v| rule::tcp(sink, base, &secrets, &mut used, v)).unwrap_or_default();
     let mut grant = Grant { http, tcp, ..Grant::default() };
     grant.kerberos = fields.optional("kerberos").and_then(|v| login::kerberos(sink, logins, &grant, &login, v));
     let state = optional(fields.optional("state"), |v| state(sink, v));

@@ -49,7 +49,9 @@ pub(crate) fn read(
 /// Checks that the token goes to its own service. Another server could pass it on to that one.
 fn matches_host(sink: &mut DiagnosticSink, value: Located<'_>, target: &KerberosTarget, host: &HostPattern) -> bool {
     let (wrong, expected) = match (target, host) {
-        (KerberosTarget::Exactly(_), HostPattern::Exactly(host)) if target.host().as_ref() == Some(host) => return true,
+        (KerberosTarget::Exactly(_), HostPattern::Exactly(host)) if target.host().as_ref() == Some(host) => {
+            return true;
+        }
         (KerberosTarget::OfHost { .. }, HostPattern::Exactly(Host::Name(_)) | HostPattern::Below(_)) => return true,
         (KerberosTarget::OfHost { .. }, HostPattern::Exactly(Host::Address(address))) => (
             format!("`_HOST` stands for a name, and the rule leads to {address}"),

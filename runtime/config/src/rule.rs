@@ -8,14 +8,14 @@ use std::path::Path;
 use deputy_core::SecretName;
 use deputy_core::grant::{
     AddressClass, Host, HostPattern, HttpPattern, HttpRule, Method, Network, OverrideHeader, PathPrefix, PathRules,
-    RequestOptions, Scheme, TcpRule,
+    RequestOptions, Scheme, TcpRule, TlsOptions,
 };
 
 use crate::diagnostic::DiagnosticSink;
 use crate::negotiate::LoginUse;
-use crate::{inject, negotiate};
 use crate::secret::SecretTable;
 use crate::value::{Located, TableReader, optional};
+use crate::{inject, negotiate};
 
 /// Reads HTTP rules, and adds the secrets that they send to `used`.
 pub(crate) fn http(
@@ -39,14 +39,20 @@ pub(crate) fn http(
     rules.into_iter().map(|(_, rule)| rule).collect()
 }
 
-/// Reads TCP rules.
-pub(crate) fn tcp(sink: &mut DiagnosticSink, value: Located<'_>) -> Vec<TcpRule> {
-    let tables = value.tables(sink, "[[instances.NAME.tcp]]");
-    let rules: Vec<_> = tables.into_iter().filter_map(|table| tcp_rule(sink, table)).collect();
+/// Reads TCP rules, and adds the secrets that they use to `used`.
+pub(crate) fn tcp(
+    sink: &mut DiagnosticSink,
+    base: &Path,
+    secrets: &SecretTable,
+    used: &mut BTreeSet<SecretName>,
+    value: Located<'_>,
+) -> Vec<TcpRule> {
+    let tables = value.tables(sink, "[[instances.NAME.tcp]]").into_iter();
+    let rules: Vec<_> = tables.filter_map(|table| tcp_rule(sink, base, secrets, used, table)).collect();
     for (index, (at, rule)) in rules.iter().enumerate() {
         let covers = |other: &TcpRule| other.port == rule.port && other.host.covers(&rule.host);
         if let Some((earlier, other)) = rules.iter().take(index).find(|(_, other)| covers(other)) {
-            covered(sink, at, earlier, other.networks != rule.networks);
+            covered(sink, at, earlier, other.networks != rule.networks || other.tls != rule.tls);
         }
         closed(sink, at, &rule.host, &rule.networks);
     }
@@ -113,7 +119,8 @@ fn http_rule(
             sink.warning(first.at(), "the secret is sent unencrypted").expected("needs https://");
         }
         if let (Some(value), None) = (negotiated, local(pattern.host())) {
-            sink.warning(value.at(), "what the server sends, such as tokens, is not encrypted").expected("needs https://");
+            sink.warning(value.at(), "what the server sends, such as tokens, is not encrypted")
+                .expected("needs https://");
         }
     }
     let roots = roots.and_then(|value| value.path(sink, base));
@@ -122,14 +129,20 @@ fn http_rule(
     } else if let Some(first) = negotiated {
         open_injection(sink, first, "Kerberos token", methods.as_deref(), paths.as_ref());
     }
-    let send = RequestOptions { roots, client, inject, negotiate: negotiate?, allow_echo };
+    let send = RequestOptions { tls: TlsOptions { roots, client }, inject, negotiate: negotiate?, allow_echo };
     Some((
         allow?.at(),
         HttpRule { pattern, methods: methods?, paths: paths?, overrides: overrides?, networks: networks?, send },
     ))
 }
 
-fn tcp_rule(sink: &mut DiagnosticSink, mut fields: TableReader<'_>) -> Option<(Range<usize>, TcpRule)> {
+fn tcp_rule(
+    sink: &mut DiagnosticSink,
+    base: &Path,
+    secrets: &SecretTable,
+    used: &mut BTreeSet<SecretName>,
+    mut fields: TableReader<'_>,
+) -> Option<(Range<usize>, TcpRule)> {
     let allow = fields.required(sink, "allow", "\"host:port\"");
     userinfo(sink, allow);
     let rule = allow.and_then(|value| {
@@ -142,8 +155,20 @@ fn tcp_rule(sink: &mut DiagnosticSink, mut fields: TableReader<'_>) -> Option<(R
         value.parsed::<TcpRule>(sink, "\"host:port\"")
     });
     let networks = networks(sink, &mut fields);
+    let tls = optional(fields.optional("tls"), |value| tls(sink, base, secrets, value));
     fields.finish(sink);
-    Some((allow?.at(), TcpRule { networks: networks?, ..rule? }))
+    used.extend(tls.iter().flatten().filter_map(|tls| tls.client.as_ref()).map(|(_, name)| name.clone()));
+    Some((allow?.at(), TcpRule { networks: networks?, tls: tls?, ..rule? }))
+}
+
+/// `tls = { roots = "ca.pem", client-certificate = { … } }`; empty for the system's roots and no client certificate.
+fn tls(sink: &mut DiagnosticSink, base: &Path, secrets: &SecretTable, value: Located<'_>) -> Option<TlsOptions> {
+    let mut fields = value.table(sink, "{ roots = \"ca.pem\" }, or {} for the system's roots")?;
+    let roots = optional(fields.optional("roots"), |value| value.path(sink, base));
+    let client = fields.optional("client-certificate");
+    let client = optional(client, |value| inject::client(sink, base, secrets, value));
+    fields.finish(sink);
+    Some(TlsOptions { roots: roots?, client: client? })
 }
 
 /// Warns of a credential that goes into requests of the component's choosing.

@@ -133,6 +133,32 @@ fn canonical_text_is_stable() {
 }
 
 #[test]
+fn canonical_text_has_tls_of_connections() {
+    let text = r#"[instances.a]
+component = "a.wasm"
+[instances.a.secrets.key]
+file = "client.key"
+[[instances.a.tcp]]
+allow = "a.example:9093"
+tls = {}
+[[instances.a.tcp]]
+allow = "b.example:9093"
+tls = { roots = "ca.pem", client-certificate = { chain = "client.pem", key = { secret = "key" } } }
+"#;
+    assert_snapshot!(canonical(text), @r#"
+    deputy instance, version 1
+    component abababababababababababababababababababababababababababababababab
+    source "key" file "/etc/deputy/client.key"
+    tcp "a.example" 9093
+    tls
+    tcp "b.example" 9093
+    tls
+    roots "/etc/deputy/ca.pem"
+    client-certificate "/etc/deputy/client.pem" "key"
+    "#);
+}
+
+#[test]
 fn canonical_text_has_kerberos_targets() {
     let text = r#"[logins.etl]
 principal = "etl@EXAMPLE.COM"

@@ -49,6 +49,7 @@ headers = { x = { zzz = 1 } }
 form = { x = { zzz = 1 } }
 [[instances.a.tcp]]
 zzz = 1
+tls = { zzz = 1 }
 "#;
 
 /// The same of a worker's file.

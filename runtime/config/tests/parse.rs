@@ -68,7 +68,7 @@ fn paths_are_relative_to_the_file() {
     assert_eq!(config.audit, Some(PathBuf::from("/etc/deputy/audit.jsonl")));
     let oauth = instance(&config, "oauth");
     let send = &oauth.grant.http[0].send;
-    assert_eq!(send.client, Some((PathBuf::from("/etc/deputy/client.pem"), name("tls-key"))));
+    assert_eq!(send.tls.client, Some((PathBuf::from("/etc/deputy/client.pem"), name("tls-key"))));
     assert_eq!(oauth.sources[&name("tls-key")], SecretSource::File("/etc/deputy/client.key".into()));
     // A program with a slash, too; one without is looked up by the system.
     assert_eq!(
@@ -113,7 +113,7 @@ fn keys_are_parsed_into_their_fields() {
     assert!(!s3.grant.secrets[&name("web-identity-token")].opens());
     assert_eq!(s3.sources[&name("web-identity-token")], SecretSource::Environment("WEB_IDENTITY_TOKEN".into()));
     let send = &s3.grant.http[0].send;
-    assert_eq!(send.roots, Some(PathBuf::from("/etc/deputy/ca.pem")));
+    assert_eq!(send.tls.roots, Some(PathBuf::from("/etc/deputy/ca.pem")));
     assert_eq!(
         send.inject,
         [Injection {

@@ -45,9 +45,7 @@ fn action_text(action: &AuditAction) -> String {
             if *sent > 0 || *received > 0 {
                 text.push_str(&format!(", sent {}, received {}", bytes(*sent), bytes(*received)));
             }
-            if !injected.is_empty() {
-                text.push_str(&format!(", with secret {}", injected.join(", ")));
-            }
+            text.push_str(&with_secrets(injected));
             text
         }
         AuditAction::Kerberos { target, wrapped, unwrapped } => {
@@ -60,12 +58,19 @@ fn action_text(action: &AuditAction) -> String {
             let scope = if scope.is_empty() { String::new() } else { format!(" for {scope}") };
             format!("secret {secret}: {operation}{scope}{}", content_text(signed))
         }
-        AuditAction::Tcp { address, host: Some(host), .. } => format!("connect to {host} at {address}"),
-        AuditAction::Tcp { address, .. } => format!("connect to {address}"),
+        AuditAction::Tcp { address, host, injected, .. } => {
+            let host = host.as_ref().map(|host| format!("{host} at ")).unwrap_or_default();
+            format!("connect to {host}{address}{}", with_secrets(injected))
+        }
         AuditAction::Worker { operation, group, .. } => format!("{operation} {group}"),
         AuditAction::State { operation } => format!("{operation} state"),
         AuditAction::Wasi { operation } => format!("wasi {operation}"),
     }
+}
+
+/// The secrets that the host added or used, after the rest of the line.
+fn with_secrets(injected: &[String]) -> String {
+    if injected.is_empty() { String::new() } else { format!(", with secret {}", injected.join(", ")) }
 }
 
 /// What a signature covers, after the rest of the line.

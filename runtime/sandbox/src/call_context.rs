@@ -21,7 +21,7 @@ use crate::outputs::{self, OutputMode, OutputStage};
 use crate::redact::Redactor;
 use crate::secret_values;
 use crate::secrets::{self, CallSecrets, CallValues, SecretStore, SecretsView};
-use crate::sockets::{self, Sockets, SocketsView};
+use crate::sockets::{self, Sockets, SocketsView, TcpPolicy};
 use crate::state::{self, StateAccess, StateSource};
 
 /// What all calls of an instance share.
@@ -32,12 +32,14 @@ pub(crate) struct InstanceContext {
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) secrets: Arc<SecretStore>,
     pub(crate) state: StateSource,
+    pub(crate) tcp: TcpPolicy,
 }
 
 impl InstanceContext {
     /// A context without any grant.
     pub(crate) fn ungranted(resolver: &Arc<dyn Resolver>, secrets: &Arc<SecretStore>, outputs: OutputMode) -> Self {
         let http = HttpPolicy::nothing(Arc::clone(secrets) as _);
+        let tcp = TcpPolicy::nothing(Arc::clone(secrets) as _);
         Self {
             http,
             login: None,
@@ -45,6 +47,7 @@ impl InstanceContext {
             resolver: Arc::clone(resolver),
             secrets: Arc::clone(secrets),
             state: StateSource::Denied,
+            tcp,
         }
     }
 }
@@ -75,6 +78,7 @@ impl CallState {
         let grant = context.http.grant();
         let values = Arc::new(CallValues::new(Arc::clone(&context.secrets) as _, Arc::clone(redactor)));
         let policy = Arc::new(context.http.for_call(Arc::clone(&values) as _));
+        let tcp = context.tcp.for_call(Arc::clone(&values) as _);
         let connected = ConnectedHosts::default();
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles as usize);
@@ -98,6 +102,7 @@ impl CallState {
                 Arc::clone(grant),
                 Arc::clone(budget),
                 Arc::clone(&context.resolver),
+                tcp,
                 Arc::clone(context.http.lookups()),
             )
             .noting(connected),

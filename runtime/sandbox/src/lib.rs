@@ -80,5 +80,6 @@ pub use provider::LoadedProvider;
 pub use receiver::LoadedReceiver;
 pub use sandbox::{CodeCache, Sandbox, SandboxError, SandboxOptions};
 pub use secret_fault::SecretFault;
+pub use sockets::TcpPolicyError;
 pub use state_store::{StateStore, StateStoreError, StateTurn};
 pub use usage::CallUsage;

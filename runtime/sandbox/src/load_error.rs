@@ -10,6 +10,7 @@ use crate::component_info::ComponentKind;
 use crate::contract::{ContractError, PACKAGE, VERSION};
 use crate::http::HttpPolicyError;
 use crate::not_connector::NotConnector;
+use crate::sockets::TcpPolicyError;
 
 /// Why a component is not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,9 @@ pub enum LoadError {
     /// A component, but neither a provider nor a receiver.
     #[error("{} exports neither {PACKAGE}/provider@{VERSION} nor {PACKAGE}/receiver@{VERSION}, so it is not a connector", path.display())]
     World { path: PathBuf },
+    /// A file that a TCP rule names can't be used.
+    #[error("cannot use the TCP rules of {instance}")]
+    Tcp { instance: String, source: TcpPolicyError },
     /// A connector of the other kind.
     #[error("{} is not a {expected}: configure it where the other kind of component belongs", path.display())]
     Kind { path: PathBuf, expected: ComponentKind },

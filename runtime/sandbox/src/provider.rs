@@ -31,6 +31,7 @@ use crate::redact::Redactor;
 use crate::secret_fault::SecretFault;
 use crate::secrets::SecretStore;
 use crate::shared::SandboxShared;
+use crate::sockets::TcpPolicy;
 use crate::state::StateSource;
 use crate::state_store::StateStore;
 use crate::wiped::WipeOnDrop;
@@ -87,8 +88,11 @@ impl LoadedProvider {
         let http = HttpPolicy::new(&instance, Arc::clone(&secrets) as _)
             .map_err(|source| LoadError::Http { instance: instance.name.to_string(), source })?
             .with_login(login.clone());
+        let tcp = TcpPolicy::new(&instance, Arc::clone(&secrets) as _)
+            .map_err(|source| LoadError::Tcp { instance: instance.name.to_string(), source })?;
         let granted = InstanceContext {
             http,
+            tcp,
             login,
             outputs: OutputMode::Denied,
             resolver: Arc::clone(&shared.resolver),
@@ -133,12 +137,17 @@ impl LoadedProvider {
         let mut results = Vec::new();
         for (name, value) in self.secrets.check().await {
             let result = match value {
-                Ok(value) => self.granted.http.check_secret(&name, &value).map_err(SecretFault::Value),
+                Ok(value) => self.check_secret(&name, &value).map_err(SecretFault::Value),
                 Err(error) => Err(SecretFault::Source(in_one_line(&error))),
             };
             results.push((name, result));
         }
         results
+    }
+
+    fn check_secret(&self, name: &SecretName, value: &Arc<SecretBytes>) -> Result<(), String> {
+        self.granted.http.check_secret(name, value)?;
+        self.granted.tcp.check_secret(name, value).map_err(|error| error.to_string())
     }
 
     /// Asks for the service's name, without any grant.

@@ -34,7 +34,7 @@ fuzz_target!(|text: &str| {
                 // Every granted secret has a source, and what a rule sends is a secret of the instance.
                 assert!(instance.grant.secrets.keys().eq(instance.sources.keys()));
                 for rule in &instance.grant.http {
-                    let client = rule.send.client.iter().map(|(_, name)| name);
+                    let client = rule.send.tls.client.iter().map(|(_, name)| name);
                     for name in client.chain(rule.send.inject.iter().map(|injection| &injection.secret)) {
                         assert!(instance.sources.contains_key(name), "{name}");
                     }

@@ -61,7 +61,10 @@ impl fmt::Display for PolicyDenial {
             }
             Self::Outputs => f.write_str("leaving files is for receivers, and for those while they accept"),
             Self::OwnAuthorization { target } => {
-                write!(f, "a component's own authorization to {target} is refused: the host adds one by the rule's `negotiate`")
+                write!(
+                    f,
+                    "a component's own authorization to {target} is refused: the host adds one by the rule's `negotiate`"
+                )
             }
             Self::OverrideHeader { target, request } => write!(
                 f,

@@ -36,16 +36,23 @@ pub struct HttpRule {
 /// What the host does with a request that a rule allows. The component knows nothing of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestOptions {
-    /// PEM certificates to trust instead of the system's.
-    pub roots: Option<PathBuf>,
-    /// PEM certificate chain to present to the server, and the secret that holds its PEM key.
-    pub client: Option<(PathBuf, SecretName)>,
+    /// How it is protected, if the rule is for `https`.
+    pub tls: TlsOptions,
     /// Secrets to add to the request.
     pub inject: Vec<Injection>,
     /// The service for which it adds a Kerberos token: `Authorization: Negotiate` (RFC 4559).
     pub negotiate: Option<KerberosTarget>,
     /// Whether the response may contain what was added.
     pub allow_echo: bool,
+}
+
+/// How the host speaks TLS with the servers of a rule. Their certificates are always verified.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsOptions {
+    /// PEM certificates to trust instead of the system's.
+    pub roots: Option<PathBuf>,
+    /// PEM certificate chain to present to the server, and the secret that holds its PEM key.
+    pub client: Option<(PathBuf, SecretName)>,
 }
 
 /// A secret that the host adds to a request.
@@ -97,6 +104,8 @@ pub struct TcpRule {
     pub port: u16,
     /// At which addresses, beside public ones.
     pub networks: Vec<Network>,
+    /// How the host speaks TLS with the server, below the component's own protocol. `None`: it does not.
+    pub tls: Option<TlsOptions>,
 }
 
 /// Which paths a rule allows.
@@ -258,7 +267,8 @@ impl FromStr for TcpRule {
             return Err(RuleError::Tail);
         }
         let (host, written) = split(text)?;
-        Ok(Self { host: host.parse()?, port: port(written.ok_or(RuleError::Port)?)?, networks: Vec::new() })
+        let port = port(written.ok_or(RuleError::Port)?)?;
+        Ok(Self { host: host.parse()?, port, networks: Vec::new(), tls: None })
     }
 }
 

@@ -149,12 +149,7 @@ impl Exchange {
     }
 
     /// What looks in the response for what was added to the request.
-    fn guard(
-        &self,
-        permit: &Permit,
-        added: &[Added],
-        head: &mut Parts,
-    ) -> Result<Option<EchoGuard>, RequestFailure> {
+    fn guard(&self, permit: &Permit, added: &[Added], head: &mut Parts) -> Result<Option<EchoGuard>, RequestFailure> {
         let (rule, _) = self.policy.rule(permit.rule()).ok_or_else(unknown_rule)?;
         let guard = if rule.send.allow_echo { None } else { EchoGuard::new(permit.target(), added) };
         if let Some(guard) = &guard {

@@ -154,12 +154,13 @@ impl From<ConnectError> for RequestFailure {
 
 impl From<HandshakeError> for RequestFailure {
     fn from(error: HandshakeError) -> Self {
+        let fix = error.fault().map(|fault| format!(" ({fault})")).unwrap_or_default();
         match error {
             HandshakeError::TimedOut(timed_out) => Self::timed_out(timed_out, RequestPhase::Tls),
             HandshakeError::Certificate(_) => {
-                Self::failed("tls-certificate", Error::TlsCertificateError).because(error)
+                Self::failed("tls-certificate", Error::TlsCertificateError).because(format!("{error}{fix}"))
             }
-            HandshakeError::Other(_) => Self::failed("tls", Error::TlsProtocolError).because(error),
+            HandshakeError::Other(_) => Self::failed("tls", Error::TlsProtocolError).because(format!("{error}{fix}")),
         }
     }
 }

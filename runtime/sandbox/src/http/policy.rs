@@ -10,7 +10,7 @@ use deputy_kerberos::Login;
 use tokio::sync::Semaphore;
 
 use super::inject;
-use crate::network::{LOOKUPS, RuleTls};
+use crate::network::{LOOKUPS, Protocol, RuleTls};
 use crate::secret_provider::SecretProvider;
 use crate::secrets;
 
@@ -106,7 +106,7 @@ fn lookups() -> Arc<Semaphore> {
 
 fn load_tls(instance: &Instance, rule: &HttpRule) -> Result<Option<RuleTls>, HttpPolicyError> {
     match rule.pattern.scheme() {
-        Scheme::Https => RuleTls::load(&rule.send).map(Some).map_err(|source| HttpPolicyError {
+        Scheme::Https => RuleTls::load(&rule.send.tls, Protocol::Http).map(Some).map_err(|source| HttpPolicyError {
             instance: instance.name.clone(),
             rule: rule.pattern.to_string(),
             source: source.into(),

@@ -18,4 +18,4 @@ pub(crate) use resolve::{LOOKUPS, resolve};
 pub use resolve::{LookupSlot, Resolver};
 pub(crate) use stream::Connection;
 pub use system_resolver::SystemResolver;
-pub(crate) use tls::{HandshakeError, RuleTls, handshake};
+pub(crate) use tls::{HandshakeError, Protocol, RuleTls, RuleTlsError, TlsFault, handshake};

@@ -3,11 +3,12 @@
 //! A certificate is always verified. Nothing here is shared between instances but the system's roots. The files that the
 //! rule names are compared at each use, so that a renewed certificate or a replaced authority needs no reload.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use deputy_core::grant::{Host, RequestOptions};
+use deputy_core::grant::{Host, TlsOptions};
 use deputy_core::{SecretBytes, SecretName};
 use deputy_sources::FileFingerprint;
 use deputy_support::timer_now;
@@ -16,7 +17,7 @@ use rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer, ServerName,
 };
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -30,6 +31,14 @@ use crate::pem::{PemError, PrivateKey, private_key};
 /// are replaced one after the other.
 const REPLACEMENT_GRACE: Duration = Duration::from_secs(60);
 
+/// What is spoken within TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http,
+    /// Whatever the component speaks.
+    Other,
+}
+
 /// TLS for one rule.
 pub(crate) struct RuleTls {
     files: Arc<TlsFiles>,
@@ -40,6 +49,7 @@ pub(crate) struct RuleTls {
 struct TlsFiles {
     roots: Option<PathBuf>,
     client: Option<(PathBuf, SecretName)>,
+    protocol: Protocol,
 }
 
 /// A configuration, and the files and key that it was made from.
@@ -111,11 +121,98 @@ pub(crate) enum KeyError {
 pub(crate) enum HandshakeError {
     /// The server's certificate is not the host's, or its issuer is not trusted.
     #[error("the server's certificate is not trusted: {0}")]
-    Certificate(rustls::CertificateError),
+    Certificate(CertificateError),
     #[error(transparent)]
     TimedOut(#[from] DeadlineExceeded),
     #[error("the TLS handshake failed: {0}")]
-    Other(std::io::Error),
+    Other(io::Error),
+}
+
+/// Why a connection has no TLS, or has it no longer: what is wrong, and what mends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TlsFault {
+    #[error("its certificate is not for this host: `allow` must have a name of the certificate")]
+    Name,
+    #[error("the issuer of its certificate is not trusted: name the authority's certificate in `roots`")]
+    Issuer,
+    #[error("its certificate has expired, or is not valid yet: the server needs a new one, or a clock is wrong")]
+    Expired,
+    #[error("its certificate cannot be used")]
+    Certificate,
+    #[error("it requires a client certificate: add `client-certificate`")]
+    ClientRequired,
+    #[error(
+        "it refuses the client certificate: `client-certificate` needs one that the server trusts and that is valid"
+    )]
+    ClientRefused,
+    #[error("it speaks no TLS, or no version or cipher suite in common: see that the port is the one with TLS")]
+    Protocol,
+    #[error("the connection broke off without the end that TLS has")]
+    Truncated,
+}
+
+impl TlsFault {
+    /// The code for the audit log.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::Name | Self::Issuer | Self::Expired | Self::Certificate => "tls-certificate",
+            Self::ClientRequired | Self::ClientRefused => "tls-client-certificate",
+            Self::Protocol => "tls",
+            Self::Truncated => "tls-truncated",
+        }
+    }
+
+    /// What an error of a connection with TLS means. `None` if it is the network's own.
+    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+        if let Some(error) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Some(Self::of_library(error));
+        }
+        (error.kind() == io::ErrorKind::UnexpectedEof).then_some(Self::Truncated)
+    }
+
+    fn of_library(error: &rustls::Error) -> Self {
+        match error {
+            rustls::Error::InvalidCertificate(wrong) => Self::of_certificate(wrong),
+            rustls::Error::AlertReceived(AlertDescription::CertificateRequired) => Self::ClientRequired,
+            rustls::Error::AlertReceived(
+                AlertDescription::AccessDenied
+                | AlertDescription::BadCertificate
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::UnknownCA
+                | AlertDescription::UnsupportedCertificate,
+            ) => Self::ClientRefused,
+            _ => Self::Protocol,
+        }
+    }
+
+    fn of_certificate(wrong: &CertificateError) -> Self {
+        match wrong {
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::Name,
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::Issuer,
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => Self::Expired,
+            _ => Self::Certificate,
+        }
+    }
+}
+
+impl HandshakeError {
+    /// What is wrong, unless it is the network or the time.
+    pub(crate) fn fault(&self) -> Option<TlsFault> {
+        match self {
+            Self::Certificate(wrong) => Some(TlsFault::of_certificate(wrong)),
+            // Before its end, one that breaks off is no TLS.
+            Self::Other(error) => TlsFault::of(error).map(|fault| match fault {
+                TlsFault::Truncated => TlsFault::Protocol,
+                other => other,
+            }),
+            Self::TimedOut(_) => None,
+        }
+    }
 }
 
 static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
@@ -130,8 +227,9 @@ static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
 
 impl RuleTls {
     /// Reads the files that a rule names.
-    pub(crate) fn load(send: &RequestOptions) -> Result<Self, RuleTlsError> {
-        let files = TlsFiles { roots: send.roots.clone(), client: send.client.clone() };
+    pub(crate) fn load(options: &TlsOptions, protocol: Protocol) -> Result<Self, RuleTlsError> {
+        let TlsOptions { roots, client } = options.clone();
+        let files = TlsFiles { roots, client, protocol };
         files.roots()?;
         if let Some((path, _)) = &files.client {
             certificates(path)?;
@@ -230,7 +328,9 @@ impl TlsFiles {
             }
             _ => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        if self.protocol == Protocol::Http {
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        }
         Ok(config)
     }
 }
@@ -282,9 +382,8 @@ pub(crate) async fn handshake(
 ) -> Result<Connection, HandshakeError> {
     let name = match host {
         Host::Address(address) => ServerName::from(*address),
-        Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| {
-            HandshakeError::Other(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a TLS server name"))
-        })?,
+        Host::Name(name) => ServerName::try_from(name.clone())
+            .map_err(|_| HandshakeError::Other(io::Error::new(io::ErrorKind::InvalidInput, "not a TLS server name")))?,
     };
     match deadline.run(TlsConnector::from(config).connect(name, stream)).await? {
         Ok(stream) => Ok(Connection::Right(Box::new(stream))),

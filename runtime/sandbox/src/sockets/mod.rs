@@ -5,13 +5,16 @@
 //! names it; an address may be connected to only if such a name resolved to it, or if a rule names the address. Binding,
 //! listening and UDP are always denied.
 
+mod half;
 mod lookup;
 mod options;
+mod policy;
 mod socket;
 mod stream;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod udp;
 
 use std::net::{IpAddr, SocketAddr};
@@ -32,6 +35,9 @@ use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;
 use crate::kerberos::ConnectedHosts;
 use crate::network::Resolver;
+pub(crate) use policy::TcpPolicy;
+pub use policy::TcpPolicyError;
+use tunnel::Tunnels;
 
 /// The TCP side of one call: its grant, and the names that it resolved.
 pub(crate) struct Sockets {
@@ -40,6 +46,8 @@ pub(crate) struct Sockets {
     resolver: Arc<dyn Resolver>,
     resolved: ResolvedNames,
     connected: ConnectedHosts,
+    policy: TcpPolicy,
+    tunnels: Tunnels,
     /// The instance's concurrent look-ups, with those of HTTP.
     lookups: Arc<Semaphore>,
 }
@@ -86,10 +94,11 @@ impl Sockets {
         grant: Arc<Grant>,
         budget: Arc<CallBudget>,
         resolver: Arc<dyn Resolver>,
+        policy: TcpPolicy,
         lookups: Arc<Semaphore>,
     ) -> Self {
         let (resolved, connected) = (ResolvedNames::default(), ConnectedHosts::default());
-        Self { grant, budget, resolver, resolved, connected, lookups }
+        Self { grant, budget, resolver, resolved, connected, policy, tunnels: Tunnels::default(), lookups }
     }
 
     /// Notes permitted connections there, too.
@@ -98,7 +107,8 @@ impl Sockets {
         self
     }
 
-    /// The permission to connect to this address: by a name that resolved to it, or by the address itself.
+    /// The permission to connect to this address: by a name that resolved to it, the latest one if there are several, or by
+    /// the address itself. With TLS, the server's certificate must have this name.
     fn pin(&self, address: SocketAddr) -> Result<Pinned, PolicyDenial> {
         let ip = address.ip().to_canonical();
         let hosts = self.resolved.hosts_at(ip).into_iter().chain([Host::Address(ip)]);
@@ -121,20 +131,18 @@ impl Sockets {
 impl ResolvedNames {
     fn remember(&self, host: Host, addresses: Vec<IpAddr>) {
         let mut resolved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match resolved.iter_mut().find(|(other, _)| *other == host) {
-            // A name may resolve differently each time, and the component may still connect to an earlier address.
-            Some((_, before)) => {
-                before.retain(|address| !addresses.contains(address));
-                before.splice(..0, addresses);
-                before.truncate(MAX_ADDRESSES);
-            }
-            None => resolved.push((host, addresses)),
-        }
+        // A name may resolve differently each time, and the component may still connect to an earlier address.
+        let known = resolved.iter().position(|(other, _)| *other == host).map(|at| resolved.remove(at).1);
+        let earlier = known.unwrap_or_default().into_iter().filter(|address| !addresses.contains(address));
+        let mut all: Vec<_> = addresses.iter().copied().chain(earlier).collect();
+        all.truncate(MAX_ADDRESSES);
+        resolved.push((host, all));
     }
 
+    /// The latest first.
     fn hosts_at(&self, ip: IpAddr) -> Vec<Host> {
         let resolved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        resolved.iter().filter(|(_, addresses)| addresses.contains(&ip)).map(|(host, _)| host.clone()).collect()
+        resolved.iter().rev().filter(|(_, addresses)| addresses.contains(&ip)).map(|(host, _)| host.clone()).collect()
     }
 }
 

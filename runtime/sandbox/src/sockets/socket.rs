@@ -1,19 +1,29 @@
 //! One TCP socket of a component: new, connecting, connected. There is no other state, so it can't listen.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use deputy_core::grant::Pinned;
-use tokio::net::TcpStream;
+use deputy_audit::AuditAction;
+use deputy_core::Limit;
+use deputy_core::grant::{Pinned, Target};
+use rustls::ClientConfig;
+use tokio::net::{TcpStream, UnixStream};
 use wasmtime_wasi::p2::Pollable;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddressFamily};
 use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, poll_noop, spawn};
 
+use super::half::{self, ReadHalf, WriteHalf};
 use super::options::SocketOptions;
+use super::policy::TcpPolicy;
 use super::stream::Halves;
+use super::tunnel::{Tunnel, TunnelSpawner};
 use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;
-use crate::network::{self, ConnectError, Deadline, DeadlineCause, DeadlineExceeded};
+use crate::network::{
+    self, ConnectError, Connection, Deadline, DeadlineCause, DeadlineExceeded, HandshakeError, TlsFault,
+};
+use crate::secret_fault::SecretFault;
 
 /// A component's TCP socket.
 pub(super) struct TcpSocketState {
@@ -33,7 +43,23 @@ enum TcpState {
 }
 
 /// A connection, and its audit record, which is written when the connection ends.
-type Established = Box<(TcpStream, AuditRecord)>;
+pub(super) struct EstablishedSocket {
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
+    pub(super) read: ReadHalf,
+    pub(super) write: WriteHalf,
+    pub(super) tunnel: Option<Tunnel>,
+    pub(super) record: AuditRecord,
+}
+
+type Established = Box<EstablishedSocket>;
+
+/// What an attempt to connect needs.
+pub(super) struct Connector {
+    pub(super) policy: TcpPolicy,
+    pub(super) budget: Arc<CallBudget>,
+    pub(super) tunnels: TunnelSpawner,
+}
 
 impl TcpSocketState {
     pub(super) fn new(family: IpAddressFamily, budget: Arc<CallBudget>) -> Self {
@@ -49,8 +75,8 @@ impl TcpSocketState {
     }
 
     /// Starts to connect. Dropping the socket aborts the attempt.
-    pub(super) fn start(&mut self, pinned: Pinned, deadline: Deadline, record: AuditRecord) {
-        self.state = TcpState::Connecting(spawn(attempt(pinned, deadline, record)));
+    pub(super) fn start(&mut self, connector: Connector, pinned: Pinned, deadline: Deadline, record: AuditRecord) {
+        self.state = TcpState::Connecting(spawn(connector.attempt(pinned, deadline, record)));
     }
 
     /// The connection, if the attempt has ended.
@@ -92,30 +118,112 @@ impl TcpSocketState {
     }
 }
 
-async fn attempt(pinned: Pinned, deadline: Deadline, mut record: AuditRecord) -> Result<Established, ErrorCode> {
-    use std::io::ErrorKind::ConnectionRefused;
-    if record.announce().await.is_err() {
-        record.failed("audit-unavailable");
-        return Err(ErrorCode::AccessDenied);
-    }
-    match network::connect(pinned, deadline).await {
-        Ok(stream) => {
-            record.done();
-            Ok(Box::new((stream, record)))
-        }
-        Err(ConnectError::TimedOut(DeadlineExceeded(cause))) => {
-            if let DeadlineCause::Limit(limit) = cause {
-                record.timed_out("connect-timeout", limit);
+impl Connector {
+    async fn attempt(
+        self,
+        pinned: Pinned,
+        deadline: Deadline,
+        mut record: AuditRecord,
+    ) -> Result<Established, ErrorCode> {
+        let target = pinned.target().clone();
+        // Before the event, since it names the key; the files and the key have as much time as the connection.
+        let tls = match deadline.run(self.policy.config(&pinned)).await {
+            Ok(Ok(tls)) => tls,
+            Ok(Err(fault)) => {
+                record.failed("secret-unavailable");
+                self.budget.findings.note_fault(fault);
+                return Err(ErrorCode::ConnectionAborted);
             }
-            Err(ErrorCode::Timeout)
+            Err(exceeded) => return Err(timed_out(&mut record, "connect-timeout", exceeded)),
+        };
+        if let (Some(key), Some(AuditAction::Tcp { injected, .. })) = (self.policy.key(&pinned), record.action()) {
+            injected.push(key.to_string());
         }
-        Err(ConnectError::Io(error)) if error.kind() == ConnectionRefused => {
-            record.failed("connection-refused");
-            Err(ErrorCode::ConnectionRefused)
+        if record.announce().await.is_err() {
+            record.failed("audit-unavailable");
+            return Err(ErrorCode::AccessDenied);
         }
-        Err(ConnectError::Io(_)) => {
+        let stream = match network::connect(pinned, deadline).await {
+            Ok(stream) => stream,
+            Err(error) => return Err(not_connected(&mut record, error)),
+        };
+        let (Ok(local), Ok(remote)) = (stream.local_addr(), stream.peer_addr()) else {
             record.failed("connect");
-            Err(ErrorCode::RemoteUnreachable)
+            return Err(ErrorCode::ConnectionReset);
+        };
+        let (read, write, tunnel) = match tls {
+            None => {
+                let (read, write) = half::plain(stream);
+                (read, write, None)
+            }
+            Some(config) => {
+                let (inner, tunnel) = self.secure(stream, &target, config, &mut record).await?;
+                let (read, write) = half::tunnel(inner);
+                (read, write, Some(tunnel))
+            }
+        };
+        record.done();
+        Ok(Box::new(EstablishedSocket { local, remote, read, write, tunnel, record }))
+    }
+
+    /// Speaks TLS with the host that was granted, whatever its address.
+    async fn secure(
+        &self,
+        stream: TcpStream,
+        target: &Target,
+        config: Arc<ClientConfig>,
+        record: &mut AuditRecord,
+    ) -> Result<(UnixStream, Tunnel), ErrorCode> {
+        let limits = self.budget.limits();
+        let deadline = Deadline::after(limits.tls, Limit::Tls);
+        let stream = match network::handshake(stream, target.host(), config, deadline).await {
+            Ok(Connection::Right(stream)) => stream,
+            Ok(Connection::Left(_)) => return Err(ErrorCode::ConnectionAborted),
+            Err(HandshakeError::TimedOut(exceeded)) => return Err(timed_out(record, "tls-timeout", exceeded)),
+            Err(error) => {
+                match error.fault() {
+                    Some(fault) => {
+                        record.failed(fault.code());
+                        report(&self.budget, target, fault);
+                    }
+                    None => record.failed("connection-closed"),
+                }
+                return Err(ErrorCode::ConnectionAborted);
+            }
+        };
+        let (budget, target) = (Arc::clone(&self.budget), target.clone());
+        let begun = self.tunnels.begin(stream, limits.between_bytes, move |fault| report(&budget, &target, fault));
+        begun.map_err(|_| {
+            record.failed("connect");
+            ErrorCode::ConnectionAborted
+        })
+    }
+}
+
+/// Tells the operator what is wrong with the TLS of a server. The component learns that the connection failed.
+fn report(budget: &CallBudget, target: &Target, fault: TlsFault) {
+    let text = format!("TLS with {target}: {fault}");
+    tracing::warn!(instance = %budget.audit.subject(), code = fault.code(), reason = %text, "TCP connection failed");
+    budget.findings.note_fault(SecretFault::Source(text));
+}
+
+fn timed_out(record: &mut AuditRecord, code: &'static str, DeadlineExceeded(cause): DeadlineExceeded) -> ErrorCode {
+    if let DeadlineCause::Limit(limit) = cause {
+        record.timed_out(code, limit);
+    }
+    ErrorCode::Timeout
+}
+
+fn not_connected(record: &mut AuditRecord, error: ConnectError) -> ErrorCode {
+    match error {
+        ConnectError::TimedOut(exceeded) => timed_out(record, "connect-timeout", exceeded),
+        ConnectError::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            record.failed("connection-refused");
+            ErrorCode::ConnectionRefused
+        }
+        ConnectError::Io(_) => {
+            record.failed("connect");
+            ErrorCode::RemoteUnreachable
         }
     }
 }

@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::{Buf, Bytes, BytesMut};
 use deputy_audit::AuditAction;
 use deputy_core::{Limit, PolicyDenial};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
+use super::half::{ReadHalf, WriteHalf};
+use super::socket::EstablishedSocket;
 use super::tcp::tcp_action;
+use super::tunnel::{Tunnel, TunnelFailure};
 use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;
 use crate::network::Deadline;
@@ -32,16 +33,16 @@ pub(super) struct Halves {
     record: AuditRecord,
     sent: AtomicU64,
     received: AtomicU64,
-    read: Mutex<Option<Arc<OwnedReadHalf>>>,
-    write: Mutex<Option<Arc<OwnedWriteHalf>>>,
+    read: Mutex<Option<Arc<ReadHalf>>>,
+    write: Mutex<Option<Arc<WriteHalf>>>,
+    /// What carries the bytes, if there is TLS below the component's protocol.
+    tunnel: Option<Tunnel>,
 }
 
 impl Halves {
-    pub(super) fn new(stream: TcpStream, record: AuditRecord, budget: Arc<CallBudget>) -> io::Result<Self> {
-        let local = stream.local_addr()?;
-        let remote = stream.peer_addr()?;
-        let (read, write) = stream.into_split();
-        Ok(Self {
+    pub(super) fn new(established: EstablishedSocket, budget: Arc<CallBudget>) -> Self {
+        let EstablishedSocket { local, remote, read, write, tunnel, record } = established;
+        Self {
             local,
             remote,
             budget,
@@ -50,14 +51,20 @@ impl Halves {
             received: AtomicU64::new(0),
             read: Mutex::new(Some(Arc::new(read))),
             write: Mutex::new(Some(Arc::new(write))),
-        })
+            tunnel,
+        }
     }
 
-    fn reader(&self) -> Option<Arc<OwnedReadHalf>> {
+    /// Why the tunnel ended, if it did not end well.
+    fn failure(&self) -> Option<TunnelFailure> {
+        self.tunnel.as_ref()?.failure()
+    }
+
+    fn reader(&self) -> Option<Arc<ReadHalf>> {
         self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn writer(&self) -> Option<Arc<OwnedWriteHalf>> {
+    fn writer(&self) -> Option<Arc<WriteHalf>> {
         self.write.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -84,6 +91,9 @@ impl Drop for Halves {
         if let Some(AuditAction::Tcp { sent, received, .. }) = self.record.action() {
             *sent = all_sent;
             *received = all_received;
+        }
+        if let Some(TunnelFailure::Tls(fault)) = self.failure() {
+            self.record.failed(fault.code());
         }
     }
 }
@@ -113,7 +123,10 @@ impl InputStream for TcpInput {
         }
         let mut buffer = BytesMut::zeroed(size.min(CHUNK));
         match half.try_read(&mut buffer) {
-            Ok(0) => Err(self.closed(None)),
+            Ok(0) => {
+                let failure = self.0.failure().map(|failure| io::Error::from(failure.kind()));
+                Err(self.closed(failure.as_ref()))
+            }
             Ok(bytes) => {
                 self.0.budget.usage.take_received(bytes).map_err(|denial| self.0.deny(denial))?;
                 self.0.received.fetch_add(bytes as u64, Relaxed);
@@ -187,7 +200,14 @@ impl OutputStream for TcpOutput {
     async fn cancel(&mut self) {
         let limit = self.halves.budget.limits().between_bytes;
         // Bytes that the peer does not take in this time are lost, as with any closed socket.
-        Deadline::after(limit, Limit::BetweenBytes).run(self.ready()).await.ok();
+        let sent = async {
+            self.ready().await;
+            self.halves.close_write();
+            if let Some(tunnel) = &self.halves.tunnel {
+                tunnel.wait_until_sent().await;
+            }
+        };
+        Deadline::after(limit, Limit::BetweenBytes).run(sent).await.ok();
     }
 }
 

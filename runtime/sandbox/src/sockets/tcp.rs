@@ -16,7 +16,7 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, SocketResu
 
 use super::SocketsView;
 use super::options::set;
-use super::socket::TcpSocketState;
+use super::socket::{Connector, TcpSocketState};
 use super::stream::{Halves, TcpInput, TcpOutput};
 use crate::audit_record::AuditRecord;
 use crate::network::Deadline;
@@ -59,6 +59,8 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
             }
         };
         note_host(&mut record, &pinned);
+        let tunnels = self.sockets.tunnels.spawner();
+        let connector = Connector { policy: self.sockets.policy.clone(), budget: Arc::clone(&budget), tunnels };
         let socket = self.table.get_mut(&own(&this))?;
         let wrong = if socket.is_connecting() {
             Some(ErrorCode::ConcurrencyConflict)
@@ -74,7 +76,7 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
             return Err(wrong.into());
         }
         self.sockets.connected.note(pinned.target().host());
-        socket.start(pinned, Deadline::after(budget.limits().connect, Limit::Connect), record);
+        socket.start(connector, pinned, Deadline::after(budget.limits().connect, Limit::Connect), record);
         Ok(())
     }
 
@@ -83,9 +85,7 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
         this: Resource<TcpSocket>,
     ) -> SocketResult<(Resource<DynInputStream>, Resource<DynOutputStream>)> {
         let socket = self.table.get_mut(&own(&this))?;
-        let (stream, record) = *socket.finish()?;
-        let halves = Halves::new(stream, record, Arc::clone(&self.sockets.budget));
-        let halves = Arc::new(halves.map_err(|_| ErrorCode::ConnectionReset)?);
+        let halves = Arc::new(Halves::new(*socket.finish()?, Arc::clone(&self.sockets.budget)));
         socket.connected(Arc::clone(&halves));
         let input: DynInputStream = Box::new(TcpInput(Arc::clone(&halves)));
         let output: DynOutputStream = Box::new(TcpOutput::new(halves));
@@ -224,7 +224,7 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
 
 /// The audit action of a connection that is not judged yet.
 pub(super) fn tcp_action(remote: SocketAddr) -> AuditAction {
-    AuditAction::Tcp { address: remote.to_string(), host: None, sent: 0, received: 0 }
+    AuditAction::Tcp { address: remote.to_string(), host: None, sent: 0, received: 0, injected: Vec::new() }
 }
 
 /// Notes the granted name by which the address may be connected to.

@@ -76,7 +76,7 @@ fn file(folder: &TempDir, name: &str, text: &str) -> PathBuf {
 
 fn trusting(server: &Server, roots: PathBuf) -> HttpRule {
     let mut rule = http(&format!("https://a.example:{}", server.port()));
-    rule.send.roots = Some(roots);
+    rule.send.tls.roots = Some(roots);
     rule
 }
 
@@ -98,7 +98,7 @@ async fn tls_certificate_may_be_for_an_address() {
     let (folder, ca) = (tempfile::tempdir().unwrap(), authority());
     let (server, ..) = https(&ca, "127.0.0.1", None).await;
     let mut rule = http(&format!("https://{}", server.address));
-    rule.send.roots = Some(file(&folder, "ca.pem", &ca.pem()));
+    rule.send.tls.roots = Some(file(&folder, "ca.pem", &ca.pem()));
     let response = client(vec![rule]).get(&format!("https://{}/", server.address)).await.unwrap();
     assert_eq!(text(response).await.unwrap(), "ok");
 }
@@ -122,7 +122,7 @@ async fn tls_roots_replace_those_of_the_system() {
     let (folder, ca) = (tempfile::tempdir().unwrap(), authority());
     let (server, ..) = https(&ca, "a.example", None).await;
     let mut with_system_roots = http(&format!("https://a.example:{}", server.port()));
-    with_system_roots.send.roots = None;
+    with_system_roots.send.tls.roots = None;
     let Ok(policy) =
         HttpPolicy::new(&instance(vec![with_system_roots.clone()], Limits::default()), StaticSecrets::of(&[]))
     else {
@@ -142,7 +142,7 @@ async fn tls_client_certificate_may_change_its_key() {
     let (certificate, key) = issued(&clients, "client.example");
     let mut rule = trusting(&server, file(&folder, "ca.pem", &ca.pem()));
     let chain = file(&folder, "client.pem", &certificate.pem());
-    rule.send.client = Some((chain, "key".parse().unwrap()));
+    rule.send.tls.client = Some((chain, "key".parse().unwrap()));
     let values = StaticSecrets::of(&[("key", &key.serialize_pem())]);
     let mut client = with(vec![rule], Limits::default(), Arc::clone(&values), names());
     let url = format!("https://a.example:{}/", server.port());
@@ -175,7 +175,7 @@ async fn tls_uses_a_renewed_client_certificate_with_the_same_key() {
         params.signed_by(&key, issuer).unwrap().pem()
     };
     let mut rule = trusting(&server, file(&folder, "ca.pem", &ca.pem()));
-    rule.send.client = Some((file(&folder, "client.pem", &certificate(&retired)), "key".parse().unwrap()));
+    rule.send.tls.client = Some((file(&folder, "client.pem", &certificate(&retired)), "key".parse().unwrap()));
     let values = StaticSecrets::of(&[("key", &key.serialize_pem())]);
     let mut client = with(vec![rule], Limits::default(), values, names());
     let url = format!("https://a.example:{}/", server.port());
@@ -207,7 +207,7 @@ async fn tls_keeps_the_last_certificate_while_it_is_being_replaced() {
     let (certificate, key) = issued(&clients, "client.example");
     let roots = file(&folder, "ca.pem", &ca.pem());
     let mut rule = trusting(&server, roots.clone());
-    rule.send.client = Some((file(&folder, "client.pem", &certificate.pem()), "key".parse().unwrap()));
+    rule.send.tls.client = Some((file(&folder, "client.pem", &certificate.pem()), "key".parse().unwrap()));
     let values = StaticSecrets::of(&[("key", &key.serialize_pem())]);
     let mut client = with(vec![rule], Limits::default(), Arc::clone(&values), names());
     let url = format!("https://a.example:{}/", server.port());
@@ -235,7 +235,7 @@ async fn tls_takes_the_key_of_a_client_certificate_in_every_form() {
     let params = CertificateParams::new(vec!["client.example".to_owned()]).unwrap();
     let certificate = params.signed_by(&key, &clients).unwrap().pem();
     let mut rule = trusting(&server, file(&folder, "ca.pem", &ca.pem()));
-    rule.send.client = Some((file(&folder, "client.pem", &certificate), "key".parse().unwrap()));
+    rule.send.tls.client = Some((file(&folder, "client.pem", &certificate), "key".parse().unwrap()));
     let url = format!("https://a.example:{}/", server.port());
     for form in [PKCS8, SEC1] {
         let values = StaticSecrets::of(&[("key", form)]);
@@ -289,11 +289,11 @@ fn tls_error_names_instance_rule_and_file() {
         for client in [false, true] {
             let mut rule = http("https://a.example");
             match client {
-                true => rule.send.client = Some((path.clone(), "key".parse().unwrap())),
-                false => rule.send.roots = Some(path.clone()),
+                true => rule.send.tls.client = Some((path.clone(), "key".parse().unwrap())),
+                false => rule.send.tls.roots = Some(path.clone()),
             }
             if client {
-                rule.send.roots = Some(file(&folder, "ca.pem", &authority().pem()));
+                rule.send.tls.roots = Some(file(&folder, "ca.pem", &authority().pem()));
             }
             let made = HttpPolicy::new(&instance(vec![rule], Limits::default()), StaticSecrets::of(&[]));
             let error = made.err().unwrap();

@@ -1,7 +1,7 @@
 use super::*;
-use crate::network::{Deadline, RuleTls, connect, handshake};
+use crate::network::{Deadline, Protocol, RuleTls, connect, handshake};
 use crate::testing::{Server, tcp};
-use deputy_core::grant::{Grant, RequestOptions as SendOptions, Scheme, Target};
+use deputy_core::grant::{Grant, Scheme, Target, TlsOptions};
 use deputy_core::{Limit, Span};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -38,7 +38,8 @@ fn acceptor() -> (TlsAcceptor, String) {
 async fn over_tls(server: &Server, certificate: &str) -> Connection {
     let mut roots = tempfile::NamedTempFile::new().unwrap();
     roots.write_all(certificate.as_bytes()).unwrap();
-    let tls = RuleTls::load(&SendOptions { roots: Some(roots.path().to_owned()), ..SendOptions::default() }).unwrap();
+    let tls =
+        RuleTls::load(&TlsOptions { roots: Some(roots.path().to_owned()), client: None }, Protocol::Http).unwrap();
     let (stream, host) = (plain(server).await, "a.example".parse().unwrap());
     handshake(stream, &host, tls.config(None).await.unwrap(), soon()).await.unwrap()
 }

@@ -29,7 +29,7 @@ async fn tcp_connects_to_the_addresses_of_a_granted_name() {
     guest.end();
     let [event] = guest.audited.events().try_into().unwrap();
     let (address, host) = (server.address.to_string(), Some("a.example".to_owned()));
-    assert_eq!(event.action, AuditAction::Tcp { address, host, sent: 0, received: 0 });
+    assert_eq!(event.action, AuditAction::Tcp { address, host, sent: 0, received: 0, injected: Vec::new() });
     assert_eq!(event.outcome, AuditOutcome::Done);
 }
 

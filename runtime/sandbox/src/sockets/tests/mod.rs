@@ -4,6 +4,7 @@ mod connecting;
 mod names;
 mod never;
 mod streams;
+mod tls;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use wasmtime_wasi::sockets::{WasiSocketsCtx, WasiSocketsCtxView};
 
 use super::*;
 use crate::network::{LOOKUPS, LookupSlot};
-use crate::testing::{AuditedBudget, StaticResolver};
+use crate::testing::{AuditedBudget, StaticResolver, StaticSecrets, instance};
 
 /// One call of an instance, as a component sees it.
 pub(super) struct TestSockets {
@@ -32,9 +33,22 @@ pub(super) struct TestSockets {
 }
 
 pub(super) fn guest(rules: Vec<TcpRule>, limits: Limits, resolver: Arc<dyn Resolver>) -> TestSockets {
+    guest_with(rules, limits, resolver, StaticSecrets::of(&[]))
+}
+
+pub(super) fn guest_with(
+    rules: Vec<TcpRule>,
+    limits: Limits,
+    resolver: Arc<dyn Resolver>,
+    secrets: Arc<StaticSecrets>,
+) -> TestSockets {
+    let mut instance = instance(Vec::new(), limits.clone());
+    instance.grant.tcp = rules;
     let audited = AuditedBudget::new(limits);
-    let grant = Arc::new(Grant { tcp: rules, ..Grant::default() });
-    let sockets = Sockets::new(grant, Arc::clone(&audited.budget), resolver, Arc::new(Semaphore::new(LOOKUPS)));
+    let policy = TcpPolicy::new(&instance, secrets).unwrap();
+    let grant = Arc::new(instance.grant);
+    let lookups = Arc::new(Semaphore::new(LOOKUPS));
+    let sockets = Sockets::new(grant, Arc::clone(&audited.budget), resolver, policy, lookups);
     TestSockets { sockets, table: ResourceTable::new(), audited }
 }
 

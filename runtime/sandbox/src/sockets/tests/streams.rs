@@ -60,7 +60,8 @@ async fn tcp_counts_bytes_in_both_directions() {
     assert!(matches!(guest.output(&connected).check_write(), Err(StreamError::Closed)));
     guest.end();
     let [event] = guest.audited.events().try_into().unwrap();
-    let recorded = AuditAction::Tcp { address: server.address.to_string(), host: None, sent: 8, received: 5 };
+    let (address, injected) = (server.address.to_string(), Vec::new());
+    let recorded = AuditAction::Tcp { address, host: None, sent: 8, received: 5, injected };
     assert_eq!((event.action, event.outcome), (recorded, AuditOutcome::Done));
 }
 
