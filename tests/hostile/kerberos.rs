@@ -1,11 +1,16 @@
 //! Kerberos contexts that were not granted, and misuse of those that were, with a real KDC.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::thread::{JoinHandle, spawn};
+use std::time::Duration;
 
 use deputy_audit::{AuditAction, AuditOutcome};
 use deputy_core::grant::KerberosGrant;
-use deputy_core::{Krb5Conf, LoginPlan, TicketSource};
-use deputy_test_servers::Kdc;
+use deputy_core::{ByteSize, Krb5Conf, Limit, LoginPlan, TicketSource};
+use deputy_test_servers::{Acceptor, Kdc};
 
 use crate::harness::{Attack, host};
 
@@ -64,17 +69,98 @@ fn target_not_connected() {
     seen.assert_denied(&["target-not-connected"]);
 }
 
+/// alice of a real realm.
+fn alice(kdc: &Kdc) -> LoginPlan {
+    LoginPlan {
+        name: "alice".parse().unwrap(),
+        principal: "alice@TEST.LOCAL".parse().unwrap(),
+        tickets: TicketSource::Keytab(kdc.add("alice").unwrap()),
+        krb5_conf: Krb5Conf::File(kdc.krb5_conf()),
+    }
+}
+
+#[test]
+fn kerberos_contexts_thousand() {
+    let target = "hdfs/nn1.example.com@TEST.LOCAL";
+    let seen = granting("kerberos-contexts-thousand", nobody(), &[target]).setting("target", target).obtain();
+    seen.assert_over_limit(Limit::KerberosContexts);
+    assert_eq!(seen.lines(), ["16", "denied over the limit `kerberos-contexts`"]);
+    let contexts = seen.events.iter().filter(|event| matches!(event.action, AuditAction::Kerberos { .. }));
+    assert_eq!(contexts.count(), 17, "those that it got, and the limit once");
+}
+
+#[test]
+fn kerberos_bytes_without_end() {
+    let target = "hdfs/nn1.example.com@TEST.LOCAL";
+    let attack = granting("kerberos-bytes-without-end", nobody(), &[target]).setting("target", target);
+    let seen = attack.limits(|limits| limits.kerberos_bytes = ByteSize::bytes(5 << 20)).obtain();
+    seen.assert_over_limit(Limit::KerberosBytes);
+    assert_eq!(seen.lines(), ["5 wrong-state", "denied over the limit `kerberos-bytes`"]);
+}
+
+/// A service that accepts one client, and then says three things. Each token has its length in four bytes before it.
+fn service(keytab: &Path) -> (u16, JoinHandle<()>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let (port, keytab) = (listener.local_addr().unwrap().port(), keytab.to_owned());
+    let serving = spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let send = |stream: &mut TcpStream, token: &[u8]| {
+            let length = u32::try_from(token.len()).unwrap().to_be_bytes();
+            stream.write_all(&[&length[..], token].concat()).unwrap();
+        };
+        let mut length = [0; 4];
+        stream.read_exact(&mut length).unwrap();
+        let mut token = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+        stream.read_exact(&mut token).unwrap();
+        let mut acceptor = Acceptor::new(&keytab);
+        let answer = acceptor.accept(&token).unwrap();
+        send(&mut stream, &answer);
+        for (message, confidential) in [("one", true), ("two", true), ("three", false)] {
+            send(&mut stream, &acceptor.wrap(message.as_bytes(), confidential));
+        }
+        // Until the component is gone.
+        stream.read_to_end(&mut Vec::new()).ok();
+    });
+    (port, serving)
+}
+
+#[test]
+fn context_tokens_replayed() {
+    let kdc = Kdc::start().unwrap();
+    let login = alice(&kdc);
+    let name = host().name(&["127.0.0.1"]);
+    let target = format!("hdfs/{name}@TEST.LOCAL");
+    let (port, serving) = service(&kdc.add(&format!("hdfs/{name}")).unwrap());
+    let mut attack = Attack::new("context-tokens-replayed").setting("name", &name).setting("port", port);
+    attack = attack.setting("target", &target).tcp(&format!("{name}:{port}"));
+    attack.instance.grant.kerberos = Some(KerberosGrant { login, targets: vec![target.parse().unwrap()] });
+    let seen = attack.obtain();
+    serving.join().unwrap();
+    let bad = "bad-token the token is not valid here";
+    let expected = [
+        format!("answer of another context: {bad}"),
+        format!("its own token: {bad}"),
+        "answer: ok true".to_owned(),
+        "answer again: wrong-state".to_owned(),
+        "altered: bad-token".to_owned(),
+        format!("cut: {bad}"),
+        format!("second: {bad}"),
+        format!("first, late: {bad}"),
+        format!("second again: {bad}"),
+        "third: ok three".to_owned(),
+        format!("its own message: {bad}"),
+    ];
+    assert_eq!(seen.lines(), expected);
+    let kept = |action: &AuditAction| matches!(action, AuditAction::Kerberos { target: of, .. } if *of == target);
+    assert_eq!(seen.events.iter().filter(|event| kept(&event.action)).count(), 3, "each has its totals: {seen:?}");
+}
+
 #[test]
 fn context_misused() {
     let kdc = Kdc::start().unwrap();
-    let keytab = kdc.add("alice").unwrap();
+    let login = alice(&kdc);
     kdc.add("hdfs/nn1.example.com").unwrap();
-    let login = LoginPlan {
-        name: "alice".parse().unwrap(),
-        principal: "alice@TEST.LOCAL".parse().unwrap(),
-        tickets: TicketSource::Keytab(keytab),
-        krb5_conf: Krb5Conf::File(kdc.krb5_conf()),
-    };
     let target = "hdfs/nn1.example.com@TEST.LOCAL";
     let seen = granting("context-misused", login, &[target]).setting("target", target).obtain();
     let expected = [
@@ -86,7 +172,7 @@ fn context_misused() {
         "nonsense bad-token the token is not valid here",
         "after wrong-state",
         "thousand ok true",
-        "opened 63",
+        "opened 15",
     ];
     assert_eq!(seen.lines(), expected);
     let is_context =

@@ -32,6 +32,8 @@ pub(crate) struct UsageCounters {
     limits: Limits,
     requests: AtomicU32,
     secret_operations: AtomicU32,
+    kerberos_bytes: AtomicU64,
+    kerberos_contexts: AtomicU32,
     state_operations: AtomicU32,
     sent: AtomicU64,
     received: AtomicU64,
@@ -46,6 +48,8 @@ impl UsageCounters {
             limits,
             requests: AtomicU32::new(0),
             secret_operations: AtomicU32::new(0),
+            kerberos_bytes: AtomicU64::new(0),
+            kerberos_contexts: AtomicU32::new(0),
             state_operations: AtomicU32::new(0),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
@@ -83,6 +87,17 @@ impl UsageCounters {
     pub(crate) fn take_secret_operation(&self) -> Result<(), PolicyDenial> {
         let used = self.secret_operations.fetch_add(1, Ordering::Relaxed);
         if used < self.limits.secret_operations { Ok(()) } else { Err(PolicyDenial::Limit(Limit::SecretOperations)) }
+    }
+
+    /// Takes one Kerberos context.
+    pub(crate) fn take_kerberos_context(&self) -> Result<(), PolicyDenial> {
+        let used = self.kerberos_contexts.fetch_add(1, Ordering::Relaxed);
+        if used < self.limits.kerberos_contexts { Ok(()) } else { Err(PolicyDenial::Limit(Limit::KerberosContexts)) }
+    }
+
+    /// Takes bytes of messages that Kerberos contexts are about to protect or open.
+    pub(crate) fn take_kerberos(&self, bytes: usize) -> Result<(), PolicyDenial> {
+        take(&self.kerberos_bytes, bytes, self.limits.kerberos_bytes.as_u64(), Limit::KerberosBytes)
     }
 
     /// Takes one load or save of state.

@@ -6,6 +6,7 @@
 //! here is part of Deputy.
 #![expect(clippy::disallowed_methods, reason = "plain blocking test code, which waits for servers on this machine")]
 
+mod acceptor;
 mod boto;
 mod client;
 mod error;
@@ -34,6 +35,7 @@ mod tls;
 mod tools;
 mod yarn;
 
+pub use acceptor::Acceptor;
 pub use boto::{aws, boto};
 pub use client::{Client, Proof};
 pub use error::Error;

@@ -190,6 +190,8 @@ mod tests {
             "handles = 256",
             "headers = \"32KiB\"",
             "instances = 64",
+            "kerberos-bytes = \"16MiB\"",
+            "kerberos-contexts = 16",
             "log-bytes = \"64KiB\"",
             "log-lines = 200",
             "memory = \"64MiB\"",

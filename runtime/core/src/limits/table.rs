@@ -31,6 +31,10 @@ macro_rules! limit_table {
             Headers headers "headers" headers_bytes: ByteSize = 32 * KIB, 1..=MIB;
             "Core instances inside the component, and as many memories and tables; at most eight of each."
             Instances instances "instances" instances: u32 = 64, 1..=64;
+            "Bytes of messages that Kerberos contexts protect and open, over all contexts."
+            KerberosBytes kerberos_bytes "kerberos-bytes" kerberos_bytes: ByteSize = 16 * MIB, 1..=1024 * MIB;
+            "Kerberos contexts that the component opens, denied ones as well."
+            KerberosContexts kerberos_contexts "kerberos-contexts" kerberos_contexts: u32 = 16, 1..=1_000;
             "Bytes of the component's log."
             LogBytes log_bytes "log-bytes" log_bytes: ByteSize = 64 * KIB, 1..=16 * MIB;
             "Lines of the component's log."

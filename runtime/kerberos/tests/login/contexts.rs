@@ -2,10 +2,9 @@
 
 use deputy_core::Span;
 use deputy_kerberos::{FaultCause, LoginConfig, negotiate_token};
-use deputy_test_servers::{AES_SHA1, AES_SHA2};
+use deputy_test_servers::{AES_SHA1, AES_SHA2, Acceptor};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::acceptor::Acceptor;
 use crate::setup::{Realm, assert_cause, config, established, start, until};
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! A hostile peer: tokens that are replayed, reordered, altered, too long, or none.
 
 use deputy_kerberos::{Fault, FaultCause, LONGEST_MESSAGE, LONGEST_STEP};
+use deputy_test_servers::Acceptor;
 
-use crate::acceptor::Acceptor;
 use crate::setup::{Realm, established};
 
 fn bad(fault: &Fault) {

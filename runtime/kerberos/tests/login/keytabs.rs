@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use deputy_core::TicketSource;
 use deputy_kerberos::{FaultCause, LoginConfig};
@@ -65,5 +66,25 @@ async fn keytab_that_is_replaced_is_used() {
     assert_cause(&fault, FaultCause::WrongKey, "the keytab has version");
     fs::rename(&new, &path).or_else(|_| fs::copy(&new, &path).map(drop)).unwrap();
     until(&login, "logged in", |status| status.fault.is_none() && status.expiry.is_some()).await;
+    established(&login, &realm.target(), &realm.service).await;
+}
+
+#[tokio::test]
+async fn keytab_that_is_replaced_in_time_costs_no_log_in() {
+    use deputy_test_servers::Realm as Options;
+    let (ticket_life, clock_skew) = (Duration::from_secs(8), Duration::from_secs(1));
+    let realm = Realm::of(Options { ticket_life, clock_skew, ..Options::default() });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("alice.keytab");
+    fs::copy(&realm.alice, &path).unwrap();
+    let login = crate::setup::start(config(&realm.kdc, &path));
+    login.ready().await.unwrap();
+    let first = login.status().last_login;
+    // The old key is void at once, and the ticket that was had with it is not.
+    let new = realm.kdc.change_key("alice").unwrap();
+    fs::rename(&new, &path).or_else(|_| fs::copy(&new, &path).map(drop)).unwrap();
+    established(&login, &realm.target(), &realm.service).await;
+    let status = until(&login, "logged in with the new key", |status| status.last_login != first).await;
+    assert_eq!(status.fault, None);
     established(&login, &realm.target(), &realm.service).await;
 }

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use deputy_core::{KerberosPrincipal, Krb5Conf, Span, TicketSource};
 use deputy_kerberos::{Fault, FaultCause, KerberosContext, Login, LoginConfig, LoginProgram, LoginStatus};
-use deputy_test_servers::Kdc;
-
-use crate::acceptor::Acceptor;
+use deputy_test_servers::{Acceptor, Kdc};
 
 /// Says that this test program is a login process.
 const ROLE: &str = "DEPUTY_KERBEROS_TEST_ROLE";

@@ -340,6 +340,12 @@ pub struct ReceiverLimits {
     /// Loads and saves of state.
     #[prost(uint64, optional, tag = "26")]
     pub state_operations: ::core::option::Option<u64>,
+    /// Bytes of messages of Kerberos contexts. Receivers have none.
+    #[prost(uint64, optional, tag = "27")]
+    pub kerberos_bytes: ::core::option::Option<u64>,
+    /// Kerberos contexts.
+    #[prost(uint64, optional, tag = "28")]
+    pub kerberos_contexts: ::core::option::Option<u64>,
 }
 /// The end of the snapshot.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

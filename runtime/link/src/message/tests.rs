@@ -37,6 +37,8 @@ fn receiver_limits() -> ReceiverLimits {
         wall_ms: Some(0),
         state_bytes: Some(25),
         state_operations: Some(26),
+        kerberos_bytes: Some(27),
+        kerberos_contexts: Some(28),
     }
 }
 

@@ -4,15 +4,12 @@ use std::sync::Arc;
 
 use deputy_audit::AuditAction;
 use deputy_core::grant::KerberosPermit;
-use deputy_core::{KerberosPrincipal, Limit, PolicyDenial};
-use deputy_kerberos::{Fault, FaultCause, KerberosContext, LONGEST_MESSAGE, Login, Stepped, Unwrapped};
+use deputy_core::KerberosPrincipal;
+use deputy_kerberos::{Fault, FaultCause, KerberosContext, Login, Stepped, Unwrapped};
 
 use super::KerberosUseError;
 use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;
-
-/// Messages of the longest kind that one context protects and opens, all together.
-const MOST_BYTES: u64 = 32 * LONGEST_MESSAGE as u64;
 
 /// A component's context. Dropping it records its totals.
 #[expect(unreachable_pub, reason = "the generated bindings name it")]
@@ -67,8 +64,14 @@ impl ContextHandle {
         Ok(stepped)
     }
 
-    pub(super) async fn wrap(&mut self, message: Vec<u8>, confidential: bool) -> Result<Vec<u8>, KerberosUseError> {
-        self.totals.wrapped = self.count(self.totals.wrapped, message.len())?;
+    pub(super) async fn wrap(
+        &mut self,
+        budget: &CallBudget,
+        message: Vec<u8>,
+        confidential: bool,
+    ) -> Result<Vec<u8>, KerberosUseError> {
+        self.take(budget, message.len())?;
+        self.totals.wrapped += message.len() as u64;
         let result = match &mut self.begun {
             Some(context) => context.wrap(message, confidential).await,
             None => Err(Fault::plain(FaultCause::WrongState)),
@@ -76,8 +79,9 @@ impl ContextHandle {
         self.note(result.map_err(KerberosUseError::Failed))
     }
 
-    pub(super) async fn unwrap(&mut self, token: Vec<u8>) -> Result<Unwrapped, KerberosUseError> {
-        self.totals.unwrapped = self.count(self.totals.unwrapped, token.len())?;
+    pub(super) async fn unwrap(&mut self, budget: &CallBudget, token: Vec<u8>) -> Result<Unwrapped, KerberosUseError> {
+        self.take(budget, token.len())?;
+        self.totals.unwrapped += token.len() as u64;
         let result = match &mut self.begun {
             Some(context) => context.unwrap(token).await,
             None => Err(Fault::plain(FaultCause::WrongState)),
@@ -85,15 +89,15 @@ impl ContextHandle {
         self.note(result.map_err(KerberosUseError::Failed))
     }
 
-    /// The total with these bytes, if there is room for them.
-    fn count(&mut self, total: u64, bytes: usize) -> Result<u64, KerberosUseError> {
-        let total = total.saturating_add(bytes as u64);
-        if total <= MOST_BYTES {
-            return Ok(total);
-        }
-        let denial = PolicyDenial::Limit(Limit::Argument);
-        let denial = self.record.as_mut().map_or(denial.clone(), |record| record.denied(denial));
-        Err(KerberosUseError::Denied(denial))
+    /// Takes these bytes from the call's budget.
+    fn take(&mut self, budget: &CallBudget, bytes: usize) -> Result<(), KerberosUseError> {
+        budget.usage.take_kerberos(bytes).map_err(|denial| {
+            let denial = match &mut self.record {
+                Some(record) => record.denied(denial),
+                None => denial,
+            };
+            KerberosUseError::Denied(denial)
+        })
     }
 
     /// Notes the outcome for the record: the latest one.

@@ -101,7 +101,7 @@ impl CallKerberos {
     /// Counts a context and asks the grant. Each denial is recorded, up to the limit on contexts.
     fn open(&mut self, mut target: String) -> Result<ContextHandle, KerberosUseError> {
         target.truncate(target.floor_char_boundary(MAX_TARGET));
-        let counted = self.budget.usage.take_secret_operation();
+        let counted = self.budget.usage.take_kerberos_context();
         if let (Err(denial), true) = (&counted, self.spent) {
             return Err(KerberosUseError::Denied(denial.clone()));
         }
@@ -189,12 +189,12 @@ impl kerberos::HostContext for KerberosView<'_> {
         message: Vec<u8>,
         confidential: bool,
     ) -> Result<Vec<u8>, KerberosUseError> {
-        let result = self.table.get_mut(&this)?.wrap(message, confidential).await;
+        let result = self.table.get_mut(&this)?.wrap(&self.kerberos.budget, message, confidential).await;
         result.map_err(|error| self.kerberos.report(error))
     }
 
     async fn unwrap(&mut self, this: Resource<ContextHandle>, token: Vec<u8>) -> Result<Unwrapped, KerberosUseError> {
-        let result = self.table.get_mut(&this)?.unwrap(token).await;
+        let result = self.table.get_mut(&this)?.unwrap(&self.kerberos.budget, token).await;
         let opened = result.map_err(|error| self.kerberos.report(error))?;
         Ok(Unwrapped { message: opened.message, encrypted: opened.sealed })
     }

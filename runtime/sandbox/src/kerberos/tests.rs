@@ -69,7 +69,7 @@ async fn kerberos_target_that_is_not_granted_is_recorded() {
 
 #[tokio::test]
 async fn kerberos_contexts_have_a_limit_that_fills_no_log() {
-    let mut fixture = fixture(Limits { secret_operations: 3, ..Limits::default() });
+    let mut fixture = fixture(Limits { kerberos_contexts: 3, ..Limits::default() });
     let mut opened = 0;
     for _ in 0..1000 {
         opened += usize::from(fixture.view().open("hdfs/nn1.example@R".to_owned()).is_ok());

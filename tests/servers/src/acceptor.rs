@@ -1,4 +1,8 @@
-//! A service: the other end of a context, with the same library in the test's own process.
+//! A service: the other end of a Kerberos context, with the system's library in the test's own process.
+
+#![expect(unsafe_code, reason = "it calls the library for the service's side")]
+#![expect(clippy::unwrap_used, reason = "what fails here is a failed test")]
+#![allow(clippy::missing_panics_doc, reason = "what fails here is a failed test")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::Path;
@@ -55,7 +59,7 @@ type DisplayName = unsafe extern "C" fn(*mut u32, Handle, *mut Buffer, *mut Hand
 const ACCEPT: c_int = 2;
 
 /// A service with the keys of a keytab. What it allocates ends with the test's process.
-pub(crate) struct Acceptor {
+pub struct Acceptor {
     credential: Handle,
     context: Handle,
     client: Handle,
@@ -86,7 +90,9 @@ fn lent(bytes: &mut [u8]) -> Buffer {
 const EMPTY: Buffer = Buffer { length: 0, value: null_mut() };
 
 impl Acceptor {
-    pub(crate) fn new(keytab: &Path) -> Self {
+    /// One that accepts clients of each service in the keytab, and remembers no token: a test sees its client's own checks.
+    #[must_use]
+    pub fn new(keytab: &Path) -> Self {
         let keytab = CString::new(format!("FILE:{}", keytab.display())).unwrap();
         let pairs = [
             KeyValue { key: c"keytab".as_ptr(), value: keytab.as_ptr() },
@@ -112,8 +118,11 @@ impl Acceptor {
         Self { credential, context: null_mut(), client: null_mut() }
     }
 
-    /// Takes the client's token. Returns the next one; the major code if it is refused.
-    pub(crate) fn accept(&mut self, token: &[u8]) -> Result<Vec<u8>, u32> {
+    /// Takes the client's token, and returns the next one.
+    ///
+    /// # Errors
+    /// The library's major code, if it is refused.
+    pub fn accept(&mut self, token: &[u8]) -> Result<Vec<u8>, u32> {
         let mut token = token.to_vec();
         let input = lent(&mut token);
         let (mut minor, mut output) = (0, EMPTY);
@@ -137,7 +146,8 @@ impl Acceptor {
     }
 
     /// The client's name.
-    pub(crate) fn client(&self) -> String {
+    #[must_use]
+    pub fn client(&self) -> String {
         let (mut minor, mut name) = (0, EMPTY);
         // SAFETY: as above.
         let major = unsafe {
@@ -147,7 +157,9 @@ impl Acceptor {
         String::from_utf8(taken(&name)).unwrap()
     }
 
-    pub(crate) fn wrap(&self, message: &[u8], confidential: bool) -> Vec<u8> {
+    /// Protects a message.
+    #[must_use]
+    pub fn wrap(&self, message: &[u8], confidential: bool) -> Vec<u8> {
         let mut message = message.to_vec();
         let input = lent(&mut message);
         let (mut minor, mut output, mut sealed) = (0, EMPTY, 0);
@@ -167,8 +179,11 @@ impl Acceptor {
         taken(&output)
     }
 
-    /// The message and whether it was encrypted; the major code if it is refused.
-    pub(crate) fn unwrap(&self, token: &[u8]) -> Result<(Vec<u8>, bool), u32> {
+    /// The client's message, and whether it was encrypted.
+    ///
+    /// # Errors
+    /// The library's major code, if it is refused.
+    pub fn unwrap(&self, token: &[u8]) -> Result<(Vec<u8>, bool), u32> {
         let mut token = token.to_vec();
         let input = lent(&mut token);
         let (mut minor, mut output, mut sealed, mut quality) = (0, EMPTY, 0, 0);
