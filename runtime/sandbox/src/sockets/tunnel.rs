@@ -124,17 +124,25 @@ impl Carrier {
         let Self { server, component, end, sent, report } = self;
         let (mut from_server, mut to_server) = tokio::io::split(server);
         let (mut from_component, mut to_component) = component.into_split();
+        // The component's own side fails because it dropped it: then the other direction goes on.
         let upward = async {
-            carry(&mut from_component, &mut to_server).await.map_err(|failed| failed.of_server(Side::Writer))?;
-            to_server.shutdown().await.map_err(|error| Some(TunnelFailure::of(&error)))?;
+            match carry(&mut from_component, &mut to_server).await {
+                Err(CarryError::Write(error)) => return Err(TunnelFailure::of(&error)),
+                Err(CarryError::Read(_)) | Ok(()) => {}
+            }
+            to_server.shutdown().await.map_err(|error| TunnelFailure::of(&error))?;
             sent.send_replace(true);
-            Ok::<(), Option<TunnelFailure>>(())
+            Ok(())
         };
         let downward = async {
-            carry(&mut from_server, &mut to_component).await.map_err(|failed| failed.of_server(Side::Reader))?;
-            to_component.shutdown().await.map_err(|_| None)
+            match carry(&mut from_server, &mut to_component).await {
+                Err(CarryError::Read(error)) => return Err(TunnelFailure::of(&error)),
+                Err(CarryError::Write(_)) | Ok(()) => {}
+            }
+            to_component.shutdown().await.ok();
+            Ok(())
         };
-        if let Err(Some(failure)) = tokio::try_join!(upward, downward) {
+        if let Err(failure) = tokio::try_join!(upward, downward) {
             if let TunnelFailure::Tls(fault) = failure {
                 report(fault);
             }
@@ -145,31 +153,21 @@ impl Carrier {
 }
 
 /// Which side of [`carry`] failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Reader,
-    Writer,
-}
-
-struct Failed(Side, io::Error);
-
-impl Failed {
-    /// The failure, if it is the server's: the component's own side is gone because it dropped it.
-    fn of_server(self, server: Side) -> Option<TunnelFailure> {
-        (self.0 == server).then(|| TunnelFailure::of(&self.1))
-    }
+enum CarryError {
+    Read(io::Error),
+    Write(io::Error),
 }
 
 /// Carries bytes until the reader ends.
-async fn carry(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> Result<(), Failed> {
+async fn carry(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> Result<(), CarryError> {
     let mut buffer = vec![0; CHUNK];
     loop {
-        let read = from.read(&mut buffer).await.map_err(|error| Failed(Side::Reader, error))?;
+        let read = from.read(&mut buffer).await.map_err(CarryError::Read)?;
         let bytes = buffer.get(..read).unwrap_or_default();
         if bytes.is_empty() {
             return Ok(());
         }
-        to.write_all(bytes).await.map_err(|error| Failed(Side::Writer, error))?;
-        to.flush().await.map_err(|error| Failed(Side::Writer, error))?;
+        to.write_all(bytes).await.map_err(CarryError::Write)?;
+        to.flush().await.map_err(CarryError::Write)?;
     }
 }
