@@ -124,7 +124,7 @@ fn documents_of_workers_show_two_valid_sides() {
 #[test]
 fn reference_is_a_valid_configuration() {
     let (coordinator, worker) = references();
-    assert_eq!(read(coordinator).instances.len(), 4);
+    assert_eq!(read(coordinator).instances.len(), 5);
     assert_eq!(read_worker(worker).receivers.len(), 3);
 }
 

@@ -10,6 +10,7 @@ use crate::http::HttpPolicy;
 use crate::outputs::OutputMode;
 use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::secrets::SecretStore;
+use crate::sockets::TcpPolicy;
 use crate::state::StateSource;
 use crate::testing::{eventually, names, pause};
 
@@ -36,8 +37,10 @@ impl TestSandbox {
         let invoker = Invoker::new(shared, subject, &BTreeMap::new(), limits);
         let secrets = Arc::new(SecretStore::new(&BTreeMap::new()));
         let http = HttpPolicy::nothing(Arc::clone(&secrets) as _);
+        let tcp = TcpPolicy::nothing(Arc::clone(&secrets) as _);
         let context = InstanceContext {
             http,
+            tcp,
             login: None,
             outputs: OutputMode::Denied,
             resolver: names(),

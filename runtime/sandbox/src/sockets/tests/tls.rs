@@ -141,7 +141,8 @@ async fn tcp_tls_carries_bytes_both_ways_to_a_clean_end() {
     // More than the buffers between hold.
     let bytes: Vec<u8> = (0..2_000_000_u32).map(|at| at.to_le_bytes()[0]).collect();
     let connected = connect(&mut guest, &server).await.map_err(|_| ()).unwrap();
-    assert_eq!(guest.view().remote_address(borrow(&connected.socket)).map_err(|_| ()).unwrap(), server.address.into());
+    let remote = guest.view().remote_address(borrow(&connected.socket)).map_err(|_| ()).unwrap();
+    assert_eq!(SocketAddr::from(remote), server.address);
     let (all, end) = exchange(&mut guest, &connected, &bytes).await;
     assert!(all == bytes && matches!(end, StreamError::Closed), "{} {end:?}", all.len());
     assert_eq!(*heard.lock().unwrap(), [bytes.len()]);
@@ -224,7 +225,7 @@ async fn tcp_tls_client_certificate_is_presented_and_its_absence_explained() {
     assert!(all.is_empty() && matches!(end, StreamError::LastOperationFailed(_)), "{end:?}");
     assert!(faults(&guest).contains("add `client-certificate`"), "{}", faults(&guest));
     guest.end();
-    assert_eq!(guest.outcomes(), [(AuditOutcome::Failed, Some("tls-client-certificate".to_owned()))]);
+    assert_eq!(guest.outcomes().last(), Some(&(AuditOutcome::Failed, Some("tls-client-certificate".to_owned()))));
 
     let strangers = authority();
     let (chain, key) = issued(&strangers, "me");
