@@ -142,10 +142,10 @@ fn negotiate_answer_of_another_server_is_refused() {
         let server = Server::answering(head);
         let attack = Attack::new("benign-http").setting("count", "1");
         let seen = realm.negotiating(attack, &url(&name, &server), "HTTP/_HOST@TEST.LOCAL").obtain();
-        assert_eq!(seen.report(), "err HttpProtocolError", "{answer}");
+        assert_eq!(seen.report(), "err ConfigurationError", "{answer}");
         assert_eq!(contexts(&seen, &target).last().unwrap().1.as_deref(), Some("server-unproven"), "{answer}");
-        let log = host().log_of_call(seen.call.id);
-        assert!(log.contains("did not prove that it is HTTP/"), "{log}");
+        let faults = format!("{:?}", seen.call.secret_faults);
+        assert!(faults.contains(&format!("did not prove that it is HTTP/{name}")), "{faults}");
     }
 }
 

@@ -19,6 +19,7 @@ use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;
 use crate::kerberos::{context_action, secret_fault};
 use crate::network::Deadline;
+use crate::secret_fault::SecretFault;
 
 const SCHEME: &[u8] = b"Negotiate ";
 
@@ -93,8 +94,8 @@ impl Negotiation {
     fn unproven(&mut self, why: impl std::fmt::Display) -> RequestFailure {
         const CODE: &str = "server-unproven";
         self.record.failed(CODE);
-        let reason = format!("the server did not prove that it is {}: {why}", self.target);
-        RequestFailure::failed(CODE, Error::HttpProtocolError).because(reason)
+        let reason = format!("Kerberos: the server did not prove that it is {}: {why}", self.target);
+        RequestFailure::secret(CODE, SecretFault::Source(reason))
     }
 }
 

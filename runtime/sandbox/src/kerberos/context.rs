@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use deputy_audit::AuditAction;
-use deputy_core::grant::KerberosPermit;
 use deputy_core::KerberosPrincipal;
+use deputy_core::grant::KerberosPermit;
 use deputy_kerberos::{Fault, FaultCause, KerberosContext, Login, Stepped, Unwrapped};
 
 use super::KerberosUseError;
