@@ -44,7 +44,7 @@ pub fn negotiate_answer(answer: &[u8]) -> Option<Vec<u8>> {
             (NEG_STATE, _) => return None,
             (RESPONSE_TOKEN, (OCTETS, bytes, [])) => token = Some(bytes.to_vec()),
             (RESPONSE_TOKEN, _) => return None,
-            // The mechanism, of which one was offered, and its checksum.
+            // The mechanism, which is the only one that was offered, and its checksum.
             _ => {}
         }
         fields = rest;

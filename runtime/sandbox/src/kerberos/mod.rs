@@ -134,7 +134,7 @@ impl CallKerberos {
     }
 }
 
-/// What the operator is told of a fault, if it is the login's or a KDC's.
+/// What the operator sees of a fault, if it is the login's or a KDC's.
 pub(crate) fn secret_fault(fault: &Fault) -> Option<SecretFault> {
     let text = format!("Kerberos: {fault}; {}", fault.cause.fix());
     match fault.cause.kind() {

@@ -63,7 +63,7 @@ impl Tunnels {
 
 impl TunnelSpawner {
     /// Begins a tunnel, and returns the component's end of it. `linger` is how long the task goes on after the component has
-    /// dropped its socket; `report` is told what is wrong with the server's TLS.
+    /// dropped its socket; `report` gets what is wrong with the server's TLS.
     pub(super) fn begin(
         &self,
         server: Box<TlsStream<TcpStream>>,

@@ -205,7 +205,7 @@ async fn tcp_tls_checks_the_latest_of_two_names_of_one_address() {
 }
 
 #[tokio::test]
-async fn tcp_tls_client_certificate_is_presented_and_its_absence_explained() {
+async fn tcp_tls_client_certificate_is_presented_if_there_is_one() {
     let (folder, ca, clients) = (tempfile::tempdir().unwrap(), authority(), authority());
     let (chain, key) = issued(&clients, "me");
     let (server, _) = echo(acceptor(&ca, "a.example", Some(&clients)), Ending::Closed).await;
