@@ -301,10 +301,9 @@ async fn tcp_tls_task_ends_with_the_call() {
     });
     let server = server.await;
     let mut guest = client(&server, trusting(&folder, &ca), &[]);
-    let connected = connect(&mut guest, &server).await.map_err(|_| ()).unwrap();
+    let _handles = connect(&mut guest, &server).await.map_err(|_| ()).unwrap();
     eventually(|| *open.lock().unwrap() == 1).await;
     // The component leaks its handles, and its call ends.
-    drop(connected);
     drop(guest);
     eventually(|| *open.lock().unwrap() == 0).await;
 }
