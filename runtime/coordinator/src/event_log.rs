@@ -2,7 +2,7 @@
 
 use deputy_core::failure::FailureRecord;
 use deputy_core::schedule::{NotRevoked, OperatorEvent};
-use deputy_core::{CallFailure, InstanceName, Span};
+use deputy_core::{CallFailure, Fact, InstanceName, Span};
 
 pub(crate) fn log(event: &OperatorEvent) {
     match event {
@@ -31,10 +31,13 @@ pub(crate) fn log(event: &OperatorEvent) {
             %instance, %revision,
             "lease published unsaved, since the previous one is about to expire: a restart would lose it"
         ),
-        OperatorEvent::RevokeFailed(instance, revision, FailureRecord { failure, .. }, wait) => tracing::warn!(
-            %instance, %revision, kind = %failure.kind, error = %failure.message, retry_in = %wait,
-            "revocation failed"
-        ),
+        OperatorEvent::RevokeFailed(instance, revision, FailureRecord { failure, .. }, wait) => {
+            tracing::warn!(
+                %instance, %revision, kind = %failure.kind, error = %failure.message, retry_in = %wait,
+                "revocation failed"
+            );
+            log_facts(instance, &failure.facts);
+        }
         OperatorEvent::RevokeGivenUp(instance, revision, NotRevoked::Reconfigured) => tracing::error!(
             %instance, %revision, reason = NotRevoked::Reconfigured.word(),
             "lease not revoked and valid until it expires: {}; revoke it at the service if it must end sooner",
@@ -50,7 +53,7 @@ pub(crate) fn log(event: &OperatorEvent) {
 }
 
 fn log_failure(instance: &InstanceName, failure: &CallFailure, wait: Option<Span>) {
-    let CallFailure { kind, message, code, .. } = failure;
+    let CallFailure { kind, message, code, facts, .. } = failure;
     let code = code.as_deref();
     match wait {
         None => tracing::error!(
@@ -63,5 +66,13 @@ fn log_failure(instance: &InstanceName, failure: &CallFailure, wait: Option<Span
         Some(wait) => {
             tracing::warn!(%instance, %kind, error = %message, code, retry_in = %wait, "call failed");
         }
+    }
+    log_facts(instance, facts);
+}
+
+/// What a component said of its tokens or its failure, in its own words.
+pub(crate) fn log_facts(instance: &InstanceName, facts: &[Fact]) {
+    for Fact { name, value } in facts {
+        tracing::debug!(%instance, name, value, "fact of the provider");
     }
 }

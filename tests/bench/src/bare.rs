@@ -117,7 +117,7 @@ impl Bare<Wasi> {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
-        linker.instance("delegation:tokens/types@0.1.0")?; // it has no functions
+        linker.instance("delegation:tokens/types@0.2.0")?; // it has no functions
         Self::link(component, &linker)
     }
 }
@@ -142,7 +142,7 @@ impl<T: Default + Send + 'static> Bare<T> {
     {
         let mut store = Store::new(self.component.engine(), T::default());
         store.set_epoch_deadline(u64::MAX / 2);
-        let provider = self.component.get_export_index(None, "delegation:tokens/provider@0.1.0");
+        let provider = self.component.get_export_index(None, "delegation:tokens/provider@0.2.0");
         let function = self.component.get_export_index(provider.as_ref(), function).ok_or("no such export")?;
         let instance = self.linked.instantiate_async(&mut store).await?;
         let function = instance.get_typed_func::<P, R>(&mut store, function)?;

@@ -30,6 +30,7 @@ impl Coordinator {
                         instance = %name, revision = %lease.revision, valid_until = %lease.valid_until,
                         "lease published"
                     );
+                    event_log::log_facts(&name, &lease.facts);
                     self.options.board.publish(name, lease);
                 }
                 ScheduleAction::Save(save, name, record) => self.write(save, name, Some(record)),
