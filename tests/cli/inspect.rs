@@ -31,6 +31,7 @@ fn inspect_describes_a_component_in_plain_words() {
     Never, whatever it is granted
       cannot read a secret's value
       cannot sign JSON Web Tokens with a secret
+      cannot log in by SCRAM with a secret
       cannot compute an HMAC-SHA256 of any data with a secret
       cannot derive keys from a secret with PBKDF2
       cannot sign any data with a secret
@@ -100,6 +101,7 @@ fn inspect_shows_what_a_receiver_accepts() {
       cannot read a secret's value
       cannot sign AWS requests (SigV4) with a secret
       cannot sign JSON Web Tokens with a secret
+      cannot log in by SCRAM with a secret
       cannot compute an HMAC-SHA256 of any data with a secret
       cannot derive keys from a secret with PBKDF2
       cannot sign any data with a secret
@@ -332,6 +334,7 @@ fn inspect_names_every_import_that_nothing_provides() {
       cannot read a secret's value
       cannot sign AWS requests (SigV4) with a secret
       cannot sign JSON Web Tokens with a secret
+      cannot log in by SCRAM with a secret
       cannot compute an HMAC-SHA256 of any data with a secret
       cannot derive keys from a secret with PBKDF2
       cannot sign any data with a secret

@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_lc_rs::hmac;
 use deputy_audit::{AuditAction, AuditEvent, AuditOutcome};
 use deputy_core::grant::{
-    Injection, InjectionEncoding, InjectionPoint, JwtGrant, SecretGrant, SecretPurpose, SignatureAlgorithm, Sigv4Grant,
+    Injection, InjectionEncoding, InjectionPoint, JwtGrant, ScramGrant, SecretGrant, SecretPurpose, SignatureAlgorithm,
+    Sigv4Grant,
 };
 use deputy_core::time::CivilDate;
 use deputy_core::{Limits, Span, Timestamp};
@@ -60,6 +61,10 @@ pub(crate) fn grant() -> JwtGrant {
     let issuers = vec!["deputy".into()];
     let audiences = vec!["https://sts.test".into(), "https://other.test".into()];
     JwtGrant::new(vec![SignatureAlgorithm::EdDsa], issuers, audiences, Span::secs(600)).unwrap()
+}
+
+pub(crate) fn scram() -> SecretGrant {
+    only(SecretPurpose::Scram(ScramGrant::new("carol".to_owned()).unwrap()))
 }
 
 pub(crate) fn jwt() -> SecretGrant {
@@ -144,6 +149,7 @@ fn operation_not_granted() {
         (only(SecretPurpose::Pbkdf2), "key".to_owned(), 3..4),
         (SecretGrant::new(None, true), "key".to_owned(), 4..5),
         (only(SecretPurpose::Sign(vec![SignatureAlgorithm::EdDsa])), ed25519(), 7..8),
+        (scram(), "key".to_owned(), 8..9),
     ];
     for (grant, value, granted) in grants {
         // Claims that hold, so that nothing but the operation is in the way; RS256 is not granted with any of them.
@@ -275,6 +281,37 @@ fn operation_derives_key() {
             .collect::<Vec<_>>(),
     );
     assert!(seen.call.denials.iter().any(|refusal| refusal.code() == "operation-not-granted"));
+}
+
+#[test]
+fn scram_server_hostile() {
+    let answers = [
+        "r={nonce}x,s=c2FsdA==,i=1",
+        "r={nonce}x,s=c2FsdA==,i=10000000",
+        "r={nonce},s=c2FsdA==,i=4096",
+        "r=x{nonce},s=c2FsdA==,i=4096",
+        "r=,s=c2FsdA==,i=4096",
+        "r={nonce}x,s=,i=4096",
+        "m=x,r={nonce}x,s=c2FsdA==,i=4096",
+        "e=other-error",
+        ",",
+    ];
+    let password = "kafka-password-that-no-component-sees";
+    let seen = with("scram-server-hostile", password, scram()).setting("answers", answers.join("\n")).obtain();
+    let lines = seen.assert_not_denied().lines();
+    // With them a long answer, three mechanisms, a second proof, and two servers that do not know the password.
+    let (proof, refused) = lines.split_last().unwrap();
+    assert_eq!(refused.len(), answers.len() + 7);
+    assert!(refused.iter().all(|line| line.starts_with("invalid ") && line.len() < 200), "{refused:#?}");
+    assert!(refused[0].contains("asks for 1 SCRAM iterations") && refused[1].contains("10000000"), "{refused:#?}");
+    assert!(refused[2].contains("does not extend") && refused[3].contains("does not extend"), "{refused:#?}");
+    assert!(proof.starts_with("carol c=biws,r=") && proof.contains(",p="), "{proof}");
+    let proofs = seen.events.iter().filter(|event| match &event.action {
+        AuditAction::Secret { operation, scope, .. } => operation == "scram-proof" && scope.ends_with(" as carol"),
+        _ => false,
+    });
+    let done = proofs.clone().filter(|event| event.outcome == AuditOutcome::Done).count();
+    assert_eq!((proofs.count(), done), (answers.len() + 3, 1));
 }
 
 #[test]

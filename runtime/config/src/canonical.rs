@@ -114,6 +114,10 @@ impl Lines {
                 self.claims(name, jwt);
             }
             Some(SecretPurpose::Pbkdf2) => words.push("pbkdf2".to_owned()),
+            Some(SecretPurpose::Scram(scram)) => {
+                words.push("scram".to_owned());
+                words.push(quoted(scram.username()));
+            }
             Some(SecretPurpose::Sign(algorithms)) => {
                 words.push("sign".to_owned());
                 words.push(set("algorithms", algorithms));

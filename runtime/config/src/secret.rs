@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
 
-use deputy_core::grant::{SecretGrant, SecretOperation, SecretPurpose, SignatureAlgorithm, Sigv4Grant};
+use deputy_core::grant::{ScramGrant, SecretGrant, SecretOperation, SecretPurpose, SignatureAlgorithm, Sigv4Grant};
 use deputy_core::{SecretName, SecretSource};
 
 use crate::diagnostic::DiagnosticSink;
@@ -229,6 +229,9 @@ fn grant(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> SecretGrant
     if let Some(value) = fields.optional("jwt") {
         add(value.at(), jwt::read(sink, value).map(SecretPurpose::Jwt));
     }
+    if let Some(value) = fields.optional("scram") {
+        add(value.at(), scram(sink, value).map(SecretPurpose::Scram));
+    }
     if let Some(value) = fields.optional("sign") {
         add(value.at(), sign(sink, value).map(SecretPurpose::Sign));
     }
@@ -270,6 +273,17 @@ fn words(
 ) -> Option<Vec<String>> {
     let words: Vec<Word> = fields.required(sink, key, like)?.parsed_list(sink, like)?;
     Some(words.into_iter().map(|Word(word)| word).collect())
+}
+
+fn scram(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<ScramGrant> {
+    let mut fields = value.table(sink, "{ username = \"deputy\" }")?;
+    let username = fields.required(sink, "username", "\"deputy\"");
+    fields.finish(sink);
+    let username = username?;
+    match ScramGrant::new(username.text(sink, "\"deputy\"")?.to_owned()) {
+        Ok(grant) => Some(grant),
+        Err(error) => username.invalid(sink, &error),
+    }
 }
 
 fn sign(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Vec<SignatureAlgorithm>> {

@@ -46,6 +46,9 @@ pbkdf2 = true
 [instances.a.secrets.signer]
 file = "signer"
 sign = { algorithms = ["ES256", "RS256"] }
+[instances.a.secrets.kafka]
+file = "kafka"
+scram = { username = "carol" }
 [instances.a.secrets.tls]
 file = "client.key"
 [instances.a.secrets.token]
@@ -99,6 +102,7 @@ fn canonical_text_is_stable() {
     source "aws" file "/etc/deputy/aws-key"
     source "bare" credential "bare"
     source "jwt" env "JWT_KEY"
+    source "kafka" file "/etc/deputy/kafka"
     source "scram" command "pass" "show scram"
     source "signer" file "/etc/deputy/signer"
     source "tls" file "/etc/deputy/client.key"
@@ -109,6 +113,7 @@ fn canonical_text_is_stable() {
     claim "jwt" "all" any
     claim "jwt" "scope" values("list" "read")
     grant "jwt" jwt algorithms("EdDSA" "RS256") issuers("me" "you") audiences("a" "b") 600000
+    grant "kafka" scram "carol"
     grant "scram" pbkdf2
     grant "signer" sign algorithms("ES256" "RS256")
     grant "token" reveal
@@ -214,6 +219,8 @@ fn canonical_text_changes_with_what_tokens_depend_on() {
         ("hmac-sha256 = true", "pbkdf2 = true"),
         ("hmac-sha256 = true", "hmac-sha256 = true\nreveal = true"),
         ("pbkdf2 = true", ""),
+        ("username = \"carol\"", "username = \"admin\""),
+        ("scram = { username = \"carol\" }", ""),
         ("\"ES256\", \"RS256\"", "\"ES256\""),
         ("reveal = true", ""),
         // Where it may be sent.

@@ -11,6 +11,7 @@ use deputy_core::{Expired, FileMode, Limits, Span};
 const REFERENCES: &str = include_str!("../../../docs/configuration.md");
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 const ENDPOINTS: &str = include_str!("../../../docs/endpoints.md");
+const KAFKA: &str = include_str!("../../../docs/kafka.md");
 const WORKERS: &str = include_str!("../../../docs/workers.md");
 const README: &str = include_str!("../../../README.md");
 
@@ -39,6 +40,7 @@ limits = { zzz = 1 }
 zzz = 1
 sigv4 = { zzz = 1 }
 jwt = { zzz = 1 }
+scram = { zzz = 1 }
 sign = { zzz = 1 }
 [instances.a.kerberos]
 zzz = 1
@@ -119,6 +121,13 @@ fn documents_of_workers_show_two_valid_sides() {
     let (coordinator, worker) = WORKERS.split_once("\n## On the worker\n").unwrap();
     assert!(read(coordinator).coordinator.workers.is_some());
     assert_eq!(read_worker(worker).receivers.len(), 2);
+}
+
+#[test]
+fn documents_of_kafka_show_two_logins() {
+    let config = read(KAFKA);
+    let logins: Vec<_> = config.instances.iter().filter_map(|entry| Some(entry.component.as_ref()?.grant.kerberos.is_some())).collect();
+    assert_eq!(logins, [false, true]);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use deputy_config::{Colour, ConfigErrors, CoordinatorFile, CoordinatorSection, InstanceEntry};
 use deputy_core::grant::{
-    ClaimGrant, Host, HttpTarget, Injection, InjectionEncoding, InjectionPoint, JwtGrant, Scheme, SecretOperation,
-    SecretPurpose, SignatureAlgorithm, Sigv4Grant, Target, TargetError,
+    ClaimGrant, Host, HttpTarget, Injection, InjectionEncoding, InjectionPoint, JwtGrant, Scheme, ScramGrant,
+    SecretOperation, SecretPurpose, SignatureAlgorithm, Sigv4Grant, Target, TargetError,
 };
 use deputy_core::schedule::{Budget, Policy};
 use deputy_core::{
@@ -145,6 +145,8 @@ fn keys_are_parsed_into_their_fields() {
     assert!(secret("password").reveals() && secret("password").purpose().is_none());
     assert_eq!(oauth.sources[&name("password")], SecretSource::Credential("oauth-password".into()));
     assert_eq!(secret("scram").purpose(), Some(&SecretPurpose::Pbkdf2));
+    let scram = ScramGrant::new("carol".to_owned()).unwrap();
+    assert_eq!(secret("kafka").purpose(), Some(&SecretPurpose::Scram(scram)));
     assert_eq!(secret("signer").purpose(), Some(&SecretPurpose::Sign(vec![SignatureAlgorithm::Es256])));
     assert_eq!(secret("bare").purpose(), Some(&SecretPurpose::HmacSha256));
     let inject = &oauth.grant.http[0].send.inject;
@@ -203,6 +205,7 @@ fn denial_fix_is_valid_configuration() {
         SecretOperation::Jwt,
         SecretOperation::Pbkdf2,
         SecretOperation::Reveal,
+        SecretOperation::Scram,
         SecretOperation::Sign,
         SecretOperation::Sigv4,
     ];

@@ -48,10 +48,11 @@ const KNOWN_PACKAGES: [&str; 8] = [
 
 impl Capability {
     /// The most interesting first.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Secret(SecretOperation::Reveal),
         Self::Secret(SecretOperation::Sigv4),
         Self::Secret(SecretOperation::Jwt),
+        Self::Secret(SecretOperation::Scram),
         Self::Secret(SecretOperation::HmacSha256),
         Self::Secret(SecretOperation::Pbkdf2),
         Self::Secret(SecretOperation::Sign),
@@ -103,6 +104,7 @@ impl Capability {
             Self::Secret(SecretOperation::Jwt) => "sign JSON Web Tokens with a secret",
             Self::Secret(SecretOperation::Pbkdf2) => "derive keys from a secret with PBKDF2",
             Self::Secret(SecretOperation::Reveal) => "read a secret's value",
+            Self::Secret(SecretOperation::Scram) => "log in by SCRAM with a secret",
             Self::Secret(SecretOperation::Sign) => "sign any data with a secret",
             Self::Secret(SecretOperation::Sigv4) => "sign AWS requests (SigV4) with a secret",
             Self::State => "keep state from one call to the next",
@@ -141,6 +143,7 @@ impl Capability {
             Self::Secret(SecretOperation::Jwt) => info.uses(SECRETS, "[method]secret.jwt"),
             Self::Secret(SecretOperation::Pbkdf2) => info.uses(SECRETS, "[method]secret.pbkdf2-hmac-sha256"),
             Self::Secret(SecretOperation::Reveal) => info.uses("delegation:tokens/secret-values", "reveal"),
+            Self::Secret(SecretOperation::Scram) => info.uses("delegation:tokens/scram", "[static]login.begin"),
             Self::Secret(SecretOperation::Sign) => info.uses(SECRETS, "[method]secret.sign"),
             Self::Secret(SecretOperation::Sigv4) => info.uses(SECRETS, "[method]secret.sigv4"),
             Self::State => info.uses(STATE, "load") || info.uses(STATE, "save"),

@@ -15,6 +15,7 @@ wasmtime::component::bindgen!({
             include delegation:tokens/writes-outputs@0.2.0;
             include delegation:tokens/keeps-state@0.2.0;
             include delegation:tokens/uses-kerberos@0.2.0;
+            include delegation:tokens/uses-scram@0.2.0;
         }
     ",
     world: "deputy:host/provider",
@@ -29,6 +30,8 @@ wasmtime::component::bindgen!({
         "delegation:tokens/kerberos.[method]context.step": async | trappable,
         "delegation:tokens/kerberos.[method]context.wrap": async | trappable,
         "delegation:tokens/kerberos.[method]context.unwrap": async | trappable,
+        "delegation:tokens/scram.[static]login.begin": async | trappable,
+        "delegation:tokens/scram.[method]login.client-final": async | trappable,
         "delegation:tokens/state.load": async | trappable,
         "delegation:tokens/state.save": async | trappable,
         default: trappable,
@@ -40,6 +43,7 @@ wasmtime::component::bindgen!({
     },
     with: {
         "delegation:tokens/kerberos.context": crate::kerberos::context::ContextHandle,
+        "delegation:tokens/scram.login": crate::secrets::scram::login::LoginHandle,
         "delegation:tokens/secrets.secret": crate::secrets::handle::SecretHandle,
     },
 });

@@ -135,6 +135,7 @@ pub(crate) fn link(linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     sockets::link(linker, |state| SocketsView { sockets: &mut state.sockets, table: &mut state.table })?;
     secrets::link(linker, secrets_view)?;
     secret_values::link(linker, secrets_view)?;
+    secrets::scram::link(linker, secrets_view)?;
     kerberos::link(linker, |state| KerberosView { kerberos: &mut state.kerberos, table: &mut state.table })?;
     logging::link(linker, |state| &mut state.log)?;
     outputs::link(linker, |state| &mut state.outputs)?;

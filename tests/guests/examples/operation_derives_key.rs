@@ -1,5 +1,6 @@
 //! Tries to get a key that SigV4 derives, by every operation on every secret that it can open.
 
+use hostile_guests::scram::prove;
 use hostile_guests::secrets::{ALGORITHMS, hmac, jwt, open, pbkdf2, reveal, sign, sigv4, string_to_sign};
 use hostile_guests::{guest, report};
 
@@ -23,6 +24,7 @@ guest!(|settings| {
             ]);
             lines.extend(ALGORITHMS.map(|algorithm| sign(&secret, algorithm, part.as_bytes())));
         }
+        lines.push(prove(&secret, "SCRAM-SHA-256", "r={nonce}x,s=c2FsdA==,i=4096"));
         lines.extend([sigv4(&secret, &string_to_sign(&time, "eu-west-1", "sts")), reveal(&secret)]);
     }
     report(lines)

@@ -1,5 +1,6 @@
 //! Tries every operation on a secret that serves another purpose.
 
+use hostile_guests::scram::prove;
 use hostile_guests::secrets::{ALGORITHMS, hmac, jwt, open, pbkdf2, reveal, sign, sigv4, string_to_sign};
 use hostile_guests::{guest, report};
 
@@ -15,5 +16,6 @@ guest!(|settings| {
         reveal(&secret),
     ];
     lines.extend(ALGORITHMS.map(|algorithm| sign(&secret, algorithm, b"data")));
+    lines.push(prove(&secret, "SCRAM-SHA-256", "r={nonce}x,s=c2FsdA==,i=4096"));
     report(lines)
 });

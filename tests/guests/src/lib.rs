@@ -13,6 +13,7 @@
 pub mod http;
 pub mod kerberos;
 pub mod receiver;
+pub mod scram;
 pub mod script;
 pub mod secrets;
 pub mod sockets;
@@ -46,6 +47,7 @@ pub mod bindings {
                 include delegation:tokens/uses-logging@0.2.0;
                 include delegation:tokens/keeps-state@0.2.0;
                 include delegation:tokens/uses-kerberos@0.2.0;
+                include delegation:tokens/uses-scram@0.2.0;
             }
         ",
         world: "hostile:guests/guest",

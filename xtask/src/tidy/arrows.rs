@@ -4,7 +4,7 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-pub(super) const ARROWS: [(&str, &[&str]); 18] = [
+pub(super) const ARROWS: [(&str, &[&str]); 19] = [
     (
         "deputy",
         &[
@@ -70,8 +70,17 @@ pub(super) const ARROWS: [(&str, &[&str]); 18] = [
     ("deputy-payloads", &[]),
     (
         "deputy-sandbox",
-        &["deputy-audit", "deputy-core", "deputy-files", "deputy-kerberos", "deputy-sources", "deputy-support"],
+        &[
+            "deputy-audit",
+            "deputy-core",
+            "deputy-files",
+            "deputy-kerberos",
+            "deputy-scram",
+            "deputy-sources",
+            "deputy-support",
+        ],
     ),
+    ("deputy-scram", &[]),
     ("deputy-sources", &["deputy-core", "deputy-files", "deputy-support"]),
     ("deputy-store", &["deputy-core", "deputy-files", "deputy-sources", "deputy-support"]),
     ("deputy-support", &["deputy-core"]),

@@ -85,6 +85,7 @@ fn hint_for_an_operation_grants_it_in_place_of_another() {
             mended_with(&lines, using(move |name, grant| grant.permit_bare(name, operation)), &informed);
         }
         mended_with(&lines, token(SignatureAlgorithm::Es256, "me", "them", 600), &informed);
+        mended_with(&lines, using(|name, grant| grant.permit_scram(name).map(drop)), &informed);
         mended_with(&lines, using(|name, grant| grant.permit_sign(name, SignatureAlgorithm::Es256)), &informed);
         if !purpose.starts_with("sigv4") {
             mended_with(&lines, sign("eu-west-1", "sts"), &informed);

@@ -127,6 +127,7 @@ fn denial_of_a_secret_is_fixed_by_a_line_of_its_table() {
     assert_secret_line(operation(SecretOperation::HmacSha256), "hmac-sha256 = true");
     assert_secret_line(operation(SecretOperation::Pbkdf2), "pbkdf2 = true");
     assert_secret_line(operation(SecretOperation::Reveal), "reveal = true");
+    assert_secret_line(operation(SecretOperation::Scram), "scram = { username = \"…\" }");
     assert_secret_line(operation(SecretOperation::Sign), "sign = { algorithms = [\"…\"] }");
     assert_secret_line(operation(SecretOperation::Sigv4), "sigv4 = { services = [\"…\"], regions = [\"…\"] }");
     assert_secret_line(
@@ -135,7 +136,7 @@ fn denial_of_a_secret_is_fixed_by_a_line_of_its_table() {
     );
     let lines = fix(&PolicyDenial::Secret { name: "key".into() }).unwrap();
     assert!(lines.starts_with("# a new table:\n[instances.s3.secrets.key]\nfile = \"…\""), "{lines}");
-    assert!(lines.contains("\nsigv4 = {") && lines.contains("# or jwt, sign,"), "{lines}");
+    assert!(lines.contains("\nsigv4 = {") && lines.contains("# or jwt, scram,"), "{lines}");
 }
 
 fn other_identity() -> StateIdentity {

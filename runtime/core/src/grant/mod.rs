@@ -26,9 +26,9 @@ pub use rule::{
     RuleError, TcpRule, TlsOptions,
 };
 pub use secret::{
-    AlgorithmError, ClaimGrant, ClaimName, ClaimNameError, ClaimValue, JwtClaims, JwtGrant, JwtPermit, SecretGrant,
-    SecretGrantError, SecretOperation, SecretPurpose, SignatureAlgorithm, Sigv4Grant, Sigv4Permit, StringToSign,
-    StringToSignError,
+    AlgorithmError, ClaimGrant, ClaimName, ClaimNameError, ClaimValue, JwtClaims, JwtGrant, JwtPermit, ScramGrant,
+    SecretGrant, SecretGrantError, SecretOperation, SecretPurpose, SignatureAlgorithm, Sigv4Grant, Sigv4Permit,
+    StringToSign, StringToSignError,
 };
 pub use target::{HttpTarget, Scheme, Target, TargetError};
 

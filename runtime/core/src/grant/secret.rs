@@ -7,6 +7,7 @@
 mod algorithm;
 mod claim;
 mod jwt;
+mod scram;
 mod sigv4;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use std::fmt;
 pub use algorithm::{AlgorithmError, SignatureAlgorithm};
 pub use claim::{ClaimGrant, ClaimName, ClaimNameError, ClaimValue};
 pub use jwt::{JwtClaims, JwtGrant, JwtPermit};
+pub use scram::ScramGrant;
 pub use sigv4::{Sigv4Grant, Sigv4Permit, StringToSign, StringToSignError};
 
 use crate::{PolicyDenial, SecretName, Timestamp};
@@ -34,6 +36,8 @@ pub enum SecretPurpose {
     Jwt(JwtGrant),
     /// Bare PBKDF2-HMAC-SHA256.
     Pbkdf2,
+    /// SCRAM logins.
+    Scram(ScramGrant),
     /// Bare signatures.
     Sign(Vec<SignatureAlgorithm>),
     /// AWS Signature Version 4.
@@ -51,6 +55,8 @@ pub enum SecretOperation {
     Pbkdf2,
     /// `secret-values.reveal`
     Reveal,
+    /// `scram`
+    Scram,
     /// `secret.sign`
     Sign,
     /// `secret.sigv4`
@@ -68,6 +74,9 @@ pub enum SecretGrantError {
     /// A purpose that allows nothing.
     #[error("`{0}` is empty, so nothing could be signed: name at least one")]
     Empty(&'static str),
+    /// A name of no user.
+    #[error("not a user's name: it needs 1 to 255 bytes, without control characters")]
+    Username,
 }
 
 impl SecretGrant {
@@ -124,6 +133,17 @@ impl SecretGrant {
         }
     }
 
+    /// Leave to log in by SCRAM, as the user that the grant names.
+    ///
+    /// # Errors
+    /// If the operation is not granted.
+    pub fn permit_scram(&self, name: &SecretName) -> Result<&ScramGrant, PolicyDenial> {
+        match &self.purpose {
+            Some(SecretPurpose::Scram(grant)) => Ok(grant),
+            _ => Err(PolicyDenial::Operation { secret: name.clone(), operation: SecretOperation::Scram }),
+        }
+    }
+
     /// Checks one of the bare operations.
     ///
     /// # Errors
@@ -133,7 +153,8 @@ impl SecretGrant {
             SecretOperation::HmacSha256 => self.purpose == Some(SecretPurpose::HmacSha256),
             SecretOperation::Pbkdf2 => self.purpose == Some(SecretPurpose::Pbkdf2),
             SecretOperation::Reveal => self.reveal,
-            SecretOperation::Jwt | SecretOperation::Sign | SecretOperation::Sigv4 => false, // these have a permit of their own
+            // These have a permit of their own.
+            SecretOperation::Jwt | SecretOperation::Scram | SecretOperation::Sign | SecretOperation::Sigv4 => false,
         };
         if granted { Ok(()) } else { Err(PolicyDenial::Operation { secret: name.clone(), operation }) }
     }
@@ -169,6 +190,7 @@ impl SecretPurpose {
             Self::HmacSha256 => SecretOperation::HmacSha256,
             Self::Jwt(_) => SecretOperation::Jwt,
             Self::Pbkdf2 => SecretOperation::Pbkdf2,
+            Self::Scram(_) => SecretOperation::Scram,
             Self::Sign(_) => SecretOperation::Sign,
             Self::Sigv4(_) => SecretOperation::Sigv4,
         }
@@ -183,6 +205,7 @@ impl SecretOperation {
             Self::Jwt => "jwt",
             Self::Pbkdf2 => "pbkdf2",
             Self::Reveal => "reveal",
+            Self::Scram => "scram",
             Self::Sign => "sign",
             Self::Sigv4 => "sigv4",
         }

@@ -4,13 +4,14 @@ use deputy_core::SecretBytes;
 use deputy_core::grant::{SecretPurpose, SignatureAlgorithm};
 
 use super::key::{SigningKey, SigningKeyError};
-use super::sigv4;
+use super::{scram, sigv4};
 
 /// Judges a value by its purpose. The error's text holds nothing of it.
 pub(crate) fn validate(purpose: &SecretPurpose, value: &SecretBytes) -> Result<(), String> {
     match purpose {
         SecretPurpose::Sigv4(_) => sigv4::validate(value).map_err(|error| error.to_string()),
         SecretPurpose::Jwt(grant) => key(grant.algorithms(), value),
+        SecretPurpose::Scram(_) => scram::validate(value).map_err(|error| error.to_string()),
         SecretPurpose::Sign(algorithms) => key(algorithms.iter().copied(), value),
         SecretPurpose::HmacSha256 | SecretPurpose::Pbkdf2 => Ok(()),
     }
@@ -32,7 +33,7 @@ fn key(algorithms: impl Iterator<Item = SignatureAlgorithm>, value: &SecretBytes
 mod tests {
     use super::*;
     use deputy_core::Span;
-    use deputy_core::grant::{JwtGrant, Sigv4Grant};
+    use deputy_core::grant::{JwtGrant, ScramGrant, Sigv4Grant};
 
     fn judged(purpose: &SecretPurpose, value: &str) -> Result<(), String> {
         validate(purpose, &SecretBytes::new(value.as_bytes().to_vec()))
@@ -46,6 +47,16 @@ mod tests {
         }
         for bad in ["two hunter2", r#"{"AccessKey": "hunter2"}"#, "[default]\naws_access_key_id = hunter2"] {
             assert!(!judged(&sigv4, bad).unwrap_err().contains("hunter2"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn fitness_of_a_value_for_scram() {
+        let scram = SecretPurpose::Scram(ScramGrant::new("carol".to_owned()).unwrap());
+        assert_eq!(judged(&scram, "correct horse"), Ok(()));
+        for bad in ["", "hünter2", "hunter2\thunter2"] {
+            let error = judged(&scram, bad).unwrap_err();
+            assert!(error.contains("visible ASCII") && !error.contains("hunter2"), "{error}");
         }
     }
 

@@ -185,12 +185,12 @@ impl<'de> Deserialize<'de> for JwkBytes {
     }
 }
 
-/// Where the nonces of ECDSA and the blinding of RSA come from.
+/// Where the nonces of ECDSA and SCRAM and the blinding of RSA come from.
 #[expect(
     clippy::disallowed_methods,
     reason = "no argument: a chosen nonce of ECDSA would reveal the key, and the library lets no test choose it"
 )]
-fn secure_random() -> &'static dyn SecureRandom {
+pub(super) fn secure_random() -> &'static dyn SecureRandom {
     static SECURE_RANDOM: std::sync::LazyLock<SystemRandom> = std::sync::LazyLock::new(SystemRandom::new);
     &*SECURE_RANDOM
 }

@@ -15,6 +15,7 @@ mod jwt;
 mod key;
 mod operate;
 mod record;
+pub(crate) mod scram;
 mod sigv4;
 mod store;
 

@@ -23,7 +23,7 @@ use crate::time_budget::thread_time;
 /// Many times what a string to sign has.
 const MAX_STRING_TO_SIGN: usize = 1024;
 /// RFC 7677 asks for 4,096 at least; a million take about half a second.
-const ITERATIONS: std::ops::RangeInclusive<u32> = 4096..=1_000_000;
+pub(super) const ITERATIONS: std::ops::RangeInclusive<u32> = 4096..=1_000_000;
 
 impl CallSecrets {
     pub(super) async fn sigv4(
@@ -118,7 +118,7 @@ impl CallSecrets {
     }
 }
 
-fn unusable(name: &SecretName, error: &dyn std::error::Error) -> SecretUseError {
+pub(super) fn unusable(name: &SecretName, error: &dyn std::error::Error) -> SecretUseError {
     SecretUseError::Unavailable(SecretFault::Value(format!("secret {name}: {error}")))
 }
 
@@ -133,7 +133,7 @@ impl CallSecrets {
         reason = "it can't be cancelled and needn't be: arguments are bounded, so it ends within about a second, and a \
                   call has one at a time"
     )]
-    async fn off_thread<T: Send + 'static>(
+    pub(super) async fn off_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, SecretUseError> {

@@ -40,7 +40,7 @@ pub(super) fn narrowed(
 /// A secret that the configuration lacks, or whose grant has no purpose.
 pub(super) fn unknown(instance: &Instance, name: &SecretName) -> String {
     let purpose = "sigv4 = { services = [\"…\"], regions = [\"…\"] } \
-                   # or jwt, sign, hmac-sha256, pbkdf2: what the component needs";
+                   # or jwt, scram, sign, hmac-sha256, pbkdf2: what the component needs";
     if granted(instance, name).is_some() {
         return in_table(instance, name, purpose);
     }
@@ -58,6 +58,7 @@ pub(super) fn operation(instance: &Instance, secret: &SecretName, operation: Sec
         SecretOperation::Jwt => {
             "jwt = { algorithms = [\"…\"], issuers = [\"…\"], audiences = [\"…\"], max-lifetime = \"10m\" }".to_owned()
         }
+        SecretOperation::Scram => "scram = { username = \"…\" }".to_owned(),
         SecretOperation::Sign => "sign = { algorithms = [\"…\"] }".to_owned(),
         SecretOperation::Sigv4 => "sigv4 = { services = [\"…\"], regions = [\"…\"] }".to_owned(),
     };

@@ -40,6 +40,10 @@ fn claims() -> JwtClaims {
     }
 }
 
+fn scram() -> ScramGrant {
+    ScramGrant::new("carol".to_owned()).unwrap()
+}
+
 fn code<T: fmt::Debug>(result: Result<T, PolicyDenial>) -> &'static str {
     result.unwrap_err().code()
 }
@@ -51,6 +55,7 @@ fn secret_grant_each_operation_needs_its_own_grant() {
         (SecretOperation::Jwt, jwt()),
         (SecretOperation::HmacSha256, SecretGrant::new(Some(SecretPurpose::HmacSha256), false)),
         (SecretOperation::Pbkdf2, SecretGrant::new(Some(SecretPurpose::Pbkdf2), false)),
+        (SecretOperation::Scram, SecretGrant::new(Some(SecretPurpose::Scram(scram())), false)),
         (SecretOperation::Sign, SecretGrant::new(Some(SecretPurpose::Sign(vec![SignatureAlgorithm::Rs256])), false)),
         (SecretOperation::Reveal, SecretGrant::new(None, true)),
     ];
@@ -61,6 +66,7 @@ fn secret_grant_each_operation_needs_its_own_grant() {
             (SecretOperation::Jwt, grant.permit_jwt(&key(), SignatureAlgorithm::Rs256, &claims(), NOW).map(drop)),
             (SecretOperation::HmacSha256, grant.permit_bare(&key(), SecretOperation::HmacSha256)),
             (SecretOperation::Pbkdf2, grant.permit_bare(&key(), SecretOperation::Pbkdf2)),
+            (SecretOperation::Scram, grant.permit_scram(&key()).map(drop)),
             (SecretOperation::Sign, grant.permit_sign(&key(), SignatureAlgorithm::Rs256)),
             (SecretOperation::Reveal, grant.permit_bare(&key(), SecretOperation::Reveal)),
         ] {
@@ -84,6 +90,7 @@ fn secret_grant_operation_is_named_by_its_configuration_key() {
         (SecretOperation::Jwt, "jwt"),
         (SecretOperation::Pbkdf2, "pbkdf2"),
         (SecretOperation::Reveal, "reveal"),
+        (SecretOperation::Scram, "scram"),
         (SecretOperation::Sign, "sign"),
         (SecretOperation::Sigv4, "sigv4"),
     ] {

@@ -32,7 +32,9 @@ fn of_purpose(purpose: &SecretPurpose) -> Vec<String> {
     match purpose {
         SecretPurpose::Jwt(grant) => of_tokens(grant),
         SecretPurpose::Sigv4(grant) => of_requests(grant),
-        SecretPurpose::HmacSha256 | SecretPurpose::Pbkdf2 | SecretPurpose::Sign(_) => Vec::new(),
+        SecretPurpose::HmacSha256 | SecretPurpose::Pbkdf2 | SecretPurpose::Scram(_) | SecretPurpose::Sign(_) => {
+            Vec::new()
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod attack;
 mod canary;
 mod capability;
+mod scram;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
