@@ -1,10 +1,12 @@
-//! What connectors for Hadoop's services share: the protocols and formats of HDFS, YARN, KMS, HBase and Hive.
+//! What connectors for Hadoop's services share: the protocols and formats of HDFS, YARN, KMS, HBase and
+//! Hive; and of Kafka.
 //!
 //! - [`sasl`]: the client of SASL GSSAPI over a [`sasl::SecurityContext`], which is the host's [`kerberos`] capability.
 //! - [`frames`]: messages with their length in front, over any stream.
 //! - [`rpc`]: Hadoop RPC, version 9, which HDFS and YARN speak.
 //! - [`rest`]: the same operations over HTTP, which WebHDFS, HttpFS, KMS and YARN have.
 //! - [`hbase`], [`metastore`]: HBase's RPC, and Thrift of Hive's metastore.
+//! - [`kafka`]: Kafka's protocol, whose logins and frames are these, too.
 //! - [`active`]: the active one of several servers, by their [`address`]es.
 //! - [`writable`], [`token`], [`identifier`], [`token_file`]: a token, what is inside, and the file that clients read.
 //!
@@ -23,6 +25,7 @@ pub mod frames;
 pub mod hbase;
 pub mod held;
 pub mod identifier;
+pub mod kafka;
 pub mod kerberos;
 pub mod lifecycle;
 pub mod metastore;

@@ -18,6 +18,9 @@ pub const BEARER_TOKEN: &str = "bearer-token/1";
 /// The kind of a Hadoop token file, version 0, with one token.
 pub const HADOOP_TOKEN: &str = "hadoop-token/1";
 
+/// The kind of a delegation token of Kafka, as JSON.
+pub const KAFKA_TOKEN: &str = "kafka-token/1";
+
 /// Tokens with a kind and a payload. The service said nothing of their expiry.
 pub fn tokens(kind: &str, payload: impl Into<Vec<u8>>) -> Tokens {
     Tokens {

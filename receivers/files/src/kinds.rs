@@ -17,6 +17,7 @@ fn fields(kind: &str) -> Fields {
         "aws-credential-process/1" => {
             Fields::Named(&["Version", "AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration"])
         }
+        "kafka-token/1" => Fields::Named(&["version", "servers", "mechanism", "token-id", "hmac"]),
         "files/1" => Fields::Flat,
         "bearer-token/1" | "hadoop-token/1" | "pem/1" => Fields::None,
         _ => Fields::Any,

@@ -7,5 +7,7 @@
 //! This crate never does I/O, keeps nothing, and never puts any of a payload into an error.
 
 mod aws;
+mod kafka;
 
 pub use aws::{AwsCredentials, AwsError};
+pub use kafka::{KafkaToken, KafkaTokenError};

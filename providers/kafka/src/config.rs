@@ -1,0 +1,180 @@
+//! The settings of an instance, validated before any connection.
+
+use deputy_kit::settings::{SettingsReader, seconds, wrong_setting};
+use deputy_kit::types::{Failure, Setting};
+use deputy_kit_hadoop::address::ServerAddress;
+use deputy_kit_hadoop::kafka::Renewer;
+use deputy_kit_hadoop::rpc_settings::{name, principal};
+use deputy_scram::Mechanism;
+
+const KNOWN: [&str; 9] = [
+    "servers",
+    "login",
+    "secret",
+    "principal",
+    "owner",
+    "renewers",
+    "max-lifetime",
+    "token-servers",
+    "token-mechanism",
+];
+
+/// The port that Kafka's own documentation has for listeners.
+const PORT: u16 = 9092;
+
+/// The most renewers of a token.
+const MAX_RENEWERS: usize = 8;
+
+/// How this provider logs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Login<'a> {
+    /// By SCRAM, with this secret.
+    Scram { mechanism: Mechanism, secret: &'a str },
+    /// By Kerberos, to brokers with this principal.
+    Gssapi { principal: &'a str },
+    /// By the certificate of the host's TLS connection: there is no SASL.
+    Certificate,
+}
+
+/// The validated settings.
+#[derive(Debug)]
+pub(crate) struct KafkaConfig<'a> {
+    /// Where tokens are created.
+    pub(crate) servers: Vec<ServerAddress>,
+    pub(crate) login: Login<'a>,
+    /// The user for whom tokens are, if it is not the instance's own.
+    pub(crate) owner: Option<Renewer<'a>>,
+    /// Who may renew them besides this provider.
+    pub(crate) renewers: Vec<Renewer<'a>>,
+    /// The most milliseconds that a token lives, if it is less than the brokers'.
+    pub(crate) max_lifetime: Option<u64>,
+    /// Where tokens are used.
+    pub(crate) token_servers: Vec<ServerAddress>,
+    /// How tokens are used.
+    pub(crate) token_mechanism: Mechanism,
+}
+
+impl<'a> KafkaConfig<'a> {
+    pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
+        let settings = SettingsReader::new(settings, &KNOWN)?;
+        settings.required("servers")?;
+        let servers = settings.parsed("servers", servers)?.unwrap_or_default();
+        let login = login(&settings)?;
+        let token_servers = settings.parsed("token-servers", self::servers)?;
+        let token_servers = match (token_servers, login) {
+            (Some(servers), _) => servers,
+            (None, Login::Certificate) => {
+                let problem = "needed with `login = \"certificate\"`: tokens are used at a listener with SASL";
+                return Err(wrong_setting("token-servers", problem));
+            }
+            (None, _) => servers.clone(),
+        };
+        Ok(Self {
+            servers,
+            login,
+            owner: settings.parsed("owner", Renewer::parse)?,
+            renewers: settings.parsed("renewers", renewers)?.unwrap_or_default(),
+            max_lifetime: settings.parsed("max-lifetime", milliseconds)?,
+            token_servers,
+            token_mechanism: settings.parsed("token-mechanism", mechanism)?.unwrap_or(Mechanism::Sha512),
+        })
+    }
+
+    /// The brokers for the token's clients: `bootstrap.servers`.
+    pub(crate) fn bootstrap(&self) -> String {
+        self.token_servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+}
+
+fn login<'a>(settings: &SettingsReader<'a>) -> Result<Login<'a>, Failure> {
+    let (secret, principal) = (settings.parsed("secret", name)?, settings.parsed("principal", principal)?);
+    let only_with =
+        |setting: &str, other: &str| wrong_setting(setting, &format!("has no effect without login {other}"));
+    match settings.required("login")? {
+        "GSSAPI" if secret.is_some() => Err(only_with("secret", "SCRAM-SHA-256 or SCRAM-SHA-512")),
+        "GSSAPI" => Ok(Login::Gssapi { principal: principal.unwrap_or("kafka/_HOST") }),
+        "certificate" if secret.is_some() => Err(only_with("secret", "SCRAM-SHA-256 or SCRAM-SHA-512")),
+        _ if principal.is_some() => Err(only_with("principal", "GSSAPI")),
+        "certificate" => Ok(Login::Certificate),
+        text => match text.parse() {
+            Ok(mechanism) => Ok(Login::Scram { mechanism, secret: secret.unwrap_or("password") }),
+            Err(_) => Err(wrong_setting("login", "must be SCRAM-SHA-256, SCRAM-SHA-512, GSSAPI or certificate")),
+        },
+    }
+}
+
+fn servers(text: &str) -> Result<Vec<ServerAddress>, String> {
+    ServerAddress::parse_list(text, Some(PORT))
+}
+
+fn renewers(text: &str) -> Result<Vec<Renewer<'_>>, String> {
+    let list: Vec<_> = text.split(',').map(|each| Renewer::parse(each.trim())).collect::<Result<_, _>>()?;
+    if list.len() > MAX_RENEWERS {
+        Err(format!("{} renewers, of at most {MAX_RENEWERS}", list.len()))
+    } else {
+        Ok(list)
+    }
+}
+
+fn milliseconds(text: &str) -> Result<u64, String> {
+    let milliseconds = seconds(text)?.checked_mul(1000).filter(|milliseconds| *milliseconds > 0);
+    milliseconds.ok_or_else(|| "must be longer than nothing".to_owned())
+}
+
+fn mechanism(text: &str) -> Result<Mechanism, String> {
+    text.parse().map_err(|_| "must be SCRAM-SHA-256 or SCRAM-SHA-512".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
+        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
+    }
+
+    #[test]
+    fn config_has_defaults() {
+        let written = settings(&[("servers", "b1, b2:9093"), ("login", "SCRAM-SHA-256")]);
+        let config = KafkaConfig::read(&written).unwrap();
+        assert_eq!(config.login, Login::Scram { mechanism: Mechanism::Sha256, secret: "password" });
+        assert_eq!((config.bootstrap().as_str(), config.token_servers), ("b1:9092,b2:9093", config.servers));
+        assert_eq!((config.owner, config.renewers.len(), config.max_lifetime), (None, 0, None));
+        assert_eq!(config.token_mechanism, Mechanism::Sha512);
+    }
+
+    #[test]
+    fn config_has_a_login_of_each_kind() {
+        let written = settings(&[("servers", "b1"), ("login", "GSSAPI"), ("max-lifetime", "1h"), ("owner", "bob")]);
+        let config = KafkaConfig::read(&written).unwrap();
+        assert_eq!(config.login, Login::Gssapi { principal: "kafka/_HOST" });
+        assert_eq!((config.max_lifetime, config.owner), (Some(3_600_000), Some(Renewer { kind: "User", name: "bob" })));
+        let pairs =
+            [("servers", "b1"), ("login", "certificate"), ("token-servers", "b1:9093"), ("renewers", "a,User:b")];
+        let written = settings(&pairs);
+        let config = KafkaConfig::read(&written).unwrap();
+        assert_eq!((config.login, config.bootstrap().as_str()), (Login::Certificate, "b1:9093"));
+        assert_eq!(config.renewers.len(), 2);
+    }
+
+    #[test]
+    fn config_that_is_wrong_names_the_setting() {
+        for (pairs, setting) in [
+            (vec![], "servers"),
+            (vec![("servers", "b1")], "login"),
+            (vec![("servers", "b1:x"), ("login", "GSSAPI")], "servers"),
+            (vec![("servers", "b1"), ("login", "PLAIN")], "login"),
+            (vec![("servers", "b1"), ("login", "GSSAPI"), ("secret", "x")], "secret"),
+            (vec![("servers", "b1"), ("login", "SCRAM-SHA-512"), ("principal", "kafka/_HOST")], "principal"),
+            (vec![("servers", "b1"), ("login", "certificate")], "token-servers"),
+            (vec![("servers", "b1"), ("login", "GSSAPI"), ("token-mechanism", "PLAIN")], "token-mechanism"),
+            (vec![("servers", "b1"), ("login", "GSSAPI"), ("max-lifetime", "0s")], "max-lifetime"),
+            (vec![("servers", "b1"), ("login", "GSSAPI"), ("renewers", "a,")], "renewers"),
+            (vec![("servers", "b1"), ("login", "GSSAPI"), ("bootstrap", "b1")], "bootstrap"),
+        ] {
+            let written = settings(&pairs);
+            let failure = KafkaConfig::read(&written).unwrap_err();
+            assert_eq!(failure.setting.as_deref(), Some(setting), "{failure:?}");
+        }
+    }
+}

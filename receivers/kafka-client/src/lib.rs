@@ -1,0 +1,63 @@
+//! Kafka tokens as the properties of Java clients: a file for each cluster, with the login by `tokenauth`.
+//!
+//! `settings` parses the input and `properties` makes a file; they do no I/O and are tested natively. Each call writes all files
+//! from all deliveries. A delivery with a value that could begin another line is rejected, and nothing of a payload enters an
+//! error.
+
+mod properties;
+mod settings;
+
+use bindings::exports::delegation::tokens::receiver::{Accepted, Bound, Delivery, Guest, Rejection};
+use deputy_kit::outputs::{self, OutputFiles};
+use deputy_kit::tokens::KAFKA_TOKEN;
+use deputy_kit::types::{Failure, Settings};
+use properties::properties;
+use settings::ClientSettings;
+
+mod bindings {
+    #![allow(unsafe_code, unused_qualifications, reason = "generated from the contract, documented there")]
+    #![allow(clippy::all, reason = "generated")]
+
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package deputy:kafka-client;
+            world kafka-client { export delegation:tokens/receiver@0.2.0; }
+        ",
+        world: "deputy:kafka-client/kafka-client",
+        with: { "delegation:tokens/types@0.2.0": deputy_kit::types },
+        generate_all,
+    });
+
+    export!(KafkaClient with_types_in self);
+    use super::KafkaClient;
+}
+
+struct KafkaClient;
+
+impl Guest for KafkaClient {
+    fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {
+        ClientSettings::read(&settings).map(|_| vec![KAFKA_TOKEN.to_owned()])
+    }
+
+    fn check(settings: Settings, bound: Vec<Bound>) -> Result<(), Failure> {
+        let instances: Vec<&str> = bound.iter().map(|bound| bound.instance.as_str()).collect();
+        ClientSettings::read(&settings)?.check_instances(&instances)
+    }
+
+    fn accept(settings: Settings, deliveries: Vec<Delivery>) -> Result<Accepted, Failure> {
+        let settings = ClientSettings::read(&settings)?;
+        let (mut files, mut rejected) = (OutputFiles::new(), Vec::new());
+        for delivery in &deliveries {
+            match properties(&settings, &delivery.instance, &delivery.kind, &delivery.payload) {
+                Ok(file) => drop(files.insert(settings.file(&delivery.instance), file)),
+                Err(failure) => rejected.push(Rejection { instance: delivery.instance.clone(), failure }),
+            }
+        }
+        // With a rejection nothing is published, and the host calls again without it.
+        if rejected.is_empty() {
+            outputs::put(&files)?;
+        }
+        Ok(Accepted { rejected, facts: Vec::new() })
+    }
+}
