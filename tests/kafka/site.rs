@@ -1,8 +1,8 @@
 //! A coordinator with instances of `kafka`, and a worker whose one receiver writes the properties of clients.
 
-use std::fs::{self, File};
+use std::ffi::OsStr;
+use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
 
 use deputy_link::JoinString;
 use deputy_test_servers::{Kafka, Kdc, guest, lasting_ports};
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::deputy::{TestEnvironment, exit};
 use crate::running::{RunningCoordinator, asked};
+use crate::worker::RunningWorker;
 
 /// The group of the worker.
 const GROUP: &str = "jobs";
@@ -22,9 +23,6 @@ pub(crate) struct KafkaSite {
     pub(crate) home: TestEnvironment,
     instances: Vec<String>,
 }
-
-/// `deputy worker` in a home. It is killed when this is dropped.
-pub(crate) struct RunningWorker(Child);
 
 impl KafkaSite {
     /// With the login of this realm, and nothing else yet.
@@ -92,7 +90,7 @@ impl KafkaSite {
     }
 
     /// Starts the worker, which joins with a new token.
-    pub(crate) fn worker(&self) -> RunningWorker {
+    pub(crate) fn worker(&self) -> RunningWorker<'_> {
         let join = self.home.path("secrets/join");
         let join_argument = join.to_str().unwrap();
         self.home.deputy(&["token", "create", "--group", GROUP, "--out", join_argument]).ends_with(exit::OK);
@@ -100,13 +98,8 @@ impl KafkaSite {
         self.home.register_secret(&secret.secret.expose().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         let text = "[worker]\noutput = \"secrets/worker\"\naudit = \"worker-audit.jsonl\"\n";
         fs::write(self.home.path("worker.toml"), text).unwrap();
-        let log = File::options().create(true).append(true).open(self.home.path("worker.log")).unwrap();
-        let mut command = self.home.program();
-        command.arg("--config").arg(self.home.path("worker.toml"));
-        command.arg("--state").arg(self.home.path("worker-state"));
-        command.args(["worker", "--log", "debug", "--join"]).arg(&join);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        RunningWorker(child)
+        let arguments: [&OsStr; 2] = ["--join".as_ref(), join.as_os_str()];
+        RunningWorker::start(&self.home, &arguments)
     }
 
     /// Waits until an instance has had so many leases, and the worker has applied the newest.
@@ -124,13 +117,6 @@ impl KafkaSite {
     /// The file that the worker's receiver writes for an instance.
     pub(crate) fn properties(&self, name: &str) -> PathBuf {
         self.home.path("secrets/worker/kafka").join(format!("{name}.properties"))
-    }
-}
-
-impl Drop for RunningWorker {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
     }
 }
 

@@ -126,7 +126,8 @@ fn documents_of_workers_show_two_valid_sides() {
 #[test]
 fn documents_of_kafka_show_two_logins() {
     let config = read(KAFKA);
-    let logins: Vec<_> = config.instances.iter().filter_map(|entry| Some(entry.component.as_ref()?.grant.kerberos.is_some())).collect();
+    let logins: Vec<_> =
+        config.instances.iter().filter_map(|entry| Some(entry.component.as_ref()?.grant.kerberos.is_some())).collect();
     assert_eq!(logins, [false, true]);
 }
 
