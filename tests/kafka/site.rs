@@ -102,7 +102,7 @@ impl KafkaSite {
         RunningWorker::start(&self.home, &arguments)
     }
 
-    /// Waits until an instance has had so many leases, and the worker has applied the newest.
+    /// Waits until an instance has had this lease, and the worker has applied the newest.
     #[track_caller]
     pub(crate) fn wait_for_lease(&self, coordinator: &RunningCoordinator<'_>, name: &str, revision: u64) {
         coordinator.wait_until(&format!("lease {revision} of {name}"), || coordinator.revision(name) >= revision);

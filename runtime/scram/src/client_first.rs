@@ -96,7 +96,7 @@ impl ClientFirst {
     }
 }
 
-/// A number as RFC 5802 writes it: digits, the first of which is not zero.
+/// A number as RFC 5802 writes it: digits that do not begin with zero.
 fn number(text: &str) -> Result<u32, ScramError> {
     let wrong = ScramError::Challenge("its number of iterations is not a number");
     if text.starts_with('0') || !text.bytes().all(|byte| byte.is_ascii_digit()) {

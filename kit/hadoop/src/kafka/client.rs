@@ -57,7 +57,7 @@ impl<S: Read + Write> KafkaClient<S> {
         Err(KafkaError::Protocol("its login does not end"))
     }
 
-    /// A new token of this connection's user, or of `owner`, for at most so many milliseconds.
+    /// A new token of this connection's user, or of `owner`, for at most `max_lifetime` milliseconds.
     ///
     /// # Errors
     /// If the broker refuses.
