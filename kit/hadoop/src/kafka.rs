@@ -14,9 +14,9 @@ mod primitives;
 mod wire;
 
 pub use client::KafkaClient;
-pub use error::{ErrorCode, KafkaError};
+pub use error::{KafkaError, KafkaErrorCode};
 pub use login::{GssapiLogin, SaslLogin, TokenLogin, utf8};
-pub use messages::{CreatedToken, Renewer};
+pub use messages::{CreatedKafkaToken, Renewer};
 
 #[cfg(test)]
 mod tests;

@@ -27,7 +27,7 @@ const MAX_RENEWERS: usize = 8;
 
 /// How this provider logs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Login<'a> {
+pub(crate) enum KafkaLogin<'a> {
     /// By SCRAM, with this secret.
     Scram { mechanism: Mechanism, secret: &'a str },
     /// By Kerberos, to brokers with this principal.
@@ -41,7 +41,7 @@ pub(crate) enum Login<'a> {
 pub(crate) struct KafkaConfig<'a> {
     /// Where tokens are created.
     pub(crate) servers: Vec<ServerAddress>,
-    pub(crate) login: Login<'a>,
+    pub(crate) login: KafkaLogin<'a>,
     /// The user for whom tokens are, if it is not the instance's own.
     pub(crate) owner: Option<Renewer<'a>>,
     /// Who may renew them besides this provider.
@@ -63,7 +63,7 @@ impl<'a> KafkaConfig<'a> {
         let token_servers = settings.parsed("token-servers", self::servers)?;
         let token_servers = match (token_servers, login) {
             (Some(servers), _) => servers,
-            (None, Login::Certificate) => {
+            (None, KafkaLogin::Certificate) => {
                 let problem = "needed with `login = \"certificate\"`: tokens are used at a listener with SASL";
                 return Err(wrong_setting("token-servers", problem));
             }
@@ -86,18 +86,18 @@ impl<'a> KafkaConfig<'a> {
     }
 }
 
-fn login<'a>(settings: &SettingsReader<'a>) -> Result<Login<'a>, Failure> {
+fn login<'a>(settings: &SettingsReader<'a>) -> Result<KafkaLogin<'a>, Failure> {
     let (secret, principal) = (settings.parsed("secret", name)?, settings.parsed("principal", principal)?);
     let only_with =
         |setting: &str, other: &str| wrong_setting(setting, &format!("has no effect without login {other}"));
     match settings.required("login")? {
         "GSSAPI" if secret.is_some() => Err(only_with("secret", "SCRAM-SHA-256 or SCRAM-SHA-512")),
-        "GSSAPI" => Ok(Login::Gssapi { principal: principal.unwrap_or("kafka/_HOST") }),
+        "GSSAPI" => Ok(KafkaLogin::Gssapi { principal: principal.unwrap_or("kafka/_HOST") }),
         "certificate" if secret.is_some() => Err(only_with("secret", "SCRAM-SHA-256 or SCRAM-SHA-512")),
         _ if principal.is_some() => Err(only_with("principal", "GSSAPI")),
-        "certificate" => Ok(Login::Certificate),
+        "certificate" => Ok(KafkaLogin::Certificate),
         text => match text.parse() {
-            Ok(mechanism) => Ok(Login::Scram { mechanism, secret: secret.unwrap_or("password") }),
+            Ok(mechanism) => Ok(KafkaLogin::Scram { mechanism, secret: secret.unwrap_or("password") }),
             Err(_) => Err(wrong_setting("login", "must be SCRAM-SHA-256, SCRAM-SHA-512, GSSAPI or certificate")),
         },
     }
@@ -137,7 +137,7 @@ mod tests {
     fn config_has_defaults() {
         let written = settings(&[("servers", "b1, b2:9093"), ("login", "SCRAM-SHA-256")]);
         let config = KafkaConfig::read(&written).unwrap();
-        assert_eq!(config.login, Login::Scram { mechanism: Mechanism::Sha256, secret: "password" });
+        assert_eq!(config.login, KafkaLogin::Scram { mechanism: Mechanism::Sha256, secret: "password" });
         assert_eq!((config.bootstrap().as_str(), config.token_servers), ("b1:9092,b2:9093", config.servers));
         assert_eq!((config.owner, config.renewers.len(), config.max_lifetime), (None, 0, None));
         assert_eq!(config.token_mechanism, Mechanism::Sha512);
@@ -147,13 +147,13 @@ mod tests {
     fn config_has_a_login_of_each_kind() {
         let written = settings(&[("servers", "b1"), ("login", "GSSAPI"), ("max-lifetime", "1h"), ("owner", "bob")]);
         let config = KafkaConfig::read(&written).unwrap();
-        assert_eq!(config.login, Login::Gssapi { principal: "kafka/_HOST" });
+        assert_eq!(config.login, KafkaLogin::Gssapi { principal: "kafka/_HOST" });
         assert_eq!((config.max_lifetime, config.owner), (Some(3_600_000), Some(Renewer { kind: "User", name: "bob" })));
         let pairs =
             [("servers", "b1"), ("login", "certificate"), ("token-servers", "b1:9093"), ("renewers", "a,User:b")];
         let written = settings(&pairs);
         let config = KafkaConfig::read(&written).unwrap();
-        assert_eq!((config.login, config.bootstrap().as_str()), (Login::Certificate, "b1:9093"));
+        assert_eq!((config.login, config.bootstrap().as_str()), (KafkaLogin::Certificate, "b1:9093"));
         assert_eq!(config.renewers.len(), 2);
     }
 

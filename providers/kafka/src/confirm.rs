@@ -4,7 +4,7 @@ use deputy_kit::failure;
 use deputy_kit::types::Failure;
 use deputy_kit_hadoop::active::ServerError;
 use deputy_kit_hadoop::address::ServerAddress;
-use deputy_kit_hadoop::kafka::{CreatedToken, ErrorCode, KafkaError, host};
+use deputy_kit_hadoop::kafka::{CreatedKafkaToken, KafkaError, KafkaErrorCode, host};
 use deputy_scram::Mechanism;
 
 /// How often a broker is asked that does not know the token yet: it learns of it from the controller.
@@ -29,7 +29,7 @@ pub(crate) struct Confirmation {
 pub(crate) fn confirm(
     servers: &[ServerAddress],
     mechanism: Mechanism,
-    token: &CreatedToken,
+    token: &CreatedKafkaToken,
 ) -> Result<Confirmation, Failure> {
     confirm_with(servers, |server| host::try_token(server, mechanism, token), || host::pause(PAUSE))
 }
@@ -44,7 +44,7 @@ fn confirm_with(
         let mut outcome = login(server);
         for _ in 1..ATTEMPTS {
             match &outcome {
-                Err(error) if error.code() == Some(ErrorCode::AUTHENTICATION_FAILED) => {}
+                Err(error) if error.code() == Some(KafkaErrorCode::AUTHENTICATION_FAILED) => {}
                 _ => break,
             }
             pause();
@@ -93,7 +93,11 @@ mod tests {
     }
 
     fn unknown_token() -> KafkaError {
-        KafkaError::Refused { call: "SaslAuthenticate", code: ErrorCode::AUTHENTICATION_FAILED, text: String::new() }
+        KafkaError::Refused {
+            call: "SaslAuthenticate",
+            code: KafkaErrorCode::AUTHENTICATION_FAILED,
+            text: String::new(),
+        }
     }
 
     fn unreachable() -> KafkaError {

@@ -1,6 +1,6 @@
 //! Connections to brokers, logged in.
 
-use crate::config::{KafkaConfig, Login};
+use crate::config::{KafkaConfig, KafkaLogin};
 use crate::scram_login::ScramLogin;
 use deputy_kit::tcp::TcpStream;
 use deputy_kit_hadoop::active::Dial;
@@ -23,13 +23,13 @@ impl Dial for KafkaDial<'_> {
     fn dial(&mut self, server: &ServerAddress) -> Result<Self::Client, KafkaError> {
         let mut client = KafkaClient::new(TcpStream::connect(&server.host, server.port)?);
         match self.0.login {
-            Login::Scram { mechanism, secret } => client.login(&mut ScramLogin::begin(mechanism, secret)?)?,
-            Login::Gssapi { principal } => {
+            KafkaLogin::Scram { mechanism, secret } => client.login(&mut ScramLogin::begin(mechanism, secret)?)?,
+            KafkaLogin::Gssapi { principal } => {
                 let target = principal.replace("_HOST", &server.host.to_ascii_lowercase());
                 let context = kerberos::open(&target).map_err(SaslError::Context)?;
                 client.login(&mut GssapiLogin::new(context))?;
             }
-            Login::Certificate => {}
+            KafkaLogin::Certificate => {}
         }
         Ok(client)
     }

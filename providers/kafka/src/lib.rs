@@ -15,11 +15,11 @@ mod scram_login;
 use bindings::exports::delegation::tokens::{provider, renewal, revocation};
 use config::KafkaConfig;
 use confirm::confirm;
-use deputy_kit::failure;
 use deputy_kit::tokens::{KAFKA_TOKEN, tokens};
 use deputy_kit::types::{Expiry, Failure, Settings, Tokens};
+use deputy_kit::{clock, failure};
 use deputy_kit_hadoop::active::ActiveServer;
-use deputy_kit_hadoop::kafka::{CreatedToken, ErrorCode, KafkaError, host};
+use deputy_kit_hadoop::kafka::{CreatedKafkaToken, KafkaError, KafkaErrorCode, host};
 use deputy_payloads::KafkaToken;
 use dial::KafkaDial;
 
@@ -100,6 +100,9 @@ impl renewal::Guest for Kafka {
         let config = KafkaConfig::read(&settings)?;
         let hmac = hmac_of(&tokens)?;
         match brokers(&config).call(|client| client.renew_token(&hmac)) {
+            Ok(expiry) if is_last_gasp(&tokens, expiry, clock::now()) => {
+                Err(failure::ended("the token is about to reach its maximum lifetime"))
+            }
             Ok(expiry) => Ok(Tokens { expiry: Expiry::At(expiry), ..tokens }),
             Err(error) if is_of_ended_token(&error) => Err(failure::ended(error.to_string())),
             Err(error) => Err(error.into()),
@@ -129,12 +132,19 @@ fn hmac_of(tokens: &Tokens) -> Result<String, Failure> {
 }
 
 fn is_of_ended_token(error: &KafkaError) -> bool {
-    error.code().is_some_and(ErrorCode::is_of_ended_token)
+    error.code().is_some_and(KafkaErrorCode::is_of_ended_token)
+}
+
+/// Whether a renewal up to the maximum lifetime won less time than was left: a new token is due now, while there is time for it.
+fn is_last_gasp(tokens: &Tokens, renewed: u64, now: u64) -> bool {
+    let Expiry::At(before) = tokens.expiry else { return false };
+    let is_last = tokens.renewable_until.is_some_and(|end| renewed >= end);
+    is_last && renewed.saturating_sub(before) < before.saturating_sub(now)
 }
 
 /// Renews a new token until its broker knows it, which takes some 50 ms, and returns its expiry. Where this user may not renew
 /// it, it has the expiry that it was created with.
-fn settle(brokers: &mut Brokers<'_>, token: &CreatedToken) -> Result<u64, Failure> {
+fn settle(brokers: &mut Brokers<'_>, token: &CreatedKafkaToken) -> Result<u64, Failure> {
     for _ in 1..ATTEMPTS {
         match brokers.call(|client| client.renew_token(&token.hmac)) {
             Ok(expiry) => return Ok(expiry),
@@ -147,7 +157,7 @@ fn settle(brokers: &mut Brokers<'_>, token: &CreatedToken) -> Result<u64, Failur
 }
 
 /// The tokens of the contract, when brokers have confirmed the token.
-fn held(config: &KafkaConfig<'_>, token: &CreatedToken, expires_at: u64) -> Result<Tokens, Failure> {
+fn held(config: &KafkaConfig<'_>, token: &CreatedKafkaToken, expires_at: u64) -> Result<Tokens, Failure> {
     let seen = confirm(&config.token_servers, config.token_mechanism, token)?;
     let bootstrap = config.bootstrap();
     let payload = KafkaToken::new(&bootstrap, config.token_mechanism.name(), &token.id, &token.hmac)
@@ -156,10 +166,27 @@ fn held(config: &KafkaConfig<'_>, token: &CreatedToken, expires_at: u64) -> Resu
         .expires(Expiry::At(expires_at))
         .renewable_until(token.max_date)
         .fact("owner", &token.owner)
-        .fact("token-id", &token.id)
         .fact("confirmed-by", format!("{} of {} brokers", seen.confirmed, config.token_servers.len()));
     Ok(match seen.unreachable.as_slice() {
         [] => tokens,
         silent => tokens.fact("not-confirmed-by", silent.join("; ")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renewal_that_wins_little_before_the_end_is_the_last() {
+        let held = tokens(KAFKA_TOKEN, "x").expires(Expiry::At(1000)).renewable_until(1200);
+        // At 600, with 400 left: 200 more are not worth it.
+        assert!(is_last_gasp(&held, 1200, 600));
+        // They are at 900, with 100 left.
+        assert!(!is_last_gasp(&held, 1200, 900));
+        // Before the end, each renewal is as long as the brokers make it.
+        assert!(!is_last_gasp(&held, 1100, 600));
+        let unknown = tokens(KAFKA_TOKEN, "x").renewable_until(1200);
+        assert!(!is_last_gasp(&unknown, 1200, 600));
+    }
 }

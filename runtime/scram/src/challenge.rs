@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::client_first::HEADER;
-use crate::{ClientFinal, Key, Mechanism, Primitives};
+use crate::{ClientFinal, Mechanism, Primitives, ScramKey};
 
 /// A checked first message of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Challenge {
     /// [`crate::is_plain_password`].
     pub fn answer(&self, primitives: &impl Primitives, password: &[u8]) -> ClientFinal {
         let salted = primitives.derive(self.mechanism, password, &self.salt, self.iterations);
-        let hmac = |key: &Key, data: &[u8]| primitives.hmac(self.mechanism, key, data);
+        let hmac = |key: &ScramKey, data: &[u8]| primitives.hmac(self.mechanism, key, data);
         let client_key = hmac(&salted, b"Client Key");
         let stored_key = primitives.hash(self.mechanism, &client_key);
         let signature = hmac(&stored_key, self.signed.as_bytes());

@@ -5,17 +5,17 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::{Key, MAX_MESSAGE, ScramError};
+use crate::{MAX_MESSAGE, ScramError, ScramKey};
 
 /// The answer to a challenge. It has no `Debug` of its contents: the server's signature is to come from the server.
 #[derive(Clone)]
 pub struct ClientFinal {
     message: String,
-    server_signature: Key,
+    server_signature: ScramKey,
 }
 
 impl ClientFinal {
-    pub(crate) fn new(message: String, server_signature: Key) -> Self {
+    pub(crate) fn new(message: String, server_signature: ScramKey) -> Self {
         Self { message, server_signature }
     }
 

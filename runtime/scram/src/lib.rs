@@ -34,7 +34,7 @@ pub use error::ScramError;
 pub const MAX_MESSAGE: usize = 4096;
 
 /// A hash function's output, or a key of its size.
-pub type Key = Zeroizing<Vec<u8>>;
+pub type ScramKey = Zeroizing<Vec<u8>>;
 
 /// A mechanism, by its hash function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,13 +85,13 @@ impl FromStr for Mechanism {
 /// The functions that SCRAM is made of, for each mechanism's hash function.
 pub trait Primitives {
     /// `Hi` of RFC 5802: one block of PBKDF2 with HMAC.
-    fn derive(&self, mechanism: Mechanism, password: &[u8], salt: &[u8], iterations: u32) -> Key;
+    fn derive(&self, mechanism: Mechanism, password: &[u8], salt: &[u8], iterations: u32) -> ScramKey;
 
     /// `HMAC`
-    fn hmac(&self, mechanism: Mechanism, key: &[u8], data: &[u8]) -> Key;
+    fn hmac(&self, mechanism: Mechanism, key: &[u8], data: &[u8]) -> ScramKey;
 
     /// `H`
-    fn hash(&self, mechanism: Mechanism, data: &[u8]) -> Key;
+    fn hash(&self, mechanism: Mechanism, data: &[u8]) -> ScramKey;
 }
 
 /// Whether a password is one that this crate and every server prepare in the same way: visible ASCII and spaces. SASLprep

@@ -9,30 +9,30 @@ const ACCEPTED: std::ops::RangeInclusive<u32> = 4096..=1_000_000;
 struct AwsLc;
 
 impl Primitives for AwsLc {
-    fn derive(&self, mechanism: Mechanism, password: &[u8], salt: &[u8], iterations: u32) -> Key {
+    fn derive(&self, mechanism: Mechanism, password: &[u8], salt: &[u8], iterations: u32) -> ScramKey {
         let algorithm = match mechanism {
             Mechanism::Sha256 => pbkdf2::PBKDF2_HMAC_SHA256,
             Mechanism::Sha512 => pbkdf2::PBKDF2_HMAC_SHA512,
         };
-        let mut key = Key::new(vec![0; mechanism.size()]);
+        let mut key = ScramKey::new(vec![0; mechanism.size()]);
         pbkdf2::derive(algorithm, NonZeroU32::new(iterations).unwrap(), salt, password, &mut key);
         key
     }
 
-    fn hmac(&self, mechanism: Mechanism, key: &[u8], data: &[u8]) -> Key {
+    fn hmac(&self, mechanism: Mechanism, key: &[u8], data: &[u8]) -> ScramKey {
         let algorithm = match mechanism {
             Mechanism::Sha256 => hmac::HMAC_SHA256,
             Mechanism::Sha512 => hmac::HMAC_SHA512,
         };
-        Key::new(hmac::sign(&hmac::Key::new(algorithm, key), data).as_ref().to_vec())
+        ScramKey::new(hmac::sign(&hmac::Key::new(algorithm, key), data).as_ref().to_vec())
     }
 
-    fn hash(&self, mechanism: Mechanism, data: &[u8]) -> Key {
+    fn hash(&self, mechanism: Mechanism, data: &[u8]) -> ScramKey {
         let algorithm = match mechanism {
             Mechanism::Sha256 => &digest::SHA256,
             Mechanism::Sha512 => &digest::SHA512,
         };
-        Key::new(digest::digest(algorithm, data).as_ref().to_vec())
+        ScramKey::new(digest::digest(algorithm, data).as_ref().to_vec())
     }
 }
 

@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 
 use super::error::KafkaError;
 use super::login::SaslLogin;
-use super::messages::{self, AUTHENTICATE, Api, CreatedToken, EXPIRE, HANDSHAKE, RENEW, Renewer};
-use super::wire::{Reader, Writer};
+use super::messages::{self, AUTHENTICATE, Api, CreatedKafkaToken, EXPIRE, HANDSHAKE, RENEW, Renewer};
+use super::wire::{AnswerReader, RequestWriter};
 use crate::frames::FramedStream;
 
 /// The largest answer that is read, in bytes. A token's has some 300, a Kerberos token up to 64 KiB.
@@ -40,13 +40,13 @@ impl<S: Read + Write> KafkaClient<S> {
     /// If the listener lacks the mechanism, or either side refuses.
     pub fn login(&mut self, login: &mut impl SaslLogin) -> Result<(), KafkaError> {
         let mechanism = login.mechanism();
-        let mut body = Writer::default();
+        let mut body = RequestWriter::default();
         body.string(mechanism);
         let answer = self.call(HANDSHAKE, &body.into_bytes())?;
         messages::shaken(mechanism, &answer)?;
         let mut message = login.begin()?;
         for _ in 0..MAX_STEPS {
-            let mut body = Writer::default();
+            let mut body = RequestWriter::default();
             body.bytes(&message);
             let answer = self.call(AUTHENTICATE, &body.into_bytes())?;
             match login.answer(messages::authenticated(&answer)?)? {
@@ -66,7 +66,7 @@ impl<S: Read + Write> KafkaClient<S> {
         owner: Option<Renewer<'_>>,
         renewers: &[Renewer<'_>],
         max_lifetime: Option<u64>,
-    ) -> Result<CreatedToken, KafkaError> {
+    ) -> Result<CreatedKafkaToken, KafkaError> {
         let (api, body) = messages::create(owner, renewers, max_lifetime);
         messages::created(api, &self.call(api, &body)?)
     }
@@ -91,7 +91,7 @@ impl<S: Read + Write> KafkaClient<S> {
 
     fn call(&mut self, api: Api, body: &[u8]) -> Result<Vec<u8>, KafkaError> {
         self.correlation = self.correlation.wrapping_add(1);
-        let mut request = Writer::default();
+        let mut request = RequestWriter::default();
         request.i16(api.key).i16(api.version).i32(self.correlation).string(CLIENT_ID);
         if api.is_flexible {
             request.no_tags();
@@ -99,7 +99,7 @@ impl<S: Read + Write> KafkaClient<S> {
         request.bare(body);
         self.frames.send(&request.into_bytes())?;
         let answer = self.frames.receive(MAX_ANSWER)?;
-        let mut reader = Reader::new(&answer);
+        let mut reader = AnswerReader::new(&answer);
         if reader.i32()? != self.correlation {
             return Err(KafkaError::Protocol("its answer is to another request"));
         }

@@ -12,9 +12,9 @@ use deputy_scram::ScramError;
 
 /// A number of Kafka's table of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ErrorCode(pub i16);
+pub struct KafkaErrorCode(pub i16);
 
-impl ErrorCode {
+impl KafkaErrorCode {
     /// None.
     pub const NONE: Self = Self(0);
     /// `UNSUPPORTED_SASL_MECHANISM`
@@ -79,7 +79,7 @@ impl ErrorCode {
     }
 }
 
-impl fmt::Display for ErrorCode {
+impl fmt::Display for KafkaErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name(), self.0)
     }
@@ -103,7 +103,7 @@ pub enum KafkaError {
         /// The call.
         call: &'static str,
         /// The broker's reason.
-        code: ErrorCode,
+        code: KafkaErrorCode,
         /// What it says of it, in one bounded line.
         text: String,
     },
@@ -137,7 +137,7 @@ pub enum KafkaError {
 impl KafkaError {
     /// The broker's reason, if it refused.
     #[must_use]
-    pub fn code(&self) -> Option<ErrorCode> {
+    pub fn code(&self) -> Option<KafkaErrorCode> {
         match self {
             Self::Refused { code, .. } => Some(*code),
             _ => None,
@@ -189,7 +189,7 @@ impl From<KafkaError> for Failure {
     }
 }
 
-fn of_code(code: ErrorCode, text: String) -> Failure {
+fn of_code(code: KafkaErrorCode, text: String) -> Failure {
     match code.0 {
         89 => failure::throttled(text, None),
         61 => failure::misconfigured(text),

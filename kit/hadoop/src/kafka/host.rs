@@ -1,6 +1,6 @@
 //! What a component does with its host's network, clock and random numbers.
 
-use super::{CreatedToken, KafkaClient, KafkaError, TokenLogin};
+use super::{CreatedKafkaToken, KafkaClient, KafkaError, TokenLogin};
 use crate::address::ServerAddress;
 use deputy_kit::tcp::TcpStream;
 use deputy_scram::Mechanism;
@@ -19,7 +19,7 @@ pub fn pause(milliseconds: u64) {
 ///
 /// # Errors
 /// If the broker does not answer, or refuses.
-pub fn try_token(server: &ServerAddress, mechanism: Mechanism, token: &CreatedToken) -> Result<(), KafkaError> {
+pub fn try_token(server: &ServerAddress, mechanism: Mechanism, token: &CreatedKafkaToken) -> Result<(), KafkaError> {
     let mut client = KafkaClient::new(TcpStream::connect(&server.host, server.port)?);
     let mut login = TokenLogin::new(mechanism, &token.id, &token.hmac, &get_random_bytes(NONCE))?;
     client.login(&mut login)

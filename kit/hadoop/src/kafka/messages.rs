@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::error::{ErrorCode, KafkaError};
-use super::wire::{Reader, Writer};
+use super::error::{KafkaError, KafkaErrorCode};
+use super::wire::{AnswerReader, RequestWriter};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use deputy_kit::text::one_line;
@@ -54,7 +54,7 @@ impl<'a> Renewer<'a> {
 
 /// A token that a broker made. It has no `Debug`: the HMAC is its password.
 #[derive(PartialEq, Eq)]
-pub struct CreatedToken {
+pub struct CreatedKafkaToken {
     /// Its owner: `User:alice`.
     pub owner: String,
     /// When it ends unless it is renewed, in milliseconds since 1970.
@@ -67,9 +67,9 @@ pub struct CreatedToken {
     pub hmac: String,
 }
 
-impl fmt::Debug for CreatedToken {
+impl fmt::Debug for CreatedKafkaToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CreatedToken").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("CreatedKafkaToken").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -80,7 +80,7 @@ pub(super) fn create(
     max_lifetime: Option<u64>,
 ) -> (Api, Vec<u8>) {
     let max_lifetime = max_lifetime.map_or(-1, |most| i64::try_from(most).unwrap_or(i64::MAX));
-    let mut body = Writer::default();
+    let mut body = RequestWriter::default();
     let Some(owner) = owner else {
         body.i32(i32::try_from(renewers.len()).unwrap_or(0));
         for renewer in renewers {
@@ -99,8 +99,8 @@ pub(super) fn create(
 }
 
 /// Reads the answer to [`create`].
-pub(super) fn created(api: Api, body: &[u8]) -> Result<CreatedToken, KafkaError> {
-    let mut reader = Reader::new(body);
+pub(super) fn created(api: Api, body: &[u8]) -> Result<CreatedKafkaToken, KafkaError> {
+    let mut reader = AnswerReader::new(body);
     succeeded(api, reader.i16()?)?;
     let (owner, expires_at, max_date, id, hmac);
     if api.is_flexible {
@@ -124,7 +124,7 @@ pub(super) fn created(api: Api, body: &[u8]) -> Result<CreatedToken, KafkaError>
     if !(1..=MAX_HMAC).contains(&hmac.len()) {
         return Err(KafkaError::Protocol("the token's HMAC is empty or too long"));
     }
-    Ok(CreatedToken {
+    Ok(CreatedKafkaToken {
         owner: one_line(&owner, 255),
         expires_at,
         max_date,
@@ -136,28 +136,28 @@ pub(super) fn created(api: Api, body: &[u8]) -> Result<CreatedToken, KafkaError>
 /// The body of [`RENEW`] and [`EXPIRE`]: -1 is the broker's own period, and now.
 pub(super) fn by_hmac(hmac: &str) -> Result<Vec<u8>, KafkaError> {
     let hmac = STANDARD.decode(hmac).map_err(|_| KafkaError::Protocol("the token's HMAC is not base64"))?;
-    let mut body = Writer::default();
+    let mut body = RequestWriter::default();
     body.bytes(&hmac).i64(-1);
     Ok(body.into_bytes())
 }
 
 /// Reads the answer to [`RENEW`].
 pub(super) fn renewed(api: Api, body: &[u8]) -> Result<u64, KafkaError> {
-    let mut reader = Reader::new(body);
+    let mut reader = AnswerReader::new(body);
     succeeded(api, reader.i16()?)?;
     reader.time()
 }
 
 /// Reads the answer to [`EXPIRE`].
 pub(super) fn expired(api: Api, body: &[u8]) -> Result<(), KafkaError> {
-    succeeded(api, Reader::new(body).i16()?)
+    succeeded(api, AnswerReader::new(body).i16()?)
 }
 
 /// Reads the answer to [`HANDSHAKE`].
 pub(super) fn shaken(mechanism: &'static str, body: &[u8]) -> Result<(), KafkaError> {
-    let mut reader = Reader::new(body);
-    let code = ErrorCode(reader.i16()?);
-    if code != ErrorCode::UNSUPPORTED_MECHANISM {
+    let mut reader = AnswerReader::new(body);
+    let code = KafkaErrorCode(reader.i16()?);
+    if code != KafkaErrorCode::UNSUPPORTED_MECHANISM {
         return succeeded(HANDSHAKE, code.0);
     }
     let mut offered = Vec::new();
@@ -169,17 +169,17 @@ pub(super) fn shaken(mechanism: &'static str, body: &[u8]) -> Result<(), KafkaEr
 
 /// Reads the answer to [`AUTHENTICATE`].
 pub(super) fn authenticated(body: &[u8]) -> Result<&[u8], KafkaError> {
-    let mut reader = Reader::new(body);
-    let (code, text) = (ErrorCode(reader.i16()?), reader.string()?);
-    if code != ErrorCode::NONE {
+    let mut reader = AnswerReader::new(body);
+    let (code, text) = (KafkaErrorCode(reader.i16()?), reader.string()?);
+    if code != KafkaErrorCode::NONE {
         return Err(KafkaError::Refused { call: AUTHENTICATE.name, code, text: one_line(text, 200) });
     }
     reader.bytes()
 }
 
 fn succeeded(api: Api, code: i16) -> Result<(), KafkaError> {
-    match ErrorCode(code) {
-        ErrorCode::NONE => Ok(()),
+    match KafkaErrorCode(code) {
+        KafkaErrorCode::NONE => Ok(()),
         code => Err(KafkaError::Refused { call: api.name, code, text: String::new() }),
     }
 }

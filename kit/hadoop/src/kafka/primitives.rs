@@ -1,6 +1,6 @@
 //! The functions that SCRAM is made of, for a token's login: its HMAC is the component's own.
 
-use deputy_scram::{Key, Mechanism, Primitives};
+use deputy_scram::{Mechanism, Primitives, ScramKey};
 use hmac::digest::KeyInit;
 use hmac::{Mac, SimpleHmac};
 use sha2::{Digest, Sha256, Sha512};
@@ -9,35 +9,35 @@ use sha2::{Digest, Sha256, Sha512};
 pub(super) struct RustCrypto;
 
 impl Primitives for RustCrypto {
-    fn derive(&self, mechanism: Mechanism, password: &[u8], salt: &[u8], iterations: u32) -> Key {
+    fn derive(&self, mechanism: Mechanism, password: &[u8], salt: &[u8], iterations: u32) -> ScramKey {
         match mechanism {
             Mechanism::Sha256 => hi::<SimpleHmac<Sha256>>(password, salt, iterations),
             Mechanism::Sha512 => hi::<SimpleHmac<Sha512>>(password, salt, iterations),
         }
     }
 
-    fn hmac(&self, mechanism: Mechanism, key: &[u8], data: &[u8]) -> Key {
+    fn hmac(&self, mechanism: Mechanism, key: &[u8], data: &[u8]) -> ScramKey {
         match mechanism {
             Mechanism::Sha256 => mac::<SimpleHmac<Sha256>>(key, data),
             Mechanism::Sha512 => mac::<SimpleHmac<Sha512>>(key, data),
         }
     }
 
-    fn hash(&self, mechanism: Mechanism, data: &[u8]) -> Key {
+    fn hash(&self, mechanism: Mechanism, data: &[u8]) -> ScramKey {
         match mechanism {
-            Mechanism::Sha256 => Key::new(Sha256::digest(data).to_vec()),
-            Mechanism::Sha512 => Key::new(Sha512::digest(data).to_vec()),
+            Mechanism::Sha256 => ScramKey::new(Sha256::digest(data).to_vec()),
+            Mechanism::Sha512 => ScramKey::new(Sha512::digest(data).to_vec()),
         }
     }
 }
 
-fn mac<M: Mac + KeyInit>(key: &[u8], data: &[u8]) -> Key {
-    keyed::<M>(key).map_or_else(Key::default, |mac| output(mac.chain_update(data)))
+fn mac<M: Mac + KeyInit>(key: &[u8], data: &[u8]) -> ScramKey {
+    keyed::<M>(key).map_or_else(ScramKey::default, |mac| output(mac.chain_update(data)))
 }
 
 /// `Hi` of RFC 5802. The key is prepared once.
-fn hi<M: Mac + KeyInit + Clone>(password: &[u8], salt: &[u8], iterations: u32) -> Key {
-    let Some(mac) = keyed::<M>(password) else { return Key::default() };
+fn hi<M: Mac + KeyInit + Clone>(password: &[u8], salt: &[u8], iterations: u32) -> ScramKey {
+    let Some(mac) = keyed::<M>(password) else { return ScramKey::default() };
     let mut block = output(mac.clone().chain_update(salt).chain_update(1_u32.to_be_bytes()));
     let mut sum = block.clone();
     for _ in 1..iterations {
@@ -52,8 +52,8 @@ fn keyed<M: KeyInit>(key: &[u8]) -> Option<M> {
     <M as KeyInit>::new_from_slice(key).ok()
 }
 
-fn output<M: Mac>(mac: M) -> Key {
-    Key::new(mac.finalize().into_bytes().to_vec())
+fn output<M: Mac>(mac: M) -> ScramKey {
+    ScramKey::new(mac.finalize().into_bytes().to_vec())
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use super::error::KafkaError;
 
 /// A request that is being written.
 #[derive(Default)]
-pub(super) struct Writer(Vec<u8>);
+pub(super) struct RequestWriter(Vec<u8>);
 
-impl Writer {
+impl RequestWriter {
     pub(super) fn i16(&mut self, value: i16) -> &mut Self {
         self.bare(&value.to_be_bytes())
     }
@@ -64,9 +64,9 @@ impl Writer {
 }
 
 /// A response that is being read. Every length is compared with what there is.
-pub(super) struct Reader<'a>(&'a [u8]);
+pub(super) struct AnswerReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> AnswerReader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
