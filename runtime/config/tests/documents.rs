@@ -4,7 +4,9 @@
 
 use std::path::Path;
 
-use deputy_config::{Colour, CoordinatorFile, CoordinatorSection, Finding, OnChange, SocketMode, WorkerConfig};
+use deputy_config::{
+    Colour, CoordinatorFile, CoordinatorSection, Finding, InstanceEntry, OnChange, SocketMode, WorkerConfig,
+};
 use deputy_core::schedule::{Budget, ObtainMode, Policy, PreferredSource};
 use deputy_core::{Expired, FileMode, Limits, Span};
 
@@ -126,8 +128,8 @@ fn documents_of_workers_show_two_valid_sides() {
 #[test]
 fn documents_of_kafka_show_two_logins() {
     let config = read(KAFKA);
-    let logins: Vec<_> =
-        config.instances.iter().filter_map(|entry| Some(entry.component.as_ref()?.grant.kerberos.is_some())).collect();
+    let has_kerberos = |entry: &InstanceEntry| entry.component.as_ref().map(|it| it.grant.kerberos.is_some());
+    let logins: Vec<_> = config.instances.values().filter_map(has_kerberos).collect();
     assert_eq!(logins, [false, true]);
 }
 
