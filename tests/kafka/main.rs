@@ -19,6 +19,7 @@ mod life;
 #[allow(dead_code, reason = "the end-to-end tests use all of it")]
 mod running;
 mod site;
+mod tls;
 #[path = "../hadoop/worker.rs"]
 #[allow(dead_code, reason = "the tests of Hadoop use all of it")]
 mod worker;

@@ -3,12 +3,13 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use deputy_link::JoinString;
 use deputy_test_servers::{Kafka, Kdc, guest, lasting_ports};
 use serde_json::Value;
 
-use crate::deputy::{TestEnvironment, exit};
+use crate::deputy::{TestEnvironment, copy_compiled, exit};
 use crate::running::{RunningCoordinator, asked};
 use crate::worker::RunningWorker;
 
@@ -27,8 +28,8 @@ pub(crate) struct KafkaSite {
 impl KafkaSite {
     /// With the login of this realm, and nothing else yet.
     pub(crate) fn new(kdc: &Kdc) -> Self {
-        // Compiled once: later runs find it again.
-        let mut home = TestEnvironment::in_target("kafka-state");
+        let mut home = TestEnvironment::new();
+        copy_compiled(compiled(), home.state());
         let [port] = lasting_ports().unwrap();
         let (socket, keytab) = (home.path("control.sock"), kdc.keytab(PRINCIPAL).unwrap());
         home.prepend(&format!(
@@ -98,6 +99,7 @@ impl KafkaSite {
         self.home.register_secret(&secret.secret.expose().iter().map(|byte| format!("{byte:02x}")).collect::<String>());
         let text = "[worker]\noutput = \"secrets/worker\"\naudit = \"worker-audit.jsonl\"\n";
         fs::write(self.home.path("worker.toml"), text).unwrap();
+        copy_compiled(compiled(), &self.home.path("worker-state"));
         let arguments: [&OsStr; 2] = ["--join".as_ref(), join.as_os_str()];
         RunningWorker::start(&self.home, &arguments)
     }
@@ -118,6 +120,18 @@ impl KafkaSite {
     pub(crate) fn properties(&self, name: &str) -> PathBuf {
         self.home.path("secrets/worker/kafka").join(format!("{name}.properties"))
     }
+}
+
+/// A state directory with the compiled components.
+fn compiled() -> &'static PathBuf {
+    static COMPILED: OnceLock<PathBuf> = OnceLock::new();
+    COMPILED.get_or_init(|| {
+        let home = TestEnvironment::in_target("kafka-state");
+        for component in ["kafka", "kafka-client"] {
+            home.deputy(&["inspect", guest(component).unwrap().to_str().unwrap()]).ends_with(exit::OK);
+        }
+        home.state().to_owned()
+    })
 }
 
 /// A fact of the lease in the status of an instance; empty if there is none.

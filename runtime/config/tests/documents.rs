@@ -126,11 +126,11 @@ fn documents_of_workers_show_two_valid_sides() {
 }
 
 #[test]
-fn documents_of_kafka_show_two_logins() {
+fn documents_of_kafka_show_logins_of_each_kind() {
     let config = read(KAFKA);
     let has_kerberos = |entry: &InstanceEntry| entry.component.as_ref().map(|it| it.grant.kerberos.is_some());
     let logins: Vec<_> = config.instances.values().filter_map(has_kerberos).collect();
-    assert_eq!(logins, [false, true]);
+    assert_eq!(logins, [false, false, true]);
 }
 
 #[test]

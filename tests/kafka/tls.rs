@@ -1,0 +1,48 @@
+//! TLS: the host speaks it below the component's connection, with a certificate of its own where the broker wants one.
+
+use std::fs;
+
+use deputy_test_servers::{Kafka, Kdc, Site, Tls};
+
+use crate::site::{KafkaSite, fact};
+
+#[test]
+fn kafka_tokens_come_over_tls_and_mutual_tls() {
+    let kdc = Kdc::start().unwrap();
+    let tls = Tls::new().unwrap();
+    let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    parameters.distinguished_name.push(rcgen::DnType::CommonName, "deputy");
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = parameters.self_signed(&key).unwrap().pem();
+    let kafka = Kafka::start(&kdc, Some((&tls, &certificate)), &Site::new()).unwrap();
+    let (sasl, mutual) = (kafka.ports().sasl_tls, kafka.ports().mutual_tls);
+    let (sasl_server, mutual_server) = (format!("localhost:{sasl}"), format!("localhost:{mutual}"));
+    let roots = tls.roots();
+    fs::write(kafka.folder().join("deputy.pem"), certificate).unwrap();
+    let chain = kafka.folder().join("deputy.pem");
+
+    let rule = format!("tls = {{ roots = {roots:?} }}\n");
+    let token_rule = format!("[[instances.mutual.tcp]]\nallow = \"{sasl_server}\"\nnetworks = [\"loopback\"]\n{rule}");
+    let grant = format!("[instances.mutual.secrets.key]\nfile = \"secrets/tls-key\"\n{token_rule}");
+    let with_certificate = format!(
+        "tls = {{ roots = {roots:?}, client-certificate = {{ chain = {chain:?}, key = {{ secret = \"key\" }} }} }}\n"
+    );
+    let settings = format!("login = \"certificate\"\ntoken-servers = \"{sasl_server}\"");
+    let site = KafkaSite::new(&kdc)
+        .scram("tls", &sasl_server, "login = \"SCRAM-SHA-512\"\ntoken-mechanism = \"SCRAM-SHA-256\"", &rule)
+        .instance("mutual", &mutual_server, &settings, &grant, &with_certificate)
+        .receiver(&format!(
+            "\"property.ssl.truststore.type\" = \"PEM\"\n\"property.ssl.truststore.location\" = {roots:?}"
+        ));
+    site.home.put_secret("tls-key", &key.serialize_pem());
+    let coordinator = site.coordinator();
+    let _worker = site.worker();
+    for name in ["tls", "mutual"] {
+        site.wait_for_lease(&coordinator, name, 1);
+    }
+    assert_eq!(fact(&coordinator.instance("tls"), "owner"), "User:carol");
+    assert_eq!(fact(&coordinator.instance("mutual"), "owner"), "User:CN=deputy");
+    let sent = kafka.produce(sasl, &site.properties("tls"), "topic").unwrap();
+    assert!(sent.contains("\"acked\":1"), "{sent}");
+    assert_eq!(kafka.consume(sasl, &site.properties("mutual"), "topic").unwrap(), "0\n");
+}
