@@ -78,7 +78,10 @@ fn hive_databases_are_listed_by_the_file_of_the_worker() {
 
     // Past the longest life of the first token.
     sleep((Duration::from_secs(u64::from(LONGEST) + 1)).saturating_sub(begun.elapsed()));
-    coordinator.wait_until("a new token", || fact(&coordinator.instance_now("hive"), "number") != number);
+    coordinator.wait_until("a new token, and the first one is cancelled", || {
+        let now = coordinator.instance_now("hive");
+        fact(&now, "number") != number && now["to_revoke"] == 0
+    });
     let before = coordinator.revision("hive");
     site.wait_for_tokens(&coordinator, &[("hive", before)]);
     lists_databases(&client, &site.token_file());

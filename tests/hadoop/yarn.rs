@@ -5,21 +5,25 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use deputy_test_servers::{Client, Kdc, Proof, Site, Yarn, get, guest};
+use deputy_test_servers::{Client, Kdc, Proof, ResourceManagers, Site, Yarn, get, guest};
 
 use crate::cluster::{LONGEST, PRINCIPAL, PROXIED, RENEWAL, copied, fact};
 use crate::obtained::Obtained;
 use crate::site::HadoopSite;
 
 /// An instance of `yarn`: what stands in its table, and the settings.
-fn instance(yarn: &Yarn, name: &str, lines: &str, settings: &str) -> String {
+fn instance(ports: &[u16], name: &str, lines: &str, settings: &str) -> String {
     let component = guest("yarn").unwrap();
+    let servers: Vec<String> = ports.iter().map(|port| format!("localhost:{port}")).collect();
+    let rules: String = servers
+        .iter()
+        .map(|server| format!("[[instances.{name}.tcp]]\nallow = \"{server}\"\nnetworks = [\"loopback\"]\n"))
+        .collect();
     format!(
         "[instances.{name}]\ncomponent = {component:?}\n{lines}\n\
-         [instances.{name}.settings]\nresourcemanagers = \"localhost:{rpc}\"\n{settings}\n\
-         [instances.{name}.kerberos]\nlogin = \"{PRINCIPAL}\"\ntargets = [\"yarn/localhost@TEST.LOCAL\"]\n\
-         [[instances.{name}.tcp]]\nallow = \"localhost:{rpc}\"\nnetworks = [\"loopback\"]\n",
-        rpc = yarn.rpc_port(),
+         [instances.{name}.settings]\nresourcemanagers = \"{}\"\n{settings}\n\
+         [instances.{name}.kerberos]\nlogin = \"{PRINCIPAL}\"\ntargets = [\"yarn/localhost@TEST.LOCAL\"]\n{rules}",
+        servers.join(",")
     )
 }
 
@@ -49,13 +53,14 @@ fn yarn_applications_are_listed_by_the_file_of_the_worker() {
     let mut yarn = Yarn::start(&kdc, &settings).unwrap();
     let client = yarn.client().clone();
     let lines = "retry = { floor = \"200ms\", most = \"1s\" }\nrevoke = { replaced = \"1s\" }";
-    let mut site = HadoopSite::new(&kdc).instance("yarn", &instance(&yarn, "yarn", lines, "")).receiver("");
+    let mut site =
+        HadoopSite::new(&kdc).instance("yarn", &instance(&[yarn.rpc_port()], "yarn", lines, "")).receiver("");
     for (name, setting) in [
         ("authentication", "protection = \"authentication\""),
         ("integrity", "protection = \"integrity\""),
         ("proxied", "protection = \"privacy\"\ndoas = \"bob\""),
     ] {
-        site.home.append(&instance(&yarn, name, "", setting));
+        site.home.append(&instance(&[yarn.rpc_port()], name, "", setting));
     }
     for name in ["authentication", "integrity", "proxied"] {
         let obtained = Obtained::of(&site, name);
@@ -86,10 +91,44 @@ fn yarn_applications_are_listed_by_the_file_of_the_worker() {
 
     // Past the longest life of the first token.
     sleep((Duration::from_secs(u64::from(LONGEST) + 1)).saturating_sub(begun.elapsed()));
-    coordinator.wait_until("a new token", || fact(&coordinator.instance_now("yarn"), "number") != number);
+    coordinator.wait_until("a new token, and the first one is cancelled", || {
+        let now = coordinator.instance_now("yarn");
+        fact(&now, "number") != number && now["to_revoke"] == 0
+    });
     let before = coordinator.revision("yarn");
     site.wait_for_tokens(&coordinator, &[("yarn", before)]);
     assert_eq!(lists_by_rest(&yarn, &site.token_file()), 200);
     assert_eq!(lists_by_rest(&yarn, &first), 403);
+    lists_by_rpc(&client, &site.token_file());
+}
+
+#[test]
+fn resourcemanagers_fail_over_with_one_token() {
+    let kdc = Kdc::start().unwrap();
+    let mut pair = ResourceManagers::start(&kdc, &Site::new().yarn_token_lives(RENEWAL, 600)).unwrap();
+    let client = pair.client().clone();
+    let lines = "retry = { floor = \"200ms\", most = \"1s\" }";
+    let site = HadoopSite::new(&kdc).instance("yarn", &instance(&pair.rpc_ports(), "yarn", lines, "")).receiver("");
+    let coordinator = site.coordinator();
+    let _worker = site.worker();
+    coordinator.wait_until("the status says that none is active", || {
+        let trouble = &coordinator.instance_now("yarn")["trouble"];
+        trouble["message"].as_str().is_some_and(|text| text.contains("no server is active"))
+    });
+    pair.activate(&kdc, 0).unwrap();
+    site.wait_for_tokens(&coordinator, &[("yarn", 1)]);
+    let held = coordinator.instance("yarn");
+    let [first, second] = pair.rpc_ports();
+    let service = format!("127.0.0.1:{first},127.0.0.1:{second}");
+    assert_eq!((fact(&held, "service"), fact(&held, "server")), (service.as_str(), &*format!("localhost:{first}")));
+    lists_by_rpc(&client, &site.token_file());
+
+    pair.server(0).unwrap().kill();
+    pair.activate(&kdc, 1).unwrap();
+    let before = coordinator.revision("yarn");
+    site.wait_for_tokens(&coordinator, &[("yarn", before + 1)]);
+    let renewed = coordinator.instance("yarn");
+    assert_eq!(fact(&renewed, "number"), fact(&held, "number"), "the other one renews the same token");
+    assert_eq!(fact(&renewed, "server"), format!("localhost:{second}"));
     lists_by_rpc(&client, &site.token_file());
 }

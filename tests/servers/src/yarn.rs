@@ -1,5 +1,7 @@
 //! YARN: a real ResourceManager, secured by Kerberos. There is no NodeManager, since no application is run.
 
+use std::path::Path;
+
 use crate::hdfs::spnego;
 use crate::java::{JavaServer, Jvm, Ready, write_log4j};
 use crate::{Client, Error, Kdc, Lasting, Site, lasting_ports};
@@ -29,31 +31,8 @@ impl Yarn {
     pub fn start(kdc: &Kdc, settings: &Site) -> Result<Self, Error> {
         let place = Lasting::new("yarn-data")?;
         let [rpc, scheduler, tracker, admin, http] = lasting_ports()?;
-        let address = |port: u16| format!("localhost:{port}");
-        let store = "org.apache.hadoop.yarn.server.resourcemanager.recovery.FileSystemRMStateStore";
-        let fifo = "org.apache.hadoop.yarn.server.resourcemanager.scheduler.fifo.FifoScheduler";
-        let site = Site::new()
-            .set("hadoop.security.authentication", "kerberos")
-            .set("hadoop.tmp.dir", place.path().join("tmp").display())
-            .set("hadoop.http.filter.initializers", "org.apache.hadoop.security.AuthenticationFilterInitializer")
-            .and(&spnego(kdc)?)
-            .set("yarn.resourcemanager.principal", kdc.full("yarn/localhost"))
-            .set("yarn.resourcemanager.keytab", kdc.keytab("yarn/localhost")?.display())
-            .set("yarn.resourcemanager.webapp.spnego-principal", kdc.full("HTTP/localhost"))
-            .set("yarn.resourcemanager.webapp.spnego-keytab-file", kdc.keytab("HTTP/localhost")?.display())
-            .set("yarn.resourcemanager.hostname", "localhost")
-            .set("yarn.resourcemanager.address", address(rpc))
-            .set("yarn.resourcemanager.scheduler.address", address(scheduler))
-            .set("yarn.resourcemanager.resource-tracker.address", address(tracker))
-            .set("yarn.resourcemanager.admin.address", address(admin))
-            .set("yarn.resourcemanager.webapp.address", address(http))
-            // The default one reads a file of its own.
-            .set("yarn.resourcemanager.scheduler.class", fifo)
-            // Else it forgets its tokens when it is stopped.
-            .set("yarn.resourcemanager.recovery.enabled", "true")
-            .set("yarn.resourcemanager.store.class", store)
-            .set("yarn.resourcemanager.fs.state-store.uri", format!("file://{}/state", place.path().display()))
-            .and(settings);
+        let ports = [rpc, scheduler, tracker, admin, http];
+        let site = cluster(kdc, place.path())?.and(&addresses("", ports)).and(settings);
         let conf = place.path().join("conf");
         write_log4j(&conf, "")?;
         site.write(&conf, "yarn-site.xml")?;
@@ -90,6 +69,36 @@ impl Yarn {
     pub fn http_port(&self) -> u16 {
         self.http
     }
+}
+
+/// What is the same for one ResourceManager and several.
+pub(crate) fn cluster(kdc: &Kdc, place: &Path) -> Result<Site, Error> {
+    let store = "org.apache.hadoop.yarn.server.resourcemanager.recovery.FileSystemRMStateStore";
+    let fifo = "org.apache.hadoop.yarn.server.resourcemanager.scheduler.fifo.FifoScheduler";
+    Ok(Site::new()
+        .set("hadoop.security.authentication", "kerberos")
+        .set("hadoop.tmp.dir", place.join("tmp").display())
+        .set("hadoop.http.filter.initializers", "org.apache.hadoop.security.AuthenticationFilterInitializer")
+        .and(&spnego(kdc)?)
+        .set("yarn.resourcemanager.principal", kdc.full("yarn/localhost"))
+        .set("yarn.resourcemanager.keytab", kdc.keytab("yarn/localhost")?.display())
+        .set("yarn.resourcemanager.webapp.spnego-principal", kdc.full("HTTP/localhost"))
+        .set("yarn.resourcemanager.webapp.spnego-keytab-file", kdc.keytab("HTTP/localhost")?.display())
+        // The default one reads a file of its own.
+        .set("yarn.resourcemanager.scheduler.class", fifo)
+        // Else it forgets its tokens when it is stopped.
+        .set("yarn.resourcemanager.recovery.enabled", "true")
+        .set("yarn.resourcemanager.store.class", store)
+        .set("yarn.resourcemanager.fs.state-store.uri", format!("file://{}/state", place.display())))
+}
+
+/// Where a ResourceManager listens: for clients, schedulers, nodes, administrators and over HTTP. `id` is behind the names.
+pub(crate) fn addresses(id: &str, ports: [u16; 5]) -> Site {
+    let names = ["address", "scheduler.address", "resource-tracker.address", "admin.address", "webapp.address"];
+    let host = Site::new().set(&format!("yarn.resourcemanager.hostname{id}"), "localhost");
+    names.into_iter().zip(ports).fold(host, |site, (name, port)| {
+        site.set(&format!("yarn.resourcemanager.{name}{id}"), format!("localhost:{port}"))
+    })
 }
 
 impl Site {
