@@ -49,10 +49,10 @@ impl ResourceManagers {
             let jvm = Jvm::new("hadoop", main, &kdc.krb5_conf(), &conf).megabytes(384);
             JavaServer::start(id, jvm.opens(&["java.lang", "java.util"]), Ready::Port(admin))
         };
+        let ([first_id, second_id], [first_ports, second_ports]) = (IDS, ports);
         let (second, first) = std::thread::scope(|scope| {
-            let ([first_id, second_id], [first, second]) = (IDS, ports);
-            let first = scope.spawn(|| start(first_id, first));
-            (start(second_id, second), first.join())
+            let first = scope.spawn(|| start(first_id, first_ports));
+            (start(second_id, second_ports), first.join())
         });
         let first = first.map_err(|_| Error::new("the thread that starts rm1 panicked"))?;
         let rpc = ports.map(|[rpc, ..]| rpc);
@@ -82,7 +82,8 @@ impl ResourceManagers {
     /// When `rmadmin` fails.
     pub fn activate(&self, kdc: &Kdc, index: usize) -> Result<(), Error> {
         let yarn = kdc.ticket("yarn/localhost")?;
-        let arguments = ["-transitionToActive", IDS.get(index).copied().unwrap_or_default()];
+        // Forced: else it asks the other one first, which is dead.
+        let arguments = ["-transitionToActive", "--forceactive", IDS.get(index).copied().unwrap_or_default()];
         self.client.run("org.apache.hadoop.yarn.client.cli.RMAdminCLI", &arguments, Proof::Ticket(&yarn)).map(drop)
     }
 }
