@@ -23,11 +23,13 @@ pub(crate) const PROXIED: &str = "bob";
 /// The servers.
 pub(crate) struct Cluster {
     pub(crate) kdc: Kdc,
-    _kms: Kms,
+    pub(crate) kms: Kms,
     /// Its tokens live for seconds, and clients choose the quality of protection.
     pub(crate) hdfs: Hdfs,
     /// Its tokens live for a day, and it serves WebHDFS over TLS, too.
     pub(crate) lasting: Hdfs,
+    /// The certificate of that one.
+    pub(crate) tls: Tls,
 }
 
 fn cluster() -> &'static RwLock<Cluster> {
@@ -51,8 +53,9 @@ impl Cluster {
         let proxy = Site::new()
             .set(&format!("hadoop.kms.proxyuser.{PRINCIPAL}.hosts"), "*")
             .set(&format!("hadoop.kms.proxyuser.{PRINCIPAL}.users"), "*");
+        let tls = Tls::new().unwrap();
         let (kms, hdfs, lasting) = thread::scope(|scope| {
-            let lasting = scope.spawn(|| Hdfs::start_with_tls(&kdc, &Site::new(), &Tls::new().unwrap()).unwrap());
+            let lasting = scope.spawn(|| Hdfs::start_with_tls(&kdc, &Site::new().proxy_user("httpfs"), &tls).unwrap());
             let kms = Kms::start(&kdc, &proxy.kms_token_lives(RENEWAL, LONGEST)).unwrap();
             let settings = Site::new()
                 .hdfs_token_lives(RENEWAL, LONGEST)
@@ -64,7 +67,7 @@ impl Cluster {
             hdfs.encryption_zone(&kdc, "/zone", "zone-key").unwrap();
             (kms, hdfs, lasting.join().unwrap())
         });
-        Self { kdc, _kms: kms, hdfs, lasting }
+        Self { kdc, kms, hdfs, lasting, tls }
     }
 
     /// An instance of `hdfs` for the NameNode whose tokens live for a day.
@@ -75,6 +78,18 @@ impl Cluster {
     /// An instance of `hdfs` for this NameNode: what stands in its table, and among its settings.
     pub(crate) fn hdfs_instance(&self, name: &str, lines: &str, settings: &str) -> String {
         hdfs_instance(name, &[self.hdfs.rpc_port()], lines, settings)
+    }
+
+    /// An instance of `webhdfs` for this NameNode.
+    pub(crate) fn webhdfs_instance(&self, name: &str, lines: &str, settings: &str) -> String {
+        let url = format!("http://localhost:{}", self.hdfs.http_port());
+        web_instance(name, "webhdfs", &[&url], lines, &format!("urls = \"{url}\"\n{settings}"))
+    }
+
+    /// An instance of `kms` for this KMS.
+    pub(crate) fn kms_instance(&self, name: &str, lines: &str, settings: &str) -> String {
+        let url = format!("http://localhost:{}", self.kms.port());
+        web_instance(name, "kms", &[&url], lines, &format!("provider = \"{}\"\n{settings}", self.kms.uri()))
     }
 
     /// A local file with this text.
@@ -98,6 +113,24 @@ pub(crate) fn hdfs_instance(name: &str, ports: &[u16], lines: &str, settings: &s
          [instances.{name}.settings]\nnamenodes = \"{}\"\n{settings}\n\
          [instances.{name}.kerberos]\nlogin = \"{PRINCIPAL}\"\ntargets = [\"hdfs/localhost@TEST.LOCAL\"]\n{rules}",
         servers.join(",")
+    )
+}
+
+/// An instance of a component that asks servers over HTTP, with the ticket that the host adds.
+pub(crate) fn web_instance(name: &str, component: &str, urls: &[&str], lines: &str, settings: &str) -> String {
+    let component = guest(component).unwrap();
+    let rule = |url: &&str| {
+        let (_, server) = url.split_once("://").unwrap();
+        format!(
+            "[[instances.{name}.http]]\nallow = \"{url}\"\nmethods = [\"GET\", \"PUT\"]\n\
+             networks = [\"loopback\"]\nnegotiate = \"HTTP/localhost@TEST.LOCAL\"\n\
+             [[instances.{name}.tcp]]\nallow = \"{server}\"\nnetworks = [\"loopback\"]\n"
+        )
+    };
+    let rules: String = urls.iter().map(rule).collect();
+    format!(
+        "[instances.{name}]\ncomponent = {component:?}\n{lines}\n[instances.{name}.settings]\n{settings}\n\
+         [instances.{name}.kerberos]\nlogin = \"{PRINCIPAL}\"\n{rules}"
     )
 }
 

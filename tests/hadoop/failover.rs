@@ -5,9 +5,12 @@ use std::thread;
 
 use deputy_test_servers::{NameNodes, Site};
 
-use crate::cluster::{RENEWAL, fact, hdfs_instance, shared, writes_and_reads};
+use crate::cluster::{RENEWAL, fact, hdfs_instance, shared, web_instance, writes_and_reads};
 use crate::deputy::exit;
 use crate::site::HadoopSite;
+
+/// The instances: by RPC, and over HTTP.
+const BOTH: [&str; 2] = ["hdfs", "webhdfs"];
 
 #[test]
 fn namenodes_fail_over_between_and_during_obtains() {
@@ -21,40 +24,48 @@ fn namenodes_fail_over_between_and_during_obtains() {
     let local = local.display().to_string();
     let nameservice = format!("nameservice = \"{}\"", NameNodes::NAMESERVICE);
     let lines = "retry = { floor = \"200ms\", most = \"1s\" }";
+    let urls = pair.http_ports().map(|port| format!("http://localhost:{port}"));
+    let web_settings = format!("urls = \"{}\"\n{nameservice}", urls.join(","));
     let site = HadoopSite::new(kdc)
         .instance("hdfs", &hdfs_instance("hdfs", &pair.rpc_ports(), lines, &nameservice))
+        .instance("webhdfs", &web_instance("webhdfs", "webhdfs", &[&urls[0], &urls[1]], lines, &web_settings))
         .receiver("");
     let coordinator = site.coordinator();
     let _worker = site.worker();
-    site.wait_for_tokens(&coordinator, &[("hdfs", 1)]);
+    site.wait_for_tokens(&coordinator, &BOTH.map(|name| (name, 1)));
     let held = coordinator.instance("hdfs");
     let [first, second] = pair.rpc_ports().map(|port| format!("localhost:{port}"));
     let expected = ["ha-hdfs:pair", "privacy", first.as_str()];
     assert_eq!(["service", "protection", "server"].map(|name| fact(&held, name)), expected);
-    writes_and_reads(&client, &site.token_file(), &local, "/open/a", &[]);
+    let uses = |name: &str| {
+        for root in ["", "webhdfs://pair"] {
+            writes_and_reads(&client, &site.token_file(), &local, &format!("{root}/open/{name}"), &[]);
+        }
+    };
+    uses("a");
 
     // Between two calls: the renewal of the same token goes to the other one.
     pair.activate(kdc, 1).unwrap();
-    let before = coordinator.revision("hdfs");
-    site.wait_for_tokens(&coordinator, &[("hdfs", before + 1)]);
+    let next = BOTH.map(|name| (name, coordinator.revision(name) + 1));
+    site.wait_for_tokens(&coordinator, &next);
     let renewed = coordinator.instance("hdfs");
     assert_eq!((fact(&renewed, "server"), fact(&renewed, "number")), (second.as_str(), fact(&held, "number")));
-    writes_and_reads(&client, &site.token_file(), &local, "/open/b", &[]);
+    uses("b");
 
     // In the midst of one: the active one falls silent, and the other takes over while the call waits.
     pair.server(1).unwrap().pause().unwrap();
-    let revision = coordinator.revision("hdfs");
+    let next = BOTH.map(|name| (name, coordinator.revision(name) + 1));
     thread::scope(|scope| {
-        scope.spawn(|| site.home.deputy(&["renew", "hdfs"]).ends_with(exit::OK));
+        scope.spawn(|| BOTH.map(|name| site.home.deputy(&["renew", name]).ends_with(exit::OK)));
         pair.activate(kdc, 0).unwrap();
     });
     coordinator.wait_until("a token of the other one", || {
         let now = coordinator.instance_now("hdfs");
         fact(&now, "number") != fact(&held, "number") && fact(&now, "server") == first
     });
-    site.wait_for_tokens(&coordinator, &[("hdfs", revision + 1)]);
+    site.wait_for_tokens(&coordinator, &next);
     pair.server(1).unwrap().kill();
     // The DataNode lives with the second one.
     pair.server(1).unwrap().restart().unwrap();
-    writes_and_reads(&client, &site.token_file(), &local, "/open/c", &[]);
+    uses("c");
 }

@@ -28,6 +28,7 @@ mod rpc;
 #[allow(dead_code, reason = "the end-to-end tests use all of it")]
 mod running;
 mod site;
+mod web;
 mod worker;
 mod yarn;
 

@@ -3,32 +3,34 @@
 use crate::cluster::{exclusive, writes_and_reads};
 use crate::deputy::exit;
 use crate::site::HadoopSite;
+use crate::web::{ALL, uses_all, with_all};
 
 #[test]
 fn servers_restart_and_tokens_go_on() {
     let mut cluster = exclusive();
-    let local = cluster.text("kept", "kept");
-    let site = HadoopSite::new(&cluster.kdc)
-        .instance("hdfs", &cluster.hdfs_instance("hdfs", "retry = { floor = \"200ms\", most = \"1s\" }", ""))
-        .receiver("");
+    let site = with_all(&cluster, "retry = { floor = \"200ms\", most = \"1s\" }", "");
     let coordinator = site.coordinator();
     let _worker = site.worker();
-    site.wait_for_tokens(&coordinator, &[("hdfs", 1)]);
+    site.wait_for_tokens(&coordinator, &ALL.map(|name| (name, 1)));
 
     cluster.kdc.restart().unwrap();
-    let before = coordinator.revision("hdfs");
-    site.wait_for_tokens(&coordinator, &[("hdfs", before + 1)]);
+    let next = ALL.map(|name| (name, coordinator.revision(name) + 1));
+    site.wait_for_tokens(&coordinator, &next);
 
     cluster.hdfs.server().kill();
-    coordinator.wait_until("the status says what is wrong", || {
-        let now = coordinator.instance_now("hdfs");
-        now["trouble"]["kind"] == "unavailable"
-            && now["trouble"]["message"].as_str().is_some_and(|text| text.contains("connection refused"))
-    });
+    cluster.kms.server().kill();
+    for name in ALL {
+        coordinator.wait_until(&format!("the status says what is wrong with {name}"), || {
+            let trouble = &coordinator.instance_now(name)["trouble"];
+            trouble["kind"] == "unavailable"
+                && trouble["message"].as_str().is_some_and(|text| text.contains("connection refused"))
+        });
+    }
+    cluster.kms.server().restart().unwrap();
     cluster.hdfs.server().restart().unwrap();
-    let before = coordinator.revision("hdfs");
-    site.wait_for_tokens(&coordinator, &[("hdfs", before + 1)]);
-    writes_and_reads(cluster.hdfs.client(), &site.token_file(), &local, "/open/kept", &[]);
+    let next = ALL.map(|name| (name, coordinator.revision(name) + 1));
+    site.wait_for_tokens(&coordinator, &next);
+    uses_all(&cluster, &site, "restarted");
 }
 
 #[test]

@@ -1,12 +1,8 @@
-//! HDFS by RPC: the worker's file is all that a client needs, in each quality of protection, through renewals, past the
-//! maximum, for another user.
-
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+//! HDFS by RPC: the worker's file is all that a client needs, in each quality of protection.
 
 use deputy_test_servers::Proof;
 
-use crate::cluster::{LONGEST, PROXIED, copied, fact, shared, writes_and_reads};
+use crate::cluster::{fact, shared, writes_and_reads};
 use crate::deputy::exit;
 use crate::site::HadoopSite;
 
@@ -29,66 +25,6 @@ fn hdfs_client_works_by_the_file_of_the_worker() {
     assert_eq!(facts, ["authentication", "alice@TEST.LOCAL", service.as_str()]);
     let audit = site.home.whole_audit("audit.jsonl");
     assert!(audit.iter().any(|event| event["target"] == "hdfs/localhost@TEST.LOCAL"), "{audit:#?}");
-}
-
-#[test]
-fn hdfs_token_lives_through_renewals_and_past_its_maximum() {
-    let cluster = shared();
-    let client = cluster.hdfs.client();
-    let site = HadoopSite::new(&cluster.kdc)
-        .instance("hdfs", &cluster.hdfs_instance("hdfs", "", "protection = \"authentication\""))
-        .receiver("");
-    let coordinator = site.coordinator();
-    let _worker = site.worker();
-    site.wait_for_tokens(&coordinator, &[("hdfs", 1)]);
-    let begun = Instant::now();
-    let number = fact(&coordinator.instance("hdfs"), "number").to_owned();
-    let first = copied(&site, "first-token");
-    for lease in 2..=6 {
-        site.wait_for_tokens(&coordinator, &[("hdfs", lease)]);
-    }
-    let held = coordinator.instance("hdfs");
-    assert_eq!(fact(&held, "number"), number, "five renewals of one token");
-    assert_eq!(fact(&held, "protection"), "authentication");
-    writes_and_reads(client, &site.token_file(), &cluster.text("renewed", "renewed"), "/open/renewed", &[]);
-    // Past the longest life of the first token.
-    sleep((Duration::from_secs(u64::from(LONGEST) + 1)).saturating_sub(begun.elapsed()));
-    assert_ne!(fact(&coordinator.instance("hdfs"), "number"), number, "a new token");
-    writes_and_reads(client, &site.token_file(), &cluster.text("anew", "anew"), "/open/anew", &[]);
-    let refused = client.fs(&["-ls", "/open"], Proof::TokenFile(&first)).unwrap_err().to_string();
-    assert!(refused.contains("expired") || refused.contains("can't be found in cache"), "{refused}");
-}
-
-#[test]
-fn hdfs_token_is_for_the_proxied_user_and_cancelled() {
-    let cluster = shared();
-    let client = cluster.hdfs.client();
-    let lines = "[instances.hdfs.revoke]\nreplaced = \"1s\"";
-    let settings = format!("protection = \"authentication\"\ndoas = \"{PROXIED}\"");
-    let site =
-        HadoopSite::new(&cluster.kdc).instance("hdfs", &cluster.hdfs_instance("hdfs", lines, &settings)).receiver("");
-    let coordinator = site.coordinator();
-    let _worker = site.worker();
-    site.wait_for_tokens(&coordinator, &[("hdfs", 1)]);
-    let held = coordinator.instance("hdfs");
-    assert_eq!(["owner", "real-user"].map(|name| fact(&held, name)), [PROXIED, "alice@TEST.LOCAL"]);
-    let first = copied(&site, "first-token");
-    let local = cluster.text("proxied", "for another");
-    writes_and_reads(client, &first, &local, "/open/proxied", &[]);
-    let owner = client.fs(&["-stat", "%u", "/open/proxied"], Proof::TokenFile(&first)).unwrap();
-    assert_eq!(owner.trim(), PROXIED);
-    // Renewed by the principal, which the user is not.
-    site.wait_for_tokens(&coordinator, &[("hdfs", 2)]);
-    let renewed = coordinator.instance("hdfs");
-    assert_eq!(fact(&renewed, "number"), fact(&held, "number"));
-    site.home.deputy(&["renew", "hdfs"]).ends_with(exit::OK);
-    coordinator.wait_until("the first is cancelled", || {
-        let now = coordinator.instance_now("hdfs");
-        fact(&now, "number") != fact(&held, "number") && now["to_revoke"] == 0
-    });
-    let refused = client.fs(&["-ls", "/open"], Proof::TokenFile(&first)).unwrap_err().to_string();
-    assert!(refused.contains("can't be found in cache"), "{refused}");
-    assert_eq!(client.fs(&["-cat", "/open/proxied"], Proof::TokenFile(&site.token_file())).unwrap(), "for another");
 }
 
 #[test]

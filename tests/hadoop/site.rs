@@ -17,7 +17,7 @@ use crate::worker::RunningWorker;
 const GROUP: &str = "jobs";
 
 /// What is compiled once for all tests.
-const COMPONENTS: [&str; 5] = ["hadoop-credentials", "hbase", "hdfs", "hive", "yarn"];
+const COMPONENTS: [&str; 7] = ["hadoop-credentials", "hbase", "hdfs", "hive", "kms", "webhdfs", "yarn"];
 
 /// A machine with both.
 pub(crate) struct HadoopSite {
