@@ -1,4 +1,4 @@
-//! NameNodes that lie, drip, flood or prove nothing: the call ends in time, with what an operator needs to know.
+//! Servers that lie, drip, flood or prove nothing: the call ends in time, with what an operator needs to know.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use deputy_test_servers::Kdc;
 
-use crate::cluster::{hdfs_instance, shared};
+use crate::cluster::{hdfs_instance, shared, web_instance};
 use crate::deputy::{CommandOutput, exit};
 use crate::site::HadoopSite;
 
@@ -56,9 +56,14 @@ impl HostileServer {
 
     /// What an instance of `hdfs` obtains from it, and how long that took.
     fn obtain(&self, kdc: &Kdc, lines: &str, settings: &str) -> (CommandOutput, Duration) {
-        let site = HadoopSite::new(kdc).instance("hdfs", &hdfs_instance("hdfs", &[self.port], lines, settings));
+        self.obtain_by(kdc, &hdfs_instance("it", &[self.port], lines, settings))
+    }
+
+    /// The same of an instance `it` with these lines.
+    fn obtain_by(&self, kdc: &Kdc, lines: &str) -> (CommandOutput, Duration) {
+        let site = HadoopSite::new(kdc).instance("it", lines);
         let begun = Instant::now();
-        let output = site.home.deputy(&["obtain", "hdfs"]);
+        let output = site.home.deputy(&["obtain", "it"]);
         assert!(output.stdout.len() + output.stderr.len() < 8192, "it tells too much: {}", output.stderr.len());
         (output, begun.elapsed())
     }
@@ -177,7 +182,7 @@ fn hostile_silence_and_drip_end_with_the_limits() {
     let closing: Behaviour = |stream| stream.shutdown(Shutdown::Both);
     for (behave, limits, says) in [
         (silence, "", ["the server is silent for 10 s"; 2]),
-        (drip, "[instances.hdfs.limits]\nwall = \"2s\"", ["the network did not answer within the limit `wall`"; 2]),
+        (drip, "[instances.it.limits]\nwall = \"2s\"", ["the network did not answer within the limit `wall`"; 2]),
         // It is seen when reading or when writing.
         (closing, "", ["the server closes the connection", "the connection broke off"]),
     ] {
@@ -211,5 +216,47 @@ fn hostile_server_without_the_key_proves_nothing() {
         let (output, _) = server.obtain(&cluster.kdc, "", "");
         let said = output.ends_with(exit::DENIED).stderr;
         assert!(said.contains(says), "{said}");
+    }
+}
+
+/// Answers a request over HTTP with these headers and this body.
+fn answer(stream: &mut TcpStream, head: &str, body: &str) -> std::io::Result<()> {
+    // Not before the request: an answer that comes early is none.
+    sleep(Duration::from_millis(200));
+    let length = body.len();
+    write!(stream, "HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")?;
+    wait(stream)
+}
+
+#[test]
+fn hostile_web_server_gets_no_further() {
+    let cluster = shared();
+    let redirects: Behaviour =
+        |stream| answer(stream, "302 Found\r\nlocation: http://169.254.169.254/latest/meta-data/", "");
+    let garbage: Behaviour = |stream| answer(stream, "200 OK", "{\"Token\":{\"urlString\":\"AAAA\"}}");
+    let page: Behaviour = |stream| answer(stream, "200 OK", &"<html>".repeat(100_000));
+    let flood: Behaviour = |stream| answer(stream, "500 Oh", &"at org.apache.hadoop\n".repeat(10 << 20 >> 4));
+    let exception: Behaviour = |stream| {
+        let message = format!("no{}\\n\\tat x.y", "!".repeat(50_000));
+        let body = format!(
+            "{{\"RemoteException\":{{\"exception\":\"E\",\"javaClassName\":\"x.AccessControlException\",\"message\":\"{message}\"}}}}"
+        );
+        answer(stream, "403 Forbidden", &body)
+    };
+    let forges: Behaviour = |stream| answer(stream, "200 OK\r\nwww-authenticate: Negotiate YIIB", "{\"Token\":null}");
+    for (behave, says) in [
+        (redirects, "it: denied: 302 without a reason"),
+        (garbage, "it: denied: the token cannot be read: it ends early"),
+        (page, "it: denied: the answer is not the JSON of this operation"),
+        (flood, "over the limit `response`"),
+        (exception, "it: denied: 403 AccessControlException: no!!!!"),
+        (forges, "[server-unproven]"),
+    ] {
+        let server = HostileServer::start(behave);
+        let url = format!("http://localhost:{}", server.port);
+        let lines = web_instance("it", "webhdfs", &[&url], "", &format!("urls = \"{url}\""));
+        let (output, _) = server.obtain_by(&cluster.kdc, &lines);
+        assert_ne!(output.code, Some(exit::OK), "{says}");
+        assert!(output.stderr.contains(says) && !output.stderr.contains("at x.y"), "{says}: {}", output.stderr);
     }
 }

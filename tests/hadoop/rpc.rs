@@ -45,3 +45,12 @@ fn hdfs_token_is_obtained_renewed_and_used_in_each_quality() {
         writes_and_reads(cluster.hdfs.client(), &site.token_file(), &local, &remote, &more);
     }
 }
+
+#[test]
+fn hdfs_protection_that_is_not_offered_is_named() {
+    let cluster = shared();
+    let settings = "protection = \"integrity,privacy\"";
+    let site = HadoopSite::new(&cluster.kdc).instance("hdfs", &cluster.lasting_instance("hdfs", settings));
+    let said = site.home.deputy(&["obtain", "hdfs"]).ends_with(exit::MISCONFIGURED).stderr;
+    assert!(said.contains("the server offers protection authentication, and integrity, privacy is accepted"), "{said}");
+}

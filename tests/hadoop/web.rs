@@ -39,7 +39,7 @@ pub(crate) fn uses_all(cluster: &Cluster, site: &HadoopSite, name: &str) {
 }
 
 #[test]
-fn all_tokens_live_through_renewals_and_past_their_maximum() {
+fn hadoop_tokens_live_through_renewals_and_past_their_maximum() {
     let cluster = shared();
     let site = with_all(&cluster, "", "");
     let coordinator = site.coordinator();
@@ -64,7 +64,7 @@ fn all_tokens_live_through_renewals_and_past_their_maximum() {
 }
 
 #[test]
-fn all_tokens_are_for_the_proxied_user_and_cancelled() {
+fn hadoop_tokens_are_for_the_proxied_user_and_cancelled() {
     let cluster = shared();
     let mut site = with_all(&cluster, "", &format!("doas = \"{PROXIED}\""));
     for name in ALL {
