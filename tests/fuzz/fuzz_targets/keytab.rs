@@ -1,7 +1,7 @@
 //! A keytab is read whole or refused. A hole, as a deletion leaves it, changes nothing.
 #![no_main]
 
-use deputy_kerberos::{KeytabError, parse_keytab};
+use deputy_fuzz::keytab::{KeytabError, parse_keytab};
 use libfuzzer_sys::fuzz_target;
 
 /// Bytes of the shortest record: one without a name, a realm and a key.

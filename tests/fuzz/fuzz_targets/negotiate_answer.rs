@@ -1,7 +1,7 @@
 //! A server's answer in `WWW-Authenticate: Negotiate` has a token or none; the token is a part of it.
 #![no_main]
 
-use deputy_kerberos::{negotiate_answer, negotiate_token};
+use deputy_fuzz::spnego::{negotiate_answer, negotiate_token};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

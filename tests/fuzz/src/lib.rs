@@ -2,6 +2,16 @@
 
 pub mod hadoop;
 
+// The parsers of `deputy-kerberos` by themselves: the rest of that crate would have a library for cryptography built anew.
+#[path = "../../../runtime/kerberos/src/key_type.rs"]
+mod key_type;
+#[path = "../../../runtime/kerberos/src/keytab.rs"]
+pub mod keytab;
+#[path = "../../../runtime/kerberos/src/spnego.rs"]
+pub mod spnego;
+
+pub use key_type::KeyType;
+
 use deputy_config::{Colour, ConfigErrors};
 
 /// What must hold of every configuration that is refused: each finding is at a place of the text, and nothing of the text acts on a terminal.
