@@ -158,7 +158,8 @@ fn metrics_count_what_happened_by_instance_and_kind() {
 fn assert_page_has(text: &str) {
     // What is counted of workers is there once there are some.
     let needs_workers = |name: &str| {
-        let uncommon = name.starts_with("deputy_leases_not_revoked");
+        // Those of logins are compared where there is one.
+        let uncommon = name.starts_with("deputy_leases_not_revoked") || name.starts_with("deputy_kerberos_");
         uncommon || name.starts_with("deputy_worker_") || name.starts_with("deputy_link_")
     };
     let told = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '));

@@ -2,7 +2,7 @@
 
 use deputy_core::InstanceName;
 use deputy_core::schedule::ScheduleEvent;
-use deputy_metrics::{LeaseMetrics, UpstreamMetrics};
+use deputy_metrics::{LeaseMetrics, LoginMetrics, UpstreamMetrics};
 use tokio::sync::oneshot;
 
 use crate::configuration::{CoordinatorConfig, LoadedInstances, ReloadSummary};
@@ -41,4 +41,5 @@ pub(crate) enum CoordinatorCommand {
 pub(crate) struct HeldMetrics {
     pub(crate) leases: Vec<LeaseMetrics>,
     pub(crate) upstreams: Vec<UpstreamMetrics>,
+    pub(crate) logins: Vec<LoginMetrics>,
 }

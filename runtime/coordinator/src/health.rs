@@ -47,7 +47,8 @@ impl HealthCheck for CoordinatorHealth {
     async fn metrics(&self) -> Result<String, String> {
         let held = self.handle.metrics().await.map_err(|error| format!("{error}\n"))?;
         self.metrics.set_audit_status(&self.audit.status());
-        self.metrics.encode(&held.leases, &held.upstreams).map_err(|_| "metrics cannot be encoded\n".to_owned())
+        let text = self.metrics.encode(&held.leases, &held.upstreams, &held.logins);
+        text.map_err(|_| "metrics cannot be encoded\n".to_owned())
     }
 }
 

@@ -22,6 +22,7 @@ mod health;
 mod lease_board;
 mod lease_record;
 mod lease_store;
+mod login_snapshot;
 mod parameters;
 mod pending_instances;
 mod provider;
@@ -42,6 +43,7 @@ pub use coordinator::{Coordinator, CoordinatorError, CoordinatorOptions, LOCK, L
 pub use handle::{ControlRequestError, CoordinatorHandle};
 pub use health::CoordinatorHealth;
 pub use lease_board::LeaseBoard;
+pub use login_snapshot::{LoginFaultStatus, LoginSnapshot};
 pub use provider::ConfiguredProvider;
 pub use reload::{Reload, ReloadReply, Removals};
 pub use state_keeper::{KeptStateTurn, StateKeeper, StateKeeperError};

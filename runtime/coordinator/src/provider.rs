@@ -7,11 +7,18 @@ use async_trait::async_trait;
 use deputy_core::InstanceName;
 use deputy_core::schedule::{CallOutcome, ConfigFingerprint, ProviderCall, Schedule};
 
+use crate::login_snapshot::LoginSnapshot;
+
 /// A provider with the settings and the grant of one instance.
 #[async_trait]
 pub trait ConfiguredProvider: Send + Sync {
     /// Makes one call. It ends by itself, within the limits of the instance.
     async fn call(&self, call: &ProviderCall) -> CallOutcome;
+
+    /// How its Kerberos login is doing, if it has one. Waits for nothing.
+    fn login(&self) -> Option<LoginSnapshot> {
+        None
+    }
 }
 
 /// The providers of all instances: the current one of each, and those that obtained a lease which is still held or waits

@@ -15,6 +15,7 @@ mod error;
 mod exit;
 mod failed_setting;
 mod log;
+mod login_text;
 mod print;
 mod private_file;
 mod relative_time;

@@ -17,6 +17,7 @@ use crate::labels::{
     NotRevokedLabels, OperationLabels, OperationOutcomeLabels, OutcomeLabels, ReportLabels, SubjectLabel,
 };
 use crate::leases::{HeldLeases, LeaseMetrics, UpstreamMetrics};
+use crate::logins::{HeldLogins, LoginMetrics};
 use crate::table::{duration_histogram, gauge_value, metrics_table};
 
 /// All metrics of a coordinator.
@@ -25,7 +26,7 @@ pub struct CoordinatorMetrics {
     registry: Registry,
     counts: CoordinatorCounts,
     audit: AuditMetrics,
-    held: Mutex<HeldLeases>,
+    held: Mutex<(HeldLeases, HeldLogins)>,
 }
 
 metrics_table! {
@@ -59,7 +60,7 @@ impl Default for CoordinatorMetrics {
         let mut registry = Registry::with_prefix("deputy");
         let counts = CoordinatorCounts::register(&mut registry);
         let audit = AuditMetrics::register(&mut registry);
-        let held = Mutex::new(HeldLeases::register(&mut registry));
+        let held = Mutex::new((HeldLeases::register(&mut registry), HeldLogins::register(&mut registry)));
         Self { registry, counts, audit, held }
     }
 }
@@ -160,14 +161,20 @@ impl CoordinatorMetrics {
         self.counts.capability_uses.get_or_create(&labels).inc();
     }
 
-    /// All metrics as text, with the given leases and upstreams as the snapshot.
+    /// All metrics as text, with the given leases, upstreams and logins as the snapshot.
     ///
     /// # Errors
     /// If a label cannot be encoded.
-    pub fn encode(&self, leases: &[LeaseMetrics], upstreams: &[UpstreamMetrics]) -> Result<String, std::fmt::Error> {
+    pub fn encode(
+        &self,
+        leases: &[LeaseMetrics],
+        upstreams: &[UpstreamMetrics],
+        logins: &[LoginMetrics],
+    ) -> Result<String, std::fmt::Error> {
         // Held until the text is complete, so that two scrapes do not mix their snapshots.
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.set(leases, upstreams);
+        held.0.set(leases, upstreams);
+        held.1.set(logins);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

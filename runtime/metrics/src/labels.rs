@@ -55,6 +55,18 @@ pub(crate) struct LimitLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct LoginLabels {
+    pub(crate) login: String,
+    pub(crate) principal: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(crate) struct LoginFaultLabels {
+    pub(crate) login: String,
+    pub(crate) code: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(crate) struct NotRevokedLabels {
     pub(crate) instance: String,
     pub(crate) reason: &'static str,

@@ -8,11 +8,13 @@ mod audit;
 mod coordinator;
 mod labels;
 mod leases;
+mod logins;
 mod table;
 mod worker;
 mod worker_snapshot;
 
 pub use coordinator::CoordinatorMetrics;
 pub use leases::{LeaseMetrics, UpstreamMetrics};
+pub use logins::LoginMetrics;
 pub use worker::WorkerMetrics;
 pub use worker_snapshot::{DeliveryMetrics, WorkerSnapshot};

@@ -8,6 +8,7 @@ use deputy_core::{
     Instance, Kinds, Limit, PayloadKind, SecretBytes, SecretName, ServiceName, Span, Timestamp, TokenExpiry, Tokens,
     in_one_line, is_secret_setting,
 };
+use deputy_kerberos::LoginStatus;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use wasmtime::Store;
@@ -125,6 +126,11 @@ impl LoadedProvider {
             self.granted.state = StateSource::Store(store);
         }
         self
+    }
+
+    /// How its Kerberos login is doing, if it has one.
+    pub fn login_status(&self) -> Option<LoginStatus> {
+        self.granted.login.as_ref().map(|login| login.status())
     }
 
     /// The component's kind, digest, size and imports.

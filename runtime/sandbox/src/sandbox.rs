@@ -149,17 +149,13 @@ impl Sandbox {
         .await
     }
 
-    /// The logins of all loaded instances, and how they are doing.
-    pub fn logins(&self) -> Vec<(LoginPlan, LoginStatus)> {
-        self.shared.logins.status()
-    }
-
     /// Logs in, and waits until that has succeeded or failed, for no longer than the login's time limit.
     pub async fn check_login(&self, plan: &LoginPlan) -> LoginStatus {
         let login = self.shared.logins.of(plan);
-        // The status says why.
-        login.ready().await.ok();
-        login.status()
+        let ready = login.ready().await;
+        let status = login.status();
+        // A KDC that is still silent is no failed attempt yet.
+        LoginStatus { fault: ready.err().or(status.fault), ..status }
     }
 
     /// Waits until all calls have ended and are recorded, abandoned ones included, but at most two seconds: for the end

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::{Error, Lasting, Server, Start, lasting_ports};
+use crate::{Error, Lasting, Server, Start, lasting_ports, tool};
 
 /// Where Debian keeps the programs of servers, which is not in every user's path.
 const PROGRAMS: [&str; 2] = ["/usr/sbin", "/sbin"];
@@ -60,6 +60,8 @@ pub struct Realm {
     pub ticket_life: Duration,
     /// The difference of clocks that KDC and services accept, for which they also accept an expired ticket.
     pub clock_skew: Duration,
+    /// By how many seconds the clock of the KDC is ahead.
+    pub clock_offset: i32,
     /// The types of its own keys, and of those of a principal that is added without types.
     pub key_types: String,
 }
@@ -70,6 +72,7 @@ impl Default for Realm {
             name: "TEST.LOCAL",
             ticket_life: Duration::from_secs(600),
             clock_skew: Duration::from_secs(300),
+            clock_offset: 0,
             key_types: format!("{AES_SHA1},{AES_SHA2}"),
         }
     }
@@ -142,10 +145,16 @@ impl Kdc {
     pub fn restart(&mut self) -> Result<(), Error> {
         self.server = None;
         let port = self.port;
-        let start = Start::new("kdc", &program("krb5kdc")?)?
+        let mut start = Start::new("kdc", &program("krb5kdc")?)?
             .args(["-n", "-r", self.realm.name])
             .env("KRB5_CONFIG", &self.krb5_conf().display().to_string())
             .env("KRB5_KDC_PROFILE", &self.file("kdc.conf").display().to_string());
+        if self.realm.clock_offset != 0 {
+            start = start
+                .env("LD_PRELOAD", &tool("libfaketime.so")?.display().to_string())
+                .env("FAKETIME", &format!("{:+}", self.realm.clock_offset))
+                .env("DONT_FAKE_MONOTONIC", "1");
+        }
         self.server = Some(start.until(|| TcpStream::connect(("127.0.0.1", port)).is_ok())?);
         Ok(())
     }

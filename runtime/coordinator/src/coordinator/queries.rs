@@ -1,14 +1,20 @@
 //! Answers about what the coordinator holds.
 
-use deputy_core::InstanceName;
+use std::collections::BTreeMap;
+
 use deputy_core::schedule::InstanceSnapshot;
 use deputy_core::time::Now;
+use deputy_core::{InstanceName, LoginName};
 use deputy_metrics::UpstreamMetrics;
 
 use super::Coordinator;
 use crate::command::HeldMetrics;
 use crate::handle::ControlRequestError;
-use crate::status::{CoordinatorStatus, InstanceStatus, KeptStateStatus, OrphanStatus, UpstreamStatus, lease_metrics};
+use crate::login_snapshot::LoginSnapshot;
+use crate::status::{
+    CoordinatorStatus, InstanceStatus, KeptStateStatus, KerberosLoginStatus, OrphanStatus, UpstreamStatus,
+    lease_metrics, login_metrics,
+};
 
 impl Coordinator {
     pub(super) fn status(&self) -> CoordinatorStatus {
@@ -27,6 +33,7 @@ impl Coordinator {
             ready: self.generation > 0 && instances.iter().all(|instance| instance.ready),
             instances,
             upstreams: self.schedule.upstreams(now).map(|upstream| UpstreamStatus::of(&upstream)).collect(),
+            logins: self.logins(now).values().map(|login| KerberosLoginStatus::of(login, now.wall)).collect(),
             orphans: self.schedule.orphans(now).map(|(name, kept_for)| OrphanStatus::of(name, kept_for)).collect(),
         }
     }
@@ -44,7 +51,19 @@ impl Coordinator {
     }
 
     fn scheduled_status(&self, snapshot: &InstanceSnapshot<'_>, now: Now) -> InstanceStatus {
-        InstanceStatus::of(snapshot, self.file_observations.get(snapshot.name), now)
+        let status = InstanceStatus::of(snapshot, self.file_observations.get(snapshot.name), now);
+        let login = self.login(snapshot);
+        InstanceStatus { login: login.map(|login| KerberosLoginStatus::of(&login, now.wall)), ..status }
+    }
+
+    fn login(&self, snapshot: &InstanceSnapshot<'_>) -> Option<LoginSnapshot> {
+        self.providers.get(snapshot.name, snapshot.plan.fingerprint)?.login()
+    }
+
+    /// The logins that instances have. Instances share a login by its name.
+    fn logins(&self, now: Now) -> BTreeMap<LoginName, LoginSnapshot> {
+        let logins = self.schedule.instances(now).filter_map(|snapshot| self.login(&snapshot));
+        logins.map(|login| (login.name.clone(), login)).collect()
     }
 
     fn with_kept_state(&self, status: InstanceStatus) -> InstanceStatus {
@@ -60,6 +79,10 @@ impl Coordinator {
             waiting: upstream.waiting,
             waits: upstream.waits,
         });
-        HeldMetrics { leases: scheduled.chain(self.pending.metrics(now)).collect(), upstreams: upstreams.collect() }
+        HeldMetrics {
+            leases: scheduled.chain(self.pending.metrics(now)).collect(),
+            upstreams: upstreams.collect(),
+            logins: self.logins(now).values().map(|login| login_metrics(login, now.wall)).collect(),
+        }
     }
 }

@@ -42,6 +42,7 @@ impl InstanceStatus {
             component: snapshot.plan.component.is_some(),
             renews: exports.renews,
             revokes: exports.revokes,
+            login: None,
             kept_state: None,
         }
     }
@@ -75,6 +76,7 @@ impl InstanceStatus {
             component: true,
             renews: false,
             revokes: false,
+            login: None,
             kept_state: None,
         }
     }

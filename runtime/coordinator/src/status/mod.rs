@@ -1,6 +1,7 @@
 //! What the coordinator holds and why, for operators and programs. Never a payload. Times are RFC 3339.
 
 mod instance;
+mod login;
 mod metrics;
 mod reason;
 
@@ -10,6 +11,8 @@ use deputy_core::{InstanceName, Span, StateIdentity};
 use deputy_local::{FactStatus, FailureStatus, signed_millis};
 use serde::{Deserialize, Serialize};
 
+pub use login::KerberosLoginStatus;
+pub(crate) use login::login_metrics;
 pub(crate) use metrics::{lease_metrics, loading_metrics};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +33,9 @@ pub struct CoordinatorStatus {
     pub instances: Vec<InstanceStatus>,
     /// The upstreams that were called or waited for.
     pub upstreams: Vec<UpstreamStatus>,
+    /// The Kerberos logins of the instances, in the order of their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logins: Vec<KerberosLoginStatus>,
     /// Instances that are no longer configured, and whose lease or state is kept sealed for a while.
     #[serde(default)]
     pub orphans: Vec<OrphanStatus>,
@@ -79,6 +85,9 @@ pub struct InstanceStatus {
     pub renews: bool,
     /// Whether the component exports revocation.
     pub revokes: bool,
+    /// Its Kerberos login, if it has one and its component is loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<KerberosLoginStatus>,
     /// What the component saved as state, if there is anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_state: Option<KeptStateStatus>,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use deputy_coordinator::ControlClient;
-use deputy_coordinator::status::{CoordinatorStatus, InstanceStatus, LeaseStatus};
+use deputy_coordinator::status::{CoordinatorStatus, InstanceStatus, KerberosLoginStatus, LeaseStatus};
 use deputy_local::{FactStatus, SocketClientError};
 use deputy_support::pause;
 use serde::Serialize;
@@ -13,6 +13,7 @@ use super::socket_args::ControlSocketArgs;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::login_text::{clock_warning, login_table};
 use crate::print::WARNING;
 use crate::relative_time::{in_or_ago, short_time, valid_for};
 use crate::table::Table;
@@ -118,7 +119,7 @@ fn overview(status: &CoordinatorStatus) -> String {
             truncate(&instance.reason),
         ]);
     }
-    format!("{}{}\n", table.render_with_heading(None), summary(status))
+    format!("{}{}{}\n", table.render_with_heading(None), login_table(&status.logins), summary(status))
 }
 
 fn summary(status: &CoordinatorStatus) -> String {
@@ -188,6 +189,9 @@ fn details(instance: &InstanceStatus) -> String {
         let last = format!("at {} revision {}: {}", not_revoked.at, not_revoked.revision, not_revoked.message);
         table.row(["not revoked", &format!("{} since the start; {last}", not_revoked.count)]);
     }
+    if let Some(login) = &instance.login {
+        add_login(&mut table, login);
+    }
     if let Some(kept) = &instance.kept_state {
         table.row(["kept state", &format!("of {}", kept.identity)]);
     }
@@ -200,6 +204,21 @@ fn expiry(lease: &LeaseStatus) -> String {
     match lease.valid_for_ms {
         Some(millis) => format!("{}, {}", lease.valid_until, in_or_ago(millis)),
         None => lease.valid_until.clone(),
+    }
+}
+
+fn add_login(table: &mut Table, login: &KerberosLoginStatus) {
+    table.row(["login", &format!("{}, as {}", login.name, login.principal)]);
+    let ticket = login.expiry.as_ref().zip(login.valid_for_ms);
+    let ticket = ticket.map(|(expiry, left)| format!("until {expiry}, {}", in_or_ago(left)));
+    table.row(["ticket", ticket.as_deref().unwrap_or("none")]);
+    table.row(["last login", login.last_login.as_deref().unwrap_or("none since the start")]);
+    if let Some(fault) = &login.fault {
+        table.row(["login failed", &format!("{} ({})", fault.message, fault.code)]);
+        table.row(["hint", &fault.hint]);
+    }
+    if let Some(warning) = clock_warning(login.clock_offset_seconds) {
+        table.row(["clock", &warning]);
     }
 }
 

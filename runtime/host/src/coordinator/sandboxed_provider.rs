@@ -1,7 +1,7 @@
 //! A provider in the sandbox, as the coordinator calls it.
 
 use async_trait::async_trait;
-use deputy_coordinator::ConfiguredProvider;
+use deputy_coordinator::{ConfiguredProvider, LoginFaultStatus, LoginSnapshot};
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{CallOutcome, Lease, ProviderCall};
 use deputy_core::{CallFailure, Instance, PolicyDenial, Principal, SecretBytes, TokenExpiry, Tokens};
@@ -103,6 +103,24 @@ impl ConfiguredProvider for SandboxedProvider {
                 None => not_exported("revocation"),
             },
         }
+    }
+
+    fn login(&self) -> Option<LoginSnapshot> {
+        let plan = &self.instance.grant.kerberos.as_ref()?.login;
+        let status = self.provider.login_status()?;
+        Some(LoginSnapshot {
+            name: plan.name.clone(),
+            principal: status.principal,
+            expiry: status.expiry,
+            last_login: status.last_login,
+            fault: status.fault.map(|fault| LoginFaultStatus {
+                code: fault.cause.code().to_owned(),
+                message: fault.to_string(),
+                hint: fault.cause.fix().to_owned(),
+            }),
+            clock_offset_seconds: status.clock_offset_seconds,
+            contexts: status.contexts,
+        })
     }
 }
 

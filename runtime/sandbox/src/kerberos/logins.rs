@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 
 use deputy_core::LoginPlan;
-use deputy_kerberos::{Login, LoginConfig, LoginProgram, LoginStatus};
+use deputy_kerberos::{Login, LoginConfig, LoginProgram};
 use deputy_support::LockUnpoisoned as _;
 
 /// The argument by which the program becomes a login process.
@@ -34,11 +34,5 @@ impl Logins {
             list.push((plan.clone(), Arc::downgrade(&login)));
             login
         })
-    }
-
-    /// How they are doing, by their names.
-    pub(crate) fn status(&self) -> Vec<(LoginPlan, LoginStatus)> {
-        let list = self.list.lock_unpoisoned();
-        list.iter().filter_map(|(plan, login)| Some((plan.clone(), login.upgrade()?.status()))).collect()
     }
 }

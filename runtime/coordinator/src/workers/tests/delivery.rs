@@ -50,7 +50,7 @@ async fn delivery_reports_show_what_each_worker_applied() {
     wait_until(async || coordinator.status(&worker).await.applied[0].failure.is_some()).await;
     let status = coordinator.status(&worker).await;
     assert_eq!(status.applied[0].failure.as_deref(), Some("no room[31m on the disk"));
-    let text = coordinator.metrics.encode(&[], &[]).unwrap();
+    let text = coordinator.metrics.encode(&[], &[], &[]).unwrap();
     let page = include_str!("../../../../../docs/operations.md");
     for name in ["deputy_link_events_total", "deputy_link_reports_total", "deputy_link_faults_total"] {
         assert!(page.contains(&format!("| `{name}` | counter |")), "{name}");

@@ -1,0 +1,212 @@
+//! Kerberos logins as an operator sees them: `deputy check`, `deputy status` and the metrics, with a real KDC.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use deputy_test_servers::{Kdc, Realm, free_ports};
+use serde_json::Value;
+
+use crate::deputy::{TestEnvironment, exit};
+use crate::faults::namespace::Namespace;
+use crate::running::RunningCoordinator;
+
+/// The lines of the page for operators.
+const OPERATIONS: &str = include_str!("../../docs/operations.md");
+
+/// A home with the folder of compiled components that later runs find again.
+fn home() -> TestEnvironment {
+    TestEnvironment::with_compiled("hdfs")
+}
+
+/// Adds a login and an instance of HDFS that has it. No NameNode answers.
+fn with_login(home: TestEnvironment, name: &str, principal: &str, keytab: &Path, kdc: &str) -> TestEnvironment {
+    let [port] = free_ports().unwrap();
+    let lines = format!(
+        r#"[instances.{name}.settings]
+namenodes = "localhost:{port}"
+
+[instances.{name}.kerberos]
+login = "{name}"
+targets = ["hdfs/localhost@TEST.LOCAL"]
+
+[[instances.{name}.tcp]]
+allow = "localhost:{port}"
+networks = ["loopback"]
+
+[logins.{name}]
+principal = "{principal}"
+keytab = {keytab:?}
+kdcs = ["{kdc}"]
+"#
+    );
+    home.instance(name, "hdfs", &lines)
+}
+
+fn add(kdc: &Kdc, principal: &str) -> PathBuf {
+    kdc.add(principal).unwrap()
+}
+
+fn login<'a>(json: &'a Value, name: &str) -> &'a Value {
+    let logins = json["logins"].as_array().unwrap_or_else(|| panic!("no logins in {json}"));
+    logins.iter().find(|login| login["name"] == name).unwrap_or_else(|| panic!("no login {name} in {json}"))
+}
+
+#[test]
+fn login_faults_in_check_say_what_mends_them() {
+    let kdc = Kdc::start().unwrap();
+    let silent = Kdc::start().unwrap();
+    let [closed] = free_ports().unwrap();
+    let mut home = home();
+    let stale = add(&kdc, "stale");
+    kdc.change_key("stale").unwrap();
+    let public = home.path("public.keytab");
+    fs::copy(add(&kdc, "public"), &public).unwrap();
+    fs::set_permissions(&public, fs::Permissions::from_mode(0o644)).unwrap();
+    let accounts = [
+        ("stale", stale.as_path(), kdc.address()),
+        ("locked", &add(&kdc, "locked"), kdc.address()),
+        ("expired", &add(&kdc, "expired"), kdc.address()),
+        ("old", &add(&kdc, "old"), kdc.address()),
+        ("unknown", &add(&kdc, "unknown"), kdc.address()),
+        ("public", &public, kdc.address()),
+        ("away", &add(&kdc, "away"), format!("127.0.0.1:{closed}")),
+        ("silent", &add(&silent, "silent"), silent.address()),
+        ("well", &add(&kdc, "well"), kdc.address()),
+    ];
+    for (name, keytab, address) in &accounts {
+        home = with_login(home, name, &format!("{name}@TEST.LOCAL"), keytab, address);
+    }
+    kdc.lock("locked").unwrap();
+    kdc.expire("expired").unwrap();
+    kdc.expire_key("old").unwrap();
+    kdc.remove("unknown").unwrap();
+    silent.pause().unwrap();
+
+    let json = home.deputy(&["check", "--json"]).ends_with(exit::FAILED).json();
+    for (name, code, hint) in [
+        ("stale", "wrong-key", "export a new keytab at the KDC"),
+        ("locked", "locked", "have it unlocked"),
+        ("expired", "expired", "have its expiration moved"),
+        ("old", "key-expired", "give it a new key"),
+        ("unknown", "unknown-principal", "check its spelling and realm"),
+        ("public", "keytab", "readable for Deputy's user alone"),
+        ("away", "kdc-unreachable", "see that one runs"),
+        ("silent", "kdc-timeout", "see that the KDC answers"),
+    ] {
+        let login = login(&json, name);
+        assert_eq!((&login["ok"], &login["code"]), (&false.into(), &code.into()), "{login}");
+        assert!(login["hint"].as_str().unwrap().contains(hint), "{login}");
+        assert_eq!(login["principal"], format!("{name}@TEST.LOCAL"));
+        assert_eq!(login["expiry"], Value::Null);
+    }
+    let well = login(&json, "well");
+    assert_eq!((&well["ok"], &well["code"]), (&true.into(), &Value::Null), "{well}");
+    assert!(well["expiry"].as_str() > well["last_login"].as_str(), "{well}");
+
+    let text = home.deputy(&["check"]).ends_with(exit::FAILED).stdout;
+    for line in [
+        "login locked: locked@TEST.LOCAL: not ok: the KDC has locked or disabled the principal",
+        "  hint: have it unlocked (`kadmin modprinc +allow_tix`",
+        "login well: well@TEST.LOCAL: ok, ticket until 20",
+    ] {
+        assert!(text.lines().any(|found| found.starts_with(line)), "{line} in\n{text}");
+    }
+}
+
+#[test]
+fn login_without_a_network_is_told_from_a_dead_kdc() {
+    let kdc = Kdc::start().unwrap();
+    // An address of another machine: to this one there would be a way.
+    let home = with_login(home(), "far", "far@TEST.LOCAL", &add(&kdc, "far"), "192.0.2.1");
+    let alone = Namespace::with_network();
+    let mut command = home.command();
+    command.args(["check", "--json"]);
+    let output = alone.enter(&command).current_dir(home.path(".")).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let json: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let far = login(&json, "far");
+    assert_eq!((output.status.code(), &far["code"]), (Some(exit::FAILED), &"no-network".into()), "{far}");
+    assert!(far["hint"].as_str().unwrap().starts_with("connect it"), "{far}");
+}
+
+#[test]
+fn login_by_a_wrong_clock_works_and_is_warned_of() {
+    for (clock_offset, side) in [(600, "ahead of"), (-600, "behind")] {
+        let kdc = Kdc::start_realm(Realm { clock_offset, ..Realm::default() }).unwrap();
+        let home = with_login(home(), "etl", "etl@TEST.LOCAL", &add(&kdc, "etl"), &kdc.address());
+        let text = home.deputy(&["check"]).ends_with(exit::OK).stdout;
+        assert!(text.contains("login etl: etl@TEST.LOCAL: ok, ticket until"), "{text}");
+        let warning =
+            text.lines().find(|line| line.contains("the KDC's clock is ")).unwrap_or_else(|| panic!("{text}"));
+        assert!(warning.contains(&format!("{side} this machine's: synchronise both clocks")), "{warning}");
+        let offset = login(&home.deputy(&["check", "--json"]).json(), "etl")["clock_offset_seconds"].as_i64().unwrap();
+        assert!((offset - i64::from(clock_offset)).abs() <= 2, "{offset}");
+    }
+}
+
+#[test]
+fn login_in_status_and_metrics_follows_the_kdc() {
+    let life = Realm { ticket_life: Duration::from_secs(20), clock_skew: Duration::from_secs(1), ..Realm::default() };
+    let kdc = Kdc::start_realm(life).unwrap();
+    let keytab = add(&kdc, "etl");
+    let [health] = free_ports().unwrap();
+    let mut home = with_login(home(), "etl", "etl@TEST.LOCAL", &keytab, &kdc.address());
+    home.append(&format!("[coordinator]\nhealth = \"127.0.0.1:{health}\""));
+    let running = RunningCoordinator::start(&home);
+    let now = || login(&running.all(), "etl").clone();
+    running.wait_until("a ticket", || now()["ready"] == true);
+    let held = running.status();
+    let held = login(&held, "etl");
+    assert_eq!((&held["principal"], &held["fault"]), (&"etl@TEST.LOCAL".into(), &Value::Null), "{held}");
+    assert!(held["expiry"].as_str() > held["last_login"].as_str(), "{held}");
+    assert!(held["valid_for_ms"].as_i64().is_some_and(|left| (1..=20_000).contains(&left)), "{held}");
+    assert_eq!(running.instance("etl")["login"]["principal"], "etl@TEST.LOCAL");
+    let labels = "{login=\"etl\",principal=\"etl@TEST.LOCAL\"}";
+    let text = metrics(health);
+    assert!(text.contains(&format!("deputy_kerberos_ready{labels} 1\n")), "{text}");
+    assert!(!text.contains("deputy_kerberos_fault{"), "{text}");
+    assert_page_has(&text);
+
+    // The next log-in fails; what is held serves on.
+    kdc.lock("etl").unwrap();
+    running.wait_until("a refusal", || now()["fault"]["code"] == "locked");
+    let refused = now();
+    assert_eq!(refused["ready"], true, "{refused}");
+    let text = home.deputy(&["status"]).ends_with(exit::OK).stdout;
+    let line = text.lines().find(|line| line.starts_with("etl ") && line.contains("etl@TEST.LOCAL"));
+    assert!(line.is_some_and(|line| line.contains("the KDC has locked or disabled the principal")), "{text}");
+    assert!(text.contains("hint: etl: have it unlocked (`kadmin modprinc +allow_tix`"), "{text}");
+    let detail = home.deputy(&["status", "etl"]).ends_with(exit::OK).stdout;
+    for line in
+        ["login         etl, as etl@TEST.LOCAL", "ticket        until 20", "last login    20", "hint          have it"]
+    {
+        assert!(detail.lines().any(|found| found.trim_start().starts_with(line)), "{line} in\n{detail}");
+    }
+    assert!(metrics(health).contains("deputy_kerberos_fault{login=\"etl\",code=\"locked\"} 1\n"));
+    running.wait_until("its end", || now()["ready"] == false);
+    assert!(metrics(health).contains(&format!("deputy_kerberos_ready{labels} 0\n")));
+}
+
+fn metrics(port: u16) -> String {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nhost: deputy\r\nconnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+/// The page for operators has each metric of logins, with its kind and meaning.
+fn assert_page_has(text: &str) {
+    let helps = text.lines().filter_map(|line| line.strip_prefix("# HELP deputy_kerberos_")?.split_once(' '));
+    let rows: Vec<String> = helps
+        .map(|(name, help)| format!("| `deputy_kerberos_{name}` | gauge | {} |", help.trim_end_matches('.')))
+        .collect();
+    assert!(rows.len() >= 5, "{text}");
+    for row in rows {
+        assert!(OPERATIONS.contains(&row), "docs/operations.md lacks {row}");
+    }
+}
