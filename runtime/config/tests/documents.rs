@@ -12,6 +12,7 @@ use deputy_core::{Expired, FileMode, Limits, Span};
 
 const REFERENCES: &str = include_str!("../../../docs/configuration.md");
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
+const HADOOP: &str = include_str!("../../../docs/hadoop.md");
 const ENDPOINTS: &str = include_str!("../../../docs/endpoints.md");
 const KAFKA: &str = include_str!("../../../docs/kafka.md");
 const WORKERS: &str = include_str!("../../../docs/workers.md");
@@ -110,6 +111,12 @@ fn readme_shows_a_valid_configuration() {
 fn documents_for_operators_show_a_valid_coordinator() {
     let coordinator = read(OPERATIONS).coordinator;
     assert!(coordinator.key.is_some() && coordinator.control.is_some() && coordinator.health.is_some());
+}
+
+#[test]
+fn documents_of_hadoop_show_a_valid_coordinator() {
+    let config = read(HADOOP);
+    assert_eq!((config.instances.len(), config.groups.len()), (2, 1));
 }
 
 #[test]

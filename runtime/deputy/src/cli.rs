@@ -92,6 +92,7 @@ pub(crate) enum Command {
     Exec(commands::exec::ExecArgs),
     ExitCodes(commands::exit_codes::ExitCodesArgs),
     Get(commands::get::GetArgs),
+    HadoopConf(commands::hadoop_conf::HadoopConfArgs),
     #[command(hide = true)]
     KerberosLogin(commands::kerberos_login::KerberosLoginArgs),
     Inspect(commands::inspect::InspectArgs),

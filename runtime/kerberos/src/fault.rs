@@ -302,6 +302,15 @@ mod tests {
     }
 
     #[test]
+    fn fault_causes_are_in_the_page_for_operators() {
+        const PAGE: &str = include_str!("../../../docs/hadoop.md");
+        for (_, code, _, text, fix) in TABLE {
+            let row = format!("| `{code}` | {text} | {fix} |");
+            assert!(PAGE.lines().any(|line| line == row), "docs/hadoop.md lacks {row}");
+        }
+    }
+
+    #[test]
     fn fault_text_says_the_cause_and_the_detail() {
         let fault = Fault::new(FaultCause::Locked, "Client's credentials have been revoked");
         assert_eq!(

@@ -13,6 +13,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 19] = [
             "deputy-coordinator",
             "deputy-core",
             "deputy-files",
+            "deputy-hadoop-conf",
             "deputy-host",
             "deputy-kerberos",
             "deputy-link",
@@ -42,6 +43,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 19] = [
         ],
     ),
     ("deputy-core", &[]),
+    ("deputy-hadoop-conf", &["deputy-core", "deputy-files"]),
     (
         "deputy-host",
         &[

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod exec;
 pub(crate) mod exit_codes;
 pub(crate) mod get;
+pub(crate) mod hadoop_conf;
 pub(crate) mod inspect;
 mod instance_action;
 pub(crate) mod kerberos_login;
@@ -35,6 +36,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Co
         Command::Exec(arguments) => exec::run(context, arguments).await,
         Command::ExitCodes(arguments) => exit_codes::run(context, arguments),
         Command::Get(arguments) => get::run(context, arguments).await,
+        Command::HadoopConf(arguments) => hadoop_conf::run(context, arguments),
         Command::Inspect(arguments) => inspect::run(context, arguments).await,
         Command::Obtain(arguments) => obtain::run(context, arguments).await,
         Command::Reload(arguments) => reload::run(context, arguments).await,

@@ -1,0 +1,96 @@
+//! `deputy hadoop-conf`
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+use deputy_core::{GroupName, KerberosPrincipal};
+use deputy_files::ambient;
+use deputy_hadoop_conf::{HadoopProperties, Proposal, ProposalOptions};
+use serde::Serialize;
+
+use crate::context::{Context, SCHEMA};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::print::WARNING;
+use crate::private_file::PrivateFile;
+
+/// Propose a configuration from the configuration of a Hadoop cluster
+///
+/// Reads core-site.xml, hdfs-site.xml, yarn-site.xml, hbase-site.xml and hive-site.xml of a client, as far as they are there,
+/// and writes a deputy.toml: a login, and for HDFS (each nameservice, each NameNode and each set of routers), WebHDFS and KMS
+/// an instance with its grant. What the files do not say is a comment at its beginning. Read it before it is used: it
+/// permits connections. It asks no server, and looks for no name.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deputy hadoop-conf /etc/hadoop/conf
+  deputy hadoop-conf /etc/hadoop/conf --principal etl@EXAMPLE.COM --keytab etl.keytab --output deputy.toml
+  deputy hadoop-conf /etc/hadoop/conf --group analytics --output deputy.toml
+  deputy check --config deputy.toml")]
+pub(crate) struct HadoopConfArgs {
+    /// The folder of the cluster's client configuration
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    dir: PathBuf,
+    /// Write it to this file, which must not be there yet
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    output: Option<PathBuf>,
+    /// Whom Deputy logs in as
+    #[arg(long, value_name = "NAME@REALM")]
+    principal: Option<KerberosPrincipal>,
+    /// The keytab of that principal, as the configuration is to name it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    keytab: Option<PathBuf>,
+    /// A krb5.conf [default: /etc/krb5.conf]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    krb5_conf: Option<PathBuf>,
+    /// The folder of hdfs.wasm and the other components [default: beside the configuration]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    components: Option<PathBuf>,
+    /// The group of workers that get a token file
+    #[arg(long, value_name = "NAME")]
+    group: Option<GroupName>,
+    /// Print one JSON object
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct ProposalJson<'a> {
+    schema: u32,
+    #[serde(flatten)]
+    proposal: &'a Proposal,
+    /// The configuration.
+    toml: String,
+}
+
+pub(crate) fn run(context: &Context, arguments: &HadoopConfArgs) -> Result<Exit, CommandError> {
+    let properties = HadoopProperties::read(&arguments.dir);
+    let properties = properties.map_err(|error| CommandError::new(Exit::Misconfigured, error))?;
+    let options = ProposalOptions {
+        principal: arguments.principal.clone(),
+        keytab: arguments.keytab.clone(),
+        krb5_conf: arguments.krb5_conf.clone(),
+        components: arguments.components.clone(),
+        group: arguments.group.clone(),
+    };
+    let proposal = Proposal::of(&properties, options);
+    let toml = proposal.to_toml();
+    if arguments.json {
+        context.json(&ProposalJson { schema: SCHEMA, proposal: &proposal, toml })?;
+        return Ok(Exit::Done);
+    }
+    for note in &proposal.notes {
+        context.printer.labelled(WARNING, "not known", note);
+    }
+    match &arguments.output {
+        None => context.stdout(&toml)?,
+        Some(path) => {
+            // A configuration that is in use is not replaced by a proposal.
+            if ambient::exists(path).map_err(|error| CommandError::new(Exit::Failed, error))? {
+                let error = format!("{} exists: name a new file", path.display());
+                return Err(CommandError::new(Exit::Misconfigured, error));
+            }
+            PrivateFile::prepare(path)?.commit(toml.as_bytes())?;
+        }
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,127 @@
+//! A proposal as the text of a `deputy.toml`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::proposal::{HttpGrant, Proposal, ProposedInstance, TcpGrant};
+
+/// The login of all instances.
+const LOGIN: &str = "hadoop";
+
+pub(crate) fn toml(proposal: &Proposal) -> String {
+    let mut text = format!(
+        "# Proposed by `deputy hadoop-conf` from {}.\n\
+         # Read it before it is used: what stands here is permitted, and nothing else. `deputy check` tries it.\n",
+        proposal.files.join(", ")
+    );
+    if !proposal.notes.is_empty() {
+        text.push_str("#\n# Not known, or left out:\n");
+        proposal.notes.iter().for_each(|note| push(&mut text, format_args!("# - {}", comment(note))));
+    }
+    push_login(&mut text, proposal);
+    proposal.instances.iter().for_each(|instance| push_instance(&mut text, proposal, instance));
+    push_group(&mut text, proposal);
+    text
+}
+
+fn push_login(text: &mut String, proposal: &Proposal) {
+    let options = &proposal.options;
+    push(text, format_args!("\n[logins.{LOGIN}]"));
+    match (&options.principal, &proposal.realm) {
+        (Some(principal), _) => push(text, format_args!("principal = {}", quoted(principal.as_str()))),
+        (None, realm) => {
+            let principal = format!("deputy@{}", realm.as_deref().unwrap_or("EXAMPLE.COM"));
+            push(text, format_args!("principal = {}    # not known: the principal of the keytab", quoted(&principal)));
+        }
+    }
+    match &options.keytab {
+        Some(keytab) => push(text, format_args!("keytab = {}", quoted_path(keytab))),
+        None => push(
+            text,
+            format_args!("keytab = \"deputy.keytab\"    # not known: a file that Deputy's user alone can read"),
+        ),
+    }
+    match &options.krb5_conf {
+        Some(file) => push(text, format_args!("krb5-conf = {}", quoted_path(file))),
+        None => push(text, format_args!("# The KDCs are those of /etc/krb5.conf; or: kdcs = [\"kdc.example.com\"]")),
+    }
+}
+
+fn push_instance(text: &mut String, proposal: &Proposal, instance: &ProposedInstance) {
+    let ProposedInstance { name, about, provider, .. } = instance;
+    let options = &proposal.options;
+    let file = format!("{provider}.wasm");
+    let component =
+        options.components.as_ref().map_or_else(|| quoted(&file), |folder| quoted_path(&folder.join(&file)));
+    push(text, format_args!("\n# {}\n[instances.{name}]\ncomponent = {component}", comment(about)));
+    if !instance.enabled {
+        push(text, format_args!("enabled = false    # true if a client uses it"));
+    }
+    match &options.group {
+        Some(group) if instance.enabled => push(text, format_args!("deliver-to = [\"{group}\"]")),
+        Some(_) | None => {}
+    }
+    push(text, format_args!("\n[instances.{name}.settings]"));
+    for (setting, value) in &instance.settings {
+        push(text, format_args!("{setting} = {}", quoted(value)));
+    }
+    push(text, format_args!("\n[instances.{name}.kerberos]\nlogin = \"{LOGIN}\""));
+    if !instance.targets.is_empty() {
+        let targets: Vec<String> = instance.targets.iter().map(|target| quoted(target)).collect();
+        push(text, format_args!("targets = [{}]", targets.join(", ")));
+    }
+    for TcpGrant { allow, networks } in &instance.tcp {
+        push(text, format_args!("\n[[instances.{name}.tcp]]\nallow = {}\nnetworks = [\"{networks}\"]", quoted(allow)));
+    }
+    for HttpGrant { allow, path, networks, negotiate } in &instance.http {
+        push(text, format_args!("\n[[instances.{name}.http]]\nallow = {}", quoted(allow)));
+        push(text, format_args!("methods = [\"GET\", \"PUT\"]\npaths = [{}]", quoted(path)));
+        push(text, format_args!("networks = [\"{networks}\"]\nnegotiate = {}", quoted(negotiate)));
+        if allow.starts_with("https://") {
+            push(text, format_args!("# roots = \"ca.pem\"    # if its certificate is not of a public authority"));
+        }
+    }
+}
+
+/// What the workers of the group do with the tokens.
+fn push_group(text: &mut String, proposal: &Proposal) {
+    let Some(group) = &proposal.options.group else { return };
+    let enabled = proposal.instances.iter().filter(|instance| instance.enabled);
+    let names: Vec<String> = enabled.map(|instance| quoted(&instance.name)).collect();
+    if names.is_empty() {
+        return;
+    }
+    let file = Path::new("hadoop-credentials.wasm");
+    let component = proposal.options.components.as_ref().map_or_else(|| file.to_owned(), |folder| folder.join(file));
+    push(text, format_args!("\n# One token file for HADOOP_TOKEN_FILE_LOCATION on each worker of the group."));
+    push(text, format_args!("[groups.{group}.receivers.hadoop]\ncomponent = {}", quoted_path(&component)));
+    push(text, format_args!("instances = [{}]", names.join(", ")));
+}
+
+fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    writeln!(text, "{line}").ok();
+}
+
+fn quoted_path(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
+/// A text of the files as a TOML string, which it cannot end.
+fn quoted(text: &str) -> String {
+    let mut quoted = "\"".to_owned();
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A text of the files within a comment, whose line it cannot end.
+fn comment(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
