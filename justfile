@@ -8,6 +8,10 @@ default:
 demo:
     cargo xtask demo
 
+# The same with Kerberos and HDFS
+demo-hadoop:
+    cargo xtask demo hadoop
+
 # Every check and every test; `just test --only clippy` runs one part
 test *arguments:
     cargo xtask test {{ arguments }}

@@ -41,7 +41,11 @@ enum Chore {
         arguments: Vec<String>,
     },
     /// Obtains real S3 credentials with a sandboxed provider, and uses them
-    Demo,
+    Demo {
+        /// What to show instead: `hadoop`, tokens of a real HDFS with a real KDC
+        #[arg(value_enum)]
+        what: Option<demo::Show>,
+    },
     /// Builds every guest component into `target/guests`
     Guests,
     /// Generates the Rust types of the link's messages from `link.proto`
@@ -73,7 +77,8 @@ fn run(chore: &Chore) -> Result<()> {
     let workspace = Workspace::find()?;
     match chore {
         Chore::Bench { arguments } => bench::run(&workspace, arguments),
-        Chore::Demo => demo::run(&workspace),
+        Chore::Demo { what: None } => demo::run(&workspace),
+        Chore::Demo { what: Some(demo::Show::Hadoop) } => demo::hadoop::run(&workspace),
         Chore::Guests => guests::build(&workspace),
         Chore::Proto => proto::generate(&workspace),
         Chore::Test { only } => test::run(&workspace, only),

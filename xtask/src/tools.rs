@@ -27,6 +27,11 @@ pub(crate) fn install_python(workspace: &Workspace) -> Result<()> {
     python::install(workspace)
 }
 
+/// Installs what is missing of what the demonstration with Hadoop needs: one set of jars.
+pub(crate) fn install_hadoop(workspace: &Workspace) -> Result<()> {
+    java::install_sets(workspace, &["hadoop"])
+}
+
 /// Puts a link to an installed program into `target/tools/bin`.
 fn link(workspace: &Workspace, name: &str, program: &Path) -> Result<()> {
     if !program.is_file() {

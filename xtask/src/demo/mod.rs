@@ -1,6 +1,8 @@
 //! `cargo xtask demo`: a sandboxed provider obtains real S3 credentials, another program uses them, a coordinator keeps
-//! them fresh, and three workers apply them.
+//! them fresh, and three workers apply them. `cargo xtask demo hadoop` shows the same with Kerberos and HDFS.
 
+mod daemon;
+pub(crate) mod hadoop;
 mod rotation;
 
 use std::fs;
@@ -17,6 +19,12 @@ use crate::process::Run;
 use crate::say::{self, Step};
 use crate::workspace::Workspace;
 use crate::{guests, tools};
+
+/// Another demonstration.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Show {
+    Hadoop,
+}
 
 /// What the independent client does. It knows AWS's configuration file, whose `credential_process` prints what Deputy
 /// brought back, and nothing of Deputy or of the administrator's key.

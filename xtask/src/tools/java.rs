@@ -33,12 +33,17 @@ const FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// Installs all sets.
 pub(super) fn install(workspace: &Workspace) -> Result<()> {
+    install_sets(workspace, &SETS)
+}
+
+/// Installs some of the sets.
+pub(super) fn install_sets(workspace: &Workspace, sets: &[&str]) -> Result<()> {
     check_programs()?;
     let java = Run::new("java").arg("-version").quiet_stderr()?;
     check_version(&java)?;
     // One that is thrown away: what is kept are the jars, once.
     let repository = workspace.tools().join("java/repository");
-    for set in SETS {
+    for set in sets {
         jars(workspace, set, &repository)?;
         classes(workspace, set, &java)?;
     }
