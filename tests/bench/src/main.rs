@@ -14,6 +14,7 @@ mod bare;
 mod calls;
 mod contract;
 mod first;
+mod kerberos;
 mod leases;
 mod memory;
 mod native;
@@ -67,6 +68,8 @@ enum Measure {
     Calls,
     /// The first call of a process
     First,
+    /// Tokens of a real HDFS, by Kerberos
+    Kerberos,
     /// Many instances kept by a coordinator
     Leases,
     /// Memory of waiting calls
@@ -82,6 +85,9 @@ enum Part {
     /// Compiles a component with limits
     #[command(hide = true)]
     CompileChild { memory: u64, seconds: u64 },
+    /// Becomes a login to Kerberos
+    #[command(hide = true)]
+    KerberosLogin,
     /// Measures the memory of waiting calls in a fresh process
     #[command(hide = true)]
     Memory { what: memory::What, waiting: usize, port: u16, holding: u16, state: PathBuf },
@@ -110,10 +116,13 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(Part::CompileChild { memory, seconds }) = arguments.part {
         return Ok(deputy_sandbox::compile_child(memory, seconds));
     }
+    if let Some(Part::KerberosLogin) = arguments.part {
+        return Ok(deputy_kerberos::login_process());
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match &arguments.part {
-            Some(Part::CompileChild { .. }) => {}
+            Some(Part::CompileChild { .. } | Part::KerberosLogin) => {}
             Some(Part::Memory { what, waiting, port, holding, state }) => {
                 memory::measure(*what, *waiting, *port, *holding, state).await?;
             }
@@ -127,10 +136,16 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
 async fn measure(arguments: &Arguments) -> Result {
     let mut report = Report::default();
     let all = Measure::value_variants().iter();
-    for measure in all.filter(|measure| arguments.only.is_empty() || arguments.only.contains(measure)) {
+    // Without a choice, what needs no server in Java.
+    let is_chosen = |measure: &&Measure| match arguments.only.is_empty() {
+        true => **measure != Measure::Kerberos,
+        false => arguments.only.contains(measure),
+    };
+    for measure in all.filter(is_chosen) {
         match measure {
             Measure::Calls => calls::measure(&mut report, arguments.calls).await?,
             Measure::First => first::measure(&mut report, arguments.loads).await?,
+            Measure::Kerberos => kerberos::measure(&mut report, arguments.obtains.min(200), arguments.rounds).await?,
             Measure::Leases => leases::measure(&mut report, arguments.rounds).await?,
             Measure::Memory => memory::compare(&mut report, arguments.waiting, arguments.rounds).await?,
             Measure::Obtains => obtains::measure(&mut report, arguments.obtains, arguments.rounds).await?,

@@ -36,6 +36,7 @@ struct Row {
 #[derive(Clone, Copy, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Unit {
+    Count,
     /// Kibibytes.
     Kib,
     /// Microseconds.
@@ -92,6 +93,7 @@ impl Section {
 impl Unit {
     fn show(self, value: f64) -> String {
         match self {
+            Self::Count => format!("{value:.0}"),
             Self::Kib if value < 10_240.0 => format!("{value:.0} KiB"),
             Self::Kib => format!("{:.1} MiB", value / 1024.0),
             Self::Micros if value < 1.0 => format!("{:.0} ns", value * 1e3),
