@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use deputy_test_servers::{Hdfs, Kdc, Site, guest};
+use deputy_test_servers::{Hdfs, Kdc, Kms, Site, guest};
 
 use crate::deputy::{TestEnvironment, exit};
+use crate::logins::home;
 
 /// Files of a client with these properties.
 fn conf(home: &TestEnvironment, name: &str, site: &Site) -> String {
@@ -21,10 +22,11 @@ fn components() -> String {
 #[test]
 fn hadoop_conf_of_a_real_client_obtains_its_token() {
     let kdc = Kdc::start().unwrap();
-    let hdfs = Hdfs::start(&kdc, &Site::new()).unwrap();
+    let kms = Kms::start(&kdc, &Site::new()).unwrap();
+    let hdfs = Hdfs::start(&kdc, &Site::new().key_provider(&kms)).unwrap();
     let keytab = kdc.add("etl").unwrap().display().to_string();
     let krb5_conf = kdc.krb5_conf().display().to_string();
-    let home = TestEnvironment::with_compiled("hdfs");
+    let home = home();
     fs::remove_file(home.path("deputy.toml")).unwrap();
     let client = hdfs.client().conf().display().to_string();
     let output = home.path("deputy.toml").display().to_string();
@@ -35,8 +37,10 @@ fn hadoop_conf_of_a_real_client_obtains_its_token() {
     home.deputy(&arguments).ends_with(exit::OK);
     let check = home.deputy(&["check"]).ends_with(exit::OK).stdout;
     assert!(check.contains("login hadoop: etl@TEST.LOCAL: ok, ticket until"), "{check}");
-    let obtained = home.deputy(&["obtain", "hdfs-localhost"]).ends_with(exit::OK);
-    assert!(obtained.stdout.contains("hadoop-token/1"), "{}", obtained.stdout);
+    for instance in ["hdfs-localhost", "kms"] {
+        let obtained = home.deputy(&["obtain", instance]).ends_with(exit::OK);
+        assert!(obtained.stdout.contains("hadoop-token/1"), "{instance}: {}", obtained.stdout);
+    }
     // A configuration that may be in use is not replaced.
     let again = home.deputy(&arguments).ends_with(exit::MISCONFIGURED);
     assert!(again.stderr.contains("exists: name a new file"), "{}", again.stderr);

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use deputy_test_servers::{Hdfs, Kdc, Site, free_ports, guest, tool};
 
 use crate::deputy::{TestEnvironment, exit};
+use crate::logins::home;
 use crate::running::RunningCoordinator;
 
 const PAGE: &str = include_str!("../../docs/hadoop.md");
@@ -81,7 +82,7 @@ fn hadoop_page_leads_from_nothing_to_a_client() {
     let [keytab, configure, run, token, work, client, mounts] = blocks();
     let kdc = Kdc::start().unwrap();
     let hdfs = Hdfs::start(&kdc, &Site::new()).unwrap();
-    let home = TestEnvironment::with_compiled("hdfs");
+    let home = home();
     fs::remove_file(home.path("deputy.toml")).unwrap();
     let machine = Machine::new(&home, &kdc, &hdfs);
     machine.run(&changed(keytab, &[("kadmin -q", "kadmin.local -q"), ("EXAMPLE.COM", "TEST.LOCAL")]));

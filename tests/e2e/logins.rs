@@ -5,21 +5,32 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use deputy_test_servers::{Kdc, Realm, free_ports};
+use deputy_test_servers::{Kdc, Realm, free_ports, guest};
 use serde_json::Value;
 
-use crate::deputy::{TestEnvironment, exit};
+use crate::deputy::{TestEnvironment, copy_compiled, exit};
 use crate::faults::namespace::Namespace;
 use crate::running::RunningCoordinator;
 
 /// The lines of the page for operators.
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
-/// A home with the folder of compiled components that later runs find again.
-fn home() -> TestEnvironment {
-    TestEnvironment::with_compiled("hdfs")
+/// With state of its own, in which the components for Hadoop are compiled already.
+pub(crate) fn home() -> TestEnvironment {
+    static COMPILED: OnceLock<PathBuf> = OnceLock::new();
+    let compiled = COMPILED.get_or_init(|| {
+        let home = TestEnvironment::in_target("hadoop-state");
+        for component in ["hdfs", "hadoop-credentials"] {
+            home.deputy(&["inspect", guest(component).unwrap().to_str().unwrap()]).ends_with(exit::OK);
+        }
+        home.state().to_owned()
+    });
+    let home = TestEnvironment::new();
+    copy_compiled(compiled, home.state());
+    home
 }
 
 /// Adds a login and an instance of HDFS that has it. No NameNode answers.
