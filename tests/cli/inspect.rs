@@ -36,6 +36,7 @@ fn inspect_describes_a_component_in_plain_words() {
       cannot derive keys from a secret with PBKDF2
       cannot sign any data with a secret
       cannot keep state from one call to the next
+      cannot open Kerberos contexts with services
       cannot open TCP connections
       cannot look up host names
       cannot send UDP datagrams
@@ -106,6 +107,7 @@ fn inspect_shows_what_a_receiver_accepts() {
       cannot derive keys from a secret with PBKDF2
       cannot sign any data with a secret
       cannot keep state from one call to the next
+      cannot open Kerberos contexts with services
       cannot make HTTP requests
       cannot open TCP connections
       cannot look up host names
@@ -339,6 +341,7 @@ fn inspect_names_every_import_that_nothing_provides() {
       cannot derive keys from a secret with PBKDF2
       cannot sign any data with a secret
       cannot keep state from one call to the next
+      cannot open Kerberos contexts with services
       cannot make HTTP requests
       cannot open TCP connections
       cannot look up host names

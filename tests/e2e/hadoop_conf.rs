@@ -36,6 +36,7 @@ fn hadoop_conf_of_a_real_client_obtains_its_token() {
         [&arguments[..], &["--principal", "etl@TEST.LOCAL", "--group", "lab", "--output", &output]].concat();
     home.deputy(&arguments).ends_with(exit::OK);
     let check = home.deputy(&["check"]).ends_with(exit::OK).stdout;
+    assert!(check.contains("open Kerberos contexts with services  hdfs/localhost@TEST.LOCAL"), "{check}");
     assert!(check.contains("login hadoop: etl@TEST.LOCAL: ok, ticket until"), "{check}");
     for instance in ["hdfs-localhost", "kms"] {
         let obtained = home.deputy(&["obtain", instance]).ends_with(exit::OK);

@@ -11,6 +11,7 @@ pub(crate) enum Capability {
     Files,
     Http,
     Input,
+    Kerberos,
     Logs,
     Names,
     Outputs,
@@ -32,6 +33,7 @@ pub(crate) enum Decision {
 }
 
 const SECRETS: &str = "delegation:tokens/secrets";
+const KERBEROS: &str = "delegation:tokens/kerberos";
 const STATE: &str = "delegation:tokens/state";
 
 /// Interfaces of these packages that stand for no capability are harmless: types, streams, exit.
@@ -57,6 +59,7 @@ impl Capability {
         Self::Secret(SecretOperation::Pbkdf2),
         Self::Secret(SecretOperation::Sign),
         Self::State,
+        Self::Kerberos,
         Self::Http,
         Self::Tcp,
         Self::Names,
@@ -77,6 +80,7 @@ impl Capability {
             Self::Files => "files",
             Self::Http => "http",
             Self::Input => "stdin",
+            Self::Kerberos => "kerberos",
             Self::Logs => "logs",
             Self::Names => "names",
             Self::Outputs => "outputs",
@@ -96,6 +100,7 @@ impl Capability {
             Self::Files => "read or write files",
             Self::Http => "make HTTP requests",
             Self::Input => "read standard input",
+            Self::Kerberos => "open Kerberos contexts with services",
             Self::Logs => "write log lines",
             Self::Names => "look up host names",
             Self::Outputs => "publish files for the workload",
@@ -117,7 +122,8 @@ impl Capability {
     pub(crate) fn decision(self, kind: ComponentKind) -> Decision {
         match (self, kind) {
             (Self::Environment | Self::Files | Self::Input | Self::Udp, _) => Decision::Never,
-            (Self::Http | Self::Names | Self::Secret(_) | Self::State | Self::Tcp, kind) => match kind {
+            (Self::Http | Self::Kerberos | Self::Names | Self::Secret(_) | Self::State | Self::Tcp, kind) => match kind
+            {
                 ComponentKind::Provider => Decision::ByGrant,
                 ComponentKind::Receiver => Decision::Never,
             },
@@ -133,6 +139,7 @@ impl Capability {
             Self::Files => info.uses("wasi:filesystem/preopens", "get-directories"),
             Self::Http => info.uses("wasi:http/outgoing-handler", "handle"),
             Self::Input => info.uses("wasi:cli/stdin", "get-stdin"),
+            Self::Kerberos => info.uses(KERBEROS, "[static]context.open"),
             Self::Logs => any_import(info, &["delegation:tokens/logging", "wasi:cli/stdout", "wasi:cli/stderr"]),
             Self::Names => info.uses("wasi:sockets/ip-name-lookup", "resolve-addresses"),
             Self::Outputs => info.uses("delegation:tokens/outputs", "put"),
@@ -157,6 +164,7 @@ impl Capability {
     pub(crate) fn granted(self, grant: &Grant) -> Vec<String> {
         match self {
             Self::Http => grant.http.iter().map(http_rule).collect(),
+            Self::Kerberos => grant.kerberos.iter().flat_map(|grant| &grant.targets).map(ToString::to_string).collect(),
             Self::Names => grant.tcp.iter().map(|rule| rule.host.to_string()).collect(),
             Self::Tcp => grant.tcp.iter().map(ToString::to_string).collect(),
             Self::State => grant.state.iter().map(state_grant).collect(),
