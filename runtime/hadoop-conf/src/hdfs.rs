@@ -167,7 +167,7 @@ fn name_settings(draft: &mut ProposalDraft<'_>, service: &NameService) -> Option
 }
 
 /// The qualities of protection that clients accept, if that is not the default of all three.
-fn protection(draft: &mut ProposalDraft<'_>) -> Option<(&'static str, String)> {
+pub(crate) fn protection(draft: &mut ProposalDraft<'_>) -> Option<(&'static str, String)> {
     let qualities = draft.list("hadoop.rpc.protection");
     let is_known = |quality: &String| ["authentication", "integrity", "privacy"].contains(&quality.as_str());
     if let Some(other) = qualities.iter().find(|quality| !is_known(quality)) {
@@ -179,7 +179,7 @@ fn protection(draft: &mut ProposalDraft<'_>) -> Option<(&'static str, String)> {
     is_demanding.then(|| ("protection", qualities.join(",")))
 }
 
-fn tcp(address: &HadoopAddress) -> TcpGrant {
+pub(crate) fn tcp(address: &HadoopAddress) -> TcpGrant {
     TcpGrant { allow: address.to_string(), networks: address.networks() }
 }
 

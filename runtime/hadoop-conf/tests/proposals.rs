@@ -142,7 +142,7 @@ fn proposal_notes_what_is_not_known() {
         ("dfs.nameservices", "prod"),
         ("dfs.ha.namenodes.prod", "nn1,nn2"),
         ("dfs.namenode.rpc-address.prod.nn1", "nn1.example.com:8020"),
-        ("yarn.resourcemanager.address", "rm.example.com:8032"),
+        ("hbase.zookeeper.quorum", "zk1,zk2"),
     ];
     let found = proposal(&[("core-site.xml", core), ("hdfs-site.xml", hdfs)], ProposalOptions::default());
     for part in [
@@ -151,12 +151,44 @@ fn proposal_notes_what_is_not_known() {
         "dfs.namenode.rpc-address.prod.nn2 is not set",
         "no file names a realm: use `--principal NAME@REALM`",
         "jceks://file/etc/keys: not a KMS",
-        "YARN (yarn.resourcemanager.address = rm.example.com:8032)",
+        "HBase (hbase.zookeeper.quorum = zk1,zk2) is left out",
     ] {
         assert!(found.notes.iter().any(|note| note.contains(part)), "{part} in {:#?}", found.notes);
         assert!(found.to_toml().contains(part), "{part}");
     }
     assert_eq!(found.instances.len(), 0, "without a realm there is no principal: {:?}", found.instances);
+}
+
+#[test]
+fn proposal_of_yarn_and_hive_is_not_enabled() {
+    let yarn: &[(&str, &str)] = &[
+        ("hadoop.security.authentication", "kerberos"),
+        ("yarn.resourcemanager.cluster-id", "prod"),
+        ("yarn.resourcemanager.ha.rm-ids", "rm1,rm2,rm3"),
+        ("yarn.resourcemanager.address.rm1", "${yarn.resourcemanager.hostname.rm1}:8050"),
+        ("yarn.resourcemanager.hostname.rm1", "rm1.example.com"),
+        ("yarn.resourcemanager.hostname.rm2", "rm2.example.com"),
+        ("yarn.resourcemanager.principal", "rm/_HOST@EXAMPLE.COM"),
+    ];
+    let hive: &[(&str, &str)] = &[
+        ("hive.metastore.uris", "thrift://ms1.example.com:9083,thrift://ms2.example.com"),
+        ("hive.metastore.sasl.enabled", "true"),
+    ];
+    let found = proposal(&[("yarn-site.xml", yarn), ("hive-site.xml", hive)], ProposalOptions::default());
+    let yarn = instance(&found, "yarn-prod");
+    assert_eq!(setting(yarn, "resourcemanagers"), Some("rm1.example.com:8050,rm2.example.com:8032"));
+    assert_eq!(
+        (yarn.enabled, yarn.tcp.len(), yarn.targets.as_slice()),
+        (false, 2, &["rm/_HOST@EXAMPLE.COM".to_owned()][..])
+    );
+    let hive = instance(&found, "hive");
+    assert_eq!(setting(hive, "uris"), Some("thrift://ms1.example.com:9083,thrift://ms2.example.com:9083"));
+    assert_eq!((hive.enabled, hive.targets.as_slice()), (false, &["hive/_HOST@EXAMPLE.COM".to_owned()][..]));
+    assert!(
+        found.notes.iter().any(|note| note.contains("yarn.resourcemanager.address.rm3 is not set")),
+        "{:?}",
+        found.notes
+    );
 }
 
 #[test]

@@ -17,9 +17,9 @@ use crate::private_file::PrivateFile;
 /// Propose a configuration from the configuration of a Hadoop cluster
 ///
 /// Reads core-site.xml, hdfs-site.xml, yarn-site.xml, hbase-site.xml and hive-site.xml of a client, as far as they are there,
-/// and writes a deputy.toml: a login, and for HDFS (each nameservice, each NameNode and each set of routers), WebHDFS and KMS
-/// an instance with its grant. What the files do not say is a comment at its beginning. Read it before it is used: it
-/// permits connections. It asks no server, and looks for no name.
+/// and writes a deputy.toml: a login, and an instance with its grant for each nameservice, each NameNode and each set of routers
+/// of HDFS, for WebHDFS, KMS, YARN and the Hive metastore. What the files do not say is a comment at its beginning. Read it
+/// before it is used: it permits connections. It asks no server, and looks for no name.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy hadoop-conf /etc/hadoop/conf
