@@ -122,7 +122,12 @@ async fn provider(
     let namenodes = format!("localhost:{port}");
     let mut instance = instance("hdfs", &[("namenodes", &namenodes), ("protection", "authentication")])?;
     instance.name = name.parse()?;
-    instance.grant.tcp.push(TcpRule { host: "localhost".parse()?, port, networks: vec!["loopback".parse()?] });
+    instance.grant.tcp.push(TcpRule {
+        host: "localhost".parse()?,
+        port,
+        networks: vec!["loopback".parse()?],
+        tls: None,
+    });
     instance.grant.kerberos =
         Some(KerberosGrant { login: plan.clone(), targets: vec!["hdfs/localhost@TEST.LOCAL".parse()?] });
     Ok(sandbox.load(&instance).await?)
