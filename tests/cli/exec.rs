@@ -10,8 +10,8 @@ use crate::home::TestEnvironment;
 use crate::service::{SESSION, failing, granting};
 use crate::worker::Worker;
 
-/// What tells somebody else's session token.
-const STRAY: (&str, &str) = ("AWS_SESSION_TOKEN", "somebody-elses");
+/// A session token of another identity.
+const STRAY: (&str, &str) = ("AWS_SESSION_TOKEN", "of-another-identity");
 
 fn home() -> TestEnvironment {
     TestEnvironment::with_s3(&granting(), "")
@@ -44,7 +44,7 @@ fn credentials_are_in_the_variables_that_awss_libraries_read() {
 
 /// A program that says as whom it would act, in the order in which AWS's libraries look: a profile that is named first.
 const CANARY: &str = "if [ -n \"$AWS_PROFILE$AWS_DEFAULT_PROFILE\" ]; then echo a profile; \
-     elif [ -n \"$AWS_ACCESS_KEY_ID\" ]; then echo $AWS_ACCESS_KEY_ID; else echo nobody; fi; env";
+     elif [ -n \"$AWS_ACCESS_KEY_ID\" ]; then echo $AWS_ACCESS_KEY_ID; else echo none; fi; env";
 
 #[test]
 fn exec_leaves_no_other_identity_for_aws() {

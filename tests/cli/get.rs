@@ -106,7 +106,7 @@ fn get_waits_for_a_coordinator_that_is_not_there_yet() {
     let coordinator = Coordinator::start(&home);
     coordinator.until_ready();
     coordinator.kill();
-    // Nobody listens at the socket that was left behind; later it is removed, as a clean stop does.
+    // No process listens at the socket that was left behind; later it is removed, as a clean stop does.
     for is_removed in [false, true] {
         let socket = state(&home).join("control.sock");
         if is_removed {

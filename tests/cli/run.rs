@@ -56,7 +56,7 @@ fn socket_left_behind_is_replaced_but_no_other_file() {
     let socket = home.path("commands.sock");
     let coordinator = Coordinator::start(&home);
     coordinator.kill();
-    assert!(socket.exists(), "nobody removed it");
+    assert!(socket.exists(), "it was not removed");
     drop(Coordinator::start(&home));
 
     let refused = |why: &str| {

@@ -18,7 +18,7 @@ pub(crate) fn answering(status: u16, headers: &str, body: &str) -> String {
         for stream in listener.incoming() {
             let stream = stream.unwrap();
             read(&stream);
-            // Who has seen enough may have gone.
+            // A client that has read enough may have gone.
             drop((&stream).write_all(answer.as_bytes()));
         }
     });

@@ -1,4 +1,4 @@
-//! `deputy status`, and what its siblings say where there is nobody to ask.
+//! `deputy status`, and its siblings without a coordinator.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
@@ -162,6 +162,38 @@ fn status_json_has_no_payload() {
     assert_eq!((&one["name"], &one["lease"]["valid_until"]), (&"s3".into(), &of_all["lease"]["valid_until"]));
 }
 
+/// An instance of a file that does not exist.
+fn file_instance(name: &str) -> String {
+    format!(
+        "[instances.{name}]\nservice = \"x\"\nkind = \"x/1\"\nfile = {{ path = \"{name}.token\", lifetime = \"1h\" }}\n"
+    )
+}
+
+#[test]
+fn status_of_many_instances_comes_in_pages() {
+    let many: String = (0..1200).map(|number| file_instance(&format!("many-{number:04}"))).collect();
+    let home = TestEnvironment::with(&many);
+    let coordinator = Coordinator::start(&home);
+    let count = |arguments: &[&str]| -> (usize, String) {
+        let run = coordinator.run(&[&["status"], arguments].concat());
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let names: Vec<&str> = run.stdout.lines().filter(|line| line.starts_with("many-")).collect();
+        assert!(names.is_sorted_by(|one, other| one[..9] < other[..9]), "{}", run.stdout);
+        (names.len(), run.stdout.lines().last().unwrap().to_owned())
+    };
+    assert_eq!(count(&[]), (1200, "0 of 1200 ready".to_owned()));
+    assert_eq!(count(&["--not-ready", "--limit", "1100"]), (1100, "0 of 1200 ready; 1100 listed".to_owned()));
+    assert_eq!(count(&["--prefix", "many-07"]), (100, "0 of 1200 ready; 100 listed".to_owned()));
+    assert_eq!(count(&["--prefix", "other"]), (0, "0 of 1200 ready; 0 listed".to_owned()));
+    let all: Value = serde_json::from_str(&coordinator.run(&["status", "--json"]).stdout).unwrap();
+    assert_eq!((all["instances"].as_array().unwrap().len(), all.get("next")), (1200, None));
+    let some: Value = serde_json::from_str(&coordinator.run(&["status", "--json", "--limit", "5"]).stdout).unwrap();
+    assert_eq!((some["instances"].as_array().unwrap().len(), &some["next"]), (5, &"many-0004".into()));
+    for wrong in [&["--limit", "0"][..], &["many-0000", "--limit", "5"], &["many-0000", "--not-ready"]] {
+        assert_eq!(coordinator.run(&[&["status"], wrong].concat()).code, Some(2), "{wrong:?}");
+    }
+}
+
 #[test]
 fn status_of_an_unknown_instance_exits_misconfigured() {
     let home = home();
@@ -222,7 +254,7 @@ fn ended(mut watch: Child) -> Option<i32> {
         if begun.elapsed() > Duration::from_secs(30) {
             watch.kill().unwrap();
             watch.wait().unwrap();
-            panic!("it goes on though nobody reads");
+            panic!("it goes on without a reader");
         }
         std::thread::sleep(Duration::from_millis(20));
     }

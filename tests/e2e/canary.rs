@@ -86,8 +86,8 @@ fn trace_log_has_no_secret_that_the_host_sends() {
          <Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult>\
          </AssumeRoleWithWebIdentityResponse>"
     );
-    let (server, nobody) = (Local::answering(200, "", &answer), Refusing::new());
-    for (endpoint, code) in [(server.endpoint(), exit::OK), (nobody.endpoint(), exit::UNAVAILABLE)] {
+    let (server, refusing) = (Local::answering(200, "", &answer), Refusing::new());
+    for (endpoint, code) in [(server.endpoint(), exit::OK), (refusing.endpoint(), exit::UNAVAILABLE)] {
         let home = home().instance(
             "pod",
             "s3-sts",

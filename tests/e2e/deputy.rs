@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
 use deputy_test_servers::guest;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -140,7 +141,7 @@ impl TestEnvironment {
         file.unwrap().write_all(contents.as_bytes()).unwrap();
     }
 
-    /// Has a value looked for from now on that nobody may see, such as one that was obtained.
+    /// Looks for a value from now on that must not be shown, such as one that was obtained.
     pub(crate) fn register_secret(&self, value: &str) {
         let mut canaries = self.canaries.lock().unwrap();
         if !canaries.iter().any(|canary| canary == value) {
@@ -148,7 +149,7 @@ impl TestEnvironment {
         }
     }
 
-    /// Keeps what was said to somebody, so that it is searched with everything else.
+    /// Keeps an output, so that it is searched with everything else.
     pub(crate) fn record_output(&self, to: &str, text: &str) {
         fs::create_dir_all(self.path("said")).unwrap();
         let file = fs::OpenOptions::new().create(true).append(true).open(self.path("said").join(to));
@@ -175,7 +176,7 @@ impl TestEnvironment {
         run
     }
 
-    /// Runs the program for somebody who asks again and again: what it told is searched at the end.
+    /// Runs the program for a test that polls: its output is searched at the end.
     #[must_use]
     pub(crate) fn run_unchecked(&self, args: &[&str]) -> CommandOutput {
         let run = self.output(args);
@@ -279,6 +280,11 @@ impl CommandOutput {
 
     /// What it printed for programs.
     #[track_caller]
+    pub(crate) fn parsed<T: DeserializeOwned>(&self) -> T {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+
+    /// What it printed for programs, whatever it is.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
@@ -314,7 +320,7 @@ fn encodings(value: &str) -> Vec<String> {
     forms
 }
 
-/// The letters of bytes that stand in the midst of others, so many behind a multiple of three. Those that hold bits of
+/// The letters of bytes that stand in the midst of others, this number behind a multiple of three. Those that hold bits of
 /// the others as well are left out.
 fn base64_behind(before: usize, bytes: &[u8]) -> String {
     let mut letters = base64(&[&vec![0; before][..], bytes].concat());

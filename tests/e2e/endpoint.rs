@@ -70,7 +70,7 @@ impl Endpoint {
         Self { runtime, held, home, uri, token_file }
     }
 
-    /// Obtains, and delivers that: good for so long, as far as the worker is told.
+    /// Obtains, and delivers that: valid for this long, by what the worker receives.
     fn deliver(&self, revision: u64, life: Duration) -> String {
         let payload = self.home.deputy(&["obtain", "s3", "--reveal"]).ends_with(exit::OK).stdout;
         let instance: InstanceName = "s3".parse().unwrap();

@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use deputy_coordinator::{WorkerList, WorkerStatus};
 use deputy_test_servers::{engine, free_ports};
-use serde_json::Value;
 
 use crate::deputy::{TestEnvironment, exit};
 use crate::running::{PATIENCE, RunningCoordinator};
@@ -79,8 +79,9 @@ fn keys(home: &TestEnvironment) -> Vec<String> {
 }
 
 /// What the coordinator says of its only worker.
-fn worker(home: &TestEnvironment) -> Value {
-    home.deputy(&["workers", "--json"]).ends_with(exit::OK).json()["workers"][0].clone()
+fn worker(home: &TestEnvironment) -> WorkerStatus {
+    let list: WorkerList = home.deputy(&["workers", "--json"]).ends_with(exit::OK).parsed();
+    list.workers[0].clone()
 }
 
 #[test]
@@ -95,14 +96,12 @@ fn engine_lists_a_bucket_through_rotations_until_removed() {
     });
     let keys_by_now = keys(&home);
     assert!((1..keys_by_now.len()).all(|at| !keys_by_now[..at].contains(&keys_by_now[at])), "{keys_by_now:?}");
-    running.wait_until("the coordinator hears what is in use", || {
-        worker(&home)["applied"][0]["revision"].as_u64().is_some_and(|revision| revision >= 3)
-    });
+    running.wait_until("the coordinator hears what is in use", || worker(&home).applied[0].revision >= Some(3));
     let worker = worker(&home);
-    assert_eq!((&worker["group"], &worker["connected"]), (&"engines".into(), &true.into()), "{worker}");
-    assert_eq!(worker["version"], "list-0.1");
+    assert_eq!((worker.group.as_str(), worker.connected), ("engines", true), "{worker:?}");
+    assert_eq!(worker.version.as_deref(), Some("list-0.1"));
 
-    home.deputy(&["workers", "remove", worker["id"].as_str().unwrap()]).ends_with(exit::OK);
+    home.deputy(&["workers", "remove", &worker.id]).ends_with(exit::OK);
     let said = engine.end(&home);
     assert!(said.contains("the lease of s3 expired at") && said.contains("was removed"), "{said}");
     assert_eq!(running.stop(), Some(exit::OK));

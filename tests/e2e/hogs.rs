@@ -40,7 +40,7 @@ fn ask(port: u16, path: &str) -> (u16, Duration) {
     (text.split(' ').nth(1).unwrap().parse().unwrap(), begun.elapsed())
 }
 
-/// They burn when they are loaded, again every 30 s, and at each reload, all of which the test brings about.
+/// They burn when they are loaded, again every 30 s, and at each reload; the test causes all of these.
 #[test]
 fn hogs_hold_up_neither_health_nor_renewals_nor_the_end() {
     let script = ScriptedServer::new(|call| lease(call, Duration::from_secs(4)));
@@ -63,7 +63,7 @@ fn hogs_hold_up_neither_health_nor_renewals_nor_the_end() {
     }
     assert!(answers > 3, "{answers}");
     for name in ["hog-a", "hog-b"] {
-        running.wait_until("the limit", || running.instance_now(name).to_string().contains("over the limit `cpu`"));
+        running.wait_until("the limit", || running.instance_now(name).reason.contains("over the limit `cpu`"));
     }
     // In the middle of another attack.
     running.signal("HUP");

@@ -158,8 +158,8 @@ print(json.loads(base64.urlsafe_b64decode(body))['sub'])";
 
 /// A guest's engine traps where the host stops taking a body; the host's own sender does not.
 fn a_refused_connection_is_no_trap(component: &str, tries: usize) {
-    let nobody = Refusing::new();
-    let home = home(component, &(nobody.endpoint() + "/token"), &rule(&nobody.endpoint(), FIELD));
+    let refusing = Refusing::new();
+    let home = home(component, &(refusing.endpoint() + "/token"), &rule(&refusing.endpoint(), FIELD));
     for _ in 0..tries {
         let run = home.deputy(&["obtain", "api"]).ends_with(exit::UNAVAILABLE);
         assert!(run.stderr.contains("no answer"), "{}", run.stderr);

@@ -5,8 +5,6 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use crate::deputy::exit;
 use crate::running::RunningCoordinator;
 use crate::script::{ScriptedCall, ScriptedServer, ending_at, endless, failure, lease, payload, throttled};
@@ -16,10 +14,6 @@ const A_WHILE: Duration = Duration::from_millis(700);
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
-}
-
-fn word<'v>(instance: &'v Value, key: &str) -> &'v str {
-    instance[key].as_str().unwrap_or_default()
 }
 
 /// The times between calls.
@@ -33,9 +27,9 @@ fn lifecycle_instance_without_tokens_is_ready() {
     let lines = script.lines("idle", "").replace(".settings]", ".settings]\nrequired = \"false\"");
     let home = script.home().instance("idle", "benign-lifecycle", &lines);
     let running = RunningCoordinator::start(&home);
-    running.wait_until("its word", || word(&running.instance_now("idle"), "state") == "not-required");
+    running.wait_until("its word", || running.instance_now("idle").state == "not-required");
     let idle = running.instance_now("idle");
-    assert_eq!((idle["ready"].as_bool(), &idle["lease"]), (Some(true), &Value::Null), "{idle}");
+    assert_eq!((idle.ready, &idle.lease), (true, &None), "{idle:?}");
     let run = home.deputy(&["get", "idle", "--wait", "0s"]).ends_with(exit::UNAVAILABLE);
     assert!(run.stderr.contains("the component needs no tokens"), "{}", run.stderr);
     assert_eq!(script.functions("idle"), [""; 0]);
@@ -56,7 +50,7 @@ fn lifecycle_renews_to_the_longest_life_then_obtains() {
     assert_eq!(given[1], payload("vault", "renew", 1), "the newest one is renewed");
     let lives = gaps(&script.calls("vault", "obtain"));
     assert!(lives[0] < secs(9), "{lives:?}");
-    running.wait_until("no gap", || running.instance_now("vault")["ready"] == true);
+    running.wait_until("no gap", || running.instance_now("vault").ready);
     assert!(!running.log().contains("lease expired before it was replaced"), "{}", running.log());
 }
 
@@ -69,7 +63,7 @@ fn lifecycle_obtains_when_renewal_is_refused() {
     let running = RunningCoordinator::start(&home);
     running.wait_until("the second one", || running.revision("vault") == 2);
     assert_eq!(script.functions("vault"), ["obtain", "renew", "obtain"]);
-    assert_eq!(running.instance_now("vault")["trouble"], Value::Null);
+    assert_eq!(running.instance_now("vault").trouble, None);
 }
 
 #[test]
@@ -97,7 +91,7 @@ fn lifecycle_lifetime_replaces_an_invalid_expiry() {
     let running = RunningCoordinator::start(&home);
     for name in ["silent", "past", "long"] {
         running.wait_until("a lease", || running.revision(name) == 1);
-        let left = running.instance_now(name)["lease"]["valid_for_ms"].as_i64().unwrap();
+        let left = running.instance_now(name).lease.unwrap().valid_for_ms.unwrap();
         assert!((20_000..=30_000).contains(&left), "{name}: {left}");
     }
     running.wait_until("the third one", || running.revision("short") >= 3);
@@ -121,14 +115,14 @@ fn lifecycle_throttling_pauses_the_whole_upstream() {
     let running = RunningCoordinator::start(&home);
     running.wait_until("both", || running.revision("first") == 1 && running.revision("second") == 1);
     home.deputy(&["renew", "first"]).ends_with(exit::OK);
-    running.wait_until("the answer", || running.instance_now("first")["failures"] == 1);
+    running.wait_until("the answer", || running.instance_now("first").failures == 1);
     // Nothing is searched here: what it looks at lasts for a second and a half.
     home.run_unchecked(&["renew", "second"]).ends_with(exit::OK);
     let (first, second) = (running.instance_now("first"), running.instance_now("second"));
-    assert_eq!((word(&first, "state"), first["ready"].as_bool()), ("retrying", Some(true)), "{first}");
-    assert_eq!(first["trouble"]["kind"], "throttled");
-    assert_eq!((word(&second, "state"), second["ready"].as_bool()), ("waiting", Some(true)), "{second}");
-    assert!(word(&second, "reason").contains("waiting for the rate limit of hostile"), "{second}");
+    assert_eq!((first.state.as_str(), first.ready), ("retrying", true), "{first:?}");
+    assert_eq!(first.trouble.unwrap().kind, "throttled");
+    assert_eq!((second.state.as_str(), second.ready), ("waiting", true), "{second:?}");
+    assert!(second.reason.contains("waiting for the rate limit of hostile"), "{second:?}");
     running.wait_until("another one", || running.revision("first") == 2 && running.revision("second") == 2);
     let told = script.calls("first", "obtain")[1].at;
     for name in ["first", "second"] {
@@ -144,7 +138,7 @@ fn lifecycle_denied_call_is_retried_slowly() {
     let lines = script.lines("s3", "retry = { floor = \"10ms\", slow = \"4s\" }");
     let home = script.home().instance("s3", "benign-obtain", &lines);
     let running = RunningCoordinator::start(&home);
-    running.wait_until("the answer", || running.instance_now("s3")["failures"] == 1);
+    running.wait_until("the answer", || running.instance_now("s3").failures == 1);
     let shown = home.deputy(&["status"]).ends_with(exit::OK).stdout;
     let why = "no lease yet; denied once: the service is denied";
     assert!(shown.contains("retrying") && shown.contains(why) && shown.contains("0 of 1 ready"), "{shown}");
@@ -155,7 +149,7 @@ fn lifecycle_denied_call_is_retried_slowly() {
     running.wait_until("a lease", || running.revision("s3") == 1);
     assert!(gaps(&script.calls("s3", "obtain"))[0] >= secs(4));
     let after = running.instance_now("s3");
-    assert_eq!((&after["trouble"], &after["failures"]), (&Value::Null, &0.into()), "{after}");
+    assert_eq!((&after.trouble, after.failures), (&None, 0), "{after:?}");
 }
 
 #[test]
@@ -166,20 +160,20 @@ fn lifecycle_on_demand_obtains_on_use_and_revokes_idle() {
     let running = RunningCoordinator::start(&home);
     thread::sleep(A_WHILE);
     let lab = running.instance_now("lab");
-    assert_eq!((word(&lab, "state"), lab["ready"].as_bool()), ("unused", Some(true)), "{lab}");
-    assert_eq!(script.functions("lab"), [""; 0], "nobody asked for it");
+    assert_eq!((lab.state.as_str(), lab.ready), ("unused", true), "{lab:?}");
+    assert_eq!(script.functions("lab"), [""; 0], "no lease was requested");
 
     let asked = Instant::now();
     for _ in 0..2 {
         home.run_unchecked(&["get", "lab", "--out", "secrets/given"]).ends_with(exit::OK);
         assert_eq!(fs::read_to_string(home.path("secrets/given")).unwrap(), payload("lab", "obtain", 1));
     }
-    assert_eq!(script.functions("lab"), ["obtain"], "who has one is not obtained again");
-    running.wait_until("its end", || word(&running.instance_now("lab"), "state") == "unused");
+    assert_eq!(script.functions("lab"), ["obtain"], "a valid lease is not obtained again");
+    running.wait_until("its end", || running.instance_now("lab").state == "unused");
     assert!(asked.elapsed() >= secs(2));
     running.wait_until("its revocation", || script.count("lab", "revoke") == 1);
     assert_eq!(script.calls("lab", "revoke")[0].payload, payload("lab", "obtain", 1));
-    assert_eq!(running.instance_now("lab")["lease"], Value::Null);
+    assert_eq!(running.instance_now("lab").lease, None);
 
     home.deputy(&["get", "lab", "--out", "secrets/given"]).ends_with(exit::OK);
     assert_eq!(fs::read_to_string(home.path("secrets/given")).unwrap(), payload("lab", "obtain", 2));
@@ -193,13 +187,14 @@ fn expiry_in_the_past_is_a_failed_obtain() {
     });
     let home = script.home().instance("sts", "benign-obtain", &script.lines("sts", "retry = { floor = \"2s\" }"));
     let running = RunningCoordinator::start(&home);
-    running.wait_until("the failure", || running.instance_now("sts")["failures"] == 1);
+    running.wait_until("the failure", || running.instance_now("sts").failures == 1);
     let status = running.instance_now("sts");
-    assert_eq!((&status["ready"], &status["trouble"]["kind"]), (&false.into(), &"broken".into()), "{status}");
-    let message = status["trouble"]["message"].as_str().unwrap();
-    assert!(message.contains("1970-01-01T00:00:01.000Z") && message.contains("`lifetime`"), "{status}");
+    let failure = status.trouble.unwrap();
+    assert_eq!((status.ready, failure.kind.as_str()), (false, "broken"));
+    let message = failure.message;
+    assert!(message.contains("1970-01-01T00:00:01.000Z") && message.contains("`lifetime`"), "{message}");
     running.wait_until("a lease", || running.revision("sts") == 1);
-    assert_eq!(running.instance_now("sts")["ready"], true);
+    assert!(running.instance_now("sts").ready);
 }
 
 #[test]

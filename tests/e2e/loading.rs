@@ -1,4 +1,4 @@
-//! Components are loaded by themselves, from compiled code that nobody else wrote.
+//! Components are loaded by themselves, from compiled code that no other program wrote.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -30,11 +30,11 @@ fn loading_a_slow_component_delays_no_other_instance() {
     let running = RunningCoordinator::start_unseen(&home);
     let loading = || {
         let slow = running.instance_now("slow");
-        slow["state"] == "loading" && slow["ready"] == false
+        slow.is_loading() && !slow.ready
     };
     running.wait_until("it answers", || running.answers());
     running.wait_until("renewals", || running.revision("quick") >= 3);
-    assert!(loading(), "{}", running.instance_now("slow"));
+    assert!(loading(), "{:?}", running.instance_now("slow"));
     let run = home.deputy(&["renew", "slow"]).ends_with(exit::UNAVAILABLE);
     assert!(run.stderr.contains("is being loaded"), "{}", run.stderr);
 
@@ -86,7 +86,7 @@ fn loading_sets_damaged_code_aside_and_compiles_again() {
         running.wait_until("a lease", || running.revision("first") == number);
         assert!(running.log().contains("failed authentication"), "{}", running.log());
         assert_eq!(running.stop(), Some(exit::OK));
-        assert_eq!(code(&home, ".damaged").len(), 1, "what was damaged and used is kept for whoever looks into it");
+        assert_eq!(code(&home, ".damaged").len(), 1, "damaged code that was in use is kept for an investigation");
     }
     // What was compiled again is used at the next start.
     fs::remove_file(&code(&home, ".damaged")[0]).unwrap();

@@ -111,7 +111,7 @@ pub(crate) fn read(stream: &TcpStream) -> Option<Request> {
 }
 
 /// An address of this machine that refuses connections, for as long as the value lives: a connection's own end, on
-/// which nobody can listen.
+/// which no process can listen.
 pub(crate) struct Refusing {
     connection: TcpStream,
     _listener: TcpListener,

@@ -18,7 +18,7 @@ struct Case {
 }
 
 enum Expected {
-    /// The token `tok-1`, with so many milliseconds of life; none: the service does not say.
+    /// The token `tok-1`, with this life in milliseconds; none: the service does not say.
     Token(Option<u64>),
     /// A failure of this kind, with these words in its text.
     Failure(&'static str, &'static str),

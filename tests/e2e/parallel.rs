@@ -1,10 +1,10 @@
-//! Many instances at once: nobody waits for anybody, but for the budget of a service.
+//! Many instances at once: none waits for another, except for the budget of a service.
 
 use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use deputy_coordinator::status::CoordinatorStatus;
 
 use crate::deputy::{TestEnvironment, exit};
 use crate::running::RunningCoordinator;
@@ -31,7 +31,7 @@ fn ten_slow_services_are_called_at_the_same_time() {
     });
     let home = many(&script, 10, "");
     let running = RunningCoordinator::start(&home);
-    running.wait_until("all leases", || running.all()["ready"] == true);
+    running.wait_until("all leases", || running.all().ready);
     let began: Vec<Instant> =
         (0..10).flat_map(|i| script.calls(&format!("i{i}"), "obtain")).map(|call| call.at).collect();
     assert_eq!(began.len(), 10);
@@ -51,17 +51,17 @@ fn parallel_hanging_instance_delays_no_other() {
     let mut home = many(&script, 50, "retry = { floor = \"50ms\" }");
     home.append("[upstreams.default]\ncalls-per-minute = 60000\nburst = 1000\n[coordinator]\nshutdown = \"0s\"");
     let running = RunningCoordinator::start(&home);
-    let others = |status: &Value, least: u64| {
-        let instances = status["instances"].as_array().unwrap().iter().filter(|instance| instance["name"] != "i7");
-        let held: Vec<_> = instances.map(|instance| instance["lease"]["revision"].as_u64().unwrap_or(0)).collect();
+    let others = |status: &CoordinatorStatus, least: u64| {
+        let instances = status.instances.iter().filter(|instance| instance.name != "i7");
+        let held: Vec<_> =
+            instances.map(|instance| instance.lease.as_ref().map_or(0, |lease| lease.revision)).collect();
         assert_eq!(held.len(), 49);
         held.into_iter().all(|revision| revision >= least)
     };
     running.wait_until("two leases each", || others(&running.all(), 2));
     let hanging = running.instance_now("i7");
-    let reason = hanging["reason"].as_str().unwrap();
-    assert!(reason.starts_with("no lease yet; obtain in progress for "), "{hanging}");
-    assert_eq!((&hanging["state"], script.count("i7", "obtain")), (&"obtaining".into(), 1), "{hanging}");
+    assert!(hanging.reason.starts_with("no lease yet; obtain in progress for "), "{hanging:?}");
+    assert_eq!((hanging.state.as_str(), script.count("i7", "obtain")), ("obtaining", 1), "{hanging:?}");
     let log = running.log();
     assert!(!log.contains("lease expired before it was replaced"), "{log}");
     assert_eq!(running.stop(), Some(exit::OK));
@@ -75,13 +75,13 @@ fn parallel_restart_has_no_burst() {
     let running = RunningCoordinator::start(&home);
     let held = |running: &RunningCoordinator<'_>| (0..4).filter(|i| running.revision(&format!("i{i}")) == 1).count();
     running.wait_until("the burst", || held(&running) == 3);
-    let waiting = running.all()["instances"].as_array().unwrap().iter().find(|one| one["state"] == "waiting").cloned();
-    let reason = waiting.unwrap()["reason"].as_str().unwrap().to_owned();
+    let waiting = running.all().instances.into_iter().find(|instance| instance.state == "waiting");
+    let reason = waiting.unwrap().reason;
     assert!(reason.starts_with("no lease yet; waiting for the rate limit of sts: "), "{reason}");
     let shown = home.deputy(&["status"]).ends_with(exit::OK).stdout;
     assert!(shown.ends_with("3 of 4 ready; 1 waits for sts\n"), "{shown}");
     running.kill();
-    // Whoever ran before may have used it up a moment ago.
+    // An earlier process may have used it up a moment ago.
     let running = RunningCoordinator::start(&home);
     let calls = |i: usize| script.count(&format!("i{i}"), "obtain");
     let before: usize = (0..4).map(calls).sum();

@@ -3,7 +3,6 @@
 use std::fs;
 
 use deputy_test_servers::guest;
-use serde_json::Value;
 
 use crate::deputy::{TestEnvironment, exit};
 use crate::running::RunningCoordinator;
@@ -84,11 +83,11 @@ fn reload_restarts_only_what_changed() {
 fn reload_reports_what_needs_a_restart() {
     let script = ScriptedServer::granting();
     let mut home = home(&script);
-    home.append("[coordinator]\ncalls = 3\nshutdown = \"9s\"\n[upstreams.nobody]\ncalls-per-minute = 1\nburst = 1");
+    home.append("[coordinator]\ncalls = 3\nshutdown = \"9s\"\n[upstreams.idle]\ncalls-per-minute = 1\nburst = 1");
     let running = start(&home);
-    assert!(running.log().contains("the upstream `nobody` is not used"), "{}", running.log());
+    assert!(running.log().contains("the upstream `idle` is not used"), "{}", running.log());
     home.edit("calls = 3", "calls = 4");
-    let unused = "the upstream `nobody` is not used";
+    let unused = "the upstream `idle` is not used";
     let run = home.deputy(&["reload"]).ends_with(exit::OK);
     assert!(run.stderr.starts_with("warning: ") && run.stderr.contains(unused), "{}", run.stderr);
     assert_eq!((run.stderr.lines().count(), run.stdout.as_str()), (1, "unchanged  2\n"), "{}", run.stderr);
@@ -131,9 +130,9 @@ fn reload_loads_a_component_missing_at_start() {
     fs::rename(home.path("second.wasm"), home.path("elsewhere.wasm")).unwrap();
     let running = RunningCoordinator::start(&home);
     running.wait_until("the other one", || running.revision("first") == 1);
-    running.wait_until("the failure", || running.instance_now("second")["trouble"] != Value::Null);
+    running.wait_until("the failure", || running.instance_now("second").trouble.is_some());
     let second = running.instance_now("second");
-    assert_eq!((&second["trouble"]["kind"], &second["ready"]), (&"misconfigured".into(), &false.into()), "{second}");
+    assert_eq!((second.trouble.unwrap().kind.as_str(), second.ready), ("misconfigured", false));
     let shown = home.deputy(&["status", "second"]).ends_with(exit::OK).stdout;
     assert!(shown.contains("second.wasm") && shown.contains("No such file"), "{shown}");
 
@@ -146,6 +145,6 @@ fn reload_loads_a_component_missing_at_start() {
     assert_eq!(home.deputy(&["reload"]).ends_with(exit::OK).stdout, "changed    second\nunchanged  1\n");
     running.wait_until("a lease", || revisions(&running) == (2, 1));
     let status = running.status();
-    assert_eq!((&status["ready"], &status["instances"][1]["failures"]), (&true.into(), &0.into()), "{status}");
+    assert_eq!((status.ready, status.instances[1].failures), (true, 0), "{status:?}");
     assert_eq!(script.functions("second"), ["obtain"]);
 }

@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use deputy_coordinator::status::{CoordinatorStatus, InstanceStatus};
+use serde::de::DeserializeOwned;
 
 use crate::deputy::{TestEnvironment, exit};
 
@@ -22,17 +23,15 @@ pub(crate) struct RunningCoordinator<'h> {
 }
 
 /// Whether a coordinator's status shows that all its components are loaded, or can't be.
-pub(crate) fn is_loaded(status: &Value) -> bool {
-    let instances = status["instances"].as_array().unwrap();
-    status["starting"] == false && instances.iter().all(|instance| instance["state"] != "loading")
+pub(crate) fn is_loaded(status: &CoordinatorStatus) -> bool {
+    !status.starting && !status.instances.iter().any(InstanceStatus::is_loading)
 }
 
 impl<'h> RunningCoordinator<'h> {
     /// Starts it, and waits until it answers and has loaded its components.
     pub(crate) fn start(home: &'h TestEnvironment) -> Self {
         let running = Self::start_unseen(home);
-        running
-            .wait_until("it has started", || running.get_json("/v1/status").is_some_and(|status| is_loaded(&status)));
+        running.wait_until("it has started", || running.try_all().is_some_and(|status| is_loaded(&status)));
         running
     }
 
@@ -89,39 +88,42 @@ impl<'h> RunningCoordinator<'h> {
 
     /// Whether it answers yet.
     pub(crate) fn answers(&self) -> bool {
-        self.get_json("/v1/status").is_some_and(|status| status["starting"] == false)
+        self.try_all().is_some_and(|status| !status.starting)
     }
 
     /// What it holds.
-    pub(crate) fn status(&self) -> Value {
-        self.home.deputy(&["status", "--json"]).ends_with(exit::OK).json()
+    pub(crate) fn status(&self) -> CoordinatorStatus {
+        self.home.deputy(&["status", "--json"]).ends_with(exit::OK).parsed()
     }
 
     /// One instance of it.
-    pub(crate) fn instance(&self, name: &str) -> Value {
-        self.home.deputy(&["status", name, "--json"]).ends_with(exit::OK).json()
+    pub(crate) fn instance(&self, name: &str) -> InstanceStatus {
+        self.home.deputy(&["status", name, "--json"]).ends_with(exit::OK).parsed()
     }
 
-    /// The same, asked in the fastest way: for who asks again and again.
-    pub(crate) fn instance_now(&self, name: &str) -> Value {
-        self.get_json(&format!("/v1/instances/{name}")).unwrap_or_else(|| panic!("no answer of {name}: {}", self.log()))
+    /// The same, asked in the fastest way: for tests that poll.
+    pub(crate) fn instance_now(&self, name: &str) -> InstanceStatus {
+        self.try_instance(name).unwrap_or_else(|| panic!("no status of {name}: {}", self.log()))
     }
 
     /// All of it, asked in that way.
-    pub(crate) fn all(&self) -> Value {
-        self.get_json("/v1/status").unwrap_or_else(|| panic!("no answer: {}", self.log()))
+    pub(crate) fn all(&self) -> CoordinatorStatus {
+        self.try_all().unwrap_or_else(|| panic!("no answer: {}", self.log()))
     }
 
     /// The revision of the lease that an instance gives out, 0 if there is none.
     pub(crate) fn revision(&self, name: &str) -> u64 {
-        let now = self.instance_now(name);
         // The first one is shown while it is being saved.
-        if now["state"] == "saving" { 0 } else { now["lease"]["revision"].as_u64().unwrap_or(0) }
+        let saved = self.try_instance(name).filter(|now| now.state != "saving");
+        saved.and_then(|now| now.lease).map_or(0, |lease| lease.revision)
     }
 
-    /// What the control socket answers, if anybody does.
-    fn get_json(&self, path: &str) -> Option<Value> {
-        asked(&self.home.socket(), path)
+    fn try_all(&self) -> Option<CoordinatorStatus> {
+        asked(&self.home.socket(), "/v1/status")
+    }
+
+    fn try_instance(&self, name: &str) -> Option<InstanceStatus> {
+        asked(&self.home.socket(), &format!("/v1/instances/{name}"))
     }
 
     /// Waits until something is so.
@@ -155,8 +157,8 @@ impl<'h> RunningCoordinator<'h> {
     }
 }
 
-/// What is answered at a socket, if anybody does.
-pub(crate) fn asked(socket: &Path, path: &str) -> Option<Value> {
+/// The answer at a socket, if there is one of this type.
+pub(crate) fn asked<T: DeserializeOwned>(socket: &Path, path: &str) -> Option<T> {
     let mut stream = UnixStream::connect(socket).ok()?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: deputy\r\n\r\n").as_bytes()).ok()?;
     let mut answer = String::new();

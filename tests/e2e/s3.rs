@@ -113,7 +113,7 @@ fn s3_tampered_session_token_is_rejected() {
     let text = payload(&home(Seaweed::SECRET_KEY));
     let mut payload: Value = serde_json::from_str(&text).unwrap();
     let mut token = payload["SessionToken"].as_str().unwrap().to_owned();
-    let middle = token.len() - 20; // not the last letter, of which a decoder may pass over some bits
+    let middle = token.len() - 20; // not the last letter: a decoder may ignore some bits of it
     let other = if &token[middle..=middle] == "A" { "B" } else { "A" };
     token.replace_range(middle..=middle, other);
     payload["SessionToken"] = token.into();

@@ -33,7 +33,7 @@ pub(crate) struct ScriptedCall {
 }
 
 impl ScriptedServer {
-    /// It answers with the lines of [`lease`] and its siblings. A closure that waits keeps nobody else waiting.
+    /// It answers with the lines of [`lease`] and its siblings. A closure that waits delays no other caller.
     pub(crate) fn new(answer: impl Fn(&ScriptedCall) -> String + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -130,7 +130,7 @@ pub(crate) fn failure(kind: &str) -> String {
     format!("failure {kind} the service is {kind}\n")
 }
 
-/// A failure of which the service says how long to wait.
+/// A failure with a delay that the service states.
 pub(crate) fn throttled(millis: u64) -> String {
     format!("failure throttled {millis} the service has enough\n")
 }

@@ -6,8 +6,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use deputy_coordinator::status::CoordinatorStatus;
 use deputy_test_servers::{free_ports, get};
 use rustix::fs::{CWD, FileType, mknodat};
+use serde_json::Value;
 
 use crate::deputy::TestEnvironment;
 use crate::running::{PATIENCE, asked};
@@ -84,10 +86,10 @@ fn log_that_is_not_read_stops_nothing_and_says_what_is_missing() {
     serving.until("it is ready", || serving.status_of("/readyz") == Some(200));
     // Each of these is a line of some 200 bytes; a pipe holds 64 KiB, and the queue 4,096 lines.
     for _ in 0..6000 {
-        asked(&home.socket(), "/v1/instances/a/lease");
+        asked::<Value>(&home.socket(), "/v1/instances/a/lease");
     }
     assert_eq!(serving.status_of("/livez"), Some(200));
-    assert_eq!(asked(&home.socket(), "/v1/status").unwrap()["ready"], true);
+    assert_eq!(asked::<CoordinatorStatus>(&home.socket(), "/v1/status").unwrap().ready, true);
     let mut stderr = serving.child.stderr.take().unwrap();
     let reading = thread::spawn(move || {
         let mut text = String::new();
@@ -96,7 +98,7 @@ fn log_that_is_not_read_stops_nothing_and_says_what_is_missing() {
     });
     assert_eq!(serving.stop(), Some(0));
     let text = reading.join().unwrap();
-    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let dropped: u64 = lines.iter().filter_map(|line| line["fields"]["dropped"].as_u64()).sum();
     let written =
         lines.iter().filter(|line| line["fields"]["message"] == "payload sent over the control socket").count();
@@ -111,7 +113,7 @@ fn log_that_is_not_read_does_not_keep_the_process_from_ending() {
     let serving = Serving::start(&home, port, &[], Stdio::null(), Stdio::piped());
     serving.until("it is ready", || serving.status_of("/readyz") == Some(200));
     for _ in 0..1000 {
-        asked(&home.socket(), "/v1/instances/a/lease");
+        asked::<Value>(&home.socket(), "/v1/instances/a/lease");
     }
     assert_eq!(serving.stop(), Some(0));
 }

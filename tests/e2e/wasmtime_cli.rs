@@ -71,8 +71,8 @@ fn wasmtime_cli_other_operations_reach_moto() {
 fn wasmtime_cli_calls_every_export_with_wasi_only() {
     const OPTIONS: &str = "-S p3=n -W concurrency-support=n";
     assert!(PAGE.text.contains(OPTIONS));
-    let nobody = Refusing::new();
-    let script = plugged(&nobody.endpoint(), "AKIA", "any");
+    let refusing = Refusing::new();
+    let script = plugged(&refusing.endpoint(), "AKIA", "any");
     let folder = author();
     let printed = shell(folder.path(), &script);
     assert!(printed.starts_with("err({next: unavailable, "), "{printed}");

@@ -1,4 +1,4 @@
-//! Workers as real processes beside a real coordinator: who is let in, what reaches the workload, and what it sees while
+//! Workers as real processes beside a real coordinator: which workers are admitted, what reaches the workload, and what it sees while
 //! processes, disks, links and receivers fail.
 
 mod allowed;

@@ -13,7 +13,7 @@ pub(crate) use crate::tangled::{holding, tangled_functions};
 
 const CORE_MODULE: u8 = 1;
 
-/// A guest that is still itself, with so many core instances of a module added to it.
+/// A guest that is still itself, with this number of core instances of a module added to it.
 pub(crate) fn with_instances(guest: &str, module: &Module, count: u32) -> Vec<u8> {
     let mut bytes = fs::read(guest_file(guest)).unwrap();
     let index = sections(&bytes).filter(|section| *section == CORE_MODULE).count();
@@ -55,7 +55,7 @@ pub(crate) fn nothing() -> Module {
     Module::new()
 }
 
-/// A module with a memory of so many pages.
+/// A module with a memory of this number of pages.
 pub(crate) fn memory(pages: u64) -> Module {
     let mut memories = MemorySection::new();
     memories.memory(MemoryType { minimum: pages, maximum: None, memory64: false, shared: false, page_size_log2: None });
@@ -64,7 +64,7 @@ pub(crate) fn memory(pages: u64) -> Module {
     module
 }
 
-/// A module with a table of so many elements.
+/// A module with a table of this number of elements.
 pub(crate) fn table(elements: u64) -> Module {
     let mut module = Module::new();
     module.section(&tables(elements));
@@ -105,7 +105,7 @@ pub(crate) fn growing_table() -> Module {
     module
 }
 
-/// A module that fills its memory of so many pages again and again at its start, in a straight line.
+/// A module that fills its memory of this number of pages again and again at its start, in a straight line.
 pub(crate) fn straight_line_fills(pages: u64, fills: u32) -> Module {
     let mut types = TypeSection::new();
     types.ty().function([], []);

@@ -298,10 +298,10 @@ fn component_that_starts_over_a_limit_is_refused() {
 
 // Bombs.
 
-struct Nobody;
+struct NoNames;
 
 #[async_trait::async_trait]
-impl Resolver for Nobody {
+impl Resolver for NoNames {
     async fn resolve(&self, _: &str, _: LookupSlot) -> std::io::Result<Vec<std::net::IpAddr>> {
         Err(std::io::ErrorKind::NotFound.into())
     }
@@ -313,7 +313,7 @@ fn small(name: &str, compiler: Compiler) -> Sandbox {
         cache: Some(cache(&folder(name))),
         compiler,
         audit: std::sync::Arc::new(deputy_audit::Audit::memory()),
-        resolver: std::sync::Arc::new(Nobody),
+        resolver: std::sync::Arc::new(NoNames),
     };
     host().runtime.block_on(async { Sandbox::new(options).unwrap() })
 }
@@ -404,7 +404,7 @@ fn compile_refusal_is_remembered() {
             for _ in 0..20 {
                 let again = sandbox.inspect(&bomb).await.expect_err("it is compiled");
                 assert!(matches!(again, LoadError::Cache { source: CacheError::Refused(_), .. }), "{}", chain(&again));
-                assert_eq!(chain(&again), chain(&first), "an operator is told the same");
+                assert_eq!(chain(&again), chain(&first), "an operator sees the same");
             }
             assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
             sandbox.inspect(&guest_file("benign")).await.map(drop).expect("another one is compiled");

@@ -260,7 +260,7 @@ fn calls_beside_straight_lines_are_served() {
         let host = host();
         let attack = Arc::new(host.runtime.block_on(host.sandbox.load(&attack.instance)).unwrap());
         let other = host.runtime.block_on(host.sandbox.load(&other.instance)).unwrap();
-        // One thread serves all that is no component's: whatever blocked it would be seen.
+        // One thread serves everything but components: a block of it would be seen.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let mut attacks = tokio::task::JoinSet::new();
@@ -283,7 +283,7 @@ fn calls_beside_straight_lines_are_served() {
     });
 }
 
-/// A slow or hostile component delays nobody else.
+/// A slow or hostile component delays no other.
 #[test]
 fn calls_beside_endless_loops_are_served() {
     let (server, name) = (Server::good(), host().name(&["127.0.0.1"]));

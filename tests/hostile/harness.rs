@@ -34,7 +34,7 @@ pub(crate) struct TestHost {
     usual: OnceLock<HealthyProvider>,
 }
 
-/// How the host is when nobody attacks it.
+/// The host's limits without an attack.
 struct HealthyProvider {
     computing: LoadedProvider,
     requesting: LoadedProvider,
@@ -74,7 +74,7 @@ impl TestHost {
         Self { runtime, sandbox, folder, audit, events, log, names, turn, usual }
     }
 
-    /// A name of this test's own that leads to these addresses, whoever asks and however often.
+    /// A name of this test's own that leads to these addresses, at every look-up.
     pub(crate) fn name(&self, addresses: &[&str]) -> String {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
         self.names.add(Answer::Addresses(vec![addresses]))
@@ -85,7 +85,7 @@ impl TestHost {
         self.names.add_localhost()
     }
 
-    /// A name whose owner lets it lead elsewhere each time that somebody asks.
+    /// A name that leads elsewhere at each look-up.
     pub(crate) fn changing_name(&self, answers: &[&str]) -> String {
         self.names.add(Answer::Addresses(answers.iter().map(|address| vec![address.parse().unwrap()]).collect()))
     }
@@ -320,7 +320,7 @@ pub(crate) fn run_to_report<T>(call: impl Future<Output = Call<T>>) -> AttackRep
     AttackReport { events: host().events(call.id), call, took: begun.elapsed() }
 }
 
-/// What a component brings, of which a part is its report.
+/// What a component brings; a part of it is its report.
 pub(crate) trait GuestReport {
     fn report(&self) -> &[u8];
 }

@@ -20,7 +20,7 @@ fn public(_: &mut HttpRule) {}
 
 const DENIED: &str = "err HttpRequestDenied";
 
-/// Nothing arrived, nobody was asked for the name, and the component heard only that it is denied.
+/// Nothing arrived, the name was not looked up, and the component heard only that it is denied.
 #[track_caller]
 fn denied(seen: &AttackReport, code: &str, server: &Server) {
     seen.assert_denied(&[code]);

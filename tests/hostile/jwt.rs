@@ -60,10 +60,11 @@ fn audience_not_granted() {
     let odd = ["[]", "null", "1", "{}", r#"["https://sts.test",1]"#].map(with_audience);
     all_invalid(&with_claims("audience-not-granted", &odd), odd.len());
     // A grant that names no audience permits tokens without one.
-    let nobody = JwtGrant::new(vec![SignatureAlgorithm::EdDsa], vec!["deputy".into()], vec![], Span::secs(600));
-    let nobody = only(SecretPurpose::Jwt(nobody.unwrap()));
+    let without_audience =
+        JwtGrant::new(vec![SignatureAlgorithm::EdDsa], vec!["deputy".into()], vec![], Span::secs(600));
+    let grant = only(SecretPurpose::Jwt(without_audience.unwrap()));
     let lines = [self::claims(), none].join("\n");
-    let seen = with("audience-not-granted", &ed25519(), nobody).setting("claims", lines).obtain();
+    let seen = with("audience-not-granted", &ed25519(), grant).setting("claims", lines).obtain();
     seen.assert_denied(&["audience-not-granted"]);
     let lines = seen.lines();
     assert!(lines[0].starts_with("denied ") && signed(&lines[1]).is_some(), "{lines:#?}");

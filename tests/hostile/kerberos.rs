@@ -15,11 +15,11 @@ use deputy_test_servers::{Acceptor, Kdc};
 use crate::harness::{Attack, host};
 
 /// A login whose keytab does not exist: nothing here gets as far as a ticket.
-fn nobody() -> LoginPlan {
+fn login_without_keytab() -> LoginPlan {
     LoginPlan {
-        name: "nobody".parse().unwrap(),
-        principal: "nobody@TEST.LOCAL".parse().unwrap(),
-        tickets: TicketSource::Keytab("/nonexistent/nobody.keytab".into()),
+        name: "absent".parse().unwrap(),
+        principal: "absent@TEST.LOCAL".parse().unwrap(),
+        tickets: TicketSource::Keytab("/nonexistent/absent.keytab".into()),
         krb5_conf: Krb5Conf::Realms(BTreeMap::new()),
     }
 }
@@ -49,7 +49,7 @@ fn target_not_granted() {
         "krbtgt/TEST.LOCAL@TEST.LOCAL",
         "hdfs@nn1.example.com",
     ];
-    let attack = granting("target-not-granted", nobody(), &["hdfs/nn1.example.com@TEST.LOCAL"]);
+    let attack = granting("target-not-granted", login_without_keytab(), &["hdfs/nn1.example.com@TEST.LOCAL"]);
     let seen = attack.setting("targets", targets.join("\n")).obtain();
     seen.assert_denied(&["target-not-granted"]);
     assert_eq!(seen.lines().iter().filter(|line| line.starts_with("denied ")).count(), targets.len());
@@ -58,13 +58,14 @@ fn target_not_granted() {
 #[test]
 fn target_host_not_granted() {
     let target = "hdfs/nn9.example.com@TEST.LOCAL";
-    let seen = granting("target-host-not-granted", nobody(), &[target]).setting("targets", target).obtain();
+    let seen =
+        granting("target-host-not-granted", login_without_keytab(), &[target]).setting("targets", target).obtain();
     seen.assert_denied(&["target-host-not-granted"]);
 }
 
 #[test]
 fn target_not_connected() {
-    let attack = granting("target-not-connected", nobody(), &["hbase/_HOST@TEST.LOCAL"]);
+    let attack = granting("target-not-connected", login_without_keytab(), &["hbase/_HOST@TEST.LOCAL"]);
     let seen = attack.setting("targets", "hbase/rs1.hbase.example.com@TEST.LOCAL").obtain();
     seen.assert_denied(&["target-not-connected"]);
 }

@@ -160,7 +160,7 @@ fn table_elements_bomb() {
         .assert_ended_by(Limit::TableElements);
 }
 
-/// The pool has slots for so many memories; components that take many of them must not leave other calls without.
+/// The pool has slots for a number of memories; components that take many of them must not leave other calls without.
 #[test]
 fn memories_of_many_calls_leave_enough_for_others() {
     let bomb = private_file(&bombs::with_instances("wall-sleep", &bombs::memory(1), 60));
@@ -196,7 +196,7 @@ fn memories_of_many_calls_leave_enough_for_others() {
     });
 }
 
-/// So many futures at once.
+/// This number of futures at once.
 async fn futures_of<F: Future<Output = ()>>(count: usize, make: impl Fn() -> F) {
     let mut all: Vec<_> = (0..count).map(|_| Box::pin(make())).collect();
     std::future::poll_fn(|context| {

@@ -1,6 +1,6 @@
 //! Every hostile component against the sandbox that production uses: one guest, one test, both of one name.
 //!
-//! A test asserts the exact limit or the refusal's code, in what the operator is told and in the audit log, and what
+//! A test asserts the exact limit or the refusal's code, in what the operator sees and in the audit log, and what
 //! the guest itself saw; the harness then shows that the host serves the next call as it served the first. That every
 //! limit and every refusal has a guest is for `cargo xtask tidy` to see.
 
@@ -12,7 +12,7 @@
     clippy::string_slice,
     clippy::unwrap_used,
     let_underscore_drop,
-    reason = "a test stops where it fails, owns all that it starts, and lies to nobody about the time"
+    reason = "a test stops where it fails, owns all that it starts, and reads the real time"
 )]
 
 mod bombs;

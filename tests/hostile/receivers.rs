@@ -10,11 +10,11 @@ use crate::receiving::{Bound, PAYLOAD, delivery};
 use crate::servers::Server;
 use crate::surroundings::chain;
 
-/// What of the payload nobody may see, beside all of it.
+/// Parts of the payload that must not be shown, beside all of it.
 const KEY: &str = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY";
 const TOKEN: &str = "IQoJb3JpZ2luX2VjEXAMPLE";
 
-/// All that the operator is told of a call holds no payload.
+/// Whatever the operator sees of a call holds no payload.
 #[track_caller]
 fn shows_no_payload<T: crate::harness::GuestReport>(seen: &AttackReport<T>) {
     let told = seen.call.result.as_ref().map(|_| ()).map_err(ToString::to_string);

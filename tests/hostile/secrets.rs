@@ -40,7 +40,7 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// `YYYYMMDD'T'HHMMSS'Z'`, so many seconds from now.
+/// `YYYYMMDD'T'HHMMSS'Z'`, this number of seconds from now.
 fn time(from_now: i64) -> String {
     let at = now().checked_add_signed(from_now).unwrap();
     let CivilDate { year, month, day } = Timestamp::from_millis(at * 1000).date();
@@ -131,7 +131,7 @@ fn secret_not_granted() {
     let long = "k".repeat(5_000);
     let names = ["other", "host-only", "KEY", "key ", "../key", "$HOME", "/etc/passwd", "key\u{0}", "", &long];
     let case = Attack::new("secret-not-granted").secret("key", "value", sigv4());
-    // One that the host alone uses: to the component it is not there, as is one that nobody knows.
+    // One that the host alone uses: to the component it is as absent as one that does not exist.
     let case = case.secret("host-only", "value", SecretGrant::new(None, false)).setting("names", names.join("\n"));
     let seen = case.obtain();
     all_denied(&seen, "secret-not-granted", names.len());

@@ -81,7 +81,7 @@ impl Server {
         })
     }
 
-    /// Reads what comes and says nothing, and counts who has not hung up.
+    /// Reads what comes and says nothing, and counts the clients that have not hung up.
     pub(crate) fn waiting() -> Self {
         Self::start(|mut stream, heard| async move {
             heard.open.fetch_add(1, Ordering::SeqCst);
@@ -172,7 +172,7 @@ impl Heard {
     }
 }
 
-/// A port where connections are neither taken nor refused: the queue of a listener that nobody asks is full.
+/// A port where connections are neither taken nor refused: the queue of an idle listener is full.
 pub(crate) struct Full {
     port: u16,
     _held: (TcpListener, Vec<TcpStream>),

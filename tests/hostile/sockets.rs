@@ -54,7 +54,7 @@ fn socket_not_resolved() {
     let denied = "err \"start-connect access-denied\"";
     assert_eq!(seen.lines(), ["ok [127.0.0.1]", denied, denied, denied, "ok ()"]);
 
-    // The grant alone is not enough: it is for a name, and nobody has shown that it leads here.
+    // The grant alone is not enough: it is for a name, and no look-up has shown that it leads here.
     let case = Attack::new("socket-not-granted").tcp(&format!("{name}:{port}"));
     let seen = case.setting("addresses", &addresses[3]).obtain();
     seen.assert_denied(&["socket-not-granted"]);

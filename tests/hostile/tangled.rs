@@ -12,7 +12,7 @@ pub(crate) fn holding(module: &Module) -> Vec<u8> {
     component.finish()
 }
 
-/// Functions of so many branches, between which a thousand locals live: what takes a compiler long, and most memory.
+/// Functions of this number of branches, between which a thousand locals live: what takes a compiler long, and most memory.
 pub(crate) fn tangled_functions(count: u32, branches: u32) -> Module {
     const LOCALS: u32 = 1_000;
     let mut types = TypeSection::new();

@@ -12,7 +12,7 @@ fn trap_unreachable() {
 #[test]
 fn trap_panic() {
     Attack::new("trap-panic")
-        .setting("url", "a text that nobody hears")
+        .setting("url", "a text that is never shown")
         .obtain()
         .assert_trapped("unreachable")
         .assert_not_denied();

@@ -10,6 +10,7 @@ use deputy_core::{InstanceName, Span};
 
 use crate::budget::pace;
 use crate::history::{Disk, History, Process, Weather};
+use crate::rates;
 use crate::service::{LONGEST_CALL, Mood, StatedExpiry, file};
 
 /// The longest delays that a failed write leaves behind, and a configuration that changed often.
@@ -115,12 +116,12 @@ impl History {
     }
 
     /// Until when all of these have a lease, if nothing fails.
-    fn deadline(&self, missing: &[InstanceName]) -> u64 {
+    fn deadline(&mut self, missing: &[InstanceName]) -> u64 {
         let now = self.clocks.now().mono;
+        let (waits, checks, configuration) = (&self.waits, &mut self.checks, &self.configuration);
         let longest = missing.iter().map(|name| {
-            let plan = &self.configuration.plans[name];
-            let longest = self.waits.longest_of(plan, &self.configuration, now);
-            self.checks.promised(name, now).as_millis() + 2 * longest.as_millis()
+            let longest = waits.longest_of(&configuration.plans[name], configuration, now);
+            checks.promised(name, now).as_millis() + 2 * longest.as_millis()
         });
         self.clocks.truth + longest.max().unwrap_or_default() + LONGEST_PAUSE + 2 * LONGEST_CALL
     }
@@ -193,7 +194,8 @@ impl History {
         let slack = life - plan.policy.ratio.apply(Span::millis(life)).as_millis();
         let bears = calls_here * pace as f64 <= 0.5 && calls_everywhere * SLOWEST as f64 <= 0.5 * share as f64;
         let bears = bears && self.waits.is_at_full_pace(plan, self.clocks.now().mono);
-        let rest = plan.policy.retry.floor.max(plan.policy.calls.interval);
+        let twice = Span::millis(2 * rates::gap(plan.policy.calls).as_millis());
+        let rest = plan.policy.retry.floor.max(plan.policy.calls.interval).max(twice);
         // A renewal that gains nothing is followed by an obtain after the rest.
         bears && slack > wait + rest.as_millis() && life > rest.as_millis() + wait
     }

@@ -17,11 +17,13 @@ use crate::demand::Demand;
 use crate::history::Process;
 use crate::leases::{Leases, Reasons};
 use crate::loops::Loops;
+use crate::rates::Rates;
 
 #[derive(Default)]
 pub(crate) struct Checks {
     pub(crate) loops: Loops,
     pub(crate) leases: Leases,
+    pub(crate) rates: Rates,
     backoff: Backoff,
     demand: Demand,
     /// Of those that are configured, and of those that were and may still be leaving.
@@ -54,7 +56,7 @@ struct Seen {
     needless: bool,
     /// The last call for tokens.
     work: Option<ProviderCall>,
-    /// The lease of which it was counted when it is replaced.
+    /// The lease whose replacement time was counted.
     counted: Option<Revision>,
     /// The lease that was taken from the file last.
     file: Option<Revision>,
@@ -105,6 +107,7 @@ impl Checks {
                 self.former.insert((name.clone(), plan.fingerprint), plan.clone());
             }
             self.demand.touched(name, now);
+            self.rates.configured(name, plan.policy.calls, is_known(name), now);
             if !is_known(name) {
                 self.backoff.removed(name);
                 self.demand.removed(name);
@@ -154,6 +157,7 @@ impl Checks {
     pub(crate) fn revoked(&mut self, name: &InstanceName, serial: u64) {
         self.excuse(name);
         self.backoff.wished(name);
+        self.rates.requested(name);
         self.revoked.insert(name.clone(), serial);
     }
 
@@ -165,7 +169,7 @@ impl Checks {
         self.unsaved.clear();
         self.seen.clear();
         self.revoked.clear();
-        (self.leases, self.backoff, self.demand) = Default::default();
+        (self.leases, self.backoff, self.demand, self.rates) = Default::default();
     }
 
     /// A lease of a known instance is requested, or its number of users reported.
@@ -175,6 +179,7 @@ impl Checks {
             ScheduleEvent::Used(name, users) => self.demand.used(name, Some(*users), now),
             ScheduleEvent::Renew(name) => {
                 self.backoff.wished(name);
+                self.rates.requested(name);
                 self.demand.touched(name, now);
             }
             _ => {}

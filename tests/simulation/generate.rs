@@ -83,6 +83,10 @@ fn configured(dice: &mut Rng) -> (ConfigFingerprint, Option<OptionalExports>) {
     (ConfigFingerprint([number; 16]), (number < 5).then_some(component))
 }
 
+fn per_hour(dice: &mut Rng) -> u32 {
+    if once_in(dice, 6) { [1, 5, 20, 100][dice.usize(..4)] } else { 100_000 }
+}
+
 fn policy(dice: &mut Rng) -> Policy {
     let floor = span(dice, 50, 5000);
     let retry = RetryPolicy { floor, most: span(dice, 100, 300_000), slow: span(dice, 50, 120_000) };
@@ -93,7 +97,7 @@ fn policy(dice: &mut Rng) -> Policy {
         jitter: Ratio::thousandths([0, 100, 100, 300][dice.usize(..4)]),
         lifetime: once_in(dice, 3).then(|| span(dice, 5000, 3_600_000)),
         max_lifetime: once_in(dice, 3).then(|| span(dice, 30_000, 10_000_000)),
-        calls: CallRate { interval: span(dice, 10, longest), per_hour: 100_000 },
+        calls: CallRate { interval: span(dice, 10, longest), per_hour: per_hour(dice) },
         retry,
         revoke: RevocationPolicy {
             replaced: dice.bool().then(|| span(dice, 1, 300_000)),

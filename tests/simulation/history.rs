@@ -16,6 +16,7 @@ use crate::clocks::Clocks;
 use crate::counts::Counts;
 use crate::generate;
 use crate::jumps::Jumps;
+use crate::pace::{Caller, Paces};
 use crate::places::Places;
 use crate::service::Instance;
 use crate::shell::Pending;
@@ -38,8 +39,8 @@ pub(crate) struct History {
     pub(crate) orphans: BTreeSet<InstanceName>,
     pub(crate) published: BTreeMap<InstanceName, Lease>,
     pub(crate) running: BTreeMap<ScheduledCallId, (InstanceName, ProviderCall)>,
-    /// When they began, and under which configuration.
-    pub(crate) began: BTreeMap<ScheduledCallId, (MonotonicTime, ConfigFingerprint)>,
+    /// When they began, under which configuration, and as whom.
+    pub(crate) began: BTreeMap<ScheduledCallId, (MonotonicTime, ConfigFingerprint, Caller)>,
     /// Those of them that an operator does not want any longer.
     pub(crate) unwanted: BTreeSet<ScheduledCallId>,
     /// Those of them that their instances gave up.
@@ -49,6 +50,7 @@ pub(crate) struct History {
     pub(crate) process: Process,
     pub(crate) weather: Weather,
     pub(crate) budgets: Budgets,
+    pub(crate) paces: Paces,
     pub(crate) waits: Waits,
     pub(crate) checks: Checks,
     pub(crate) jumps: Jumps,
@@ -121,6 +123,7 @@ impl History {
             process: Process::Up,
             weather: Weather::Faults,
             budgets: Budgets::default(),
+            paces: Paces::default(),
             waits: Waits::default(),
             checks: Checks::default(),
             jumps: Jumps::default(),

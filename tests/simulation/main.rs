@@ -2,7 +2,8 @@
 //! disks, crashes between any two actions, reloads, wishes, demand, and clocks that drift, are set and sleep. After
 //! every event all that must always hold is checked; when the faults end, every instance promptly gets a valid lease.
 //!
-//! What holds is in a file for each subject: budgets (`budget`), turns and pauses (`waits`), places for calls (`places`),
+//! What holds is in a file for each subject: budgets (`budget`), rates of an instance (`rates`), the pace of a
+//! throttled account (`pace`), turns and pauses (`waits`), places for calls (`places`),
 //! retries (`backoff`), what is kept and revoked (`leases`), what is given out and taken back (`checks`, `demand`), clocks
 //! that were set (`jumps`), and recovery after an outage (`calm`). Each repeats the rule from the schedule's documentation
 //! by itself, so a rule that is broken there fails here.
@@ -32,7 +33,9 @@ mod history;
 mod jumps;
 mod leases;
 mod loops;
+mod pace;
 mod places;
+mod rates;
 mod service;
 mod shell;
 mod waits;

@@ -5,10 +5,12 @@ use deputy_core::schedule::{
     CallOutcome, LeaseOrigin, LeaseRecord, OperatorEvent, ProviderCall, SaveId, ScheduleAction, ScheduleEvent,
     ScheduledCallId,
 };
-use deputy_core::{CallFailure, InstanceName};
+use deputy_core::time::MonotonicTime;
+use deputy_core::{CallFailure, InstanceName, Span};
 
 use crate::generate::{self, millis, once_in};
 use crate::history::{Disk, History, Process, Weather};
+use crate::pace::{self, Caller};
 
 /// What ends later.
 pub(crate) enum Pending {
@@ -57,6 +59,7 @@ impl History {
             self.checks.loops.woke(now.mono, actions, self.schedule.instances(now).count());
         }
         self.waits.look(self.schedule.instances(now), &self.configuration, now, &mut self.counts);
+        self.paces.look(self.schedule.instances(now), &self.configuration, now.mono, &mut self.counts);
         let views = self.schedule.instances(now);
         let surroundings = (self.process, now);
         self.checks.views(views, &self.published, surroundings, &mut self.jumps, &mut self.counts);
@@ -71,6 +74,7 @@ impl History {
         match event {
             ScheduleEvent::Configured(configuration) => {
                 self.budgets.configure(configuration, self.clocks.truth);
+                self.paces.configure(configuration, now.mono);
                 self.waits.restart();
                 self.checks.configured(configuration, now.mono, |name| self.schedule.instance(name, now).is_some());
             }
@@ -95,9 +99,11 @@ impl History {
             ScheduleEvent::Finished(call, outcome) => {
                 let detached = self.detached.remove(call);
                 let unwanted = self.unwanted.remove(call);
-                let (began, made) = self.began.remove(call).unwrap_or_default();
                 self.places.ended(*call);
-                if let Some((name, work)) = self.running.remove(call) {
+                if let (Some((name, work)), Some((began, made, caller))) =
+                    (self.running.remove(call), self.began.remove(call))
+                {
+                    self.paced(&name, &work, outcome, (began, now.mono), &caller);
                     self.checks.came(&name, outcome, (made, unwanted), now, &self.configuration);
                     self.counts.fruitless += u64::from(matches!(outcome, CallOutcome::NotRequired));
                     if !detached {
@@ -166,12 +172,17 @@ impl History {
         assert!(self.running.len() < most, "more than {most} calls at once");
         let upstream =
             self.checks.called(&name, &work, self.store.get(&name), self.published.get(&name), self.process, now);
+        let caller = pace::caller(self.checks.plan(&name));
+        self.paces.called(&name, &caller, now.mono);
+        if !matches!(work, ProviderCall::Revoke(_)) {
+            self.counts.requested_beyond_rate += u64::from(self.checks.rates.called(&name, now.mono));
+        }
         self.budgets.call(&upstream, self.clocks.truth);
         let at_risk = self.waits.called(&name, self.checks.plan(&name), &work, now.mono);
         self.counts.at_risk += u64::from(at_risk);
         self.counts.passed += std::mem::take(&mut self.waits.passed);
         self.places.call(call, &name, &upstream, at_risk, &self.configuration);
-        self.began.insert(call, (now.mono, self.checks.plan(&name).fingerprint));
+        self.began.insert(call, (now.mono, self.checks.plan(&name).fingerprint, caller));
         let serial = self.serial();
         let right = self.clocks.right();
         let (after, outcome) = self.instances[&name].answer(&mut self.dice, &work, right, serial);
@@ -183,6 +194,25 @@ impl History {
         }
         self.pending.insert((self.clocks.truth + after, serial), Pending::Call(call, outcome));
         self.running.insert(call, (name, work));
+    }
+
+    /// What the end of a call says about the pace of its account. What the service of a former configuration says of a
+    /// revocation is not about the one that is called now.
+    fn paced(
+        &mut self,
+        name: &InstanceName,
+        work: &ProviderCall,
+        outcome: &CallOutcome,
+        times: (MonotonicTime, MonotonicTime),
+        caller: &Caller,
+    ) {
+        let plan = self.checks.plan(name);
+        if matches!(work, ProviderCall::Revoke(lease) if lease.fingerprint != plan.fingerprint) {
+            return;
+        }
+        let is_there = self.schedule.instance(name, self.clocks.now()).is_some();
+        let most = if is_there { plan.policy.retry.most } else { Span::millis(0) };
+        self.paces.ended(caller, outcome, times, most, &self.configuration);
     }
 
     fn notified(&mut self, notice: &OperatorEvent) {
@@ -298,6 +328,7 @@ impl History {
         self.orphans.clear();
         self.checks.crashed(&self.store);
         self.waits = Default::default();
+        self.paces = Default::default();
         self.jumps = Default::default();
         self.places = Default::default();
         self.process = Process::Down;

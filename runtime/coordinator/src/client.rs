@@ -11,7 +11,7 @@ use deputy_local::{
 use crate::control::{TokenList, WorkerList};
 use crate::parameters::JoinTokenRequest;
 use crate::reload::{ReloadReply, Removals};
-use crate::status::{CoordinatorStatus, InstanceStatus};
+use crate::status::{CoordinatorStatus, InstanceStatus, StatusQuery};
 use crate::workers::WorkerQuery;
 
 /// Sends requests to a coordinator.
@@ -23,10 +23,29 @@ impl ControlClient {
         Self(deputy_local::SocketClient::new(socket, peer))
     }
 
+    /// The first page of the selected instances, with the instances of later pages up to the limit of the query. `next` says
+    /// where the rest begins.
+    ///
     /// # Errors
     /// If the coordinator does not answer.
-    pub async fn status(&self) -> Result<CoordinatorStatus, SocketClientError> {
-        self.0.json(&ControlRequest::Status, &Parameters::default()).await
+    pub async fn status(&self, mut query: StatusQuery) -> Result<CoordinatorStatus, SocketClientError> {
+        let limit = query.limit.unwrap_or(usize::MAX);
+        let mut status = self.status_page(&query).await?;
+        while let Some(next) = status.next.as_deref().and_then(|next| next.parse().ok()) {
+            let missing = limit.saturating_sub(status.instances.len());
+            if missing == 0 {
+                break;
+            }
+            query = StatusQuery { after: Some(next), limit: Some(missing), ..query };
+            let page = self.status_page(&query).await?;
+            status.instances.extend(page.instances);
+            status.next = page.next;
+        }
+        Ok(status)
+    }
+
+    async fn status_page(&self, query: &StatusQuery) -> Result<CoordinatorStatus, SocketClientError> {
+        self.0.json(&ControlRequest::Status, &query.encode()).await
     }
 
     /// # Errors

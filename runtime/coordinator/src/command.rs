@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::configuration::{CoordinatorConfig, LoadedInstances, ReloadSummary};
 use crate::file_watcher::{FileObservation, FileWatcher};
 use crate::handle::ControlRequestError;
-use crate::status::{CoordinatorStatus, InstanceStatus};
+use crate::status::{CoordinatorStatus, InstanceStatus, StatusQuery};
 
 pub(crate) enum CoordinatorCommand {
     Event(Box<ScheduleEvent>),
@@ -33,7 +33,7 @@ pub(crate) enum CoordinatorCommand {
     Instance(InstanceName, oneshot::Sender<Result<InstanceStatus, ControlRequestError>>),
     Alive(oneshot::Sender<()>),
     Metrics(oneshot::Sender<HeldMetrics>),
-    Status(oneshot::Sender<CoordinatorStatus>),
+    Status(StatusQuery, oneshot::Sender<CoordinatorStatus>),
 }
 
 /// What is held, as the metrics show it.

@@ -1,4 +1,4 @@
-//! The control socket of a coordinator. The mode of the socket's file decides who may connect.
+//! The control socket of a coordinator. The mode of the socket's file decides which users may connect.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -21,6 +21,7 @@ use crate::handle::{ControlRequestError, CoordinatorHandle};
 use crate::lease_board::LeaseBoard;
 use crate::parameters::JoinTokenRequest;
 use crate::reload::{Reload, Removals};
+use crate::status::StatusQuery;
 use crate::workers::{TokenStatus, WorkerQuery, WorkerRequestError, WorkerStatus, Workers};
 
 /// Answers [requests](ControlRequest) on the control socket.
@@ -102,7 +103,7 @@ impl Control {
                 self.workers()?.revoke_token(parse(id)?).await?;
                 done("revoke")
             }
-            ControlRequest::Status => json(&self.handle.status().await?),
+            ControlRequest::Status => json(&self.handle.status(StatusQuery::decode(&parameters)?).await?),
             ControlRequest::Tokens => json(&TokenList { schema: SCHEMA, tokens: self.workers()?.tokens().await? }),
             ControlRequest::Workers => {
                 let page = self.workers()?.worker_page(&WorkerQuery::decode(&parameters)?).await?;

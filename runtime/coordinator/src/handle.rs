@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use crate::command::{CoordinatorCommand, HeldMetrics};
 use crate::configuration::{CoordinatorConfig, LoadedInstances, ReloadSummary};
 use crate::file_watcher::FileWatcher;
-use crate::status::{CoordinatorStatus, InstanceStatus};
+use crate::status::{CoordinatorStatus, InstanceStatus, StatusQuery};
 
 /// Sends commands to a running coordinator. Cheap to clone.
 #[derive(Clone)]
@@ -61,10 +61,12 @@ impl CoordinatorHandle {
         self.configured.clone().wait_for(|configured| *configured).await.ok();
     }
 
+    /// A page of the selected instances.
+    ///
     /// # Errors
     /// If the coordinator is stopping.
-    pub async fn status(&self) -> Result<CoordinatorStatus, ControlRequestError> {
-        Ok(self.commands.ask(CoordinatorCommand::Status).await?)
+    pub async fn status(&self, query: StatusQuery) -> Result<CoordinatorStatus, ControlRequestError> {
+        Ok(self.commands.ask(|reply| CoordinatorCommand::Status(query, reply)).await?)
     }
 
     /// Completes once the loop has gone round.

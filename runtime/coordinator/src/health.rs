@@ -10,7 +10,7 @@ use deputy_support::single_line;
 use http::{Request, Response};
 
 use crate::handle::CoordinatorHandle;
-use crate::status::InstanceStatus;
+use crate::status::{CoordinatorStatus, InstanceStatus, StatusQuery};
 
 pub struct CoordinatorHealth {
     handle: CoordinatorHandle,
@@ -22,6 +22,10 @@ impl CoordinatorHealth {
     pub fn new(handle: CoordinatorHandle, metrics: Arc<CoordinatorMetrics>, audit: Arc<Audit>) -> Self {
         Self { handle, metrics, audit }
     }
+
+    async fn status(&self, query: StatusQuery) -> Result<CoordinatorStatus, String> {
+        self.handle.status(query).await.map_err(|error| format!("{error}\n"))
+    }
 }
 
 impl HealthCheck for CoordinatorHealth {
@@ -29,14 +33,21 @@ impl HealthCheck for CoordinatorHealth {
         self.handle.alive().await.map_err(|error| format!("{error}\n"))
     }
 
-    /// One line for each instance. One more for an audit log that cannot be written: then everything that has to be recorded
-    /// is refused.
+    /// One line for each instance; of more than a page, only those that are not ready, and their number. One more line for
+    /// an audit log that cannot be written: then everything that has to be recorded is refused.
     async fn ready(&self) -> Result<String, String> {
-        let status = self.handle.status().await.map_err(|error| format!("{error}\n"))?;
+        let mut status = self.status(StatusQuery::default()).await?;
         if status.starting {
             return Err("starting: components are being loaded\n".to_owned());
         }
+        let is_listed_in_full = status.next.is_none();
+        if !is_listed_in_full {
+            status = self.status(StatusQuery { ready: Some(false), ..StatusQuery::default() }).await?;
+        }
         let mut text: String = status.instances.iter().map(readiness_line).collect();
+        if !is_listed_in_full {
+            text.push_str(&format!("{} of {} instances are ready\n", status.ready_count, status.instance_count));
+        }
         let trouble = self.audit.status().trouble;
         if let Some(trouble) = &trouble {
             text.push_str(&format!("audit log not ready: {}\n", single_line(trouble)));

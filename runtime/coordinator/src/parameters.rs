@@ -4,6 +4,7 @@ use deputy_core::{GroupName, Span};
 use deputy_local::{ControlError, Parameters};
 
 use crate::reload::Removals;
+use crate::status::StatusQuery;
 use crate::workers::WorkerQuery;
 
 /// A join token to create.
@@ -53,6 +54,26 @@ impl JoinTokenRequest {
     }
 }
 
+impl StatusQuery {
+    pub(crate) fn encode(&self) -> Parameters {
+        Parameters::default()
+            .with("after", self.after.as_ref())
+            .with("limit", self.limit)
+            .with("prefix", self.prefix.as_ref())
+            .with("ready", self.ready)
+    }
+
+    pub(crate) fn decode(parameters: &Parameters) -> Result<Self, ControlError> {
+        parameters.reject_others(&["after", "limit", "prefix", "ready"])?;
+        Ok(Self {
+            after: parameters.get("after")?,
+            limit: parameters.get("limit")?,
+            prefix: parameters.get("prefix")?,
+            ready: parameters.get("ready")?,
+        })
+    }
+}
+
 impl WorkerQuery {
     pub(crate) fn encode(&self) -> Parameters {
         Parameters::default()
@@ -97,6 +118,15 @@ mod tests {
         for query in [query, WorkerQuery::default()] {
             assert_eq!(WorkerQuery::decode(&query.encode()).unwrap(), query);
         }
+        let query = StatusQuery {
+            after: Some("s3-prod".parse().unwrap()),
+            limit: Some(7),
+            prefix: Some("s3-&=".into()),
+            ready: Some(false),
+        };
+        for query in [query, StatusQuery::default()] {
+            assert_eq!(StatusQuery::decode(&query.encode()).unwrap(), query);
+        }
     }
 
     #[test]
@@ -110,6 +140,9 @@ mod tests {
         }
         for text in ["state=asleep", "limit=-1", "after=x", "page=2"] {
             assert_eq!(WorkerQuery::decode(&Parameters::decode(Some(text))).unwrap_err().kind, "request", "{text}");
+        }
+        for text in ["after=S 3", "limit=all", "ready=no", "service=s3"] {
+            assert_eq!(StatusQuery::decode(&Parameters::decode(Some(text))).unwrap_err().kind, "request", "{text}");
         }
     }
 }

@@ -11,7 +11,7 @@ use deputy_core::InstanceName;
 use deputy_core::schedule::{Lease, LeaseRecord};
 use deputy_metrics::LeaseMetrics;
 
-use crate::status::{InstanceStatus, loading_metrics};
+use crate::status::{InstanceStatus, ListedInstance, loading_metrics};
 
 #[derive(Default)]
 pub(crate) struct PendingInstances {
@@ -75,8 +75,8 @@ impl PendingInstances {
         self.contains(name).then(|| InstanceStatus::loading(name, self.published_lease(name), now))
     }
 
-    pub(crate) fn statuses(&self, now: Now) -> impl Iterator<Item = InstanceStatus> {
-        self.names.iter().map(move |name| InstanceStatus::loading(name, self.published_lease(name), now))
+    pub(crate) fn listed(&self) -> impl Iterator<Item = ListedInstance<'_>> {
+        self.names.iter().map(|name| ListedInstance::Loading(name, self.published_lease(name)))
     }
 
     pub(crate) fn metrics(&self, now: Now) -> impl Iterator<Item = LeaseMetrics> {

@@ -24,7 +24,7 @@ pub trait ConfiguredProvider: Send + Sync {
 /// The providers of all instances: the current one of each, and those that obtained a lease which is still held or waits
 /// for revocation.
 ///
-/// They are kept by fingerprint, which stands for component, settings and grant, so that a payload never reaches a
+/// They are kept by fingerprint, which covers component, settings and grant, so that a payload never reaches a
 /// component that did not obtain it.
 #[derive(Default)]
 pub(crate) struct Providers(BTreeMap<InstanceName, BTreeMap<ConfigFingerprint, Arc<dyn ConfiguredProvider>>>);

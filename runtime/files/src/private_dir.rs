@@ -83,7 +83,7 @@ impl PrivateDir {
         self.dir.remove_file(name).map_err(|error| self.error("remove", name, error))
     }
 
-    /// Removes what crashed writers left, and returns how many files. Only for a caller who knows that no other process
+    /// Removes what crashed writers left, and returns how many files. Only for a caller that knows that no other process
     /// writes here.
     pub fn remove_staged(&self) -> Result<usize, FileError> {
         let names = self.names()?;

@@ -290,8 +290,8 @@ impl GroupFeed {
             }
             frames.push(item.frame.clone());
         }
-        // An instance may have no lease at the moment, because the state was lost or the lease has expired. Workers keep theirs
-        // all the same, unless it was withdrawn.
+        // An instance may have no lease at the moment, because the state was lost or the lease has expired. Workers still keep
+        // theirs, unless it was withdrawn.
         let instances = state.allowed.iter().filter(|instance| {
             let key = FeedKey::Instance((*instance).clone());
             cursor.wants(&key) && state.items.get(&key).is_none_or(|item| item.state == ItemState::Published)

@@ -30,7 +30,7 @@ pub(crate) async fn in_time<T: Send + 'static>(
     path: &Path,
     read: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
 ) -> Result<T, LoadError> {
-    tokio::time::timeout(READ_TIMEOUT.duration(), blocking(read))
+    tokio::time::timeout(READ_TIMEOUT.duration(), blocking(|_| read()))
         .await
         .map_err(|_| LoadError::Hangs { path: path.to_owned(), limit: READ_TIMEOUT })?
 }

@@ -8,6 +8,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
+use crate::blocking::BlockingThread;
 use crate::contract::ContractExports;
 use crate::load_error::LoadError;
 use crate::not_connector::NotConnector;
@@ -66,8 +67,8 @@ impl ComponentInfo {
         engine: &Engine,
         component: &Component,
         path: &Path,
-        digest: Digest,
-        size: u64,
+        (digest, size): (Digest, u64),
+        _: &BlockingThread,
     ) -> Result<Self, LoadError> {
         let own = component.component_type();
         let exports = ContractExports::compare(engine, &own)

@@ -39,7 +39,8 @@ impl LoadedComponent {
         let engine = shared.engine.clone();
         let inspected = Arc::clone(&component);
         let file = path.to_owned();
-        let info = blocking(move || ComponentInfo::of(&engine, &inspected, &file, digest, size)).await?;
+        let info =
+            blocking(move |thread| ComponentInfo::of(&engine, &inspected, &file, (digest, size), thread)).await?;
         Ok(Self { component, info })
     }
 }

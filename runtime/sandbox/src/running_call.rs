@@ -49,7 +49,7 @@ enum RunEnd<T> {
     Abandoned,
 }
 
-/// Runs a call. An abandoned call is ended, and its end is recorded all the same.
+/// Runs a call. An abandoned call is ended, and its end is still recorded.
 pub(crate) async fn run<T: Send + 'static>(
     running: RunningCall,
     state: CallState,

@@ -108,8 +108,8 @@ impl Sandbox {
         let loaded = LoadedComponent::load(&self.shared, &instance.component, instance.sha256).await?;
         let shared = Arc::clone(&self.shared);
         let instance = instance.clone();
-        blocking(move || {
-            let linked = shared.link(&instance.component, &loaded.component)?;
+        blocking(move |thread| {
+            let linked = shared.link(&instance.component, &loaded.component, thread)?;
             LoadedProvider::new(shared, instance, linked, loaded)
         })
         .await
@@ -123,8 +123,8 @@ impl Sandbox {
         let loaded = LoadedComponent::load(&self.shared, &plan.component, plan.sha256).await?;
         let shared = Arc::clone(&self.shared);
         let plan = plan.clone();
-        blocking(move || {
-            let linked = shared.link(&plan.component, &loaded.component)?;
+        blocking(move |thread| {
+            let linked = shared.link(&plan.component, &loaded.component, thread)?;
             LoadedReceiver::new(shared, plan, linked, loaded)
         })
         .await
@@ -138,8 +138,8 @@ impl Sandbox {
         let LoadedComponent { component, mut info } = LoadedComponent::load(&self.shared, path, None).await?;
         let shared = Arc::clone(&self.shared);
         let path = path.to_owned();
-        blocking(move || {
-            match shared.link(&path, &component) {
+        blocking(move |thread| {
+            match shared.link(&path, &component, thread) {
                 Ok(_) => {}
                 Err(LoadError::MissingImports { imports, .. }) => info.missing_imports = imports,
                 Err(error) => return Err(error),
@@ -170,6 +170,6 @@ impl Sandbox {
     /// long, or that is over the cache's size. Returns the number of removed files.
     pub async fn prune(&self) -> usize {
         let shared = Arc::clone(&self.shared);
-        blocking(move || shared.cache.prune(clock::system())).await
+        blocking(move |_| shared.cache.prune(clock::system())).await
     }
 }

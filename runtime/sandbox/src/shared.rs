@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
+use crate::blocking::BlockingThread;
 use crate::call_context::CallState;
 use crate::compile_cache::Cache;
 use crate::denial_budget::DenialBudget;
@@ -46,7 +47,12 @@ impl SandboxShared {
     }
 
     /// Links a component against every interface that a grant can give.
-    pub(crate) fn link(&self, path: &Path, component: &Component) -> Result<InstancePre<CallState>, LoadError> {
+    pub(crate) fn link(
+        &self,
+        path: &Path,
+        component: &Component,
+        _: &BlockingThread,
+    ) -> Result<InstancePre<CallState>, LoadError> {
         self.linker.instantiate_pre(component).map_err(|source| {
             let path = path.to_owned();
             let imports = imports::missing(&self.engine, &self.linker, &component.component_type());

@@ -82,7 +82,7 @@ impl ReceiverRunner {
         self.stall.stalled_for(now)
     }
 
-    /// Locked, it stands for a file system that hangs: nothing can be published.
+    /// While it is locked, nothing can be published, as on a file system that hangs.
     #[cfg(test)]
     pub(crate) fn publisher(&self) -> &Mutex<UnitPublisher> {
         &self.publisher

@@ -78,7 +78,7 @@ struct Seen {
     kib: f64,
 }
 
-/// Keeps so many instances for a while.
+/// Keeps this number of instances for a while.
 async fn many(instances: usize, life: Duration) -> Result<Seen> {
     let before = resident()?;
     let shared = Arc::new(Shared::default());
@@ -103,7 +103,7 @@ async fn many(instances: usize, life: Duration) -> Result<Seen> {
     Ok(Seen { rate, lateness, kib })
 }
 
-/// How long it takes until all of so many slow instances are published.
+/// How long it takes until all of this number of slow instances are published.
 async fn first_to_last(instances: usize, calls: usize) -> Result<Duration> {
     let begun = Instant::now();
     let running = Running::start(instances, calls, |_| Arc::new(Slow)).await?;
@@ -152,7 +152,7 @@ impl ConfiguredProvider for Quick {
             self.shared.second.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(lateness) = &mut *self.shared.lateness.lock().unwrap_or_else(PoisonError::into_inner) {
-            lateness.push(now.saturating_sub(due).max(1) as f64); // times are told in milliseconds
+            lateness.push(now.saturating_sub(due).max(1) as f64); // times have milliseconds
         }
         let life = self.life.as_micros() as u64;
         self.due.store(now + life * 3 / 4, Ordering::Relaxed);

@@ -88,7 +88,7 @@ async fn child(what: What, waiting: usize, server: &mut Server, state: &Path) ->
     Ok(Held { resident: one(resident)?, proportional: one(proportional)? })
 }
 
-/// The measuring process: what is held after so many calls have begun and none has ended, over what was held before.
+/// The measuring process: what is held after `waiting` calls have begun and none has ended, over what was held before.
 pub(crate) async fn measure(what: What, waiting: usize, port: u16, holding: u16, state: &Path) -> Result {
     let sandbox = sandbox(state)?;
     let (first, others) = match what {

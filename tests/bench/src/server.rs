@@ -1,8 +1,8 @@
 //! A local server in a process of its own: the least HTTP that a client needs, with an answer of STS or of an OAuth 2.0
 //! server for everything.
 //!
-//! It serves on two ports. On the first it answers at once. On the second it holds its answers back: whoever started it
-//! writes a number to it, reads the line that says that so many requests wait, and lets them go with an empty line.
+//! It serves on two ports. On the first it answers at once. On the second it holds its answers back: its parent
+//! writes a number, reads the line that says that this number of requests wait, and releases them with an empty line.
 
 use std::env;
 use std::net::Ipv4Addr;
@@ -25,7 +25,7 @@ const STS: &str = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKey
     <Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>";
 const OAUTH2: &str = r#"{"access_token": "2YotnFZFEjr1zCsicMWpAA", "token_type": "Bearer", "expires_in": 3600}"#;
 
-/// The server's process, as whoever started it sees it. It ends with the value.
+/// The server's process, as its parent sees it. It ends with the value.
 pub(crate) struct Server {
     pub(crate) port: u16,
     pub(crate) holding: u16,
@@ -46,7 +46,7 @@ impl Server {
         Ok(Self { port: port.parse()?, holding: holding.parse()?, input, output, _child: child })
     }
 
-    /// Waits until so many requests wait at the second port.
+    /// Waits until this number of requests wait at the second port.
     pub(crate) async fn holds(&mut self, requests: usize) -> Result {
         self.input.write_all(format!("{requests}\n").as_bytes()).await?;
         self.output.next_line().await?.ok_or("the server ended")?;

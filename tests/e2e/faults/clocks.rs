@@ -40,7 +40,7 @@ fn start(fleet: &Fleet) -> RunningCoordinator<'_> {
     running
 }
 
-/// Sets its clock so many seconds from ours, all at once.
+/// Sets its clock this number of seconds from ours, at once.
 fn set(fleet: &Fleet, seconds: i32) {
     let whole = fleet.home.path("offset.new");
     fs::write(&whole, format!("{seconds:+}\n")).unwrap();
@@ -74,16 +74,16 @@ fn clock_two_hours_ahead_obtains_each_lease_once() {
     let fleet = fleet(&server, "1h");
     let running = start(&fleet);
     assert_eq!(server.calls().len(), INSTANCES);
-    let before = fleet.status()["now"].as_str().unwrap().to_owned();
+    let before = fleet.status().now;
 
     set(&fleet, 7200);
     let begun = Instant::now();
-    running.wait_until("it was told", || told(&running, &[7200]));
-    let now = fleet.status()["now"].as_str().unwrap().to_owned();
+    running.wait_until("the jump is reported", || told(&running, &[7200]));
+    let now = fleet.status().now;
     assert!(log::millis_between(&before, &now) >= 7_200_000, "{before} {now}");
     fleet.wait_until_ready(&running);
     let took = begun.elapsed();
-    // Nobody is called again who was a moment ago.
+    // No instance is called twice.
     thread::sleep(Duration::from_secs(3));
     assert_eq!(server.calls().len(), 2 * INSTANCES);
     budget_was_held(&server);
@@ -102,7 +102,7 @@ fn clock_an_hour_behind_delays_no_renewal() {
     let fleet = fleet(&server, "20s");
     let running = start(&fleet);
     set(&fleet, -3600);
-    running.wait_until("it was told", || told(&running, &[-3600]));
+    running.wait_until("the jump is reported", || told(&running, &[-3600]));
     running.wait_until("each was called again", || fleet.names().all(|name| server.calls_of(name).len() >= 2));
     let mut latest = Duration::ZERO;
     for name in fleet.names() {
@@ -116,7 +116,7 @@ fn clock_an_hour_behind_delays_no_renewal() {
 
     let calls = server.calls().len();
     set(&fleet, 0);
-    running.wait_until("that was told", || told(&running, &[-3600, 3600]));
+    running.wait_until("that jump is reported", || told(&running, &[-3600, 3600]));
     fleet.wait_until_ready(&running);
     let again = server.calls().len() - calls;
     assert!((INSTANCES..=2 * INSTANCES).contains(&again), "{again} calls");

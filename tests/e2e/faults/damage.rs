@@ -59,7 +59,7 @@ fn damage_of_a_record_costs_only_its_lease() {
         let told = |line: &log::Line| line.level == "ERROR" && line.field("error").contains(&format!("lease/{name} "));
         assert_eq!(lines.iter().filter(|line| told(line)).count(), 1, "{how}: {lines:?}");
         let aside = file.with_extension("sealed.damaged-1");
-        assert_eq!(fs::read(&aside).unwrap(), damaged, "{how} is kept for whoever looks into it");
+        assert_eq!(fs::read(&aside).unwrap(), damaged, "{how} is kept for an investigation");
         fleet.metrics();
         assert_eq!(running.stop(), Some(exit::OK));
         payloads = now;

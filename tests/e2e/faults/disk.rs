@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::Value;
+use deputy_coordinator::status::{InstanceStatus, LeaseStatus};
 
 use super::fleet::Fleet;
 use super::log::{self, Line};
@@ -12,7 +12,7 @@ use crate::deputy::{TestEnvironment, exit};
 use crate::running::RunningCoordinator;
 use crate::script::ScriptedServer;
 
-/// A renewal comes after three to six seconds, and the end long after all that is tried here.
+/// A renewal comes after three to six seconds, and the end long after this test.
 const POLICY: &str = "lifetime = \"60s\"\nrenew = { ratio = 0.1, jitter = 0.5 }\nretry = { floor = \"100ms\" }";
 
 #[test]
@@ -44,11 +44,12 @@ fn disk_that_stays_full_publishes_unsaved_leases() {
     let mut unsaved = std::collections::BTreeSet::new();
     running.wait_until("later leases", || {
         let status = fleet.status();
-        let instances = status["instances"].as_array().unwrap();
-        assert!(instances.iter().all(|instance| instance["ready"] == true), "one has no lease: {status}");
+        let instances = &status.instances;
+        assert!(instances.iter().all(|instance| instance.ready), "one has no lease: {status:?}");
         let is_late = |(now, old): (&Lease, &Lease)| now.revision >= old.revision + 3;
-        let is_unsaved = |instance: &&Value| instance["unsaved"].as_str().is_some_and(|why| why.contains("no room"));
-        unsaved.extend(instances.iter().filter(is_unsaved).map(|instance| instance["name"].to_string()));
+        let is_unsaved =
+            |instance: &&InstanceStatus| instance.unsaved.as_ref().is_some_and(|why| why.contains("no room"));
+        unsaved.extend(instances.iter().filter(is_unsaved).map(|instance| instance.name.clone()));
         leases(&fleet).iter().zip(&before).all(is_late) && unsaved.len() == instances.len()
     });
     running.wait_until("status says so", || {
@@ -62,9 +63,7 @@ fn disk_that_stays_full_publishes_unsaved_leases() {
     });
     let unsaved = fleet.issued("web-000").revision;
     disk.empty();
-    running.wait_until("all is saved", || {
-        fleet.status()["instances"].as_array().unwrap().iter().all(|instance| instance["unsaved"].is_null())
-    });
+    running.wait_until("all is saved", || fleet.status().instances.iter().all(|instance| instance.unsaved.is_none()));
     fleet.metrics();
     assert_eq!(running.stop(), Some(exit::OK));
     let running = start(&fleet, &disk);
@@ -84,19 +83,17 @@ fn nothing_new_is_given_out(harm: impl Fn(&mut Namespace), mend: impl Fn(&mut Na
     let (before, calls) = (leases(&fleet), server.calls().len());
     let given = fleet.issued("web-000");
     running.wait_until("every instance has something that it can't save", || {
-        let status = fleet.status();
-        let instances = status["instances"].as_array().unwrap().iter();
-        let reason = |instance: &Value| instance["reason"].as_str().unwrap().to_owned();
-        instances.map(reason).all(|reason| reason.contains("saving it failed") && reason.contains(why))
+        let is_unsavable = |reason: &str| reason.contains("saving it failed") && reason.contains(why);
+        fleet.status().instances.iter().all(|instance| is_unsavable(&instance.reason))
     });
     running.wait_until("that was tried again", || failed_saves(&running).len() >= 9);
     let failed = failed_saves(&running);
     assert!(failed.iter().all(|line| line.field("error").contains(why)), "{failed:?}");
-    assert_eq!(server.calls().len(), calls + 3, "nobody is called again for what can't be kept");
+    assert_eq!(server.calls().len(), calls + 3, "no call is made for what cannot be saved");
     assert_eq!(leases(&fleet), before);
     assert_eq!(fleet.issued("web-000"), given);
     let status = fleet.status();
-    assert_eq!(status["ready"], true, "{status}");
+    assert!(status.ready, "{status:?}");
     fleet.metrics();
 
     mend(&mut disk);
@@ -142,14 +139,8 @@ struct Lease {
 }
 
 fn leases(fleet: &Fleet) -> Vec<Lease> {
-    let status = fleet.status();
-    let instances = status["instances"].as_array().unwrap().iter().map(|instance| &instance["lease"]);
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let lease = |lease: &Value| Lease {
-        revision: lease["revision"].as_u64().unwrap(),
-        valid_until: text(&lease["valid_until"]),
-    };
-    instances.map(lease).collect()
+    let leases = fleet.status().instances.into_iter().map(|instance| instance.lease.unwrap());
+    leases.map(|LeaseStatus { revision, valid_until, .. }| Lease { revision, valid_until }).collect()
 }
 
 fn failed_saves(running: &RunningCoordinator<'_>) -> Vec<Line> {

@@ -1,7 +1,8 @@
-//! Many instances of `s3-sts` in one home, and everybody who may be told of them.
+//! Many instances of `s3-sts` in one home, and all that shows them.
 
 use std::fs;
 
+use deputy_coordinator::status::CoordinatorStatus;
 use deputy_test_servers::{Seaweed, free_ports, get, guest};
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ pub(crate) struct IssuedTokens {
 }
 
 impl Fleet {
-    /// Without instances yet. Each upstream bears so many calls per minute and at once; `coordinator` is what stands in
+    /// Without instances yet. `per_minute` and `burst` are the rate limit of each upstream; `coordinator` is what stands in
     /// `[coordinator]`.
     pub(crate) fn new(per_minute: u32, burst: u32, coordinator: &str) -> Self {
         let [health] = free_ports().unwrap();
@@ -39,7 +40,7 @@ impl Fleet {
         Self { home, names: Vec::new(), health, socket }
     }
 
-    /// With so many more at this endpoint. `lines` is what stands below `[instances.NAME]`.
+    /// With `count` more at this endpoint. `lines` is what stands below `[instances.NAME]`.
     pub(crate) fn with(mut self, prefix: &str, count: usize, endpoint: &str, lines: &str) -> Self {
         let component = guest("s3-sts").unwrap();
         let names: Vec<String> = (0..count).map(|number| format!("{prefix}-{number:03}")).collect();
@@ -55,15 +56,15 @@ impl Fleet {
         self.names.iter().map(String::as_str)
     }
 
-    /// What is given out for an instance now, as an operator gets it. Nobody else may see it.
+    /// What is given out for an instance now, as an operator gets it. Nothing else may show it.
     pub(crate) fn issued(&self, name: &str) -> IssuedTokens {
         let out = format!("secrets/{name}.json");
         let run = self.run_command(&["get", name, "--wait", "30s", "--json", "--out", &out]).ends_with(exit::OK);
         let payload = fs::read_to_string(self.home.path(&out)).unwrap();
         let parsed: Value = serde_json::from_str(&payload).unwrap();
         for part in ["SecretAccessKey", "SessionToken"] {
-            // A token has parts, each of which is looked for. The first one is that of all tokens of a server, so those
-            // are found as well that were given to nobody here.
+            // Each part of a token is looked for. All tokens of a server share the first part, so tokens that were not
+            // given out are found as well.
             let mut parts = parsed[part].as_str().unwrap().split('.').filter(|part| part.len() >= 20).peekable();
             assert!(parts.peek().is_some(), "{part} is too short to be looked for");
             parts.for_each(|part| self.home.register_secret(part));
@@ -79,21 +80,21 @@ impl Fleet {
     /// Whether it answers, and has loaded its components.
     pub(crate) fn has_started(&self) -> bool {
         let run = self.run_command(&["status", "--json"]);
-        run.code == Some(exit::OK) && is_loaded(&run.json())
+        run.code == Some(exit::OK) && is_loaded(&run.parsed())
     }
 
     /// What it holds.
-    pub(crate) fn status(&self) -> Value {
-        self.run_command(&["status", "--json"]).ends_with(exit::OK).json()
+    pub(crate) fn status(&self) -> CoordinatorStatus {
+        self.run_command(&["status", "--json"]).ends_with(exit::OK).parsed()
     }
 
     /// Waits until every instance has a lease that is good.
     #[track_caller]
     pub(crate) fn wait_until_ready(&self, running: &RunningCoordinator<'_>) {
-        running.wait_until("all are ready", || self.status()["ready"] == true);
+        running.wait_until("all are ready", || self.status().ready);
     }
 
-    /// Has everybody told of it who may be: operators, probes, scrapers. Gives what the scrapers got.
+    /// Asks in every way: as an operator, a probe, a scraper. Returns what the scraper gets.
     pub(crate) fn metrics(&self) -> String {
         drop(self.status());
         let name = self.names().next().unwrap();
@@ -104,7 +105,7 @@ impl Fleet {
         for path in ["/livez", "/readyz", "/metrics"] {
             text = get(self.health, path).unwrap().body;
             assert!(!text.is_empty(), "{path} says nothing");
-            self.home.record_output("who-probed", &text);
+            self.home.record_output("probes", &text);
         }
         text
     }
@@ -117,7 +118,7 @@ impl Fleet {
     /// Sees that no secret is in any log, audit, state, answer or metric, of those that were given out neither.
     #[track_caller]
     pub(crate) fn assert_no_secret_leaked(&self) {
-        for file in ["run.log", "audit.jsonl", "said/who-asked-stdout", "said/who-probed"] {
+        for file in ["run.log", "audit.jsonl", "said/who-asked-stdout", "said/probes"] {
             assert!(fs::metadata(self.home.path(file)).unwrap().len() > 0, "{file} is empty");
         }
         if let Some(leak) = self.home.leak(b"", b"") {

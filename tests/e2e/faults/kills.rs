@@ -86,13 +86,11 @@ fn rotate(fleet: &Fleet, chance: &mut Chance, payloads: &mut BTreeMap<(String, u
 }
 
 fn revisions(fleet: &Fleet) -> BTreeMap<String, u64> {
-    let status = fleet.status();
-    let instances = status["instances"].as_array().unwrap().iter();
-    let revision = |instance: &serde_json::Value| instance["lease"]["revision"].as_u64().unwrap_or(0);
-    instances.map(|instance| (instance["name"].as_str().unwrap().to_owned(), revision(instance))).collect()
+    let instances = fleet.status().instances.into_iter();
+    instances.map(|instance| (instance.name, instance.lease.map_or(0, |lease| lease.revision))).collect()
 }
 
-/// A revision of an instance is the same payload whenever somebody gets it, whichever process gives it out.
+/// A revision of an instance is the same payload each time, whichever process gives it out.
 fn see(fleet: &Fleet, chance: &mut Chance, payloads: &mut BTreeMap<(String, u64), IssuedTokens>) {
     let name = format!("web-{:03}", chance.below(INSTANCES as u64));
     let given = fleet.issued(&name);
@@ -100,8 +98,8 @@ fn see(fleet: &Fleet, chance: &mut Chance, payloads: &mut BTreeMap<(String, u64)
     assert_eq!(*before, given);
 }
 
-/// Reads in the log that each process gave out what the one before it had given out, as far as it was still good, and
-/// at once: before it called anybody for another one.
+/// Reads in the log that each process gave out what the one before it had given out, if it was still valid, and
+/// at once: before it called a service for another one.
 fn leases_are_served_again(lines: &[Line]) -> String {
     // With a little time left: it is looked at a moment before anything is given out.
     let good = |line: &Line, until: &str| log::millis_between(&line.at, until) > 100;

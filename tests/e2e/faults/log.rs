@@ -30,7 +30,7 @@ impl Line {
     }
 }
 
-/// All lines so far. Whoever was killed while writing one left a part of it.
+/// All lines so far. A process that was killed while it wrote one left a part of it.
 pub(crate) fn lines(running: &RunningCoordinator<'_>) -> Vec<Line> {
     let text = running.log();
     let parsed = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());

@@ -10,7 +10,7 @@ const HELP: &str = "this test makes a file system or a network in a namespace of
     here: run it as root, in a container with `--cap-add SYS_ADMIN`, or allow users their own namespaces \
     (`sysctl kernel.unprivileged_userns_clone=1`, or `kernel.apparmor_restrict_unprivileged_userns=0`)";
 
-/// The namespace, held by a shell that does what it is told there. It ends when its input is closed.
+/// The namespace, held by a shell that runs commands there. It ends when its input is closed.
 pub(crate) struct Namespace {
     shell: Child,
     input: ChildStdin,
@@ -83,7 +83,7 @@ impl Namespace {
         self.does("rm filler");
     }
 
-    /// Lets nothing through to anybody, and gives nobody a word of it.
+    /// Drops everything, without a reply.
     pub(crate) fn part(&mut self) {
         self.does("ip link set lo down");
     }
@@ -102,7 +102,7 @@ impl Namespace {
         ));
     }
 
-    /// Copies all that is there to a folder that everybody sees.
+    /// Copies its content to a folder outside.
     pub(crate) fn copy_to(&mut self, folder: &Path) {
         self.does(&format!("cp -R . {}", folder.display()));
     }

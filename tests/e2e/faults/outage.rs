@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use deputy_coordinator::status::InstanceStatus;
 use deputy_test_servers::{Place, Seaweed};
 
 use super::fleet::Fleet;
@@ -77,19 +78,19 @@ fn outage_causes_no_gap_for_leases_that_outlive_it() {
 }
 
 fn all_failed(fleet: &Fleet) -> bool {
-    fleet.status()["instances"].as_array().unwrap().iter().all(|instance| {
-        let lost = instance["name"].as_str().unwrap().starts_with("short");
-        let (reason, trouble) = (instance["reason"].as_str().unwrap(), &instance["trouble"]["kind"]);
-        *trouble == "unavailable" && instance["ready"] != lost && (!lost || reason.starts_with("lease expired"))
+    fleet.status().instances.iter().all(|instance| {
+        let lost = instance.name.starts_with("short");
+        let is_unavailable = instance.trouble.as_ref().is_some_and(|failure| failure.kind == "unavailable");
+        is_unavailable && instance.ready != lost && (!lost || instance.reason.starts_with("lease expired"))
     })
 }
 
 fn all_well(fleet: &Fleet, revision: u64) -> bool {
     let status = fleet.status();
-    let mut instances = status["instances"].as_array().unwrap().iter();
-    let newer = |instance: &serde_json::Value| instance["lease"]["revision"].as_u64() > Some(revision);
-    status["ready"] == true
-        && instances.all(|instance| instance["failures"] == 0 && (instance["name"] != "long-000" || newer(instance)))
+    let newer = |instance: &InstanceStatus| instance.lease.as_ref().is_some_and(|lease| lease.revision > revision);
+    let is_well =
+        |instance: &InstanceStatus| instance.failures == 0 && (instance.name != "long-000" || newer(instance));
+    status.ready && status.instances.iter().all(is_well)
 }
 
 /// Each delay is at least the floor, at most what was said, and kept; they grow. Gives how many tries there were.

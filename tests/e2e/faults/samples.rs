@@ -1,10 +1,10 @@
-//! Somebody who asks for the status again and again, whatever happens.
+//! Polls the status while a test does something.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use deputy_coordinator::status::CoordinatorStatus;
 
 use super::fleet::Fleet;
 use crate::deputy::exit;
@@ -12,7 +12,7 @@ use crate::deputy::exit;
 /// What was answered, if anything was.
 pub(crate) struct Sample {
     pub(crate) at: Instant,
-    pub(crate) status: Option<Value>,
+    pub(crate) status: Option<CoordinatorStatus>,
 }
 
 /// Does something while the status is asked for at this pace, and gives all answers.
@@ -31,7 +31,7 @@ pub(crate) fn while_asking<T>(fleet: &Fleet, pace: Duration, work: impl FnOnce()
             while !done.load(Ordering::Relaxed) {
                 let at = Instant::now();
                 let run = fleet.run_command(&["status", "--json"]);
-                samples.push(Sample { at, status: (run.code == Some(exit::OK)).then(|| run.json()) });
+                samples.push(Sample { at, status: (run.code == Some(exit::OK)).then(|| run.parsed()) });
                 thread::sleep(pace.saturating_sub(at.elapsed()));
             }
             samples
@@ -46,7 +46,7 @@ pub(crate) fn while_asking<T>(fleet: &Fleet, pace: Duration, work: impl FnOnce()
 impl Sample {
     /// Each instance's name, and for how long its lease is good: less than nothing if it ended, none if it has none.
     pub(crate) fn leases(&self) -> impl Iterator<Item = (&str, Option<i64>)> {
-        let instances = self.status.iter().flat_map(|status| status["instances"].as_array().unwrap());
-        instances.map(|instance| (instance["name"].as_str().unwrap(), instance["lease"]["valid_for_ms"].as_i64()))
+        let instances = self.status.iter().flat_map(|status| &status.instances);
+        instances.map(|instance| (instance.name.as_str(), instance.lease.as_ref().and_then(|lease| lease.valid_for_ms)))
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct Call {
 /// What it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// Credentials that nobody had before.
+    /// New credentials.
     Credentials,
     /// The same, after a while.
     Late(Duration),

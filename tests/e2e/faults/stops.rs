@@ -12,7 +12,7 @@ use super::stand_in::{Answer, CANARY, StandIn};
 use crate::deputy::exit;
 use crate::running::RunningCoordinator;
 
-/// Two instances, one of which the server may be slow to.
+/// Two instances; the server may be slow to one of them.
 fn fleet(server: &StandIn, shutdown: &str) -> Fleet {
     let coordinator = format!("shutdown = \"{shutdown}\"");
     let fleet = Fleet::new(6000, 20, &coordinator).with("slow", 1, &server.endpoint(), "lifetime = \"1h\"");
@@ -74,7 +74,7 @@ fn stop_aborts_a_hanging_call_at_the_deadline() {
     fleet.assert_no_secret_leaked();
 }
 
-/// The server's process is stopped, so its port takes connections and nobody answers.
+/// The server's process is stopped, so its port takes connections and no answer comes.
 #[test]
 fn paused_server_delays_no_other_upstream() {
     const OTHERS: usize = 19;
@@ -104,8 +104,7 @@ fn paused_server_delays_no_other_upstream() {
     eprintln!("{calls} calls beside one that hangs; the oldest lease had {least} ms left");
 
     let hangs = running.instance("hanging-000");
-    assert_eq!(hangs["ready"], false, "{hangs}");
-    assert!(hangs["failures"].as_u64() >= Some(1), "{hangs}");
+    assert!(!hangs.ready && hangs.failures >= 1, "{hangs:?}");
     fleet.metrics();
     hanging.server().signal("CONT").unwrap();
     fleet.wait_until_ready(&running);

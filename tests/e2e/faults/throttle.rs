@@ -14,7 +14,7 @@ const INSTANCES: usize = 1000;
 /// How many are called at once.
 const CALLS: usize = 32;
 
-/// A server that bears so many calls a second, and throttles for a second who calls it more often.
+/// A server that bears a number of calls a second, and throttles callers for a second beyond it.
 fn bearing(per_second: usize) -> StandIn {
     StandIn::deciding(move |calls, _| {
         let now = Instant::now();
@@ -38,11 +38,11 @@ fn started(server: &StandIn, per_minute: u32, burst: u32) -> (Vec<Call>, Duratio
         // An answer is long, and takes a while.
         thread::sleep(Duration::from_millis(200));
         let status = fleet.status();
-        waited |= status["upstreams"][0]["waiting"].as_u64() > Some(0);
-        status["ready"] == true
+        waited |= status.upstreams.first().is_some_and(|upstream| upstream.waiting > 0);
+        status.ready
     });
     let took = begun.elapsed();
-    assert!(waited, "nobody who asked saw that anybody waited");
+    assert!(waited, "no status shows an instance that waits");
     let metrics = fleet.metrics();
     for part in ["deputy_", "web-000", "web-999"] {
         assert!(metrics.contains(part), "{part} is not in the metrics");

@@ -1,5 +1,5 @@
 //! What a receiver may use and may not have: the coordinator's limits hold at the worker, whose operator has the last
-//! word, and what is refused is told to the operator in the words of a receiver.
+//! word, and the operator sees what is refused in the words of a receiver.
 
 use deputy_test_servers::guest;
 
@@ -18,7 +18,7 @@ fn site(component: &str, lines: &str) -> TestSite {
 
 /// Waits until the worker says that `app` failed for this reason.
 fn until_failed(worker: &RunningWorker<'_>, why: &str) {
-    let reason = || worker.status()?["receivers"][0]["trouble"]["message"].as_str().map(str::to_owned);
+    let reason = || Some(worker.status()?.receivers.first()?.trouble.as_ref()?.message.clone());
     worker.wait_until(why, || reason().is_some_and(|reason| reason.contains(why)));
 }
 
@@ -29,9 +29,9 @@ fn limits_of_the_coordinator_end_a_receiver() {
     let worker = site.worker("worker");
     until_failed(&worker, "over the limit `cpu`");
     coordinator.wait_until("the coordinator shows it", || {
-        site.only_worker()["applied"][0]["failure"].as_str().is_some_and(|why| why.contains("over the limit `cpu`"))
+        site.only_worker().applied[0].failure.as_ref().is_some_and(|why| why.contains("over the limit `cpu`"))
     });
-    assert!(!site.link("worker", "app").exists(), "what it put before is nobody's");
+    assert!(!site.link("worker", "app").exists(), "what it put before is not published");
     // Where the operator of the worker would set it, and what it is now.
     let log = worker.log();
     assert!(log.contains("[receivers.app.limits]") && log.contains("300ms"), "{log}");

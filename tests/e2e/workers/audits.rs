@@ -13,7 +13,7 @@ fn audit_on_a_full_disk_lets_no_worker_in() {
     let _coordinator = site.coordinator();
     let worker = site.worker("worker");
     worker.wait_until("the refusal", || worker.log().contains("the coordinator cannot write its audit log"));
-    assert!(site.workers().iter().all(|worker| worker["connected"] == false));
+    assert!(!site.workers().iter().any(|worker| worker.connected));
     site.home.edit("audit = \"/dev/full\"", "audit = \"audit.jsonl\"");
 }
 

@@ -60,7 +60,7 @@ impl Machine {
         self.site.link("worker", "aws").join(name)
     }
 
-    /// The key that is published, if one is. Nobody else may see what belongs to it.
+    /// The key that is published, if one is. What belongs to it must not be shown.
     fn key(&self) -> Option<String> {
         let published: Value = serde_json::from_str(&fs::read_to_string(self.file("s3.json")).ok()?).unwrap();
         for part in ["SecretAccessKey", "SessionToken"] {

@@ -1,9 +1,10 @@
-//! What an operator changes while everything runs, and how the workload is told of what changed.
+//! Changes by an operator while everything runs, and how the workload learns of them.
 
 use std::fs;
 use std::process::{Command, Stdio};
 
 use deputy_test_servers::guest;
+use deputy_worker::status::WorkerReport;
 
 use super::site::{GROUP, TestSite, twice};
 use super::unit::Unit;
@@ -32,7 +33,7 @@ fn delivery_change_withdraws_and_publishes() {
         site.run_command(&["reload"]).ends_with(exit::OK);
         worker.wait_until_published("mine", "extra", number);
         assert_eq!(worker.published_number("mine", "creds"), 1);
-        let held = worker.status().unwrap()["instances"].as_array().unwrap().len();
+        let held = worker.status().unwrap().instances.len();
         assert_eq!(held, 1 + usize::try_from(number).unwrap());
     }
     assert_eq!(worker.stop(), Some(exit::OK));
@@ -69,7 +70,7 @@ fn hook_command_runs_once_per_published_unit() {
     let site = TestSite::standard("");
     let _coordinator = site.coordinator();
     let told = site.home.path("secrets/told");
-    // It reads what it is told of, and leaves it for the test.
+    // It reads the unit that it is called for, and leaves it for the test.
     let script = format!(
         "cat \"$DEPUTY_UNIT/creds\" >> {0}; echo \" $DEPUTY_RECEIVER $DEPUTY_INSTANCES\" >> {0}",
         told.display()
@@ -90,23 +91,24 @@ fn hook_command_runs_once_per_published_unit() {
     for (line, number) in lines().iter().zip(1..) {
         assert!(line.contains(&format!(" creds {number} ")) && line.ends_with(" app creds"), "{line}");
     }
-    // It was told of this unit already.
+    // The hook has run for this unit already.
     let hook = || worker_hook(&worker.status().unwrap());
     worker.wait_until("that is noted", || hook() == Some((false, None)));
     assert_eq!(worker.stop(), Some(exit::OK));
     let worker = site.restart_worker("worker");
-    worker
-        .wait_until("it has applied it", || worker.status().is_some_and(|it| it["receivers"][0]["state"] == "applied"));
+    worker.wait_until("it has applied it", || {
+        worker.status().is_some_and(|status| status.receivers[0].state == "applied")
+    });
     worker.wait_for_link("connected");
     site.publish_numbered("creds", 3);
     worker.wait_until("the third", || lines().len() == 3);
     assert!(lines()[2].contains(" creds 3 "), "{:?}", lines());
 }
 
-/// Whether the workload is being told, and what went wrong the last time.
-fn worker_hook(status: &serde_json::Value) -> Option<(bool, Option<String>)> {
-    let hook = status["receivers"][0]["hook"].as_object()?;
-    Some((hook["running"].as_bool()?, hook["error"].as_str().map(str::to_owned)))
+/// Whether the hook runs, and the error of its last run.
+fn worker_hook(status: &WorkerReport) -> Option<(bool, Option<String>)> {
+    let hook = status.receivers.first()?.hook.as_ref()?;
+    Some((hook.running, hook.error.clone()))
 }
 
 #[test]

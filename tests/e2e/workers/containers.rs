@@ -48,7 +48,7 @@ fn volumes_of_kubernetes_are_taken_as_they_are() {
 
     let worker = site.worker_as("pod", in_pod(&site.command("pod"), &output, &secrets, &join));
     worker.wait_until("it is applied", || {
-        worker.status().is_some_and(|status| status["ready"] == true && status["receivers"][0]["state"] == "applied")
+        worker.status().is_some_and(|status| status.ready && status.receivers[0].state == "applied")
     });
     assert_eq!(worker.stop(), Some(exit::OK));
 

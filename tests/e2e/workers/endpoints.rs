@@ -29,7 +29,7 @@ fn commands_get_what_the_worker_holds_and_only_where_it_says_so() {
     let (worker, closed) = (site.worker("worker"), site.worker("closed"));
     worker.wait_until_published("app", "creds", 1);
     closed.wait_until_published("app", "creds", 1);
-    // The worker has it all: nobody else is asked.
+    // The worker has it all: no coordinator is asked.
     coordinator.kill();
     let deputy = |worker: &str, args: &[&str]| {
         let mut command = site.home.program();
@@ -74,7 +74,8 @@ fn worker_endpoint_serves_boto3_through_a_rotation() {
         &format!("[[endpoints.aws]]\nlisten = \"{listen}\"\ninstance = \"s3\"\ntoken-file = {token:?}"),
     );
     let worker = site.worker("worker");
-    let revision = || worker.status().map_or(0, |it| it["instances"][0]["revision"].as_u64().unwrap_or(0));
+    let revision =
+        || worker.status().and_then(|status| status.instances.first().map(|held| held.revision)).unwrap_or(0);
     worker.wait_until("it holds the first", || revision() == 1);
     let instance: InstanceName = "s3".parse().unwrap();
     let uri = format!("http://{listen}{}", AwsContainerEndpoint::path(&instance));
@@ -89,5 +90,5 @@ fn worker_endpoint_serves_boto3_through_a_rotation() {
     worker.wait_until("it holds the second", || revision() == 2);
     coordinator.kill();
     assert_eq!(boto(OBJECT, &environment).unwrap().trim(), second);
-    assert!(boto(OBJECT, &[environment[0], environment[2]]).is_err(), "who can't show the token gets nothing");
+    assert!(boto(OBJECT, &[environment[0], environment[2]]).is_err(), "a client without the token gets nothing");
 }

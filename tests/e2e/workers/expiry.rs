@@ -1,10 +1,11 @@
-//! What ends: a worker's certificate, and a lease that nobody replaces.
+//! What ends: a worker's certificate, and a lease without a successor.
 
 use std::fs;
 use std::thread;
 use std::time::Duration;
 
 use deputy_test_servers::tool;
+use deputy_worker::status::ConnectionStatus;
 
 use super::site::{GROUP, LONG, TestSite};
 use super::unit::{Payload, now};
@@ -21,8 +22,7 @@ fn certificate_expires_without_a_coordinator() {
     let (id, watcher) = (away.id(), Watcher::of(site.link("away", "app")));
     away.kill();
     let stopped = now();
-    coordinator
-        .wait_until("two renewals", || site.workers().iter().any(|worker| worker["renewals"].as_u64() >= Some(2)));
+    coordinator.wait_until("two renewals", || site.workers().iter().any(|worker| worker.renewals >= 2));
     assert!(!worker.log().contains("connection to the coordinator lost"), "{}", worker.log());
     thread::sleep(Duration::from_secs(11).saturating_sub(now().saturating_sub(stopped)));
 
@@ -62,7 +62,7 @@ fn expired_lease_is_kept_or_removed_as_configured() {
     assert_eq!(keeper.published_number("app", "creds"), 1);
     assert!(!site.link("remover", "app").exists());
     for worker in [&keeper, &remover] {
-        worker.wait_until("it is not ready", || worker.status().unwrap()["ready"] == false);
+        worker.wait_until("it is not ready", || !worker.status().unwrap().ready);
         worker.wait_until("it says why", || {
             worker.log().contains("lease expired before the coordinator sent its replacement")
         });
@@ -94,9 +94,11 @@ fn certificate_expiry_is_reported_despite_a_slow_clock() {
     let worker = site.worker_as("worker", command);
     let why = "the worker's certificate has expired: compare the clocks";
     worker.wait_until("the status shows why, and the worker retries", || {
-        let connection = worker.status().map(|status| status["connection"].clone()).unwrap_or_default();
-        connection["error"].as_str().is_some_and(|error| error.contains(why)) && connection["state"] == "connecting"
+        let is_refused = |connection: ConnectionStatus| {
+            connection.error.is_some_and(|error| error.contains(why)) && connection.state == "connecting"
+        };
+        worker.status().is_some_and(|status| is_refused(status.connection))
     });
     assert!(coordinator.log().contains("the TLS handshake failed"), "{}", coordinator.log());
-    assert_eq!((worker.published_number("app", "creds"), &site.only_worker()["connected"]), (1, &false.into()));
+    assert_eq!((worker.published_number("app", "creds"), site.only_worker().connected), (1, false));
 }

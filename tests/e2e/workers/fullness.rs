@@ -30,11 +30,10 @@ fn worker_disk_full_keeps_the_previous_unit() {
 
     disk.fill();
     site.publish_numbered("creds", 2);
-    let failure = || site.only_worker()["applied"][0]["failure"].as_str().unwrap_or_default().to_owned();
+    let failure = || site.only_worker().applied[0].failure.clone().unwrap_or_default();
     coordinator.wait_until("the coordinator hears of it", || failure().contains("receiver app"));
     assert!(failure().contains("No space left") || failure().contains("no room"), "{}", failure());
-    worker
-        .wait_until("it has tried again", || worker.status().unwrap()["receivers"][0]["failures"].as_u64() >= Some(2));
+    worker.wait_until("it has tried again", || worker.status().unwrap().receivers[0].failures >= 2);
     // While it tries, it says so.
     worker.wait_until("it waits before it tries again", || {
         let told = worker.published_files();
@@ -44,10 +43,10 @@ fn worker_disk_full_keeps_the_previous_unit() {
 
     // Something newer has no more room.
     site.publish_numbered("creds", 3);
-    coordinator.wait_until("it is delivered", || site.only_worker()["applied"][0]["newest"] == 3);
+    coordinator.wait_until("it is delivered", || site.only_worker().applied[0].newest == Some(3));
     disk.empty();
     worker.wait_until("the newest unit", || number() == 3);
-    coordinator.wait_until("the coordinator hears of that", || site.only_worker()["applied"][0]["current"] == true);
+    coordinator.wait_until("the coordinator hears of that", || site.only_worker().applied[0].current);
     assert_eq!(watcher.saw().numbers["creds"], [1, 3]);
 }
 
@@ -61,7 +60,7 @@ fn worker_disk_full_never_goes_back_after_a_kill() {
     command.arg("--join").arg(token);
     let worker = site.worker_as("worker", disk.enter(&command));
     worker.wait_until_published("app", "creds", 1);
-    coordinator.wait_until("it has reported", || site.only_worker()["applied"][0]["current"] == true);
+    coordinator.wait_until("it has reported", || site.only_worker().applied[0].current);
     let watcher = Watcher::of(site.link("worker", "app"));
     disk.fill();
     site.publish_numbered("creds", 2);
@@ -72,7 +71,7 @@ fn worker_disk_full_never_goes_back_after_a_kill() {
     let worker = site.worker_as("worker", disk.enter(&site.command("worker")));
     coordinator.wait_until("it is back", || {
         let worker = site.only_worker();
-        worker["connected"] == true && worker["applied"][0]["current"] == true
+        worker.connected && worker.applied[0].current
     });
     site.publish_numbered("creds", 3);
     worker.wait_until_published("app", "creds", 3);

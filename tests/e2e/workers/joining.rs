@@ -1,6 +1,8 @@
-//! Who is let in: who has a good join string, once for each of its uses, and only at the coordinator that made it.
+//! Enrolment: a join string admits one worker for each of its uses, and only at the coordinator that made it.
 
 use std::fs;
+
+use deputy_coordinator::{TokenList, TokenStatus};
 
 use super::site::{GROUP, RunningWorker, TestSite};
 use crate::deputy::exit;
@@ -28,18 +30,21 @@ fn enrolment_join_string_works_once() {
     site.configure("worker", &format!("join = {{ file = {token:?} }}"));
     let worker = site.restart_worker("worker");
     worker.wait_for_link("connected");
-    coordinator.wait_until("it is there", || site.only_worker()["connected"] == true);
+    coordinator.wait_until("it is there", || site.only_worker().connected);
 }
 
-/// Writes the configuration of a worker that joins by a new token, as whoever deploys it does.
+/// Writes the configuration of a worker that joins by a new token, as a deployment does.
 fn deploy(site: &TestSite) {
     let token = site.token(GROUP, &[]);
     site.configure("worker", &format!("join = {{ file = {token:?} }}"));
 }
 
+fn tokens(site: &TestSite) -> Vec<TokenStatus> {
+    site.run_command(&["token", "list", "--json"]).ends_with(exit::OK).parsed::<TokenList>().tokens
+}
+
 fn unused_tokens(site: &TestSite) -> usize {
-    let list = site.run_command(&["token", "list", "--json"]).ends_with(exit::OK).json();
-    list["tokens"].as_array().unwrap().len()
+    tokens(site).len()
 }
 
 #[test]
@@ -62,7 +67,7 @@ fn enrolment_new_join_string_keeps_a_valid_identity() {
     worker.wait_for_link("connected");
     site.publish_numbered("creds", 2);
     worker.wait_until_published("app", "creds", 2);
-    assert_eq!((worker.id(), site.only_worker()["id"].as_str().unwrap()), (id.clone(), id.as_str()));
+    assert_eq!((worker.id(), site.only_worker().id), (id.clone(), id));
     assert_eq!(unused_tokens(&site), 1);
 }
 
@@ -77,7 +82,7 @@ fn enrolment_removed_worker_joins_with_a_new_string() {
     site.run_command(&["workers", "remove", &id]).ends_with(exit::OK);
     let says_what_to_do = |worker: &RunningWorker<'_>| worker.log().contains("where `join` in [worker] points");
     worker.wait_until("it says what to do", || says_what_to_do(&worker));
-    assert_eq!(worker.status().unwrap()["ready"], false);
+    assert!(!worker.status().unwrap().ready);
     worker.kill();
     // The string by which it was here is spent.
     let worker = site.restart_worker("worker");
@@ -98,9 +103,8 @@ fn enrolment_refuses_revoked_and_expired_tokens() {
     let site = TestSite::standard("");
     let _coordinator = site.coordinator();
     let (revoked, expired) = (site.token(GROUP, &["--uses", "5"]), site.token(GROUP, &["--ttl", "1s"]));
-    let list = site.run_command(&["token", "list", "--json"]).ends_with(exit::OK).json();
-    let five = list["tokens"].as_array().unwrap().iter().find(|token| token["uses"] == 5).unwrap();
-    site.run_command(&["token", "revoke", five["id"].as_str().unwrap()]).ends_with(exit::OK);
+    let five = tokens(&site).into_iter().find(|token| token.uses == 5).unwrap();
+    site.run_command(&["token", "revoke", &five.id]).ends_with(exit::OK);
     std::thread::sleep(std::time::Duration::from_millis(1100));
     for (name, token) in [("late", &expired), ("later", &revoked)] {
         let worker = site.worker_with(name, &["--join".as_ref(), token.as_os_str()]);
@@ -127,7 +131,7 @@ fn enrolment_impostor_gets_no_token() {
     let said = fs::read_to_string(site.home.path("stranger.log")).unwrap();
     assert!(said.contains(&format!("the server at {address} is not the coordinator of this join string")), "{said}");
     let worker = site.restart_worker("worker");
-    worker.wait_until("it has tried", || worker.status().is_some_and(|it| it["connection"]["error"].is_string()));
+    worker.wait_until("it has tried", || worker.status().is_some_and(|status| status.connection.error.is_some()));
     assert_eq!((worker.published_number("app", "creds"), impostor.workers().len()), (1, 0));
     running.kill();
 
@@ -157,8 +161,8 @@ fn group_limits_what_a_worker_can_fetch() {
     let curious = site.worker_with("curious", &["--join".as_ref(), token.as_os_str()]);
     curious.wait_until_published("mine", "theirs", 1);
     let status = curious.status().unwrap();
-    let refused = status["connection"]["refused"].as_array().unwrap();
-    assert!(refused.len() == 1 && refused[0].as_str().unwrap().contains("creds is not delivered to the group etl"));
+    let refused = status.connection.refused;
+    assert!(refused.len() == 1 && refused[0].contains("creds is not delivered to the group etl"));
     let audited = site.audited("subscribe", "refused");
     assert_eq!(audited.len(), 1, "{audited:?}");
     assert_eq!((&audited[0]["instance"], &audited[0]["group"]), (&"creds".into(), &"etl".into()));
@@ -168,7 +172,7 @@ fn group_limits_what_a_worker_can_fetch() {
     worker.wait_until_published("app", "creds", 2);
     curious.wait_until_published("mine", "theirs", 2);
     assert_eq!(curious.published_number("mine", "creds"), 0);
-    assert_eq!(curious.status().unwrap()["instances"].as_array().unwrap().len(), 1);
+    assert_eq!(curious.status().unwrap().instances.len(), 1);
 }
 
 #[test]

@@ -4,14 +4,14 @@
 use std::thread;
 use std::time::Duration;
 
+use deputy_coordinator::{AppliedStatus, WorkerStatus};
 use deputy_test_servers::guest;
-use serde_json::Value;
 
 use super::site::{GROUP, TestSite};
 use super::unit::{CANARY, Payload};
 use super::watcher::Watcher;
 use crate::faults::kills::Chance;
-use crate::running::{RunningCoordinator, asked};
+use crate::running::RunningCoordinator;
 use crate::script::ScriptedServer;
 
 const INSTANCES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
@@ -68,14 +68,11 @@ fn kills_of_either_side_tear_no_unit() {
         }
     }
     // It may have been killed a moment ago.
-    coordinator.wait_until("it answers", || asked(&site.home.socket(), "/v1/workers").is_some());
+    coordinator.wait_until("it answers", || site.try_workers().is_some());
     coordinator.wait_until("both are current", || {
         let workers = site.workers();
-        let is_applied = |applied: &Value| applied["failure"].is_null() && applied["revision"].is_u64();
-        let is_well = |worker: &Value| {
-            worker["connected"] == true
-                && worker["applied"].as_array().unwrap().iter().filter(|it| is_applied(it)).count() == 8
-        };
+        let is_applied = |applied: &&AppliedStatus| applied.failure.is_none() && applied.revision.is_some();
+        let is_well = |worker: &WorkerStatus| worker.connected && worker.applied.iter().filter(is_applied).count() == 8;
         workers.len() == WORKERS.len() && workers.iter().all(is_well)
     });
     for watcher in watchers {

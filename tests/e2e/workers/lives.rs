@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use deputy_coordinator::WorkerStatus;
+
 use super::site::{GROUP, TestSite};
 use super::watcher::Watcher;
 use crate::deputy::exit;
@@ -25,9 +27,7 @@ fn late_workers_get_what_is_there_and_all_get_what_comes() {
     }
     coordinator.wait_until("the coordinator knows it of all", || {
         let workers = site.workers();
-        let is_current = |worker: &serde_json::Value| {
-            worker["connected"] == true && worker["group"] == GROUP && worker["applied"][0]["current"] == true
-        };
+        let is_current = |worker: &WorkerStatus| worker.connected && worker.group == GROUP && worker.applied[0].current;
         workers.len() == 3 && workers.iter().all(is_current)
     });
     let told = site.run_command(&["workers"]).ends_with(exit::OK).stdout;
@@ -69,8 +69,8 @@ fn restart_of_the_coordinator_withdraws_nothing() {
 
 fn is_current(site: &TestSite, revision: u64) -> bool {
     let worker = site.only_worker();
-    let applied = worker["applied"].as_array().unwrap().iter().find(|applied| applied["instance"] == "creds");
-    applied.is_some_and(|applied| applied["current"] == true && applied["revision"] == revision)
+    let applied = worker.applied.iter().find(|applied| applied.instance == "creds");
+    applied.is_some_and(|applied| applied.current && applied.revision == Some(revision))
 }
 
 #[test]
@@ -83,15 +83,15 @@ fn restart_of_a_worker_continues_where_it_was() {
     let id = worker.id();
     worker.kill();
     site.publish_numbered("creds", 2);
-    coordinator.wait_until("it is away", || site.only_worker()["connected"] == false);
+    coordinator.wait_until("it is away", || !site.only_worker().connected);
     let worker = site.restart_worker("worker");
     worker.wait_until_published("app", "creds", 2);
     coordinator.wait_until("it has reported", || is_current(&site, 2));
     assert_eq!(worker.stop(), Some(exit::OK));
-    coordinator.wait_until("it is away again", || site.only_worker()["connected"] == false);
+    coordinator.wait_until("it is away again", || !site.only_worker().connected);
     // Nothing is new: the unit that is there is the one that it would write.
     let worker = site.restart_worker("worker");
-    coordinator.wait_until("it has reported again", || site.only_worker()["connected"] == true && is_current(&site, 2));
+    coordinator.wait_until("it has reported again", || site.only_worker().connected && is_current(&site, 2));
     assert_eq!((worker.id(), watcher.saw().numbers["creds"].as_slice()), (id, &[1, 2][..]));
     assert_eq!(site.audited("join", "done").len(), 1);
 }
@@ -111,12 +111,11 @@ fn restart_without_a_coordinator_uses_the_cache() {
     let worker = site.restart_worker("worker");
     worker.wait_until_published("app", "creds", 1);
     worker.wait_for_link("connecting");
-    worker.wait_until("it has tried", || worker.status().unwrap()["connection"]["error"].is_string());
+    worker.wait_until("it has tried", || worker.status().unwrap().connection.error.is_some());
     let status = worker.status().unwrap();
-    let connection = &status["connection"];
-    assert!(connection["error"].as_str().unwrap().contains(site.address()), "{status}");
-    assert!(connection["last_contact"].is_null(), "{status}");
-    assert!(status["instances"][0]["valid_for_ms"].as_i64().unwrap() > 0, "{status}");
+    assert!(status.connection.error.as_ref().unwrap().contains(site.address()), "{status:?}");
+    assert!(status.connection.last_contact.is_none(), "{status:?}");
+    assert!(status.instances[0].valid_for_ms > Some(0), "{status:?}");
     assert!(worker.published_files().contains("\"state\":\"connecting\""));
 
     let watcher = Watcher::of(site.link("worker", "app"));
@@ -147,7 +146,7 @@ fn state_sealed_by_another_key_is_left_alone() {
     fs::rename(&aside, &key).unwrap();
     let worker = site.restart_worker("worker");
     worker.wait_until("it has read what it kept", || {
-        worker.status().is_some_and(|it| it["instances"][0]["revision"] == 1)
+        worker.status().is_some_and(|status| status.instances[0].revision == 1)
     });
     assert_eq!(worker.published_number("app", "creds"), 1);
 }
@@ -166,7 +165,7 @@ fn state_directory_admits_one_worker() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains("held by process"), "{said}");
     }
-    assert_eq!(site.only_worker()["id"], *id);
+    assert_eq!(site.only_worker().id, id);
     site.publish_numbered("creds", 2);
     worker.wait_until_published("app", "creds", 2);
     worker.kill();

@@ -20,13 +20,12 @@ fn both_sides_notice_a_partition_and_go_on_when_it_is_over() {
     for number in [2, 3] {
         network.part();
         site.publish_numbered("creds", number);
-        coordinator.wait_until("the coordinator notices", || site.only_worker()["connected"] == false);
+        coordinator.wait_until("the coordinator notices", || !site.only_worker().connected);
         worker.wait_for_link("connecting");
         coordinator.wait_until("there is another lease", || coordinator.revision("creds") == number);
         assert_eq!(worker.published_number("app", "creds"), number - 1);
-        let status = worker.status().unwrap();
-        assert!(status["connection"]["error"].is_string(), "{status}");
-        assert!(status["connection"]["last_contact_age_ms"].as_u64().unwrap() > 500, "{status}");
+        let connection = worker.status().unwrap().connection;
+        assert!(connection.error.is_some() && connection.last_contact_age_ms > Some(500), "{connection:?}");
         network.heal();
         worker.wait_until_published("app", "creds", number);
         coordinator.wait_until("it has reported that", || applied(&site) == number);
@@ -35,5 +34,5 @@ fn both_sides_notice_a_partition_and_go_on_when_it_is_over() {
 }
 
 fn applied(site: &TestSite) -> u64 {
-    site.only_worker()["applied"][0]["revision"].as_u64().unwrap_or(0)
+    site.only_worker().applied.first().and_then(|applied| applied.revision).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! A worker that is paused: nobody waits for it, and when it goes on it is where all others are.
+//! A paused worker delays no other, and catches up with them when it goes on.
 #![expect(clippy::print_stderr, reason = "a test says what it saw: how long what took, and how often what happened")]
 
 use std::thread;
@@ -23,7 +23,7 @@ const STALLED: &str = "peer does not read what is sent";
 /// Payloads that sockets do not hold for long.
 const LARGE: [&str; 4] = ["large-a", "large-b", "large-c", "large-d"];
 
-/// How often those are replaced while nobody reads them: twenty megabytes, and the buffers of both sides have ten at most.
+/// How often those are replaced while they are not read: twenty megabytes, and the buffers of both sides have ten at most.
 const FILLING: u64 = 5;
 
 /// Every lease is good for an hour.
@@ -57,7 +57,7 @@ fn replaced(site: &TestSite, number: u64, workers: &[&RunningWorker<'_>]) -> Dur
 
 /// Whether a worker has applied the newest of all that it may have.
 fn is_current(site: &TestSite, id: &str) -> bool {
-    site.worker_status(id)["applied"].as_array().unwrap().iter().all(|applied| applied["current"] == true)
+    site.worker_status(id).applied.iter().all(|applied| applied.current)
 }
 
 #[test]
@@ -76,12 +76,12 @@ fn paused_worker_delays_no_other_and_catches_up() {
     paused.signal("STOP");
     let (begun, renewed) = (Instant::now(), script.count("often", "obtain"));
     let (mut number, mut slowest) = (1, Duration::ZERO);
-    while site.worker_status(&id)["connected"] == true {
+    while site.worker_status(&id).connected {
         assert!(begun.elapsed() < PATIENCE, "it is still taken for connected");
         number += 1;
         slowest = slowest.max(replaced(&site, number, &others));
     }
-    let silent = site.worker_status(&id)["seen_ago_ms"].as_u64().unwrap();
+    let silent = site.worker_status(&id).seen_ago_ms.unwrap();
     assert!(silent >= 3000, "three signs of life did not come, and it was heard of {silent} ms ago");
     let told = site.run_command(&["workers"]).ends_with(exit::OK).stdout;
     let line = told.lines().find(|line| line.starts_with(&id)).unwrap();
@@ -91,7 +91,7 @@ fn paused_worker_delays_no_other_and_catches_up() {
         number += 1;
         slowest = slowest.max(replaced(&site, number, &others));
     }
-    let later = site.worker_status(&id)["seen_ago_ms"].as_u64().unwrap();
+    let later = site.worker_status(&id).seen_ago_ms.unwrap();
     assert!(later > silent, "{later} ms after {silent}");
     assert!(number > 4 && slowest < SOON, "{number} leases, the slowest after {slowest:?}");
 
@@ -100,8 +100,7 @@ fn paused_worker_delays_no_other_and_catches_up() {
     paused.wait_until_published("app", "creds", number);
     let took = begun.elapsed();
     assert!(took < SOON, "{took:?}");
-    coordinator
-        .wait_until("it has reported that", || site.worker_status(&id)["connected"] == true && is_current(&site, &id));
+    coordinator.wait_until("it has reported that", || site.worker_status(&id).connected && is_current(&site, &id));
     replaced(&site, number + 1, &[&paused, &first, &second]);
     for watcher in watchers {
         let numbers = &watcher.saw().numbers["creds"];
@@ -139,8 +138,8 @@ fn paused_reader_is_disconnected() {
         slowest = slowest.max(given.elapsed());
     }
     assert!(number > 1 + FILLING && slowest < SOON, "{number} leases, the slowest after {slowest:?}");
-    coordinator.wait_until("it is no longer there", || site.worker_status(&id)["connected"] == false);
-    let silent = site.worker_status(&id)["seen_ago_ms"].as_u64().unwrap();
+    coordinator.wait_until("it is no longer there", || !site.worker_status(&id).connected);
+    let silent = site.worker_status(&id).seen_ago_ms.unwrap();
     assert!(silent >= 25_000, "it was heard of {silent} ms ago");
 
     let begun = Instant::now();
@@ -148,13 +147,12 @@ fn paused_reader_is_disconnected() {
     paused.wait_until_published("app", "creds", number);
     let took = begun.elapsed();
     assert!(took < SOON, "{took:?}");
-    coordinator
-        .wait_until("it has all of it", || site.worker_status(&id)["connected"] == true && is_current(&site, &id));
+    coordinator.wait_until("it has all of it", || site.worker_status(&id).connected && is_current(&site, &id));
     for watcher in watchers {
         let numbers = &watcher.saw().numbers["creds"];
         assert_eq!((numbers[0], *numbers.last().unwrap()), (1, number), "{numbers:?}");
     }
-    eprintln!("{number} leases, the slowest after {slowest:?}; who read nothing had the last after {took:?}");
+    eprintln!("{number} leases, the slowest after {slowest:?}; the paused one had the last after {took:?}");
 }
 
 #[test]
@@ -173,7 +171,7 @@ fn paused_worker_shows_whole_units() {
         thread::sleep(Duration::from_micros(chance.below(15_000)));
         worker.signal("STOP");
         let looks = watcher.looks();
-        coordinator.wait_until("somebody has looked", || watcher.looks() > looks + 1);
+        coordinator.wait_until("the watcher has looked", || watcher.looks() > looks + 1);
         before += u64::from(worker.published_number("app", "creds") < number);
         worker.signal("CONT");
         worker.wait_until_published("app", "creds", number);

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use deputy_link::EnrolmentStatus;
+
 use super::site::{GROUP, TestSite};
 use crate::deputy::exit;
 use crate::running::RunningCoordinator;
@@ -26,7 +28,7 @@ fn restore(site: &TestSite, backup: &Path, more: &[&str]) -> crate::deputy::Comm
 
 /// Until the worker has another certificate.
 fn until_renewed(running: &RunningCoordinator<'_>, site: &TestSite, worker: &str) {
-    let renewals = || site.worker_status(worker)["renewals"].as_u64().unwrap();
+    let renewals = || site.worker_status(worker).renewals;
     let before = renewals();
     running.wait_until("a renewal", || renewals() > before);
 }
@@ -68,7 +70,7 @@ fn restored_coordinator_knows_workers_that_renewed_since() {
         worker.wait_for_link("connected");
         site.publish_numbered("creds", 2);
         worker.wait_until_published("app", "creds", 2);
-        assert_eq!((site.worker_status(&id)["standing"].as_str(), worker.id()), (Some("active"), id.clone()));
+        assert_eq!((site.worker_status(&id).standing, worker.id()), (EnrolmentStatus::Active, id.clone()));
         assert!(
             coordinator.log().contains("worker record is older than the worker's certificate"),
             "{}",
@@ -76,7 +78,7 @@ fn restored_coordinator_knows_workers_that_renewed_since() {
         );
         until_renewed(&coordinator, &site, &id);
         worker.wait_for_link("connected");
-        assert_eq!(site.worker_status(&id)["standing"], "active");
+        assert_eq!(site.worker_status(&id).standing, EnrolmentStatus::Active);
     }
 }
 

@@ -1,4 +1,6 @@
-//! An operator's word: who is removed or banned gets nothing from that moment on.
+//! A worker that an operator removes or bans receives nothing from that moment on.
+
+use deputy_link::EnrolmentStatus;
 
 use super::site::{GROUP, TestSite};
 use super::watcher::Watcher;
@@ -19,7 +21,7 @@ fn removed_worker_is_disconnected_and_may_join_again() {
     site.publish_numbered("creds", 2);
     other.wait_until_published("app", "creds", 2);
     assert_eq!(worker.published_number("app", "creds"), 1);
-    let error = worker.status().unwrap()["connection"]["error"].as_str().unwrap().to_owned();
+    let error = worker.status().unwrap().connection.error.unwrap();
     assert!(error.contains("join"), "{error}");
 
     // Neither a restart of one side nor of the other lets it in.
@@ -60,7 +62,7 @@ fn banned_worker_is_refused_with_any_credential() {
     let other = site.worker_with("other", &join);
     other.wait_until_published("app", "creds", 2);
     assert_eq!((worker.published_number("app", "creds"), worker.id()), (1, id.clone()));
-    let banned = site.workers().into_iter().find(|worker| worker["id"] == *id).unwrap();
-    assert_eq!((&banned["standing"], &banned["connected"]), (&"banned".into(), &false.into()), "{banned}");
+    let banned = site.worker_status(&id);
+    assert_eq!((banned.standing, banned.connected), (EnrolmentStatus::Banned, false), "{banned:?}");
     assert!(site.run_command(&["workers"]).ends_with(exit::OK).stdout.contains("banned"));
 }

@@ -10,8 +10,11 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use deputy_coordinator::status::CoordinatorStatus;
+use deputy_coordinator::{WorkerList, WorkerStatus};
 use deputy_link::JoinString;
 use deputy_test_servers::guest;
+use deputy_worker::status::WorkerReport;
 use serde_json::Value;
 
 use super::unit::{CANARY, Payload, Unit};
@@ -121,7 +124,7 @@ impl TestSite {
     }
 
     fn has_started(&self) -> bool {
-        asked(&self.home.socket(), "/v1/status").is_some_and(|status| is_loaded(&status))
+        asked::<CoordinatorStatus>(&self.home.socket(), "/v1/status").is_some_and(|status| is_loaded(&status))
     }
 
     /// Makes a token with these further arguments, and gives the file with its join string.
@@ -205,21 +208,25 @@ impl TestSite {
     }
 
     /// What the coordinator says of its workers.
-    pub(crate) fn workers(&self) -> Vec<Value> {
-        let said = asked(&self.home.socket(), "/v1/workers").unwrap();
-        said["workers"].as_array().unwrap().clone()
+    pub(crate) fn workers(&self) -> Vec<WorkerStatus> {
+        self.try_workers().unwrap()
+    }
+
+    /// The same; none if the coordinator does not answer.
+    pub(crate) fn try_workers(&self) -> Option<Vec<WorkerStatus>> {
+        asked::<WorkerList>(&self.home.socket(), "/v1/workers").map(|list| list.workers)
     }
 
     /// What it says of one worker.
-    pub(crate) fn worker_status(&self, id: &str) -> Value {
-        self.workers().into_iter().find(|worker| worker["id"] == *id).unwrap()
+    pub(crate) fn worker_status(&self, id: &str) -> WorkerStatus {
+        self.workers().into_iter().find(|worker| worker.id == id).unwrap()
     }
 
     /// What it says of the one worker that it knows.
-    pub(crate) fn only_worker(&self) -> Value {
-        let workers = self.workers();
+    pub(crate) fn only_worker(&self) -> WorkerStatus {
+        let mut workers = self.workers();
         assert_eq!(workers.len(), 1, "{workers:?}");
-        workers[0].clone()
+        workers.remove(0)
     }
 
     /// Where a receiver's files appear at a worker.
@@ -258,7 +265,7 @@ pub(crate) fn twice(name: &str) -> String {
     format!("\"path.{name}\" = \"{name}\"\n\"template.{name}.copy\" = \"{{{{ {name}.payload }}}}\"")
 }
 
-/// An address of this machine that nobody else uses, also while no process listens there. It has a network of loopback
+/// An address of this machine that no other test uses, also while no process listens there. It has a network of loopback
 /// to itself: those who look for free ports do so at 127.0.0.1.
 fn address() -> String {
     static NUMBER: AtomicU8 = AtomicU8::new(1);
@@ -267,8 +274,8 @@ fn address() -> String {
 }
 
 impl RunningWorker<'_> {
-    /// How it stands; nothing if it does not answer.
-    pub(crate) fn status(&self) -> Option<Value> {
+    /// Its status; none if it does not answer.
+    pub(crate) fn status(&self) -> Option<WorkerReport> {
         asked(&self.site.home.path(&format!("{}-state/worker.sock", self.name)), "/v1/status")
     }
 
@@ -305,7 +312,7 @@ impl RunningWorker<'_> {
     /// Waits until its link is in this state.
     #[track_caller]
     pub(crate) fn wait_for_link(&self, state: &str) {
-        self.wait_until(state, || self.status().is_some_and(|status| status["connection"]["state"] == state));
+        self.wait_until(state, || self.status().is_some_and(|status| status.connection.state == state));
     }
 
     /// Waits until something is so.
@@ -328,7 +335,7 @@ impl RunningWorker<'_> {
     /// Its id, once it has joined.
     pub(crate) fn id(&self) -> String {
         self.wait_until("it has joined", || self.status().is_some());
-        self.status().unwrap()["connection"]["worker"].as_str().unwrap().to_owned()
+        self.status().unwrap().connection.worker
     }
 
     pub(crate) fn log(&self) -> String {

@@ -1,14 +1,15 @@
-//! Who knows the port and has no certificate, or an old protocol, or somebody else's identity.
+//! Peers at the port without a certificate, with an old protocol, or with another worker's identity.
 
 use std::process::Command;
 
+use deputy_link::EnrolmentStatus;
 use deputy_test_servers::boto;
 
 use super::site::{RunningWorker, TestSite};
 use super::watcher::Watcher;
 use crate::deputy::exit;
 
-/// Certificates are renewed after ten seconds, and who has an older one can show it for ten more.
+/// Certificates are renewed after ten seconds, and an older one is valid for ten more.
 const SHORT: &str = "certificate-life = \"20s\"\nauthority-life = \"200s\"";
 
 /// Comes with what Python has, tries what must not work, and says in a line each how it ended.
@@ -78,7 +79,7 @@ fn garbage_ends_only_its_own_connection() {
     assert!(!worker.log().contains("connection to the coordinator lost"), "{}", worker.log());
 }
 
-/// A worker that renewed its certificate once since somebody copied its state.
+/// A worker that renewed its certificate once since its state was copied.
 fn copied(site: &TestSite) -> RunningWorker<'_> {
     let worker = site.worker("worker");
     worker.wait_until_published("app", "creds", 1);
@@ -99,7 +100,7 @@ fn copied_identity_is_locked_at_its_renewal() {
     let id = worker.id();
     worker.kill();
     let thief = site.restart_worker("thief");
-    coordinator.wait_until("it is locked", || site.only_worker()["standing"] == "locked");
+    coordinator.wait_until("it is locked", || site.only_worker().standing == EnrolmentStatus::Locked);
     thief.wait_for_link("out");
     let refused = site.audited("renew", "refused");
     assert!(refused.len() == 1 && refused[0].to_string().contains(&id), "{refused:?}");
@@ -122,9 +123,9 @@ fn copied_identity_after_a_renewal_locks_both() {
     worker.wait_for_link("connected");
     let thief = site.restart_worker("thief");
     thief.wait_for_link("out");
-    // Nobody can tell which of the two is the copy.
+    // Nothing tells which of the two is the copy.
     worker.wait_for_link("out");
-    coordinator.wait_until("it is locked", || site.only_worker()["standing"] == "locked");
+    coordinator.wait_until("it is locked", || site.only_worker().standing == EnrolmentStatus::Locked);
     // It may come again before it has read the refusal.
     assert!(!site.audited("connect", "refused").is_empty());
     // What was kept is in the copy, and is published whether its holder is let in or not.

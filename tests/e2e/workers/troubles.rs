@@ -1,20 +1,19 @@
-//! Receivers that loop, trap or fail: nobody else waits for them, what they published stays, and the coordinator shows it.
+//! Receivers that loop, trap or fail: they delay no other, what they published stays, and the coordinator shows it.
 
 use std::fs;
 
+use deputy_coordinator::AppliedStatus;
 use deputy_test_servers::guest;
-use serde_json::Value;
 
 use super::site::{GROUP, TestSite, twice};
 use super::unit::{CANARY, Unit};
 use super::watcher::Watcher;
 use crate::deputy::exit;
 
-/// What a worker said of an instance.
-fn said(site: &TestSite, worker: &str, instance: &str) -> Value {
-    let worker = site.workers().into_iter().find(|known| known["id"] == worker).unwrap();
-    let applied = worker["applied"].as_array().unwrap().iter().find(|applied| applied["instance"] == instance);
-    applied.unwrap().clone()
+/// What a worker reported of an instance.
+fn reported(site: &TestSite, worker: &str, instance: &str) -> AppliedStatus {
+    let applied = site.worker_status(worker).applied;
+    applied.into_iter().find(|applied| applied.instance == instance).unwrap()
 }
 
 #[test]
@@ -33,23 +32,22 @@ fn receiver_that_loops_delays_no_other() {
     worker.wait_until_published("app", "creds", 1);
     let watcher = Watcher::of(site.link("worker", "app"));
     let is_stuck = || {
-        let status = worker.status().unwrap();
-        let stuck = status["receivers"].as_array().unwrap().iter().find(|it| it["name"] == "stuck").unwrap();
-        stuck["state"] == "applying"
+        let receivers = worker.status().unwrap().receivers;
+        receivers.iter().any(|receiver| receiver.name == "stuck" && receiver.state == "applying")
     };
     worker.wait_until("it is stuck", is_stuck);
     site.publish_numbered("creds", 2);
     worker.wait_until_published("app", "creds", 2);
-    coordinator.wait_until("the coordinator hears of it", || said(&site, &id, "creds")["current"] == true);
-    let odd = said(&site, &id, "odd");
-    assert_eq!((&odd["current"], &odd["newest"]), (&false.into(), &1.into()), "{odd}");
-    coordinator.wait_until("why it failed", || said(&site, &id, "odd")["failure"].is_string());
-    let failure = said(&site, &id, "odd")["failure"].as_str().unwrap().to_owned();
+    coordinator.wait_until("the coordinator hears of it", || reported(&site, &id, "creds").current);
+    let odd = reported(&site, &id, "odd");
+    assert_eq!((odd.current, odd.newest), (false, Some(1)), "{odd:?}");
+    coordinator.wait_until("why it failed", || reported(&site, &id, "odd").failure.is_some());
+    let failure = reported(&site, &id, "odd").failure.unwrap();
     assert!(failure.contains("receiver stuck: ") && failure.contains("cpu"), "{failure}");
-    assert!(!site.link("worker", "stuck").exists(), "the file that it put before is nobody's");
+    assert!(!site.link("worker", "stuck").exists(), "the file that it put before is not published");
     other.wait_until_published("app", "creds", 2);
     let id = other.id();
-    coordinator.wait_until("the other worker is well", || said(&site, &id, "odd")["current"] == true);
+    coordinator.wait_until("the other worker is well", || reported(&site, &id, "odd").current);
     assert_eq!(watcher.saw().numbers["creds"], [1, 2]);
 }
 
@@ -62,7 +60,7 @@ fn receiver_trap_keeps_the_unit_and_is_reported() {
     let coordinator = site.coordinator();
     let worker = site.worker("worker");
     let id = worker.id();
-    coordinator.wait_until("it is applied", || said(&site, &id, "odd")["current"] == true);
+    coordinator.wait_until("it is applied", || reported(&site, &id, "odd").current);
     let unit = || Unit::read(&site.link("worker", "app")).unwrap().unwrap();
     let kept = || {
         let names = fs::read_dir(site.home.path("worker-state/components")).unwrap();
@@ -74,20 +72,20 @@ fn receiver_trap_keeps_the_unit_and_is_reported() {
     // The operator takes another version of it.
     fs::copy(guest("trap-after-put").unwrap(), &component).unwrap();
     site.run_command(&["reload"]).ends_with(exit::OK);
-    coordinator.wait_until("the coordinator shows it", || said(&site, &id, "odd")["failure"].is_string());
-    let failure = said(&site, &id, "odd")["failure"].as_str().unwrap().to_owned();
-    assert!(failure.starts_with("receiver app: ") && !failure.contains("nobody hears"), "{failure}");
+    coordinator.wait_until("the coordinator shows it", || reported(&site, &id, "odd").failure.is_some());
+    let failure = reported(&site, &id, "odd").failure.unwrap();
+    assert!(failure.starts_with("receiver app: ") && !failure.contains("is never shown"), "{failure}");
     assert!(site.run_command(&["workers"]).ends_with(exit::OK).stdout.contains("failed: receiver app: "));
     site.publish_numbered("odd", 2);
     worker.wait_until("the newer one has failed, too", || {
-        let odd = said(&site, &id, "odd");
-        odd["newest"] == 2 && odd["revision"] == 2 && odd["failure"].is_string()
+        let odd = reported(&site, &id, "odd");
+        odd.newest == Some(2) && odd.revision == Some(2) && odd.failure.is_some()
     });
     assert_eq!(unit(), before);
 
     fs::copy(guest("benign-receiver").unwrap(), &component).unwrap();
     site.run_command(&["reload"]).ends_with(exit::OK);
-    coordinator.wait_until("it is applied", || said(&site, &id, "odd")["current"] == true);
+    coordinator.wait_until("it is applied", || reported(&site, &id, "odd").current);
     assert_ne!(unit(), before);
     worker.wait_until("the component that nothing is bound to is removed", || kept() == 1);
 }
@@ -151,11 +149,11 @@ fn receiver_failure_is_retried_with_the_next_payload() {
     };
     worker.wait_until("the first", || is_there(1));
     site.publish_text("creds", &format!("{CANARY} is no JSON"));
-    coordinator.wait_until("the coordinator shows it", || said(&site, &id, "creds")["failure"].is_string());
-    let failure = said(&site, &id, "creds")["failure"].as_str().unwrap().to_owned();
+    coordinator.wait_until("the coordinator shows it", || reported(&site, &id, "creds").failure.is_some());
+    let failure = reported(&site, &id, "creds").failure.unwrap();
     assert!(failure.starts_with("receiver app: ") && failure.contains("template.key"), "{failure}");
     assert!(is_there(1));
     give(3);
     worker.wait_until("the third", || is_there(3));
-    coordinator.wait_until("the coordinator shows that", || said(&site, &id, "creds")["current"] == true);
+    coordinator.wait_until("the coordinator shows that", || reported(&site, &id, "creds").current);
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Stands in every payload.
 pub(crate) const CANARY: &str = "canary-for-workers";
 
-/// A payload: of which instance, which one it is, and until when it is good.
+/// A payload: its instance, its number, and when it expires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Payload {
     pub(crate) instance: String,

@@ -1,4 +1,4 @@
-//! What probes and scrapers are told of a worker, while there is a coordinator and while there is none.
+//! What probes and scrapers see of a worker, with a coordinator and without one.
 
 use std::fs;
 
@@ -71,15 +71,10 @@ fn readyz_names_what_never_came_and_why() {
     let names = |late: &str| format!("foreign not ready: {never}\n{late}typo not ready: {never}\n");
     worker.wait_until("it names all", || ready(port) == Some((503, names(late))));
     let status = worker.status().unwrap();
-    let absent: Vec<(&str, &str)> = status["absent"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| (it["name"].as_str().unwrap(), it["reason"].as_str().unwrap()))
-        .collect();
+    let absent: Vec<_> = status.absent.iter().map(|absent| (absent.name.as_str(), absent.reason.as_str())).collect();
     assert_eq!(absent, [("foreign", "not-delivered"), ("late", "no-lease"), ("typo", "not-delivered")]);
     let warning = "[receivers.ap] has no effect: neither the coordinator nor this worker has a receiver of this name";
-    assert_eq!(status["warnings"].as_array().unwrap(), &[warning]);
+    assert_eq!(status.warnings, [warning]);
     assert!(worker.log().contains("a [receivers.NAME] table has no effect"), "{}", worker.log());
     assert!(worker.published_files().contains("typo"));
 

@@ -1,4 +1,4 @@
-//! Somebody who reads what workers publish every few milliseconds, as a workload might, and accepts nothing but whole and
+//! Reads what workers publish every few milliseconds, as a workload might, and accepts nothing but whole and
 //! good units.
 
 use std::collections::BTreeMap;

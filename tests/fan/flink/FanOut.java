@@ -136,7 +136,7 @@ public final class FanOut {
         Runtime.getRuntime().halt(1);
     }
 
-    /** Until so many of the task managers had them, in milliseconds. */
+    /** Until this number of task managers had them, in milliseconds. */
     private static double median(List<List<Long>> rotations, double share) {
         int rank = (int) Math.ceil(rotations.get(0).size() * share) - 1;
         List<Long> times = rotations.stream().map(rotation -> rotation.get(rank)).sorted().toList();

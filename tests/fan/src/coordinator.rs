@@ -1,5 +1,5 @@
-//! The link's server as it is, which can be ended and begun again as by a restart of its process: what is given out stays,
-//! and all else that it knew of its workers' connections is gone.
+//! The link's server, unchanged. It can be restarted as its process would be: published leases stay, and what it knew of
+//! its workers' connections is gone.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -14,32 +14,32 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::Result;
-use crate::desk::{Door, GROUP, LIVES, now};
+use crate::link_handler::{GROUP, LIVES, MemoryEnrolment, now};
 
 /// The server, and what outlives it.
 pub(crate) struct Coordinator {
     // As `deputy run` has it.
     runtime: Runtime,
-    door: Arc<Door>,
-    hub: Arc<GroupFeeds>,
-    roster: Arc<Sessions>,
+    enrolment: Arc<MemoryEnrolment>,
+    feeds: Arc<GroupFeeds>,
+    sessions: Arc<Sessions>,
     address: SocketAddr,
     running: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
 impl Coordinator {
-    pub(crate) fn start(door: Door, roster: Sessions) -> Result<Self> {
+    pub(crate) fn start(enrolment: MemoryEnrolment, sessions: Sessions) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let hub = Arc::new(GroupFeeds::default());
-        hub.set_authorities(door.authority().trusted().iter().map(|der| der.to_vec()).collect());
+        let feeds = Arc::new(GroupFeeds::default());
+        feeds.set_authorities(enrolment.authority().trusted().iter().map(|der| der.to_vec()).collect());
         let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        let (door, roster) = (Arc::new(door), Arc::new(roster));
-        let mut coordinator = Self { runtime, door, hub, roster, address, running: None };
+        let (enrolment, sessions) = (Arc::new(enrolment), Arc::new(sessions));
+        let mut coordinator = Self { runtime, enrolment, feeds, sessions, address, running: None };
         coordinator.serve()?;
         Ok(coordinator)
     }
 
-    /// Ends it, and begins it with what a coordinator reads from its disk.
+    /// Restarts it with what a coordinator reads from its disk.
     pub(crate) fn restart(&mut self) -> Result {
         self.stop()?;
         self.serve()
@@ -55,20 +55,22 @@ impl Coordinator {
 
     fn serve(&mut self) -> Result {
         let tls = Arc::new(self.tls()?);
-        let (desk, hub, roster) = (Arc::clone(&self.door), Arc::clone(&self.hub), Arc::clone(&self.roster));
-        // The bare workers give no sign of life but their word.
+        let enrolment = Arc::clone(&self.enrolment);
+        let (feeds, sessions) = (Arc::clone(&self.feeds), Arc::clone(&self.sessions));
+        // The bare workers send no heartbeats, only reports.
         let limits = ServerLimits { heartbeat: Span::secs(600), ..ServerLimits::default() };
         let address = self.address;
-        let server = self.runtime.block_on(async { LinkServer::bind(address, desk, hub, roster, tls, limits) })?;
+        let server =
+            self.runtime.block_on(async { LinkServer::bind(address, enrolment, feeds, sessions, tls, limits) })?;
         self.address = server.address()?;
         let (stop, stopped) = watch::channel(false);
         self.running = Some((stop, self.runtime.spawn(server.run(stopped))));
         Ok(())
     }
 
-    /// With a certificate that was just made, of the authority as it was kept.
+    /// With a new certificate of the saved authority.
     pub(crate) fn tls(&self) -> Result<ServerTls> {
-        let kept = self.door.authority().encode()?;
+        let kept = self.enrolment.authority().encode()?;
         Ok(ServerTls::new(now(), &Authority::restored(kept.expose(), LIVES)?, Arc::new(SystemClock::default()))?)
     }
 
@@ -83,11 +85,11 @@ impl Coordinator {
 
     /// The group that all workers are of.
     pub(crate) fn group(&self) -> Result<Arc<GroupFeed>> {
-        Ok(self.hub.group(&GROUP.parse::<GroupName>()?))
+        Ok(self.feeds.group(&GROUP.parse::<GroupName>()?))
     }
 
-    pub(crate) fn roster(&self) -> &Sessions {
-        &self.roster
+    pub(crate) fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -96,7 +98,7 @@ impl Coordinator {
 
     /// What a worker joins with.
     pub(crate) fn join_string(&self) -> Result<String> {
-        let string = self.door.token(format!("{}:{}", Ipv4Addr::LOCALHOST, self.port()))?;
+        let string = self.enrolment.token(format!("{}:{}", Ipv4Addr::LOCALHOST, self.port()))?;
         Ok(string.reveal().to_string())
     }
 }

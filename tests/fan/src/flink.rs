@@ -17,7 +17,7 @@ const VARIABLE: &str = "DEPUTY_FLINK_JAR";
 pub(crate) const LEFT_OUT: &str = "Apache Flink was left out: `pip download --no-deps apache-flink-libraries==2.3.0`, \
      unzip pyflink/lib/flink-dist-2.3.0.jar from the wheel, and have DEPUTY_FLINK_JAR name it";
 
-/// So many task managers fit into one JVM.
+/// Task managers that fit into one JVM.
 pub(crate) const MOST: usize = 100;
 
 const SOURCE: &str = include_str!("../flink/FanOut.java");

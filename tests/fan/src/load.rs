@@ -1,4 +1,4 @@
-//! Thousands of workers in one thread. Each takes what comes and says that it has it; some, when told so, read nothing.
+//! Thousands of workers in one thread. Each acknowledges every lease; some read nothing on order.
 
 use std::io::{BufRead, stdin};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -33,14 +33,14 @@ const BATCH: usize = 64;
 
 const ORDERS: Token = Token(usize::MAX);
 
-/// What it is told to do.
+/// An order of the benchmark.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Order {
-    /// Makes so many workers.
+    /// Creates `count` workers.
     Join { string: String, count: usize },
-    /// Has the first so many connect, those of them that are not; with the tickets that they have, or without.
+    /// Has the first `count` workers connect unless they are connected, with the tickets that they have or without.
     Connect { port: u16, count: usize, with: Handshake },
-    /// The first so many read nothing any more.
+    /// The first `count` workers read nothing any more.
     Stall { count: usize },
     /// All connections end.
     Cut,

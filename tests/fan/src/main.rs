@@ -15,9 +15,9 @@
 
 mod child;
 mod coordinator;
-mod desk;
 mod flink;
 mod floor;
+mod link_handler;
 mod load;
 mod measure;
 mod process;
@@ -52,7 +52,7 @@ struct Arguments {
     part: Option<Part>,
 }
 
-/// Processes that the bench starts of itself. They are told what to do, a line at a time.
+/// Processes that the benchmark starts of itself. They take orders, a line each.
 #[derive(Subcommand)]
 #[command(disable_help_subcommand = true)]
 enum Part {

@@ -16,7 +16,7 @@ const STORMS: usize = 3;
 /// Until nothing moves any more.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// Pushes to so many workers in one round: the more of them, the fewer.
+/// Pushes in one round to this number of workers: the more workers, the fewer pushes.
 fn pushes(workers: usize) -> usize {
     (20_000 / workers).clamp(9, 50)
 }
@@ -56,7 +56,7 @@ impl Bench {
         Ok(bench)
     }
 
-    /// Tells each load its share of so many workers, and waits for all of them.
+    /// Gives each load its share of the workers, and waits for all of them.
     fn tell(&mut self, workers: usize, order: impl Fn(usize) -> load::Order) -> Result<usize> {
         let loads = self.loads.len();
         for (number, load) in self.loads.iter_mut().enumerate() {

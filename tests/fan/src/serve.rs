@@ -1,4 +1,4 @@
-//! The coordinator's side: the link's server as it is, and the floor beside it, which sleeps while the other is measured.
+//! The coordinator's side: the link's server, unchanged, and the floor beside it, which sleeps while the other is measured.
 
 use std::io::{BufRead, stdin};
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::child::reply;
 use crate::coordinator::Coordinator;
-use crate::desk::{Door, now};
 use crate::floor::Floor;
+use crate::link_handler::{MemoryEnrolment, now};
 use crate::process;
 use crate::tracker::Tracker;
 use crate::{Result, table::Push};
@@ -24,7 +24,7 @@ use crate::{Result, table::Push};
 /// What every worker gets.
 pub(crate) const INSTANCE: &str = "s3-prod";
 
-/// What those get that will not read it.
+/// What workers get that will not read it.
 pub(crate) const FILLER: &str = "filler";
 
 const SERVICE: &str = "s3";
@@ -39,20 +39,20 @@ const FILLING: usize = 12 << 20;
 /// Between two pushes, so that one has ended in all processes before the next.
 const BETWEEN: Duration = Duration::from_millis(5);
 
-/// What it is told to do.
+/// An order of the benchmark.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub(crate) enum Order {
-    /// Publishes new leases, one after the other, each when so many have acknowledged the one before.
+    /// Publishes new leases, each when all `workers` have acknowledged the one before.
     Push { by: By, pushes: usize, workers: usize },
-    /// Restarts once nobody is there, publishes a lease, and waits for so many to come and have it.
+    /// Restarts once no worker is connected, publishes a lease, and waits until `workers` have connected and have it.
     Storm { workers: usize },
-    /// Publishes what nobody reads.
+    /// Publishes what no worker reads.
     Fill,
     /// Says how much memory it has.
     Memory,
 }
 
-/// Who publishes.
+/// The publisher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum By {
     Link,
@@ -81,7 +81,7 @@ pub(crate) fn serve() -> Result {
     let counting = Arc::clone(&tracker);
     let observer = Box::new(move |_: &_, report: &deputy_link::DeliveryReport| counting.note(report.stamp.revision.0));
     let coordinator =
-        Coordinator::start(Door::new()?, Sessions::new(Arc::new(SystemClock::default()), Some(observer)))?;
+        Coordinator::start(MemoryEnrolment::new()?, Sessions::new(Arc::new(SystemClock::default()), Some(observer)))?;
     let floor = Floor::start(coordinator.listener()?, coordinator.tls()?.config(), Arc::clone(&tracker))?;
     let (group, link, join) = (coordinator.group()?, coordinator.port(), coordinator.join_string()?);
     let mut site = Site { coordinator, group, floor, tracker, revision: 0 };
@@ -101,7 +101,7 @@ impl Site {
                 reply(&samples?)
             }
             Order::Storm { workers } => {
-                while self.coordinator.roster().connected() > 0 {
+                while self.coordinator.sessions().connected() > 0 {
                     thread::sleep(Duration::from_millis(5));
                 }
                 self.coordinator.restart()?;

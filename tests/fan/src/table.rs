@@ -13,7 +13,7 @@ pub(crate) struct Push {
     pub(crate) half_ms: f64,
     pub(crate) most_ms: f64,
     pub(crate) all_ms: f64,
-    /// The server's processor time for each worker, in microseconds. What Flink's is nobody can tell from its workers'.
+    /// The server's processor time for each worker, in microseconds. Flink's cannot be told from that of its workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cpu_us: Option<f64>,
 }

@@ -21,7 +21,7 @@ fn fanout_reaches_a_hundred_workers_despite_slow_ones() {
     assert!(report["flink"].is_null(), "no jar is named");
     assert_eq!(report["stalled"][0]["stalled"], 1);
     let resumed: Vec<_> = report["storms"].as_array().unwrap().iter().map(|storm| storm["resumed"].as_u64()).collect();
-    assert_eq!(resumed, [Some(0), Some(100)], "who has a ticket comes back with it");
+    assert_eq!(resumed, [Some(0), Some(100)], "workers with a ticket resume with it");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Makes thousands of sockets, each of which would be a descriptor of the host's process.
+//! Makes thousands of sockets. Each would be a descriptor of the host's process.
 
 use hostile_guests::wasip2::sockets::network::IpAddressFamily;
 use hostile_guests::wasip2::sockets::tcp_create_socket::create_tcp_socket;

@@ -1,4 +1,4 @@
-//! Puts files for ever, whatever it is told, and large ones.
+//! Puts large files for ever, whatever the host answers.
 
 use hostile_guests::receiver;
 use hostile_guests::receiver::{accepted, put};

@@ -1,4 +1,4 @@
-//! Puts more files than it may, and says on standard error what it was told: there is no room for a report.
+//! Puts more files than it may, and says on standard error the host's answer: there is no room for a report.
 
 use hostile_guests::receiver;
 use hostile_guests::receiver::{accepted, put};

@@ -1,4 +1,4 @@
-//! Tells a secret that it may read to whoever reads the audit log: in paths, hosts, methods and names.
+//! Tells a secret that it may read to readers of the audit log: in paths, hosts, methods and names.
 
 use hostile_guests::http::{Method, Request, attempt, get};
 use hostile_guests::secret_values;

@@ -1,4 +1,4 @@
-//! A receiver that asks for all that a provider can be granted, and for what nobody is.
+//! A receiver that asks for all that a provider can be granted, and for what no component is.
 
 use hostile_guests::receiver::report;
 use hostile_guests::secrets::open;

@@ -5,5 +5,5 @@ use hostile_guests::receiver::put;
 
 receiver!(|_, deliveries| {
     assert_eq!(put("credentials", &deliveries[0].payload), "ok");
-    panic!("a text that nobody hears")
+    panic!("a text that is never shown")
 });

@@ -1,4 +1,4 @@
-//! Panics, with a text that nobody hears.
+//! Panics, with a text that is never shown.
 
 use hostile_guests::guest;
 

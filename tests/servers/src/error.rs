@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A text for whoever runs the tests, with what the server said last.
+/// A text for people, with the last words of the server.
 pub struct Error(String);
 
 impl Error {

@@ -21,7 +21,7 @@ const CLIENTS: [&str; 12] = [
     "hadoop.security.key.provider.path",
 ];
 
-/// The principal of the NameNode and the DataNode, who is the superuser of the file system, too.
+/// The principal of the NameNode and the DataNode, which is the superuser of the file system, too.
 pub(crate) const SUPERUSER: &str = "hdfs/localhost";
 
 /// A running HDFS. Its ports and data stay when it is stopped, and end with this value.

@@ -16,7 +16,7 @@ pub const AES_SHA1: &str = "aes256-cts-hmac-sha1-96:normal,aes128-cts-hmac-sha1-
 /// The types of RFC 8009.
 pub const AES_SHA2: &str = "aes256-cts-hmac-sha384-192:normal,aes128-cts-hmac-sha256-128:normal";
 
-/// What the KDC reads. Whoever asks for a ticket must have shown the key: without that, a wrong one is only noticed by the
+/// What the KDC reads. A client that asks for a ticket must have shown the key: without that, a wrong one is only noticed by the
 /// client.
 const KDC_CONF: &str = "\
 [kdcdefaults]

@@ -7,7 +7,7 @@ use crate::{Client, Error, Kdc, Lasting, Proof, Site, lasting_ports};
 /// Their ids, as `haadmin` knows them.
 const IDS: [&str; 2] = ["nn1", "nn2"];
 
-/// A running pair of NameNodes, of which the first is active at the start. The DataNode lives with the second.
+/// A running pair of NameNodes. The first is active at the start. The DataNode lives with the second.
 pub struct NameNodes {
     servers: [JavaServer; 2],
     client: Client,

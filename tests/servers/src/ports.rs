@@ -1,4 +1,4 @@
-//! Ports that nobody listens on.
+//! Ports without a listener.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
@@ -25,8 +25,8 @@ pub fn free_ports<const N: usize>() -> Result<[u16; N], Error> {
 /// The lasting ports that this process has given out: other threads look for some at the same time.
 static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
-/// That many different free ports that stay free while nobody listens on them: none is of those that the system gives
-/// to whoever connects to something. They are for a server that is stopped and started again.
+/// That many different free ports that stay free without a listener: none is of those that the system gives
+/// to clients. They are for a server that is stopped and started again.
 ///
 /// # Errors
 /// When there are none.

@@ -33,7 +33,7 @@ const IAM: &str = r#"{
 }
 "#;
 
-/// Where it puts its sockets, whatever it is told.
+/// Where it puts its sockets, whatever its options say.
 const SOCKETS: &str = "/tmp";
 
 /// Where a SeaweedFS is that is stopped and started again: its ports, and the folder of its data.
@@ -65,7 +65,7 @@ impl Seaweed {
     /// The administrator's access key.
     pub const ACCESS_KEY: &'static str = "AKIADEPUTYTESTSEAWEED";
     /// The administrator's secret key, which must never be seen outside the host.
-    pub const SECRET_KEY: &'static str = "seaweed/test/key/that/nobody/may/ever/see";
+    pub const SECRET_KEY: &'static str = "seaweed/test/key/that/must/never/be/seen";
     /// The role to assume.
     pub const ROLE_ARN: &'static str = "arn:aws:iam::role/worker";
     /// A region: any will do.

@@ -22,7 +22,7 @@ const IMPORTS: u8 = 10;
 const INSTANCE: u8 = 5;
 const PAGE: u32 = 64 << 10;
 
-/// A component that imports `logging` and is still itself, but writes so many messages of so many bytes to the log
+/// A component that imports `logging` and is still itself, but writes this number of messages of this size to the log
 /// whenever it is instantiated, in a straight line: for any of its functions.
 ///
 /// # Panics

@@ -1,4 +1,4 @@
-//! The KDC knows its principals, refuses them as it is told to, and can be silent, stopped and started again.
+//! The KDC knows its principals, refuses them on order, and can be silent, stopped and started again.
 #![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test arranges its own files and programs")]
 
 use std::path::Path;

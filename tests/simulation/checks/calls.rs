@@ -17,13 +17,14 @@ const FOREVER: Span = Span::millis(u64::MAX);
 
 impl Checks {
     /// For how long an instance rests as it said, without a call.
-    pub(crate) fn promised(&self, name: &InstanceName, now: MonotonicTime) -> Span {
-        let Some(seen) = self.seen.get(name) else { return Span::millis(0) };
+    pub(crate) fn promised(&mut self, name: &InstanceName, now: MonotonicTime) -> Span {
+        let rationed = self.rates.wait(name, now);
+        let Some(seen) = self.seen.get(name) else { return rationed };
         // What waits for a person is attended to before this is asked.
         let rests = seen.rests.filter(|(_, least)| *least != FOREVER);
         let rests = rests.map_or(Span::millis(0), |(since, least)| since.plus(least).since(now));
         // A component that requires no tokens is called again after a while.
-        if seen.needless { rests.max(ASK_AGAIN) } else { rests }
+        rationed.max(if seen.needless { rests.max(ASK_AGAIN) } else { rests })
     }
 
     /// A call begins; the upstream that counts it.
@@ -87,6 +88,7 @@ impl Checks {
         self.backoff.ended(name, work);
         if matches!(outcome, CallOutcome::NotRequired) {
             self.backoff.reset(name);
+            self.rates.done(name);
         }
         let plan = configuration.plans.get(name);
         // Soon after a call that brought tokens there is no other, however short they live.

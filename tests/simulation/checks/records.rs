@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::schedule::{Lease, LeaseOrigin, LeaseRecord, PreferredSource, ScheduleConfig, Switch};
+use deputy_core::schedule::{Lease, LeaseOrigin, LeaseRecord, PreferredSource, ProviderCall, ScheduleConfig, Switch};
 use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{InstanceName, Revision};
 
@@ -56,7 +56,12 @@ impl Checks {
         self.demand.touched(name, now.mono);
         let plan = &self.plans[name];
         match (&self.seen.entry(name.clone()).or_default().work, lease.origin) {
-            (Some(work), LeaseOrigin::Component) => self.backoff.succeeded(name, work, lease),
+            (Some(work), LeaseOrigin::Component) => {
+                self.backoff.succeeded(name, work, lease);
+                if matches!(work, ProviderCall::Obtain) {
+                    self.rates.done(name);
+                }
+            }
             (_, LeaseOrigin::File) if plan.component.is_none() || plan.policy.prefer == PreferredSource::File => {
                 self.backoff.reset(name);
             }

@@ -6,7 +6,7 @@ use deputy_core::schedule::{
     InstanceActivity, InstanceSnapshot, LONGEST_LIFE, Lease, LeaseOrigin, PreferredSource, Readiness,
 };
 use deputy_core::time::Now;
-use deputy_core::{InstanceName, Timestamp};
+use deputy_core::{InstanceName, Span, Timestamp};
 
 use crate::counts::Counts;
 use crate::history::Process;
@@ -38,6 +38,10 @@ impl Checks {
             }
             let rests = self.seen(view.name).rests;
             if rests.is_some_and(|(since, least)| now.mono <= since.plus(least)) {
+                continue;
+            }
+            if self.rates.wait(view.name, now.mono) > Span::millis(0) {
+                counts.rationed += 1;
                 continue;
             }
             let later = view.next.is_some_and(|next| next > now.wall);

@@ -132,7 +132,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
 fn arrows(package: &Package, findings: &mut Findings) {
     let place = format!("crate {}", package.name);
     let row = ARROWS.iter().find(|(name, _)| *name == package.name);
-    // xtask and what lies under tests/ may know everyone. Nobody but tests and xtask may know them.
+    // xtask and what lies under tests/ may know every crate. Only tests and xtask may know them.
     let is_ours = |name: &str| name == "xtask" || name == "deputy" || name.starts_with("deputy-");
     if let Some((_, allowed)) = row {
         for dependency in package.dependencies.iter().filter(|dependency| !dependency.is_dev) {

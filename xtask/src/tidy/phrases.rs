@@ -20,7 +20,7 @@ const PHRASES: [(&str, &str, &str); 12] = [
 ];
 
 /// Where people read.
-const READ: [&str; 11] = [
+const READ: [&str; 13] = [
     ".ci/",
     "ARCHITECTURE.md",
     "CHANGELOG.md",
@@ -31,7 +31,9 @@ const READ: [&str; 11] = [
     "providers/",
     "receivers/",
     "runtime/",
+    "tests/",
     "wit/",
+    "xtask/",
 ];
 
 pub(super) fn check(tree: &Tree, findings: &mut Findings) {

@@ -3,7 +3,7 @@
 use super::Findings;
 use super::tree::{SourceFile, Tree};
 
-/// Paths of somebody's machine. In two halves, so that this file passes its own rule.
+/// Paths of one machine. In two halves, so that this file passes its own rule.
 const MACHINES: [(&str, &str); 5] = [("/ho", "me/"), ("/ro", "ot/"), ("/tm", "p/"), ("/wo", "rk/"), ("/Use", "rs/")];
 
 /// Hosts of package registries: what is installed, and from where, is for each machine's own configuration.

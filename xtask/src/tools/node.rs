@@ -55,7 +55,7 @@ fn packages(workspace: &Workspace, name: &str, source: &Path, what: &str) -> Res
         .dir(&folder)
         .quiet()
         .map_err(|failure| failure.hint("bring the lock file up to date: `npm install --package-lock-only`"))?;
-    // Not `npm ci` itself: it wants every optional package of every platform in the lock file, of which a registry may lack
+    // Not `npm ci` itself: it wants every optional package of every platform in the lock file, and a registry may lack
     // some. What the lock file names is installed as locked either way. No package's own script is run.
     Run::new("npm")
         .args(["install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"])

@@ -45,7 +45,7 @@ impl Receipt {
         Self { state: ReceiptState::Pending(answer), patience }
     }
 
-    /// Ignores the result: what the event records has already happened. A lost event is counted all the same.
+    /// Ignores the result: what the event records has already happened. A lost event is still counted.
     pub fn detach(self) {}
 
     /// Waits until the event is written, in a task.

@@ -172,8 +172,8 @@ impl Coordinator {
             CoordinatorCommand::Metrics(reply) => {
                 reply.send(self.held_metrics()).ok();
             }
-            CoordinatorCommand::Status(reply) => {
-                reply.send(self.status()).ok();
+            CoordinatorCommand::Status(query, reply) => {
+                reply.send(self.status(&query)).ok();
             }
         }
     }

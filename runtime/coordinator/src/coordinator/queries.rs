@@ -12,17 +12,19 @@ use crate::command::HeldMetrics;
 use crate::handle::ControlRequestError;
 use crate::login_snapshot::LoginSnapshot;
 use crate::status::{
-    CoordinatorStatus, InstanceStatus, KeptStateStatus, KerberosLoginStatus, OrphanStatus, UpstreamStatus,
-    lease_metrics, login_metrics,
+    CoordinatorStatus, InstanceStatus, KeptStateStatus, KerberosLoginStatus, ListedInstance, MAX_LISTED, OrphanStatus,
+    StatusPage, StatusQuery, UpstreamStatus, lease_metrics, login_metrics,
 };
 
 impl Coordinator {
-    pub(super) fn status(&self) -> CoordinatorStatus {
+    pub(super) fn status(&self, query: &StatusQuery) -> CoordinatorStatus {
         let now = self.options.clock.now();
-        let scheduled = self.schedule.instances(now).map(|snapshot| self.scheduled_status(&snapshot, now));
-        let instances = scheduled.chain(self.pending.statuses(now));
-        let mut instances: Vec<_> = instances.map(|status| self.with_kept_state(status)).collect();
-        instances.sort_by(|one, other| one.name.cmp(&other.name));
+        let scheduled = self.schedule.instances(now).map(ListedInstance::Scheduled);
+        let page = StatusPage::of(scheduled.chain(self.pending.listed()), query, now);
+        let instances = page.instances.iter().map(|listed| match listed {
+            ListedInstance::Loading(name, lease) => InstanceStatus::loading(name, *lease, now),
+            ListedInstance::Scheduled(snapshot) => self.scheduled_status(snapshot, now),
+        });
         CoordinatorStatus {
             schema: deputy_local::SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -30,12 +32,35 @@ impl Coordinator {
             since: self.started_at.wall.to_string(),
             now: now.wall.to_string(),
             starting: self.generation == 0,
-            ready: self.generation > 0 && instances.iter().all(|instance| instance.ready),
-            instances,
-            upstreams: self.schedule.upstreams(now).map(|upstream| UpstreamStatus::of(&upstream)).collect(),
-            logins: self.logins(now).values().map(|login| KerberosLoginStatus::of(login, now.wall)).collect(),
-            orphans: self.schedule.orphans(now).map(|(name, kept_for)| OrphanStatus::of(name, kept_for)).collect(),
+            ready: self.generation > 0 && page.ready == page.total,
+            instance_count: page.total,
+            ready_count: page.ready,
+            instances: instances.map(|status| self.with_kept_state(status)).collect(),
+            next: page.next.map(|name| name.to_string()),
+            upstreams: self.upstream_statuses(now),
+            logins: self
+                .logins(now)
+                .values()
+                .take(MAX_LISTED)
+                .map(|login| KerberosLoginStatus::of(login, now.wall))
+                .collect(),
+            orphans: self
+                .schedule
+                .orphans(now)
+                .take(MAX_LISTED)
+                .map(|(name, kept_for)| OrphanStatus::of(name, kept_for))
+                .collect(),
         }
+    }
+
+    fn upstream_statuses(&self, now: Now) -> Vec<UpstreamStatus> {
+        let mut upstreams: Vec<_> = self.schedule.upstreams(now).collect();
+        if upstreams.len() > MAX_LISTED {
+            // Stable, so that those alike stay in the order of their names.
+            upstreams.sort_by_key(|upstream| std::cmp::Reverse(upstream.waiting));
+            upstreams.truncate(MAX_LISTED);
+        }
+        upstreams.iter().map(UpstreamStatus::of).collect()
     }
 
     pub(super) fn instance_status(&self, name: &InstanceName) -> Result<InstanceStatus, ControlRequestError> {

@@ -1,10 +1,11 @@
 //! The status of one instance.
 
-use deputy_core::schedule::{InstanceSnapshot, Lease, Readiness};
+use deputy_core::schedule::{InstanceSnapshot, Lease};
 use deputy_core::time::Now;
 use deputy_core::{InstanceName, ServiceName};
 use deputy_local::{FailureStatus, signed_millis};
 
+use super::page::is_ready;
 use super::{InstanceStatus, LeaseStatus, NotRevokedStatus, reason};
 use crate::file_watcher::FileObservation;
 
@@ -18,7 +19,7 @@ impl InstanceStatus {
         Self {
             name: snapshot.name.to_string(),
             service: snapshot.plan.service.as_ref().map(ServiceName::to_string),
-            ready: matches!(snapshot.readiness, Readiness::Ready | Readiness::NotNeeded),
+            ready: is_ready(snapshot.readiness),
             reason: reason::reason(snapshot, file_trouble.as_deref()),
             state: reason::state(&snapshot.activity).to_owned(),
             lease: snapshot.lease.map(|lease| LeaseStatus::of(lease, now)),

@@ -3,6 +3,7 @@
 mod instance;
 mod login;
 mod metrics;
+mod page;
 mod reason;
 
 use deputy_core::schedule::{Lease, UpstreamSnapshot};
@@ -14,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub use login::KerberosLoginStatus;
 pub(crate) use login::login_metrics;
 pub(crate) use metrics::{lease_metrics, loading_metrics};
+pub use page::StatusQuery;
+pub(crate) use page::{ListedInstance, MAX_LISTED, StatusPage};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CoordinatorStatus {
@@ -29,15 +32,21 @@ pub struct CoordinatorStatus {
     pub starting: bool,
     /// Whether all instances are ready.
     pub ready: bool,
-    /// In the order of their names.
+    /// All instances, whatever was selected.
+    pub instance_count: usize,
+    /// How many of them are ready.
+    pub ready_count: usize,
+    /// A page of the selected instances, in the order of their names.
     pub instances: Vec<InstanceStatus>,
-    /// The upstreams that were called or waited for.
+    /// The value of `after` for the next page, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Upstreams that were called or waited for, at most a thousand: first those with the most waiting instances.
     pub upstreams: Vec<UpstreamStatus>,
-    /// The Kerberos logins of the instances, in the order of their names.
+    /// The Kerberos logins of the instances, in the order of their names: the first thousand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub logins: Vec<KerberosLoginStatus>,
-    /// Instances that are no longer configured, and whose lease or state is kept sealed for a while.
-    #[serde(default)]
+    /// Instances that are no longer configured, and whose lease or state is kept sealed for a while: the first thousand.
     pub orphans: Vec<OrphanStatus>,
 }
 

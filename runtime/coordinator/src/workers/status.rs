@@ -94,7 +94,7 @@ pub struct AppliedStatus {
 
 impl TokenStatus {
     pub(super) fn new(token: &JoinToken, now: Timestamp) -> Self {
-        let expires = Timestamp::from_millis(token.expires_ms);
+        let expires = token.expires(now);
         Self {
             id: token.id.to_string(),
             group: token.group.to_string(),

@@ -1,4 +1,4 @@
-//! Classes of addresses, and the networks that an operator opens.
+//! Classes of addresses, and the networks that an operator permits.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -26,7 +26,7 @@ pub enum AddressClass {
     Reserved,
 }
 
-/// A network that an operator opens for a rule: a class by its name, or a block of addresses.
+/// A network that an operator permits for a rule: a class by its name, or a block of addresses.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Network {
     /// `10.1.0.0/16`, `192.168.1.7`
@@ -44,7 +44,7 @@ pub enum Network {
 pub struct NetworkError;
 
 /// The addresses that cloud providers document for their metadata services. None of them is public, but in `private` or
-/// `link-local` networks, which an operator opens for other reasons.
+/// `link-local` networks, which operators permit for other reasons.
 const METADATA: [IpAddr; 18] = [
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)), // AWS, Azure, Google, Oracle, DigitalOcean and most others
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 252)), // Google Kubernetes Engine

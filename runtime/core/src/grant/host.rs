@@ -13,7 +13,7 @@ pub enum Host {
     Name(String),
 }
 
-/// Which hosts a rule is for.
+/// The hosts that a rule matches.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostPattern {
     /// This host.
@@ -22,19 +22,19 @@ pub enum HostPattern {
     Below(String),
 }
 
-/// Why a text is no host or pattern.
+/// Why a text is not a host or pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
     /// Nothing there.
     #[error("the host is empty")]
     Empty,
-    /// Not a form that every resolver reads in the same way.
+    /// A form that resolvers read in different ways.
     #[error(
         "the host is neither a plain name (letters, digits, hyphens; no dot at the end; international names as xn--…) \
          nor an address in its usual form (127.0.0.1, [::1])"
     )]
     Odd,
-    /// A wildcard anywhere but as the whole first label, or above a single label.
+    /// A wildcard that is not the whole first label, or that is above a single label.
     #[error("a wildcard stands for whole labels at the beginning and needs two labels after it: *.example.com")]
     Wildcard,
 }
@@ -89,7 +89,7 @@ impl fmt::Display for HostPattern {
 }
 
 impl HostPattern {
-    /// Whether the pattern is for this host.
+    /// Whether the pattern matches this host.
     pub fn matches(&self, host: &Host) -> bool {
         match (self, host) {
             (Self::Exactly(own), host) => own == host,
@@ -98,7 +98,7 @@ impl HostPattern {
         }
     }
 
-    /// Whether every host of `other` is one of this pattern's.
+    /// Whether this pattern matches every host that `other` matches.
     pub fn covers(&self, other: &Self) -> bool {
         match (self, other) {
             (pattern, Self::Exactly(host)) => pattern.matches(host),

@@ -1,4 +1,4 @@
-//! What an operator lets one instance do with Kerberos: as whom, and towards which services.
+//! Grants for Kerberos: the login of an instance, and the services that it may authenticate to.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,7 +31,7 @@ pub enum KerberosTarget {
     },
 }
 
-/// A text is not a target.
+/// A text is not a service's principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KerberosTargetError {
     /// Not a principal.
@@ -49,11 +49,11 @@ pub struct KerberosPermit {
     target: KerberosPrincipal,
 }
 
-/// What stands for a host.
+/// The host part.
 const ANY_HOST: &str = "_HOST";
 
 impl KerberosTarget {
-    /// The host that is named.
+    /// A named host.
     pub fn host(&self) -> Option<Host> {
         match self {
             Self::Exactly(principal) => principal.host()?.parse().ok(),
@@ -130,7 +130,7 @@ impl Grant {
         }
     }
 
-    /// Whether a rule of HTTP or TCP is for this host.
+    /// Whether a rule for HTTP or TCP matches this host.
     pub fn has_host(&self, host: &Host) -> bool {
         self.tcp.iter().any(|rule| rule.host.matches(host))
             || self.http.iter().any(|rule| rule.pattern.host().matches(host))

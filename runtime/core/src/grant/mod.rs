@@ -1,4 +1,4 @@
-//! What an operator lets one instance do, and the way from a request to a connection.
+//! Grants: what an operator permits one instance to do, and the steps from a request to a connection.
 //!
 //! ```text
 //! Target ──Grant::permit_*──▶ Permit ──Permit::pin(addresses)──▶ Pinned ──(sandbox)──▶ socket
@@ -37,7 +37,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::{PolicyDenial, SecretName, StateGrant};
 
-/// What the operator lets one instance do. The default lets it do nothing.
+/// What the operator permits one instance to do. The default permits nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grant {
     /// HTTP requests, judged by the first rule that allows them.
@@ -46,13 +46,13 @@ pub struct Grant {
     pub tcp: Vec<TcpRule>,
     /// Secrets by the operator's names.
     pub secrets: BTreeMap<SecretName, SecretGrant>,
-    /// Contexts with services, as the principal of a login.
+    /// Kerberos contexts with services, as the principal of a login.
     pub kerberos: Option<KerberosGrant>,
     /// State that outlives its leases.
     pub state: Option<StateGrant>,
 }
 
-/// Leave to reach one target, once addresses are known and allowed too.
+/// A permit for one target. Its addresses are still to be judged.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Permit {
@@ -61,7 +61,7 @@ pub struct Permit {
     networks: Vec<Network>,
 }
 
-/// Leave to connect to one target at these addresses, and at no others.
+/// A permit to connect to one target at these addresses, and at no others.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Pinned {
@@ -71,10 +71,10 @@ pub struct Pinned {
 }
 
 impl Grant {
-    /// Leave for one HTTP request, by the first rule that allows it.
+    /// The permit for one HTTP request, by the first rule that allows it.
     ///
     /// # Errors
-    /// A refusal that says which part no rule allows: host, then scheme, port, method, path, override header.
+    /// A denial that names the first part that no rule allows: host, then scheme, port, method, path, override header.
     pub fn permit_http(&self, request: &HttpTarget) -> Result<Permit, PolicyDenial> {
         let mut refusal = PolicyDenial::Host { target: request.target().clone() };
         for (index, rule) in self.http.iter().enumerate() {
@@ -93,10 +93,10 @@ impl Grant {
         Err(refusal)
     }
 
-    /// Leave for one TCP connection to a host that the component named.
+    /// The permit for one TCP connection to a host that the component named.
     ///
     /// # Errors
-    /// A refusal that says whether the host or the port is not granted.
+    /// A denial that says whether the host or the port is not granted.
     pub fn permit_tcp(&self, target: &Target) -> Result<Permit, PolicyDenial> {
         let mut refusal = PolicyDenial::Host { target: target.clone() };
         for (index, rule) in self.tcp.iter().enumerate() {
@@ -127,7 +127,7 @@ impl Grant {
         if permits.is_empty() { Err(PolicyDenial::Name { host: host.clone() }) } else { Ok(permits) }
     }
 
-    /// What was granted of a secret.
+    /// The grant for a secret.
     ///
     /// # Errors
     /// [`PolicyDenial::Secret`] if the name is not granted, or only for the host's own use.
@@ -139,18 +139,18 @@ impl Grant {
 }
 
 impl Permit {
-    /// What may be reached.
+    /// The permitted target.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// Which rule of the grant allowed it.
+    /// The rule that allowed it.
     pub fn rule(&self) -> usize {
         self.rule
     }
 
-    /// Binds the permit to resolved addresses. One forbidden address refuses them all: an answer that mixes them is an
-    /// attack or a mistake, and neither is mended by taking the rest.
+    /// Binds the permit to resolved addresses. One forbidden address denies all of them: an answer that mixes them is an
+    /// attack or a mistake, and using the rest would mend neither.
     ///
     /// # Errors
     /// [`PolicyDenial::Address`] with the first address that is not granted.
@@ -169,17 +169,17 @@ impl Permit {
 }
 
 impl Pinned {
-    /// What may be reached.
+    /// The permitted target.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// Which rule of the grant allowed it.
+    /// The rule that allowed it.
     pub fn rule(&self) -> usize {
         self.rule
     }
 
-    /// Where it may be reached.
+    /// The permitted addresses.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }

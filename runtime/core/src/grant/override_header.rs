@@ -1,4 +1,4 @@
-//! Headers by which a client has a server treat its request as another one.
+//! Headers that make a server treat a request as another one.
 //!
 //! Frameworks, gateways and proxies honour them: a request with a granted method and path then acts as one with another
 //! method, path, host or origin. So each of them needs a grant. Only `Forwarded` has a specification (RFC 7239); the
@@ -13,7 +13,7 @@ use super::RuleError;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OverrideHeader(String);
 
-/// Names that do not follow the forms below.
+/// Names without one of the prefixes below.
 const NAMES: [&str; 11] = [
     "client-ip",
     "forwarded",
@@ -28,10 +28,10 @@ const NAMES: [&str; 11] = [
     "x-url-scheme",
 ];
 
-/// The beginnings of all others.
+/// The prefixes of all others.
 const PREFIXES: [&str; 4] = ["x-forwarded", "x-http-method", "x-original-", "x-rewrite-"];
 
-/// And their end, as in `x-method-override`.
+/// The suffix of others, as in `x-method-override`.
 const SUFFIX: &str = "-override";
 
 impl OverrideHeader {

@@ -8,7 +8,7 @@ use super::target::{port, split};
 use super::{HostError, HostPattern, HttpTarget, KerberosTarget, Network, OverrideHeader, Scheme, Target, TargetError};
 use crate::{OverriddenRequest, PolicyDenial, SecretName};
 
-/// Where an HTTP rule leads: `https://sts.eu-west-1.amazonaws.com`, `http://*.example.com:8080`.
+/// The servers of an HTTP rule: `https://sts.eu-west-1.amazonaws.com`, `http://*.example.com:8080`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpPattern {
     scheme: Scheme,
@@ -16,24 +16,24 @@ pub struct HttpPattern {
     port: u16,
 }
 
-/// Which HTTP requests are allowed.
+/// A rule that allows HTTP requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpRule {
     /// Where they lead.
     pub pattern: HttpPattern,
-    /// With which methods; empty for all but CONNECT, TRACE and TRACK.
+    /// Allowed methods; empty for all but CONNECT, TRACE and TRACK.
     pub methods: Vec<Method>,
     /// To which paths.
     pub paths: PathRules,
-    /// With which headers that could turn an allowed request into another one.
+    /// Allowed headers among those that could turn the request into another one.
     pub overrides: Vec<OverrideHeader>,
-    /// At which addresses, beside public ones.
+    /// Permitted networks beside public addresses.
     pub networks: Vec<Network>,
-    /// What the host does with an allowed request.
+    /// How the host sends an allowed request.
     pub send: RequestOptions,
 }
 
-/// What the host does with a request that a rule allows. The component knows nothing of it.
+/// How the host sends a request that a rule allows. The component does not see it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestOptions {
     /// How it is protected, if the rule is for `https`.
@@ -58,7 +58,7 @@ pub struct TlsOptions {
 /// A secret that the host adds to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Injection {
-    /// Where to. What the component put there itself is replaced.
+    /// The place in the request. What the component put there is replaced.
     pub place: InjectionPoint,
     /// Which one.
     pub secret: SecretName,
@@ -66,7 +66,7 @@ pub struct Injection {
     pub form: InjectionEncoding,
 }
 
-/// Where in a request a secret goes.
+/// The place of a secret in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InjectionPoint {
     /// A field of an `application/x-www-form-urlencoded` body.
@@ -75,7 +75,7 @@ pub enum InjectionPoint {
     Header(String),
 }
 
-/// In which form a secret goes into a request.
+/// The encoding of a secret in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InjectionEncoding {
     /// `Basic`, then user and secret in Base64 (RFC 7617).
@@ -95,25 +95,25 @@ pub enum InjectionEncoding {
     },
 }
 
-/// Which TCP connections are allowed: `broker.example.com:9093`.
+/// A rule that allows TCP connections: `broker.example.com:9093`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TcpRule {
     /// To which hosts.
     pub host: HostPattern,
     /// To which port.
     pub port: u16,
-    /// At which addresses, beside public ones.
+    /// Permitted networks beside public addresses.
     pub networks: Vec<Network>,
     /// How the host speaks TLS with the server, below the component's own protocol. `None`: it does not.
     pub tls: Option<TlsOptions>,
 }
 
-/// Which paths a rule allows.
+/// The paths that a rule allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathRules {
     /// All.
     Any,
-    /// Those under one of these.
+    /// The paths below one of these prefixes.
     Prefixes(Vec<PathPrefix>),
 }
 
@@ -126,18 +126,18 @@ pub struct PathPrefix(String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Method(String);
 
-/// Why a text is no rule, or no part of one.
+/// Why a text is not a rule, or not a part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    /// An odd host or wildcard.
+    /// An invalid host or wildcard.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// No method, or one that can't be granted.
+    /// Not a method, or one that cannot be granted.
     #[error(
         "not a method that can be granted: write \"GET\", \"POST\" and the like; CONNECT, TRACE and TRACK are always refused"
     )]
     Method,
-    /// A header that turns no request into another one, and so needs no grant.
+    /// A header that does not turn a request into another one, and so needs no grant.
     #[error(
         "not a header that needs a grant: write \"x-forwarded-for\", \"x-http-method-override\" and the like; others are always allowed"
     )]
@@ -145,13 +145,13 @@ pub enum RuleError {
     /// No path prefix.
     #[error("not a path prefix: begin with \"/\", write no \"..\", query, or percent-encoded slash or dot")]
     Path,
-    /// An odd port, or none.
+    /// An invalid or missing port.
     #[error("the port is missing or not a number from 1 to 65535")]
     Port,
     /// Neither http nor https.
     #[error("write \"https://host\" or \"http://host:port\"")]
     Scheme,
-    /// A path or more after the host.
+    /// Something after host and port.
     #[error("nothing may follow the host and port: name paths with `paths = [\"/…\"]`")]
     Tail,
     /// `user@host`
@@ -243,7 +243,7 @@ impl HttpPattern {
         Self { scheme: target.scheme(), host: HostPattern::Exactly(target.host().clone()), port: target.port() }
     }
 
-    /// Whether it allows this target.
+    /// Whether the rule allows this target.
     pub fn matches(&self, target: &Target) -> bool {
         self.host.matches(target.host()) && self.scheme == target.scheme() && self.port == target.port()
     }
@@ -279,8 +279,8 @@ impl fmt::Display for TcpRule {
 }
 
 impl PathRules {
-    /// Whether the path may be requested. Where paths are named, one that a server could read in another way (dot
-    /// segments, encoded slashes or dots, backslashes, empty segments, parameters) is under none of them.
+    /// Whether the path may be requested. If prefixes are named, none of them matches a path that a server could read in
+    /// another way (dot segments, encoded slashes or dots, backslashes, empty segments, parameters).
     pub fn allow(&self, path: &str) -> bool {
         match self {
             Self::Any => true,

@@ -1,4 +1,4 @@
-//! What may be done with a secret. An operation is a purpose, and the grant narrows it.
+//! Grants for secrets. An operation is a purpose, and the grant restricts it.
 //!
 //! A secret serves one purpose: if a component could also take a bare HMAC or signature with a signing key, the key would
 //! sign anything. A request is parsed into a value ([`StringToSign`], [`JwtClaims`]), the grant turns the value into a permit,
@@ -63,7 +63,7 @@ pub enum SecretOperation {
     Sigv4,
 }
 
-/// Why a grant makes no sense.
+/// Why a grant is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretGrantError {
     /// Two purposes.
@@ -71,7 +71,7 @@ pub enum SecretGrantError {
         "a secret serves one purpose, not {0} and {1}: what {1} yields could be used to get around what limits {0}"
     )]
     Purposes(SecretOperation, SecretOperation),
-    /// A purpose that allows nothing.
+    /// A purpose without any permitted value.
     #[error("`{0}` is empty, so nothing could be signed: name at least one")]
     Empty(&'static str),
     /// A name of no user.
@@ -100,7 +100,7 @@ impl SecretGrant {
         self.purpose.is_some() || self.reveal
     }
 
-    /// Leave to sign a request.
+    /// The permit to sign a request.
     ///
     /// # Errors
     /// If the operation, the service, the region or the time is not granted.
@@ -116,7 +116,7 @@ impl SecretGrant {
         }
     }
 
-    /// Leave to sign a JSON Web Token.
+    /// The permit to sign a JSON Web Token.
     ///
     /// # Errors
     /// If the operation, the algorithm, one of the claims or the token's time is not granted.
@@ -173,7 +173,7 @@ impl SecretGrant {
 }
 
 impl SecretPurpose {
-    /// The one purpose among those that an operator wrote.
+    /// The single purpose that an operator configured.
     ///
     /// # Errors
     /// If there are two.
@@ -184,7 +184,7 @@ impl SecretPurpose {
         }
     }
 
-    /// The operation that serves it.
+    /// The operation of this purpose.
     pub fn operation(&self) -> SecretOperation {
         match self {
             Self::HmacSha256 => SecretOperation::HmacSha256,
@@ -198,7 +198,7 @@ impl SecretPurpose {
 }
 
 impl SecretOperation {
-    /// The key that grants it.
+    /// The configuration key that grants it.
     pub fn key(self) -> &'static str {
         match self {
             Self::HmacSha256 => "hmac-sha256",

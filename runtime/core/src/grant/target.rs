@@ -1,10 +1,10 @@
-//! What a component wants to reach, closed: nothing in it is optional, relative or ambiguous.
+//! The target of a request: nothing in it is optional, relative or ambiguous.
 
 use std::fmt;
 
 use super::{Host, HostError, Method, OverrideHeader, RuleError};
 
-/// How a target is spoken to.
+/// The protocol of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
     /// HTTP without TLS.
@@ -15,7 +15,7 @@ pub enum Scheme {
     Tcp,
 }
 
-/// A host, a port, and how it is spoken to.
+/// A host, a port and a protocol.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Target {
     scheme: Scheme,
@@ -32,10 +32,10 @@ pub struct HttpTarget {
     overrides: Vec<OverrideHeader>,
 }
 
-/// Why a request has no target.
+/// Why a request has no valid target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// CONNECT, TRACE and TRACK, or no method at all.
+    /// CONNECT, TRACE, TRACK, or not a method.
     #[error("the method is not one that can be granted")]
     Method,
     /// An odd host.
@@ -65,7 +65,7 @@ impl Scheme {
         }
     }
 
-    /// The port where none is written.
+    /// The default port of the scheme.
     pub fn default_port(self) -> Option<u16> {
         match self {
             Self::Http => Some(80),
@@ -76,7 +76,7 @@ impl Scheme {
 }
 
 impl Target {
-    /// A target of these parts.
+    /// A target from its parts.
     pub fn new(scheme: Scheme, host: Host, port: u16) -> Self {
         Self { scheme, host, port }
     }
@@ -94,7 +94,7 @@ impl Target {
         Ok(Self { scheme, host: host.parse()?, port })
     }
 
-    /// How it is spoken to.
+    /// The protocol.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
@@ -111,7 +111,7 @@ impl Target {
 }
 
 impl fmt::Display for Target {
-    /// Always with the port, so that no reader has to know a default.
+    /// With the port in any case, so that no reader has to know a default.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}:{}", self.scheme.name(), self.host, self.port)
     }
@@ -167,7 +167,7 @@ impl HttpTarget {
     }
 }
 
-/// An authority's host and port, apart.
+/// Splits an authority into host and port.
 pub(super) fn split(authority: &str) -> Result<(&str, Option<&str>), TargetError> {
     if authority.contains('@') {
         return Err(TargetError::Userinfo);

@@ -31,7 +31,7 @@ pub enum ScheduleEvent {
     /// The file of an instance holds this now, or nothing that is good. It may come before the configuration that has the
     /// instance, and has to come again for one that was removed and comes back.
     FileObserved(InstanceName, Option<FilePayload>),
-    /// The operator wants another lease now; the one that is held stays good until then.
+    /// The operator wants another lease now; the one that is held stays valid until then.
     Renew(InstanceName),
     /// What was saved before the process began; comes before the first configuration, and after it is ignored.
     Restored(InstanceName, LeaseRecord),
@@ -82,7 +82,7 @@ pub enum ScheduleAction {
     Call(ScheduledCallId, InstanceName, ProviderCall),
     /// End a call; its end is not waited for, and is ignored.
     Cancel(ScheduledCallId),
-    /// Let a call run that its instance no longer waits for, and report its end all the same: what it brings is revoked.
+    /// Let a call run that its instance no longer waits for, and report its end: what it brings is revoked.
     Detach(ScheduledCallId),
     /// Delete what is saved for an instance. If it is not configured, this is not retried before the next start.
     Forget(SaveId, InstanceName),

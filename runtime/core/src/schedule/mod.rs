@@ -26,7 +26,7 @@
 //! Retries ([`retry`](crate::retry), `instance/failures`):
 //! - R1. The delay after a failure doubles from the floor up to `most`. While a lease is valid, it is at most a third of
 //!   what is left of it.
-//! - R2. When the lease ends, backoff begins anew: failures before the end don't count. From then on, no delay is longer
+//! - R2. When the lease ends, backoff starts again: failures before the end don't count. From then on, no delay is longer
 //!   than the last lease lived.
 //! - R3. A service that asks for a delay gets it, at most an hour, and at most two thirds of what is left of a valid lease:
 //!   there is an attempt before the end. Throttling without a delay, or with a short one, is backed off from like any failure.
@@ -259,6 +259,9 @@ impl Schedule {
         let names: Vec<InstanceName> = self.instances.keys().cloned().collect();
         for name in names {
             self.leave_queue(&name, now); // what is left of its lease is another time now
+            if by < 0 {
+                self.publish_revived(&name, now);
+            }
             self.update(&name, now, |instance| {
                 if by < 0 {
                     instance.distrust(now.mono);

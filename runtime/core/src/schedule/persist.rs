@@ -52,6 +52,13 @@ impl Schedule {
         self.advance(&name, now);
     }
 
+    /// Publishes a lease that had expired when it was saved, and is valid again since the clock was set back.
+    pub(super) fn publish_revived(&mut self, name: &InstanceName, now: Now) {
+        let run_state = self.run_state;
+        let lease = self.instances.get_mut(name).and_then(|instance| instance.publish_saved(run_state, now));
+        self.actions.extend(lease.map(|lease| ScheduleAction::Publish(name.clone(), lease)));
+    }
+
     /// Publishes what could not be saved, if nothing else is valid for much longer.
     pub(super) fn publish_unsaved(&mut self, name: &InstanceName, now: Now) {
         let Some(instance) = self.instances.get_mut(name) else { return };
@@ -60,7 +67,7 @@ impl Schedule {
         self.actions.push_back(ScheduleAction::Publish(name.clone(), lease));
     }
 
-    /// Lets an instance go on whose record can't be saved and whose lease is published all the same; whether it does.
+    /// Lets an instance continue whose lease is published although its record cannot be saved; whether it does.
     pub(super) fn continue_unsaved(&mut self, name: &InstanceName, now: Now) -> bool {
         let run_state = self.run_state;
         self.instances.get_mut(name).is_some_and(|instance| instance.continue_unsaved(run_state, now))

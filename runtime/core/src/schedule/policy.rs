@@ -127,7 +127,7 @@ impl ConfigFingerprint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpstreamAccount(pub [u8; 16]);
 
-/// The longest life by which a renewal is timed: a lease that never expires is renewed all the same.
+/// The longest life by which a renewal is timed: a lease that never expires is renewed as well.
 pub const LONGEST_LIFE: Span = Span::secs(366 * 86_400);
 
 /// The life of a lease if neither service nor configuration say anything.

@@ -312,3 +312,16 @@ fn files_lease_is_published_after_a_restart_until_a_call_ends() {
     schedule.advance(Span::secs(1));
     assert_eq!(schedule.call_kind("a"), "obtain");
 }
+
+#[test]
+fn files_lease_that_expired_while_it_was_saved_is_published_when_valid_again() {
+    let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::File))]);
+    schedule.complete("a", HOUR);
+    schedule.saves = SaveMode::Hold;
+    schedule.write_file("one", Span::secs(60));
+    schedule.set_clock(120_000);
+    schedule.release_saves();
+    assert_eq!(schedule.published_payload().map(|(_, origin)| origin), Some(LeaseOrigin::Component));
+    schedule.jump_clock(-120_000);
+    assert_eq!(schedule.published_payload(), Some(("one", LeaseOrigin::File)));
+}

@@ -1,10 +1,13 @@
 //! `deputy status`
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
 use deputy_coordinator::ControlClient;
-use deputy_coordinator::status::{CoordinatorStatus, InstanceStatus, KerberosLoginStatus, LeaseStatus};
+use deputy_coordinator::status::{
+    CoordinatorStatus, InstanceStatus, KerberosLoginStatus, LeaseStatus, StatusQuery,
+};
 use deputy_local::{FactStatus, SocketClientError};
 use deputy_support::pause;
 use serde::Serialize;
@@ -29,11 +32,15 @@ const MAX_REASON: usize = 120;
 #[command(after_help = "Examples:
   deputy status
   deputy status s3-prod
+  deputy status --prefix s3- --not-ready
+  deputy status --limit 20
   deputy status --watch
   deputy status --json | jq .ready")]
 pub(crate) struct StatusArgs {
     /// Show one instance in detail
     instance: Option<String>,
+    #[command(flatten)]
+    list: ListArgs,
     /// Refresh every second until interrupted
     #[arg(long)]
     watch: bool,
@@ -42,6 +49,31 @@ pub(crate) struct StatusArgs {
     json: bool,
     #[command(flatten)]
     socket: ControlSocketArgs,
+}
+
+/// Which instances are listed.
+#[derive(Debug, Args)]
+struct ListArgs {
+    /// Only instances whose name begins with this
+    #[arg(long, value_name = "TEXT", conflicts_with = "instance")]
+    prefix: Option<String>,
+    /// Only instances that are not ready
+    #[arg(long, conflicts_with = "instance")]
+    not_ready: bool,
+    /// At most this many instances
+    #[arg(long, value_name = "NUMBER", conflicts_with = "instance")]
+    limit: Option<NonZeroUsize>,
+}
+
+impl ListArgs {
+    fn query(&self) -> StatusQuery {
+        StatusQuery {
+            limit: self.limit.map(NonZeroUsize::get),
+            prefix: self.prefix.clone(),
+            ready: self.not_ready.then_some(false),
+            ..StatusQuery::default()
+        }
+    }
 }
 
 pub(crate) async fn run(context: &Context, arguments: &StatusArgs) -> Result<Exit, CommandError> {
@@ -93,8 +125,8 @@ async fn text(client: &ControlClient, arguments: &StatusArgs) -> Result<String, 
     match (&arguments.instance, arguments.json) {
         (Some(name), true) => client.instance(name).await.map(|instance| json_line(&instance)),
         (Some(name), false) => client.instance(name).await.map(|instance| details(&instance)),
-        (None, true) => client.status().await.map(|status| json_line(&status)),
-        (None, false) => client.status().await.map(|status| overview(&status)),
+        (None, true) => client.status(arguments.list.query()).await.map(|status| json_line(&status)),
+        (None, false) => client.status(arguments.list.query()).await.map(|status| overview(&status)),
     }
 }
 
@@ -123,12 +155,14 @@ fn overview(status: &CoordinatorStatus) -> String {
 }
 
 fn summary(status: &CoordinatorStatus) -> String {
-    let ready = status.instances.iter().filter(|instance| instance.ready).count();
     let mut summary = if status.starting {
         "starting: components are being loaded".to_owned()
     } else {
-        format!("{ready} of {} ready", status.instances.len())
+        format!("{} of {} ready", status.ready_count, status.instance_count)
     };
+    if status.instances.len() < status.instance_count {
+        summary.push_str(&format!("; {} listed", status.instances.len()));
+    }
     for upstream in status.upstreams.iter().filter(|upstream| upstream.waiting > 0) {
         let verb = if upstream.waiting == 1 { "waits" } else { "wait" };
         summary.push_str(&format!("; {} {verb} for {}", upstream.waiting, upstream.name));

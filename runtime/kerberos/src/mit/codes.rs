@@ -10,7 +10,7 @@ const PROFILE: i32 = -1_429_577_728;
 /// How many numbers a table has.
 const TABLE: i32 = 256;
 
-/// The cause that a number stands for. The same number may mean the own principal while a ticket-granting ticket is got,
+/// The cause that a number means. The same number may mean the own principal while a ticket-granting ticket is got,
 /// and the target later.
 pub(super) fn cause(code: i32) -> FaultCause {
     if (0..TABLE).contains(&code.wrapping_sub(PROFILE)) {

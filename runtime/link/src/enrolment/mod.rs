@@ -68,7 +68,7 @@ impl Enrolment {
 
     /// All tokens that can still be used.
     pub fn tokens(&self, now: Timestamp) -> impl Iterator<Item = &JoinToken> {
-        self.tokens.values().filter(move |token| token.uses > 0 && now.as_millis() < token.expires_ms)
+        self.tokens.values().filter(move |token| token.uses > 0 && now < token.expires(now))
     }
 
     /// All workers, whatever their status.

@@ -22,7 +22,7 @@ impl Enrolment {
     /// Removes tokens that expired long ago, and returns them. A token without uses stays until then, since its last worker
     /// may have to repeat its join.
     pub fn prune_tokens(&mut self, now: Now) -> Vec<TokenId> {
-        let expired = self.tokens.values().filter(|token| now.wall.as_millis() >= token.expires_ms);
+        let expired = self.tokens.values().filter(|token| now.wall >= token.expires(now.wall));
         self.expired_tokens =
             expired.map(|token| (token.id, self.expired_tokens.get(&token.id).copied().unwrap_or(now.mono))).collect();
         let over = self.expired_tokens.extract_if(.., |_, since| now.mono.since(*since) >= TOKEN_RETENTION);

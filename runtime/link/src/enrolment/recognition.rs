@@ -52,7 +52,7 @@ mod tests {
         let hash = secret().hash();
         let group = "g".parse().unwrap();
         let token_of_one: JoinToken = serde_json::from_value(serde_json::json!({
-            "id": token, "hash": hash, "group": "g", "uses": 1, "expires_ms": NOW.plus(DAY).as_millis(), "pending": [],
+            "id": token, "hash": hash, "group": "g", "uses": 1, "created_ms": 0, "expires_ms": NOW.plus(DAY).as_millis(), "pending": [],
         }))
         .unwrap();
         assert_eq!(token_of_one.group, group);

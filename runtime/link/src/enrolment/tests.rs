@@ -43,7 +43,9 @@ fn enrolment() -> Enrolment {
         hash: secret().hash(),
         group,
         uses: 2,
+        created_ms: 0,
         expires_ms: 1000,
+        redated_ms: None,
         pending: Vec::new(),
     });
     enrolment
@@ -191,7 +193,9 @@ fn enrolment_gives_a_key_to_one_worker() {
         hash: secret().hash(),
         group: other,
         uses: 1,
+        created_ms: 0,
         expires_ms: 1000,
+        redated_ms: None,
         pending: Vec::new(),
     });
     let worker = enrolment.join(at(0), &JoinRequest { token, secret: &secret(), key: key(2) }, id(5)).unwrap();
@@ -229,7 +233,9 @@ fn enrolment_recovers_a_join_over_an_older_worker() {
         hash: secret().hash(),
         group,
         uses: 1,
+        created_ms: 0,
         expires_ms: 1000,
+        redated_ms: None,
         pending: Vec::new(),
     });
     enrolment.join(at(1), &JoinRequest { token, secret: &secret(), key: key(1) }, id(2)).unwrap();
@@ -248,7 +254,9 @@ fn enrolment_bounds_joins_that_are_not_saved() {
         hash: secret().hash(),
         group,
         uses: 2000,
+        created_ms: 0,
         expires_ms: 1000,
+        redated_ms: None,
         pending: Vec::new(),
     });
     let mut join = |number: u64| {
@@ -279,6 +287,52 @@ fn prune_removes_tokens_an_hour_after_expiry() {
     assert!(enrolment.prune_tokens(now(3_700_000, 3_600_001)).is_empty(), "the time starts again");
     assert_eq!(enrolment.prune_tokens(now(3_700_000, 7_200_001)), [TOKEN]);
     assert_eq!(enrolment.workers().count(), 2);
+}
+
+/// A token that lives for a minute, created when the clock was a day ahead.
+fn token_of_tomorrow() -> Enrolment {
+    let mut enrolment = enrolment();
+    let mut token = enrolment.token(TOKEN).unwrap().clone();
+    (token.created_ms, token.expires_ms) = (DAY, DAY + 60_000);
+    enrolment.add_token(token);
+    enrolment
+}
+
+#[test]
+fn token_of_a_fast_clock_lives_no_longer_when_the_clock_is_right() {
+    let mut enrolment = token_of_tomorrow();
+    assert_eq!(enrolment.redate_tokens(at(5000)), [TOKEN]);
+    assert!(enrolment.redate_tokens(at(6000)).is_empty(), "its life begins once");
+    assert_eq!(join(&mut enrolment, 64_999, key(1), 1).unwrap().id, id(1));
+    assert_eq!(join(&mut enrolment, 65_000, key(2), 2), Err(JoinDenied::Expired(TOKEN)));
+    assert_eq!((enrolment.tokens(at(64_999)).count(), enrolment.tokens(at(65_000)).count()), (1, 0));
+    // A day later it would be valid again, but it is forgotten long before.
+    assert!(enrolment.prune_tokens(now(65_000, 0)).is_empty());
+    assert_eq!(enrolment.prune_tokens(now(3_665_000, 3_600_000)), [TOKEN]);
+}
+
+#[test]
+fn token_of_a_fast_clock_begins_anew_when_the_clock_goes_further_back() {
+    let mut enrolment = token_of_tomorrow();
+    assert_eq!(enrolment.redate_tokens(at(DAY / 2)), [TOKEN]);
+    assert_eq!(enrolment.redate_tokens(at(5000)), [TOKEN]);
+    assert_eq!(join(&mut enrolment, 65_000, key(2), 2), Err(JoinDenied::Expired(TOKEN)));
+}
+
+#[test]
+fn token_outlives_a_clock_that_is_behind_for_a_while() {
+    let mut enrolment = token_of_tomorrow();
+    assert_eq!(enrolment.redate_tokens(at(5000)), [TOKEN]);
+    assert!(enrolment.tokens(at(70_000)).next().is_none());
+    assert_eq!(join(&mut enrolment, DAY + 1000, key(1), 1).unwrap().id, id(1), "the clock is right again");
+    assert_eq!(join(&mut enrolment, DAY + 60_000, key(2), 2), Err(JoinDenied::Expired(TOKEN)));
+}
+
+#[test]
+fn token_is_not_redated_by_a_clock_that_is_slewed() {
+    let mut enrolment = token_of_tomorrow();
+    assert!(enrolment.redate_tokens(at(DAY - 30_000)).is_empty());
+    assert_eq!(enrolment.redate_tokens(at(DAY - 30_001)), [TOKEN]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Join tokens, and enrolling with them.
 
-use deputy_core::{GroupName, Timestamp};
+use deputy_core::{GroupName, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{EnrolledWorker, Enrolment, EnrolmentStatus, JoinDenied, RenewalCount};
@@ -18,8 +18,14 @@ pub struct JoinToken {
     pub group: GroupName,
     /// How many workers may still enrol with it.
     pub uses: u32,
+    /// When it was created, in milliseconds since 1970.
+    pub created_ms: u64,
     /// When it expires, in milliseconds since 1970.
     pub expires_ms: u64,
+    /// When its life begins, in milliseconds since 1970, while the clock shows a time before its creation: then it was
+    /// created by a clock that was ahead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redated_ms: Option<u64>,
     /// Joins whose worker may not be saved yet. They are saved together with the use that they spent, before the worker
     /// is, so that a crash leaves a join either complete or undone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -44,10 +50,22 @@ pub struct JoinRequest<'p> {
     pub key: KeyDigest,
 }
 
+/// How far the clock may go back without being wrong: clocks are slewed.
+const CLOCK_TOLERANCE: Span = Span::secs(30);
+
 /// Pending joins of one token. There are more only while nothing can be saved.
 pub(super) const MAX_PENDING_JOINS: usize = 1024;
 
 impl JoinToken {
+    /// When it expires, as seen from `now`.
+    pub fn expires(&self, now: Timestamp) -> Timestamp {
+        let life = Span::millis(self.expires_ms.saturating_sub(self.created_ms));
+        match self.redated_ms.filter(|_| is_future(self.created_ms, now)) {
+            Some(begin) => Timestamp::from_millis(begin).plus(life),
+            None => Timestamp::from_millis(self.expires_ms),
+        }
+    }
+
     fn pending_workers(&self) -> impl Iterator<Item = EnrolledWorker> {
         self.pending.iter().map(|pending| pending.worker(self))
     }
@@ -74,6 +92,22 @@ impl Enrolment {
         self.tokens.insert(token.id, token);
     }
 
+    /// Has the life of tokens that were created in the future begin now, so that a clock that was ahead does not make them
+    /// live for longer. Returns the tokens whose records changed. `now` is of a clock that has been steady for a while.
+    ///
+    /// If instead the clock is behind now, the tokens expire as they should once it is right again.
+    pub fn redate_tokens(&mut self, now: Timestamp) -> Vec<TokenId> {
+        let misdated = self.tokens.values_mut().filter(|token| {
+            is_future(token.created_ms, now) && token.redated_ms.is_none_or(|begin| is_future(begin, now))
+        });
+        misdated
+            .map(|token| {
+                token.redated_ms = Some(now.as_millis());
+                token.id
+            })
+            .collect()
+    }
+
     /// Removes a token, and returns whether it existed. Workers that enrolled with it stay.
     pub fn revoke_token(&mut self, token: TokenId) -> bool {
         self.tokens.remove(&token).is_some()
@@ -98,7 +132,7 @@ impl Enrolment {
         if let Some(again) = known.filter(|worker| worker.token == token.id && worker.sequence == RenewalCount(0)) {
             return Ok(again.clone());
         }
-        if now.as_millis() >= token.expires_ms {
+        if now >= token.expires(now) {
             return Err(JoinDenied::Expired(token.id));
         }
         if token.pending.len() >= MAX_PENDING_JOINS {
@@ -141,4 +175,8 @@ impl Enrolment {
         self.workers.insert(worker.id, worker);
         previous
     }
+}
+
+fn is_future(time_ms: u64, now: Timestamp) -> bool {
+    Timestamp::from_millis(time_ms) > now.plus(CLOCK_TOLERANCE)
 }

@@ -54,7 +54,7 @@ impl CodeDir {
         Ok(code)
     }
 
-    /// The name of a component's file. `engine` stands for the engine's version and options.
+    /// The name of a component's file. `engine` is a hash of the engine's version and options.
     pub(super) fn name(&self, component: impl std::fmt::Display, engine: u64) -> String {
         format!("{component}-{engine:016x}-{}.cwasm", self.key_id)
     }

@@ -31,7 +31,7 @@ pub(crate) use self::code_dir::MAX_CODE;
 pub use self::key::CacheKey;
 pub(crate) use self::memory_file::{Code, Draft};
 use self::refusal::Refusals;
-use crate::blocking::blocking;
+use crate::blocking::{BlockingThread, blocking};
 use crate::clock;
 use crate::compile::{CompileError, Compiler};
 
@@ -130,7 +130,7 @@ impl Cache {
         let Some(dir) = self.dir.clone() else { return Ok(None) };
         let name = dir.name(digest, self.engine_hash);
         let engine = self.engine.clone();
-        blocking(move || {
+        blocking(move |thread| {
             let code = match dir.read(&name) {
                 Ok(Some(code)) => code,
                 Ok(None) => return Ok(None),
@@ -143,7 +143,7 @@ impl Cache {
                     return Ok(None);
                 }
             };
-            match load(&engine, &code) {
+            match load(&engine, &code, thread) {
                 Ok(component) => Ok(Some(component)),
                 // Compiled on a machine with other instructions, for example: a state directory moves.
                 Err(error) => {
@@ -161,7 +161,7 @@ impl Cache {
         let code = self.compiler.compile(component).await?;
         let kept = self.dir.clone().map(|dir| (dir.name(digest, self.engine_hash), dir));
         let engine = self.engine.clone();
-        blocking(move || {
+        blocking(move |thread| {
             if let Some((name, dir)) = kept
                 && let Err(error) = dir.write(&name, &code)
             {
@@ -171,7 +171,7 @@ impl Cache {
                     "writing compiled code failed; the next start compiles the component again"
                 );
             }
-            load(&engine, &code).map_err(CacheError::Load)
+            load(&engine, &code, thread).map_err(CacheError::Load)
         })
         .await
     }
@@ -218,7 +218,7 @@ fn is_loaded(entry: &tokio::sync::Mutex<CacheEntry>) -> bool {
     clippy::disallowed_methods,
     reason = "the code is what this installation's compiler wrote, authenticated, and sealed in memory"
 )]
-fn load(engine: &Engine, code: &Code) -> Result<Component, wasmtime::Error> {
+fn load(engine: &Engine, code: &Code, _: &BlockingThread) -> Result<Component, wasmtime::Error> {
     // SAFETY: `Code` comes from the compile child or from a file whose tag was right, and nothing can write to it.
     unsafe { Component::deserialize_file(engine, code.path()) }
 }

@@ -58,7 +58,7 @@ impl EchoGuard {
         request.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
 
-    /// Searches the head, and refuses a body that is compressed all the same.
+    /// Searches the head, and refuses a body that is compressed although none was asked for.
     pub(super) fn check_head<B>(&self, response: &Response<B>) -> Result<(), PolicyDenial> {
         self.check_headers(response.headers())?;
         let mut codings = response.headers().get_all(header::CONTENT_ENCODING).iter();

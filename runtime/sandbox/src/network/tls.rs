@@ -257,7 +257,7 @@ impl RuleTls {
         }
         let files = Arc::clone(&self.files);
         let new_key = key.clone();
-        match blocking(move || files.build(new_key.as_deref())).await {
+        match blocking(move |_| files.build(new_key.as_deref())).await {
             Ok(config) => {
                 let config = Arc::new(config);
                 *cached = Some(CachedConfig { config: Arc::clone(&config), key, versions, failed: None });

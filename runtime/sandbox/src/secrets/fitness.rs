@@ -17,7 +17,7 @@ pub(crate) fn validate(purpose: &SecretPurpose, value: &SecretBytes) -> Result<(
     }
 }
 
-/// A key is good for one algorithm, of several that may be granted.
+/// A key fits one algorithm, of several that may be granted.
 fn key(algorithms: impl Iterator<Item = SignatureAlgorithm>, value: &SecretBytes) -> Result<(), String> {
     let mut first: Option<SigningKeyError> = None;
     for algorithm in algorithms {

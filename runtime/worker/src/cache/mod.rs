@@ -287,7 +287,7 @@ fn on_disk(wanted: &WrittenState, before: Option<&WrittenState>) -> BTreeMap<Ins
     wanted.deliveries.iter().map(|(name, stamp)| (name.clone(), old(name).unwrap_or(*stamp))).collect()
 }
 
-/// Numbers alone do not tell: a coordinator that lost its state begins anew.
+/// Numbers alone do not tell: a coordinator that lost its state starts again at 1.
 fn is_older(stamp: LeaseVersion, than: LeaseVersion) -> bool {
     (stamp.obtained_at, stamp.revision) < (than.obtained_at, than.revision)
 }

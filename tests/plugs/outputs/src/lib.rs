@@ -33,7 +33,7 @@ struct Plug;
 
 impl logging::Guest for Plug {
     fn log(_: Level, message: String) {
-        // Nobody can be told where this fails.
+        // There is no way to report where this fails.
         drop(get_stderr().blocking_write_and_flush(format!("{message}\n").as_bytes()));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The first refresh token is a secret of the operator's; each later one is in `state`. The new one is saved before the
 //! access token is returned, so that a call which is cut off afterwards loses nothing. Between the service's answer and
-//! `save` there is a window in which a kill loses it; then the next call is told `invalid_grant`, and a person has to act.
+//! `save` there is a window in which a kill loses it; then the next call gets `invalid_grant`, and a person has to act.
 //!
 //! `config` reads the settings and `answer` the response. They do no I/O and are tested natively; only this file calls the
 //! host. A client's secret does not pass through here: the host adds it, by the http rule.
@@ -102,7 +102,7 @@ fn account(config: &RefreshConfig, access_token: &str) -> Option<String> {
 /// operator may have put a new one there.
 fn forget(held: Held, failure: &Failure) {
     if held == Held::InState && failure.next == Next::Ended {
-        // If it stays, the next call is told the same.
+        // If it stays, the next call gets the same answer.
         state::save(&[]).ok();
     }
 }

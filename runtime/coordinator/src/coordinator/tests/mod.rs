@@ -2,6 +2,7 @@
 
 mod lock;
 
+use deputy_audit::Audit;
 use deputy_core::time::Clock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use deputy_core::schedule::{
     UpstreamName,
 };
 use deputy_core::{InstanceName, Span, TokenExpiry, Tokens};
-use deputy_http_server::HttpHandler;
+use deputy_http_server::{HealthCheck, HttpHandler};
 use deputy_local::ControlError;
 use deputy_sources::SourceContext;
 use deputy_store::{DirectoryStore, MasterKey, Store, StoreKey};
@@ -23,9 +24,11 @@ use super::{Coordinator, CoordinatorError, CoordinatorOptions};
 use crate::configuration::{CoordinatorConfig, FilePlan, LoadedInstances};
 use crate::control::Control;
 use crate::handle::{ControlRequestError, CoordinatorHandle};
+use crate::health::CoordinatorHealth;
 use crate::lease_board::LeaseBoard;
 use crate::provider::ConfiguredProvider;
 use crate::reload::{Reload, ReloadReply, Removals};
+use crate::status::{CoordinatorStatus, StatusQuery};
 use crate::workers::Deliveries;
 
 /// A coordinator with state of its own.
@@ -201,14 +204,14 @@ async fn coordinator_answers_and_stops_before_it_is_configured() {
     let folder = tempfile::tempdir().unwrap();
     let (coordinator, handle) = open(&folder.path().join("state")).await;
     let ask = async {
-        let status = handle.status().await.unwrap();
+        let status = handle.status(StatusQuery::default()).await.unwrap();
         assert!(status.starting && !status.ready && status.instances.is_empty());
         assert_eq!(handle.instance("s3").await, Err(ControlRequestError::Starting));
         assert_eq!(handle.renew("s3").await, Err(ControlRequestError::Starting));
         handle.stop().await.unwrap();
     };
     run_while(coordinator, ask).await;
-    assert_eq!(handle.status().await, Err(ControlRequestError::Stopping));
+    assert_eq!(handle.status(StatusQuery::default()).await, Err(ControlRequestError::Stopping));
 }
 
 #[tokio::test]
@@ -258,7 +261,7 @@ async fn loading_for_an_older_configuration_is_discarded() {
         let changed = handle.configure(config_of("new")).await.unwrap();
         assert_eq!(changed.added, ["new".parse().unwrap()]);
         assert!(!handle.loaded(old.generation, loaded_instance("old")).await.unwrap());
-        let status = handle.status().await.unwrap();
+        let status = handle.status(StatusQuery::default()).await.unwrap();
         assert_eq!((status.starting, status.instances.len()), (false, 1));
         assert_eq!(handle.instance("old").await, Err(ControlRequestError::Unknown("old".to_owned())));
         handle.stop().await.unwrap();
@@ -284,7 +287,7 @@ async fn loading_one_instance_delays_no_other() {
         assert!(handle.instance("other").await.unwrap().ready);
         let slow = handle.instance("slow").await.unwrap();
         assert!(slow.is_loading() && !slow.ready, "{slow:?}");
-        assert!(!handle.status().await.unwrap().ready);
+        assert!(!handle.status(StatusQuery::default()).await.unwrap().ready);
         assert_eq!(handle.renew("slow").await, Err(ControlRequestError::Loading("slow".parse().unwrap())));
 
         let mut changes = board.changes();
@@ -315,6 +318,39 @@ async fn loading_one_instance_delays_no_other() {
         // A configuration without it withdraws it.
         handle.configure(config_of("other")).await.unwrap();
         assert_eq!(handle.instance("kept").await, Err(ControlRequestError::Unknown("kept".to_owned())));
+        handle.stop().await.unwrap();
+    };
+    run_while(coordinator, ask).await;
+}
+
+#[tokio::test]
+async fn status_reply_is_bounded_and_readiness_lists_what_is_not_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    save_leases(&state, &["kept"]).await;
+    let (coordinator, handle) = open_with(&state, Arc::default(), &["kept"]).await;
+    let control = Control::new(handle.clone(), Arc::default(), Arc::new(SystemClock::default()), Arc::new(NoReload));
+    let page = async |query: &str| -> CoordinatorStatus {
+        let request = Request::get(format!("/v1/status?{query}")).body(()).unwrap();
+        serde_json::from_slice(control.answer(request).await.body()).unwrap()
+    };
+    let ask = async {
+        let mut config = loading_config("kept");
+        config.loading.extend((0..2500).map(|number| format!("many-{number:04}").parse().unwrap()));
+        handle.configure(config).await.unwrap();
+        let first = page("").await;
+        assert_eq!((first.instance_count, first.ready_count, first.instances.len()), (2501, 1, 1000));
+        assert_eq!(first.next.as_deref(), Some("many-0998"));
+        let last = page("after=many-1998&limit=100000").await;
+        assert_eq!((last.instances.len(), last.next), (501, None));
+        let ready = page("ready=true").await;
+        assert_eq!((ready.instances.len(), ready.next, ready.ready), (1, None, false));
+        assert_eq!(page("prefix=many-24").await.instances.len(), 100);
+
+        let health = CoordinatorHealth::new(handle.clone(), Arc::default(), Arc::new(Audit::nowhere()));
+        let lines = health.ready().await.unwrap_err();
+        assert_eq!(lines.lines().count(), 1001, "{lines}");
+        assert!(!lines.contains("kept ") && lines.ends_with("1 of 2501 instances are ready\n"), "{lines}");
         handle.stop().await.unwrap();
     };
     run_while(coordinator, ask).await;

@@ -16,6 +16,7 @@ const PRUNE_INTERVAL: Span = Span::secs(60);
 impl EnrolmentActor {
     pub(super) async fn maintain(&mut self) {
         let now = self.clock.now();
+        self.redate_tokens(now);
         if now.mono.since(self.pruned_at) >= PRUNE_INTERVAL {
             self.pruned_at = now.mono;
             self.prune(now);
@@ -38,6 +39,17 @@ impl EnrolmentActor {
         let half_life = Span::millis(self.lifetimes.worker.as_millis() / 2);
         if rotated == RotationOutcome::Changed || now.wall >= self.certificate_issued_at.plus(half_life) {
             self.renew_certificate(now.wall, rotated);
+        }
+    }
+
+    /// A token that was created while the clock was ahead must not live until the time that the clock showed.
+    fn redate_tokens(&mut self, now: Now) {
+        if !self.clock.has_settled(self.fraction_of_life()) {
+            return;
+        }
+        for token in self.enrolment.redate_tokens(now.wall) {
+            tracing::warn!(%token, now = %now.wall, "join token was created by a clock that was ahead; its life begins now");
+            self.dirty.extend(token_key(token));
         }
     }
 

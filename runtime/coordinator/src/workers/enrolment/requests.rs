@@ -157,13 +157,16 @@ impl EnrolmentActor {
         let id = TokenId::from_bytes(self.random_bytes().map_err(WorkerRequestError::Save)?);
         let mut bytes = self.random_bytes::<32>().map_err(WorkerRequestError::Save)?;
         let secret = TokenSecret::new(&mut bytes);
-        let expires = self.clock.now().wall.plus(ttl);
+        let now = self.clock.now().wall;
+        let expires = now.plus(ttl);
         self.enrolment.add_token(JoinToken {
             id,
             hash: secret.hash(),
             group,
             uses,
+            created_ms: now.as_millis(),
             expires_ms: expires.as_millis(),
+            redated_ms: None,
             pending: Vec::new(),
         });
         self.dirty.extend(token_key(id));

@@ -80,6 +80,23 @@ async fn clock_that_stays_set_is_trusted() {
     assert_ne!(token().await.authority, authority, "it has ended");
 }
 
+/// Its join tokens live for ten minutes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clock_that_was_ahead_makes_no_join_token_live_longer() {
+    let coordinator = start_coordinator(TestOptions { clock_ahead: DAYS, ..TestOptions::default() }).await;
+    let strings = [coordinator.token("analytics", 1).await, coordinator.token("analytics", 1).await];
+    let join = async |string| join(string, WorkerKey::new().unwrap()).await;
+    // The clock is right, and five minutes later both clocks of the test agree on the time of a join.
+    coordinator.set(-301_000).await;
+    coordinator.go_on(301_000).await;
+    assert_eq!(coordinator.workers.tokens().await.unwrap().len(), 2);
+    join(&strings[0]).await.unwrap();
+    coordinator.go_on(601_000).await;
+    assert!(coordinator.workers.tokens().await.unwrap().is_empty());
+    let refused = join(&strings[1]).await.unwrap_err();
+    assert!(matches!(&refused, JoinFailure::Refused(refusal) if refusal.code == ErrorCode::BadJoin), "{refused}");
+}
+
 /// Years behind, as a machine without a battery starts, and ahead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clock_that_was_years_off_at_boot_excludes_no_worker_later() {

@@ -14,7 +14,7 @@ pub enum SignatureAlgorithm {
     Rs256,
 }
 
-/// A text is no algorithm.
+/// A text is not a signature algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a signature algorithm: write \"RS256\", \"ES256\" or \"EdDSA\"")]
 pub struct AlgorithmError;

@@ -5,20 +5,20 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-/// The name of a claim that no key of a grant but `claims` is about.
+/// The name of a claim that only the key `claims` of a grant covers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClaimName(String);
 
-/// Which values a claim may have.
+/// The permitted values of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimGrant {
     /// Any, of any type; the claim may be missing.
     Any,
-    /// One of these texts, or a list of them; the claim must be there.
+    /// One of these texts, or a list of them; the claim must be present.
     OneOf(BTreeSet<String>),
 }
 
-/// The value of a claim, as far as a grant can name it.
+/// The value of a claim, to compare with a grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClaimValue {
     /// A text, or a list of one or more.
@@ -30,7 +30,7 @@ pub enum ClaimValue {
 /// Why a text is not the name of such a claim. Never quotes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ClaimNameError {
-    /// Characters that verifiers end or trim names at, or letters that only look like others.
+    /// A character at which verifiers end or trim names, or a letter that only looks like another.
     #[error("not the name of a claim: use 1 to {MAX_NAME} visible ASCII characters, without spaces")]
     Form,
     /// A key that only looks like a registered one.

@@ -1,4 +1,4 @@
-//! Which JSON Web Tokens may be signed.
+//! Grants to sign JSON Web Tokens.
 //!
 //! What a grant lists, a token must have: an issuer, and an audience, a subject and further claims where the grant names
 //! some. What a grant does not name, a token must not have: a verifier that trusts the key would act upon it.
@@ -12,7 +12,7 @@ use crate::{PolicyDenial, SecretName, Span, Timestamp};
 /// How far ahead of now a token may begin, because clocks differ. One that begins later would outlive what was granted.
 const TOLERANCE: Span = Span::secs(60);
 
-/// Which JSON Web Tokens may be signed.
+/// A grant to sign JSON Web Tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwtGrant {
     algorithms: BTreeSet<SignatureAlgorithm>,
@@ -23,7 +23,7 @@ pub struct JwtGrant {
     max_lifetime: Span,
 }
 
-/// The claims of a JSON Web Token that a grant is about.
+/// The claims of a JSON Web Token that a grant restricts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JwtClaims {
     /// `iss`
@@ -40,7 +40,7 @@ pub struct JwtClaims {
     pub further: BTreeMap<ClaimName, ClaimValue>,
 }
 
-/// Leave to sign one JSON Web Token.
+/// A permit to sign one JSON Web Token.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub struct JwtPermit(SignatureAlgorithm);
@@ -179,7 +179,8 @@ impl JwtGrant {
     }
 }
 
-/// What of a claim is not granted: a text that the grant lacks, or, as `None`, that there is none although it lists some.
+/// The part of a claim that is not granted: a text that the grant lacks, or `None` if the claim is missing although the
+/// grant lists values.
 fn denied_text(granted: &BTreeSet<String>, texts: &[String]) -> Result<(), Option<String>> {
     match texts.iter().find(|text| !granted.contains(*text)) {
         Some(text) => Err(Some(text.clone())),

@@ -1,4 +1,4 @@
-//! Which AWS requests may be signed: for a service, in a region, now.
+//! Grants to sign AWS requests: for a service, in a region, now.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use super::SecretGrantError;
 use crate::time::CivilDate;
 use crate::{PolicyDenial, SecretName, Span, Timestamp};
 
-/// How far from now the time may be for which a request is signed, in both directions.
+/// How far the time of a signed request may be from now, in both directions.
 ///
 /// A server accepts a signature while its own clock is near that time: S3, MinIO and Ceph within 15 minutes, STS and most
 /// other services of AWS within 5 to 15. A component that knows the server's clock better than this machine's (from the
@@ -16,14 +16,14 @@ use crate::{PolicyDenial, SecretName, Span, Timestamp};
 /// is made ahead of time ends at most half an hour after the grant.
 const TOLERANCE: Span = Span::secs(15 * 60);
 
-/// For which services and regions requests may be signed.
+/// A grant to sign requests for services and regions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sigv4Grant {
     services: BTreeSet<String>,
     regions: BTreeSet<String>,
 }
 
-/// A SigV4 string to sign, read.
+/// A parsed SigV4 string to sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StringToSign {
     text: String,
@@ -33,7 +33,7 @@ pub struct StringToSign {
     service: String,
 }
 
-/// Leave to sign one string to sign.
+/// A permit to sign one string.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Sigv4Permit(StringToSign);
@@ -83,7 +83,7 @@ impl Sigv4Grant {
     }
 }
 
-/// A text is no SigV4 string to sign.
+/// A text is not a SigV4 string to sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "not a SigV4 string to sign: four lines, AWS4-HMAC-SHA256, YYYYMMDD'T'HHMMSS'Z', YYYYMMDD/region/service/aws4_request, \
@@ -92,7 +92,7 @@ impl Sigv4Grant {
 pub struct StringToSignError;
 
 impl StringToSign {
-    /// The time for which it is to be signed.
+    /// The time in the string.
     pub fn time(&self) -> Timestamp {
         self.time
     }
@@ -128,7 +128,7 @@ impl FromStr for StringToSign {
     }
 }
 
-/// `YYYYMMDD'T'HHMMSS'Z'` of this day, if there is such a time.
+/// Parses `YYYYMMDD'T'HHMMSS'Z'`, which must be on this day.
 fn parse_time(day: &str, time: &str) -> Option<Timestamp> {
     let clock = time.strip_prefix(day)?.strip_prefix('T')?.strip_suffix('Z')?;
     let midnight =
@@ -138,7 +138,7 @@ fn parse_time(day: &str, time: &str) -> Option<Timestamp> {
     is_time.then(|| midnight.plus(Span::secs(hour * 3600 + minute * 60 + second)))
 }
 
-/// A number of digits alone.
+/// A number that consists of digits alone.
 fn digits(text: &str, range: Range<usize>) -> Option<u64> {
     let text = text.get(range)?;
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
@@ -154,7 +154,7 @@ impl Sigv4Permit {
         &self.0.text
     }
 
-    /// The time for which it is signed.
+    /// The time of the signature.
     pub fn time(&self) -> Timestamp {
         self.0.time
     }

@@ -1,7 +1,7 @@
 //! The calls of an instance: how they start, end, and are given up.
 //!
 //! A call for tokens that is given up may have brought them at the service already, so what it still brings is revoked,
-//! if the component can: it is detached, that is, its instance goes on without it and gets its result all the same. While
+//! if the component can: it is detached, that is, its instance continues without it and still gets its result. While
 //! one is detached, the next one is not: it runs to its end, and what it brings is revoked or, if it was made as the
 //! configuration is now, held. So an instance has two calls at most, however often the
 //! configuration changes, and the limits end each of them.

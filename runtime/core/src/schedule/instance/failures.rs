@@ -78,7 +78,7 @@ impl InstanceState {
         self.last_failure = None;
     }
 
-    /// Backoff begins anew when the lease has ended since the last failure.
+    /// Backoff starts again when the lease has ended since the last failure.
     fn count_failure(&mut self, now: Timestamp) {
         let is_valid = self.valid(now).is_some();
         if !is_valid && self.hurried {

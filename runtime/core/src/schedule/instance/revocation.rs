@@ -51,7 +51,7 @@ impl InstanceState {
             return None;
         }
         match self.revocation(lease.fingerprint) {
-            // That a component can't revoke is no news.
+            // That a component cannot revoke is known, and not reported.
             Revocation::Impossible(NotRevoked::Unable) => None,
             Revocation::Impossible(why) => Some((lease.revision, why)),
             Revocation::Possible | Revocation::Later => {

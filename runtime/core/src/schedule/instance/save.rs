@@ -96,6 +96,12 @@ impl InstanceState {
         Some(lease)
     }
 
+    /// Publishes the lease that is held, if it is saved and not published.
+    pub(in crate::schedule) fn publish_saved(&mut self, run_state: RunState, now: Now) -> Option<Lease> {
+        let is_saved = !matches!(self.phase, InstancePhase::Saving { .. } | InstancePhase::Forgetting { .. });
+        if is_saved && self.pending_save.is_none() { self.publish_held(run_state, now) } else { None }
+    }
+
     /// Publishes what could not be saved, if nothing else is valid for much longer.
     pub(in crate::schedule) fn publish_unsaved(&mut self, run_state: RunState, now: Now) -> Option<Lease> {
         let is_due = self.unsaved_publish_at(run_state, now).is_some_and(|at| at <= now.wall);
@@ -110,7 +116,7 @@ impl InstanceState {
         self.published.take().is_some()
     }
 
-    /// Lets an instance go on whose record can't be saved and whose lease is published all the same; whether it does.
+    /// Lets an instance continue whose lease is published although its record cannot be saved; whether it does.
     pub(in crate::schedule) fn continue_unsaved(&mut self, run_state: RunState, now: Now) -> bool {
         let InstancePhase::Saving { failures, again: Some(again), .. } = self.phase else { return false };
         if run_state != RunState::Running || !self.is_held_published_unsaved() || !self.is_due(now) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use deputy_config::{CoordinatorFile, InstanceEntry};
 use deputy_coordinator::ControlClient;
+use deputy_coordinator::status::StatusQuery;
 use deputy_core::{Digest, Instance, PolicyDenial, Principal, StateIdentity};
 use deputy_host::state_identity;
 use serde::Serialize;
@@ -39,7 +40,8 @@ impl KeptStates {
         }
         let Ok((socket, peer)) = context.control_socket(None) else { return Self::default() };
         let client = ControlClient::new(&socket, peer);
-        let Ok(Ok(status)) = tokio::time::timeout(PATIENCE, client.status()).await else { return Self::default() };
+        let status = client.status(StatusQuery::default());
+        let Ok(Ok(status)) = tokio::time::timeout(PATIENCE, status).await else { return Self::default() };
         let kept = status.instances.into_iter();
         Self(kept.filter_map(|it| Some((it.name, it.kept_state?.identity.parse().ok()?))).collect())
     }

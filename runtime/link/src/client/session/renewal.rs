@@ -103,7 +103,7 @@ impl ClientSession<'_> {
     }
 
     /// Whether a certificate is not valid yet. One of the clocks is wrong. If the certificates stay early, it is this
-    /// machine's clock, and they are used all the same.
+    /// machine's clock, and they are used anyway.
     fn is_early(&mut self, next: &WorkerIdentity) -> bool {
         let is_valid = next.begins() <= self.client.clock.now().wall;
         if is_valid || self.early_certificates >= MAX_EARLY_CERTIFICATES || self.is_last_chance() {
@@ -161,7 +161,7 @@ impl ClientSession<'_> {
         self.record_save(saved)
     }
 
-    /// Records whether the identity is saved; if not, schedules another attempt. Returns whether to go on all the same.
+    /// Records whether the identity is saved; if not, schedules another attempt. Returns whether to continue in any case.
     fn record_save(&mut self, saved: Result<(), String>) -> bool {
         let was_saved = self.client.save_error.is_none();
         let error = saved.err();

@@ -227,7 +227,7 @@ impl ServerSession<'_> {
                 self.reply(message).await?;
                 Ok::<_, ConnectionEnd>(self.stream.shutdown().await?)
             };
-            // A worker that does not read is disconnected all the same.
+            // A worker that does not read is disconnected, too.
             timeout(DISCONNECT_TIMEOUT, ending).await.ok();
         }
         end

@@ -1,4 +1,4 @@
-//! Who is let in: the link's own book and authority, kept in memory.
+//! Enrolment and authority of the benchmark's coordinator, in memory.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,23 +20,23 @@ use crate::Result;
 /// All workers are of this group.
 pub(crate) const GROUP: &str = "bench";
 
-/// How long certificates are good.
+/// How long certificates are valid.
 pub(crate) const LIVES: CertificateLifetimes =
     CertificateLifetimes { authority: Span::secs(180 * 86_400), worker: Span::secs(86_400) };
 
-/// The desk.
-pub(crate) struct Door {
-    book: Mutex<Enrolment>,
+/// Answers the link's server.
+pub(crate) struct MemoryEnrolment {
+    enrolment: Mutex<Enrolment>,
     authority: Authority,
     next: AtomicU64,
     faults: AtomicU64,
 }
 
-impl Door {
+impl MemoryEnrolment {
     pub(crate) fn new() -> Result<Self> {
         let authority = Authority::generate(now(), LIVES)?;
-        let book = Mutex::new(Enrolment::restored([], []));
-        Ok(Self { book, authority, next: AtomicU64::new(1), faults: AtomicU64::new(0) })
+        let enrolment = Mutex::new(Enrolment::restored([], []));
+        Ok(Self { enrolment, authority, next: AtomicU64::new(1), faults: AtomicU64::new(0) })
     }
 
     pub(crate) fn authority(&self) -> &Authority {
@@ -46,25 +46,27 @@ impl Door {
     /// A token for any number of workers.
     pub(crate) fn token(&self, address: String) -> Result<JoinString> {
         let (id, secret) = (TokenId::from_bytes(*b"the-only"), TokenSecret::new(&mut [7; 32]));
-        let expires_ms = now().plus(Span::secs(86_400)).as_millis();
-        self.book().add_token(JoinToken {
+        let now = now();
+        self.enrolment().add_token(JoinToken {
             id,
             hash: secret.hash(),
             group: GROUP.parse()?,
             uses: u32::MAX,
-            expires_ms,
+            created_ms: now.as_millis(),
+            expires_ms: now.plus(Span::secs(86_400)).as_millis(),
+            redated_ms: None,
             pending: Vec::new(),
         });
         Ok(JoinString { token: id, secret, authority: self.authority.fingerprint(), address })
     }
 
-    fn book(&self) -> MutexGuard<'_, Enrolment> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn enrolment(&self) -> MutexGuard<'_, Enrolment> {
+        self.enrolment.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
-impl LinkHandler for Door {
+impl LinkHandler for MemoryEnrolment {
     async fn join(
         &self,
         _: SocketAddr,
@@ -76,8 +78,10 @@ impl LinkHandler for Door {
             CertificateRequest::new(&request).map_err(|error| ProtocolError::new(ErrorCode::Malformed, error))?;
         let fresh = WorkerId::from_bytes(self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes());
         let shown = JoinRequest { token, secret: &secret, key: request.key() };
-        let worker =
-            self.book().join(now(), &shown, fresh).map_err(|error| ProtocolError::new(ErrorCode::BadJoin, error))?;
+        let worker = self
+            .enrolment()
+            .join(now(), &shown, fresh)
+            .map_err(|error| ProtocolError::new(ErrorCode::BadJoin, error))?;
         let certificate = self.authority.certify(now(), worker.id, &request);
         let certificate = certificate.map_err(|error| ProtocolError::new(ErrorCode::Internal, error))?;
         Ok(Certified {
@@ -94,7 +98,7 @@ impl LinkHandler for Door {
     }
 
     async fn admit(&self, _: SocketAddr, peer: PeerCertificate) -> Result<GroupName, ProtocolError> {
-        let admitted = self.book().admit(peer.worker, peer.key);
+        let admitted = self.enrolment().admit(peer.worker, peer.key);
         admitted.map(|(group, _)| group).map_err(|error| ProtocolError::new(ErrorCode::Removed, error))
     }
 
