@@ -1,5 +1,5 @@
 //! How often an instance is called for tokens: no more than `per-hour` times in an hour, a fifth of them at once. What an operator
-//! asks for is done all the same.
+//! asks for is done in any case, but not retried more often.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ const CALL: u64 = 3_600_000;
 #[derive(Default)]
 pub(crate) struct Rates {
     instances: BTreeMap<InstanceName, Rate>,
-    /// Instances that an operator has had renewed or revoked, until they have another lease.
+    /// Instances that an operator has had renewed or revoked, until the next call has ended.
     requested: BTreeSet<InstanceName>,
 }
 
@@ -64,9 +64,9 @@ impl Rates {
         rest.is_none()
     }
 
-    /// How long it waits for its next call.
+    /// How long it waits for its next call, if no operator asks for it: a request may have ended unseen.
     pub(crate) fn wait(&mut self, name: &InstanceName, now: MonotonicTime) -> Span {
-        if !self.instances.contains_key(name) || self.requested.contains(name) {
+        if !self.instances.contains_key(name) {
             return Span::millis(0);
         }
         let rate = self.at(name, now);

@@ -112,6 +112,7 @@ impl Checks {
         now: Now,
         counts: &mut Counts,
     ) {
+        self.rates.done(name);
         let plan = &self.plans[name];
         let is_for_person = failure.kind == FailureKind::Attention && failure.retry_after.is_none();
         match wait {

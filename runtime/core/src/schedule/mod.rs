@@ -53,7 +53,8 @@
 //! - L2. After the clock was set back by two seconds or more, every lease that a component brought is due. So is one that
 //!   was obtained in the future. After a jump forward, leases are as old as they look or younger.
 //! - L3. A component is called for tokens no sooner than `interval` after the call began that brought the last ones, and
-//!   no more than `per_hour` times in an hour, a fifth of them at once. An operator's request is carried out in any case.
+//!   no more than `per_hour` times in an hour, a fifth of them at once. An operator's request is carried out in any case;
+//!   its retries are not.
 //! - L4. A lease with a `next-at` is replaced then, or when it ends if that is sooner. One that does not expire, without a
 //!   configured lifetime, is not replaced. A lease is renewed until `renewable-until` and the configured maximum.
 //!

@@ -78,6 +78,16 @@ fn rate_of_calls_does_not_delay_an_operator() {
 }
 
 #[test]
+fn rate_of_calls_bounds_the_retries_of_a_request() {
+    let rate = CallRate { interval: Span::secs(1), per_hour: 5 };
+    let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.policy.calls = rate))]);
+    schedule.complete("a", HOUR);
+    schedule.handle(ScheduleEvent::Renew(instance_name("a")));
+    schedule.fail_call("a", FailureKind::Unavailable);
+    assert_eq!(schedule.advance_until_called("a"), 720_000);
+}
+
+#[test]
 fn rate_of_calls_is_changed_by_a_reload() {
     let with = |per_hour| plan_with(|plan| plan.policy.calls = CallRate { interval: Span::secs(1), per_hour });
     let mut schedule = TestSchedule::new([("a", with(5))]);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::time::Now;
+use crate::time::{MonotonicTime, Now};
 use crate::{InstanceName, Revision, SecretBytes, Span, Timestamp};
 
 use super::{
@@ -185,7 +185,7 @@ impl InstanceState {
         let goes_on =
             matches!(self.phase, InstancePhase::Saving { again: Some(_), .. }) && self.is_held_published_unsaved();
         if (resting || revokes || queued || goes_on) && self.wants_tokens(now) {
-            if self.rests_until > now.mono {
+            if !self.has_rested(now.mono) {
                 wake.extend_mono(Some(self.next.due_at(now).max(self.rests_until)));
             } else {
                 wake.extend_mono(Some(self.next.mono));
@@ -213,8 +213,12 @@ impl InstanceState {
 
     /// Whether it is time for tokens.
     pub(in crate::schedule) fn is_due(&self, now: Now) -> bool {
-        let rested = self.rests_until <= now.mono || self.request.is_some();
-        self.wants_tokens(now) && rested && self.next.is_due(now)
+        self.wants_tokens(now) && self.has_rested(now.mono) && self.next.is_due(now)
+    }
+
+    /// Whether the rate of its calls permits another one. What an operator asked for is not counted, but its retries are.
+    fn has_rested(&self, now: MonotonicTime) -> bool {
+        self.rests_until <= now || (self.request.is_some() && self.failures == 0)
     }
 
     /// Its entry in a queue that it joins now.
