@@ -216,10 +216,17 @@ impl Leases {
         self.known.remove(name);
     }
 
+    /// What came late and has ended need not be revoked, also if the clock is set back later.
+    pub(crate) fn late_ended(&mut self, name: &InstanceName, now: Timestamp) {
+        if let Some(late) = self.late.get_mut(name) {
+            late.retain(|_, end| *end > now);
+        }
+    }
+
     /// Nothing is under way for an instance: what came late is on the way to be revoked.
     pub(crate) fn at_rest(&mut self, name: &InstanceName, now: Timestamp) {
+        self.late_ended(name, now);
         let Some(late) = self.late.get_mut(name) else { return };
-        late.retain(|_, end| *end > now);
         let forgotten = late.keys().next();
         assert!(forgotten.is_none(), "{name} forgot that {forgotten:?} is to be revoked");
         late.clear();

@@ -30,6 +30,7 @@ impl Checks {
             let revoked = self.revoked.get(view.name).copied().unwrap_or_default();
             assert!(given.is_none_or(|lease| payload(lease) > revoked), "{} is given out, and revoked", view.name);
             assert!(given.is_none() || !self.left.contains(view.name), "{} is given out, and removed", view.name);
+            self.leases.late_ended(view.name, now.wall);
             self.at_rest(&view, given, process, now);
             let ready = given.is_some_and(|lease| lease.is_valid(now.wall));
             assert!(ready || view.readiness != Readiness::Ready, "{} is said to be ready, and is not", view.name);
