@@ -37,7 +37,7 @@ fn credentials_rotate_and_each_of_them_opens_the_store() {
     assert_eq!(keys.len(), 3, "{keys:?}");
     // Now and then it is renewing.
     running.wait_until("it holds one", || {
-        let instance = running.instance_now("s3");
+        let instance = running.instance_status("s3");
         instance.state == "holding" && instance.ready && instance.service.as_deref() == Some("s3")
     });
     assert_eq!(running.stop(), Some(exit::OK));
@@ -48,11 +48,11 @@ fn coordinator_serves_a_valid_lease_after_a_kill() {
     let home = s3::home_with("lifetime = \"10m\"\n");
     let running = RunningCoordinator::start(&home);
     running.wait_until("a lease", || running.revision("s3") == 1);
-    let before = running.instance("s3").lease.unwrap();
+    let before = running.printed_instance("s3").lease.unwrap();
     let payload = given(&home);
     running.kill();
     let running = RunningCoordinator::start(&home);
-    let after = running.instance("s3").lease.unwrap();
+    let after = running.printed_instance("s3").lease.unwrap();
     assert_eq!((before.revision, &before.valid_until), (after.revision, &after.valid_until));
     assert_eq!(given(&home), payload);
     let obtained = home.audit("audit.jsonl").iter().filter(|event| event["function"] == "obtain").count();

@@ -37,7 +37,7 @@ fn file_source_is_published_and_replaced() {
     put(&home, "token", "canary-of-a-payload: the first");
     let running = RunningCoordinator::start(&home);
     running.wait_until("a lease", || running.revision("pod") == 1);
-    let pod = running.instance_now("pod");
+    let pod = running.instance_status("pod");
     assert_eq!((pod.state.as_str(), pod.service.as_deref(), origin(&pod)), ("holding", Some("kubernetes"), "file"));
     let valid_for = pod.lease.as_ref().and_then(|lease| lease.valid_for_ms).unwrap();
     assert!((3_590_000..=3_600_000).contains(&valid_for), "{pod:?}");
@@ -50,7 +50,7 @@ fn file_source_is_published_and_replaced() {
 
     fs::remove_file(home.path("secrets/token")).unwrap();
     running.wait_until("the warning", || running.log().contains("payload file unusable"));
-    let pod = running.instance_now("pod");
+    let pod = running.instance_status("pod");
     assert_eq!((pod.ready, pod.lease.unwrap().revision), (true, 2), "the held lease stays valid");
 }
 
@@ -62,14 +62,14 @@ fn file_source_writable_by_others_is_refused() {
     put(&home, "token", "canary-of-a-payload");
     fs::set_permissions(home.path("secrets/token"), Permissions::from_mode(0o622)).unwrap();
     let running = RunningCoordinator::start(&home);
-    running.wait_until("the reason", || running.instance_now("pod").reason.contains("chmod 600"));
-    let pod = running.instance_now("pod");
+    running.wait_until("the reason", || running.instance_status("pod").reason.contains("chmod 600"));
+    let pod = running.instance_status("pod");
     assert_eq!((pod.state.as_str(), pod.ready, &pod.lease), ("no-file", false, &None), "{pod:?}");
     let run = home.deputy(&["get", "pod", "--wait", "0s"]).ends_with(exit::UNAVAILABLE);
     assert!(run.stderr.contains("chmod 600"), "{}", run.stderr);
     fs::set_permissions(home.path("secrets/token"), Permissions::from_mode(0o600)).unwrap();
     running.wait_until("a lease", || running.revision("pod") == 1);
-    running.wait_until("it is saved and given out", || running.instance_now("pod").reason == "held");
+    running.wait_until("it is saved and given out", || running.instance_status("pod").reason == "held");
 }
 
 #[test]
@@ -83,14 +83,14 @@ fn file_source_preferred_wins_until_it_is_removed() {
     put(&home, "token", "canary-of-a-payload: from the file");
     let running = RunningCoordinator::start(&home);
     running.wait_until("a lease", || running.revision("both") > 0);
-    assert_eq!((origin(&running.instance_now("both")), script.count("both", "obtain")), ("file", 0));
+    assert_eq!((origin(&running.instance_status("both")), script.count("both", "obtain")), ("file", 0));
     assert_eq!(given(&home, "both"), "canary-of-a-payload: from the file");
     // It is not written again: it grows old, and the component is called before it ends.
-    running.wait_until("another one", || origin(&running.instance_now("both")) == "component");
+    running.wait_until("another one", || origin(&running.instance_status("both")) == "component");
     assert_eq!(given(&home, "both"), payload("both", "obtain", 1));
     assert!(!running.log().contains("lease expired before it was replaced"), "{}", running.log());
     put(&home, "token", "canary-of-a-payload: from the file again");
-    running.wait_until("the file", || origin(&running.instance_now("both")) == "file");
+    running.wait_until("the file", || origin(&running.instance_status("both")) == "file");
     assert_eq!(given(&home, "both"), "canary-of-a-payload: from the file again");
     assert_eq!(script.count("both", "obtain"), 1);
 }
@@ -109,12 +109,12 @@ fn file_source_replaces_a_failing_component() {
     let home = script.home().instance("both", "benign-obtain", &lines);
     put(&home, "token", "canary-of-a-payload: from the file");
     let running = RunningCoordinator::start(&home);
-    running.wait_until("a lease", || running.instance_now("both").ready);
-    let both = running.instance_now("both");
+    running.wait_until("a lease", || running.instance_status("both").ready);
+    let both = running.instance_status("both");
     assert_eq!((origin(&both), both.lease.as_ref().unwrap().revision), ("file", 1), "{both:?}");
     assert_eq!(given(&home, "both"), "canary-of-a-payload: from the file");
     works.store(true, Ordering::Relaxed);
-    running.wait_until("the component", || origin(&running.instance_now("both")) == "component");
+    running.wait_until("the component", || origin(&running.instance_status("both")) == "component");
     assert_eq!(given(&home, "both"), payload("both", "obtain", script.count("both", "obtain")));
-    assert_eq!(running.instance_now("both").failures, 0);
+    assert_eq!(running.instance_status("both").failures, 0);
 }

@@ -61,8 +61,9 @@ fn readiness_has_a_reason_for_each_instance() {
     let home = home.instance("good", "benign-obtain", &script.lines("good", ""));
     let (home, port) = with_health(home);
     let running = RunningCoordinator::start(&home);
-    running
-        .wait_until("the answers", || running.instance_now("good").ready && running.instance_now("bad").failures == 1);
+    running.wait_until("the answers", || {
+        running.instance_status("good").ready && running.instance_status("bad").failures == 1
+    });
     let answer = ask(port, "GET", "/readyz");
     let reasons = "bad not ready: no lease yet; denied once: the service is denied\ngood ready: held\n";
     assert_eq!((answer.status, answer.body.as_str()), (503, reasons));
@@ -104,9 +105,9 @@ fn metrics_count_what_happened_by_instance_and_kind() {
     let running = RunningCoordinator::start(&home);
     running.wait_until("a lease", || running.revision("vault") == 1);
     home.deputy(&["renew", "vault"]).ends_with(exit::OK);
-    running.wait_until("another", || running.revision("vault") == 2 && running.instance_now("vault").to_revoke == 0);
+    running.wait_until("another", || running.revision("vault") == 2 && running.instance_status("vault").to_revoke == 0);
     running.wait_until("the failures", || {
-        ["lost", "tiny", "long"].iter().all(|name| running.instance_now(name).failures != 0)
+        ["lost", "tiny", "long"].iter().all(|name| running.instance_status(name).failures != 0)
     });
     let answer = ask(port, "GET", "/metrics");
     let media = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -63,7 +63,7 @@ fn hogs_hold_up_neither_health_nor_renewals_nor_the_end() {
     }
     assert!(answers > 3, "{answers}");
     for name in ["hog-a", "hog-b"] {
-        running.wait_until("the limit", || running.instance_now(name).reason.contains("over the limit `cpu`"));
+        running.wait_until("the limit", || running.instance_status(name).reason.contains("over the limit `cpu`"));
     }
     // In the middle of another attack.
     running.signal("HUP");

@@ -27,8 +27,8 @@ fn lifecycle_instance_without_tokens_is_ready() {
     let lines = script.lines("idle", "").replace(".settings]", ".settings]\nrequired = \"false\"");
     let home = script.home().instance("idle", "benign-lifecycle", &lines);
     let running = RunningCoordinator::start(&home);
-    running.wait_until("its word", || running.instance_now("idle").state == "not-required");
-    let idle = running.instance_now("idle");
+    running.wait_until("its word", || running.instance_status("idle").state == "not-required");
+    let idle = running.instance_status("idle");
     assert_eq!((idle.ready, &idle.lease), (true, &None), "{idle:?}");
     let run = home.deputy(&["get", "idle", "--wait", "0s"]).ends_with(exit::UNAVAILABLE);
     assert!(run.stderr.contains("the component needs no tokens"), "{}", run.stderr);
@@ -50,7 +50,7 @@ fn lifecycle_renews_to_the_longest_life_then_obtains() {
     assert_eq!(given[1], payload("vault", "renew", 1), "the newest one is renewed");
     let lives = gaps(&script.calls("vault", "obtain"));
     assert!(lives[0] < secs(9), "{lives:?}");
-    running.wait_until("no gap", || running.instance_now("vault").ready);
+    running.wait_until("no gap", || running.instance_status("vault").ready);
     assert!(!running.log().contains("lease expired before it was replaced"), "{}", running.log());
 }
 
@@ -63,7 +63,7 @@ fn lifecycle_obtains_when_renewal_is_refused() {
     let running = RunningCoordinator::start(&home);
     running.wait_until("the second one", || running.revision("vault") == 2);
     assert_eq!(script.functions("vault"), ["obtain", "renew", "obtain"]);
-    assert_eq!(running.instance_now("vault").trouble, None);
+    assert_eq!(running.instance_status("vault").trouble, None);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn lifecycle_lifetime_replaces_an_invalid_expiry() {
     let running = RunningCoordinator::start(&home);
     for name in ["silent", "past", "long"] {
         running.wait_until("a lease", || running.revision(name) == 1);
-        let left = running.instance_now(name).lease.unwrap().valid_for_ms.unwrap();
+        let left = running.instance_status(name).lease.unwrap().valid_for_ms.unwrap();
         assert!((20_000..=30_000).contains(&left), "{name}: {left}");
     }
     running.wait_until("the third one", || running.revision("short") >= 3);
@@ -115,10 +115,10 @@ fn lifecycle_throttling_pauses_the_whole_upstream() {
     let running = RunningCoordinator::start(&home);
     running.wait_until("both", || running.revision("first") == 1 && running.revision("second") == 1);
     home.deputy(&["renew", "first"]).ends_with(exit::OK);
-    running.wait_until("the answer", || running.instance_now("first").failures == 1);
+    running.wait_until("the answer", || running.instance_status("first").failures == 1);
     // Nothing is searched here: what it looks at lasts for a second and a half.
     home.run_unchecked(&["renew", "second"]).ends_with(exit::OK);
-    let (first, second) = (running.instance_now("first"), running.instance_now("second"));
+    let (first, second) = (running.instance_status("first"), running.instance_status("second"));
     assert_eq!((first.state.as_str(), first.ready), ("retrying", true), "{first:?}");
     assert_eq!(first.trouble.unwrap().kind, "throttled");
     assert_eq!((second.state.as_str(), second.ready), ("waiting", true), "{second:?}");
@@ -138,7 +138,7 @@ fn lifecycle_denied_call_is_retried_slowly() {
     let lines = script.lines("s3", "retry = { floor = \"10ms\", slow = \"4s\" }");
     let home = script.home().instance("s3", "benign-obtain", &lines);
     let running = RunningCoordinator::start(&home);
-    running.wait_until("the answer", || running.instance_now("s3").failures == 1);
+    running.wait_until("the answer", || running.instance_status("s3").failures == 1);
     let shown = home.deputy(&["status"]).ends_with(exit::OK).stdout;
     let why = "no lease yet; denied once: the service is denied";
     assert!(shown.contains("retrying") && shown.contains(why) && shown.contains("0 of 1 ready"), "{shown}");
@@ -148,7 +148,7 @@ fn lifecycle_denied_call_is_retried_slowly() {
     assert!(running.log().contains("a configuration change is needed"), "{}", running.log());
     running.wait_until("a lease", || running.revision("s3") == 1);
     assert!(gaps(&script.calls("s3", "obtain"))[0] >= secs(4));
-    let after = running.instance_now("s3");
+    let after = running.instance_status("s3");
     assert_eq!((&after.trouble, after.failures), (&None, 0), "{after:?}");
 }
 
@@ -159,7 +159,7 @@ fn lifecycle_on_demand_obtains_on_use_and_revokes_idle() {
     let home = script.home().instance("lab", "benign-lifecycle", &lines);
     let running = RunningCoordinator::start(&home);
     thread::sleep(A_WHILE);
-    let lab = running.instance_now("lab");
+    let lab = running.instance_status("lab");
     assert_eq!((lab.state.as_str(), lab.ready), ("unused", true), "{lab:?}");
     assert_eq!(script.functions("lab"), [""; 0], "no lease was requested");
 
@@ -169,11 +169,11 @@ fn lifecycle_on_demand_obtains_on_use_and_revokes_idle() {
         assert_eq!(fs::read_to_string(home.path("secrets/given")).unwrap(), payload("lab", "obtain", 1));
     }
     assert_eq!(script.functions("lab"), ["obtain"], "a valid lease is not obtained again");
-    running.wait_until("its end", || running.instance_now("lab").state == "unused");
+    running.wait_until("its end", || running.instance_status("lab").state == "unused");
     assert!(asked.elapsed() >= secs(2));
     running.wait_until("its revocation", || script.count("lab", "revoke") == 1);
     assert_eq!(script.calls("lab", "revoke")[0].payload, payload("lab", "obtain", 1));
-    assert_eq!(running.instance_now("lab").lease, None);
+    assert_eq!(running.instance_status("lab").lease, None);
 
     home.deputy(&["get", "lab", "--out", "secrets/given"]).ends_with(exit::OK);
     assert_eq!(fs::read_to_string(home.path("secrets/given")).unwrap(), payload("lab", "obtain", 2));
@@ -187,14 +187,14 @@ fn expiry_in_the_past_is_a_failed_obtain() {
     });
     let home = script.home().instance("sts", "benign-obtain", &script.lines("sts", "retry = { floor = \"2s\" }"));
     let running = RunningCoordinator::start(&home);
-    running.wait_until("the failure", || running.instance_now("sts").failures == 1);
-    let status = running.instance_now("sts");
+    running.wait_until("the failure", || running.instance_status("sts").failures == 1);
+    let status = running.instance_status("sts");
     let failure = status.trouble.unwrap();
     assert_eq!((status.ready, failure.kind.as_str()), (false, "broken"));
     let message = failure.message;
     assert!(message.contains("1970-01-01T00:00:01.000Z") && message.contains("`lifetime`"), "{message}");
     running.wait_until("a lease", || running.revision("sts") == 1);
-    assert!(running.instance_now("sts").ready);
+    assert!(running.instance_status("sts").ready);
 }
 
 #[test]

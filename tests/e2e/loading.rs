@@ -29,12 +29,12 @@ fn loading_a_slow_component_delays_no_other_instance() {
     let home = with_slow(home, &script);
     let running = RunningCoordinator::start_unseen(&home);
     let loading = || {
-        let slow = running.instance_now("slow");
+        let slow = running.instance_status("slow");
         slow.is_loading() && !slow.ready
     };
     running.wait_until("it answers", || running.answers());
     running.wait_until("renewals", || running.revision("quick") >= 3);
-    assert!(loading(), "{:?}", running.instance_now("slow"));
+    assert!(loading(), "{:?}", running.instance_status("slow"));
     let run = home.deputy(&["renew", "slow"]).ends_with(exit::UNAVAILABLE);
     assert!(run.stderr.contains("is being loaded"), "{}", run.stderr);
 

@@ -31,7 +31,7 @@ fn ten_slow_services_are_called_at_the_same_time() {
     });
     let home = many(&script, 10, "");
     let running = RunningCoordinator::start(&home);
-    running.wait_until("all leases", || running.all().ready);
+    running.wait_until("all leases", || running.all_status().ready);
     let began: Vec<Instant> =
         (0..10).flat_map(|i| script.calls(&format!("i{i}"), "obtain")).map(|call| call.at).collect();
     assert_eq!(began.len(), 10);
@@ -58,8 +58,8 @@ fn parallel_hanging_instance_delays_no_other() {
         assert_eq!(held.len(), 49);
         held.into_iter().all(|revision| revision >= least)
     };
-    running.wait_until("two leases each", || others(&running.all(), 2));
-    let hanging = running.instance_now("i7");
+    running.wait_until("two leases each", || others(&running.all_status(), 2));
+    let hanging = running.instance_status("i7");
     assert!(hanging.reason.starts_with("no lease yet; obtain in progress for "), "{hanging:?}");
     assert_eq!((hanging.state.as_str(), script.count("i7", "obtain")), ("obtaining", 1), "{hanging:?}");
     let log = running.log();
@@ -75,7 +75,7 @@ fn parallel_restart_has_no_burst() {
     let running = RunningCoordinator::start(&home);
     let held = |running: &RunningCoordinator<'_>| (0..4).filter(|i| running.revision(&format!("i{i}")) == 1).count();
     running.wait_until("the burst", || held(&running) == 3);
-    let waiting = running.all().instances.into_iter().find(|instance| instance.state == "waiting");
+    let waiting = running.all_status().instances.into_iter().find(|instance| instance.state == "waiting");
     let reason = waiting.unwrap().reason;
     assert!(reason.starts_with("no lease yet; waiting for the rate limit of sts: "), "{reason}");
     let shown = home.deputy(&["status"]).ends_with(exit::OK).stdout;

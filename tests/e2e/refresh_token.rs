@@ -27,7 +27,7 @@ struct Login {
 }
 
 impl Login {
-    /// The access tokens of the server live for so many seconds.
+    /// The life of the server's access tokens in seconds.
     fn new(seconds: u32) -> Self {
         Self::with(&guest("refresh-token").unwrap(), seconds, &format!("userinfo-url = \"ENDPOINT{USERINFO}\""))
     }
@@ -241,7 +241,7 @@ fn refresh_token_that_a_kill_loses_needs_a_person() {
     let log = running.log();
     let told = |line: &&str| line.contains("attention") && line.contains(advice);
     assert_eq!(log.lines().filter(told).count(), 1, "{log}");
-    // The old lease is as good as before, and nothing is tried until somebody acts.
+    // The old lease is as good as before, and nothing is tried until a person acts.
     assert_eq!((&status["ready"], running.revision("login")), (&true.into(), 1), "{status}");
     let refreshes = login.refreshes();
     std::thread::sleep(A_WHILE);
@@ -293,7 +293,7 @@ fn refresh_token_goes_to_other_hosts_by_inheritance_alone() {
     assert_eq!(login.home.leak(b"", b""), None);
 }
 
-/// The component as it was built when the contract came out.
+/// The component that was built when the contract came out.
 #[test]
 fn refresh_token_is_kept_by_the_held_component() {
     let login = Login::with(&held("refresh-token.wasm"), 3600, "");

@@ -130,8 +130,8 @@ fn reload_loads_a_component_missing_at_start() {
     fs::rename(home.path("second.wasm"), home.path("elsewhere.wasm")).unwrap();
     let running = RunningCoordinator::start(&home);
     running.wait_until("the other one", || running.revision("first") == 1);
-    running.wait_until("the failure", || running.instance_now("second").trouble.is_some());
-    let second = running.instance_now("second");
+    running.wait_until("the failure", || running.instance_status("second").trouble.is_some());
+    let second = running.instance_status("second");
     assert_eq!((second.trouble.unwrap().kind.as_str(), second.ready), ("misconfigured", false));
     let shown = home.deputy(&["status", "second"]).ends_with(exit::OK).stdout;
     assert!(shown.contains("second.wasm") && shown.contains("No such file"), "{shown}");
@@ -144,7 +144,7 @@ fn reload_loads_a_component_missing_at_start() {
     fs::rename(home.path("elsewhere.wasm"), home.path("second.wasm")).unwrap();
     assert_eq!(home.deputy(&["reload"]).ends_with(exit::OK).stdout, "changed    second\nunchanged  1\n");
     running.wait_until("a lease", || revisions(&running) == (2, 1));
-    let status = running.status();
+    let status = running.printed_status();
     assert_eq!((status.ready, status.instances[1].failures), (true, 0), "{status:?}");
     assert_eq!(script.functions("second"), ["obtain"]);
 }

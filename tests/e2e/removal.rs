@@ -66,14 +66,14 @@ fn removal_of_an_instance_is_undone_within_its_grace() {
     let whole = config(&home);
     write(&home, &cut(&whole, "d"));
     home.deputy(&["reload"]).ends_with(exit::OK);
-    let left = running.instance_now("d");
+    let left = running.instance_status("d");
     assert_eq!((left.state.as_str(), left.reason.contains("is kept for")), ("leaving", true));
     assert!(home.path("state/lease.d.sealed").exists());
     let run = home.deputy(&["get", "d", "--out", "secrets/given", "--wait", "0s"]);
     assert_ne!(run.code, Some(exit::OK), "it is not given out");
     write(&home, &whole);
     home.deputy(&["reload"]).ends_with(exit::OK);
-    running.wait_until("its lease", || running.instance_now("d").ready);
+    running.wait_until("its lease", || running.instance_status("d").ready);
     home.deputy(&["get", "d", "--out", "secrets/given"]).ends_with(exit::OK);
     assert_eq!(fs::read_to_string(home.path("secrets/given")).unwrap(), payload("d", "obtain", 1));
     assert_eq!((script.functions("d"), revocations(&script)), (vec!["obtain".to_owned()], 0));
@@ -108,9 +108,9 @@ fn removal_by_a_start_keeps_every_lease() {
     // One that is missing is no reason not to start.
     write(&home, &cut(&whole, "d"));
     let running = RunningCoordinator::start(&home);
-    assert_eq!(running.all().orphans[0].name, "d");
+    assert_eq!(running.all_status().orphans[0].name, "d");
     write(&home, &whole);
     home.deputy(&["reload"]).ends_with(exit::OK);
-    running.wait_until("its lease", || running.instance_now("d").ready);
+    running.wait_until("its lease", || running.instance_status("d").ready);
     assert!(NAMES.iter().all(|name| running.revision(name) == 1 && script.functions(name) == ["obtain"]));
 }

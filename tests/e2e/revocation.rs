@@ -39,8 +39,8 @@ fn revocation_of_a_replaced_lease_follows_its_grace() {
     assert_eq!(run.stdout, "lab: obtaining a new lease; `deputy status` shows when it is there\n");
     running.wait_until("another one", || running.revision("lab") == 2);
     let replaced = script.calls("lab", "obtain")[1].at;
-    assert_eq!((running.instance_now("lab").to_revoke, revoked(&script, "lab").len()), (1, 0));
-    running.wait_until("its revocation", || running.instance_now("lab").to_revoke == 0);
+    assert_eq!((running.instance_status("lab").to_revoke, revoked(&script, "lab").len()), (1, 0));
+    running.wait_until("its revocation", || running.instance_status("lab").to_revoke == 0);
     let revocations = script.calls("lab", "revoke");
     assert!(revocations[0].at - replaced >= Duration::from_secs(3));
     assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)], "the new one is good");
@@ -55,7 +55,7 @@ fn revocation_by_the_operator_obtains_a_new_lease() {
     running.wait_until("leases", || running.revision("lab") == 1 && running.revision("sts") == 1);
     let run = home.deputy(&["revoke", "lab"]).ends_with(exit::OK);
     assert_eq!(run.stdout, "lab: revoking its leases; `deputy status` shows when that is done\n");
-    running.wait_until("another one", || running.revision("lab") == 2 && running.instance_now("lab").to_revoke == 0);
+    running.wait_until("another one", || running.revision("lab") == 2 && running.instance_status("lab").to_revoke == 0);
     assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)]);
     assert_eq!(given(&home, "lab"), payload("lab", "obtain", 2));
     assert!(running.log().contains("lease withdrawn"), "{}", running.log());
@@ -83,9 +83,9 @@ fn revocation_of_a_removed_instance_forgets_it() {
     }
     let run = home.deputy(&["reload"]).ends_with(exit::OK);
     assert_eq!(run.stdout, "removed    gone, left\nunchanged  1\n");
-    let listed = || running.all().instances.len();
+    let listed = || running.all_status().instances.len();
     running.wait_until("the end of one", || listed() == 2);
-    assert_eq!(running.instance_now("left").state, "leaving");
+    assert_eq!(running.instance_status("left").state, "leaving");
     assert_eq!(revoked(&script, "gone"), [payload("gone", "obtain", 1)]);
     assert_eq!(revoked(&script, "left"), [""; 0], "it expires by itself");
     assert_eq!(script.functions("kept"), ["obtain"]);
@@ -126,9 +126,9 @@ fn revocation_that_fails_is_retried_and_reported() {
     home.deputy(&["revoke", "lab"]).ends_with(exit::OK);
     running.wait_until("the first try", || script.count("lab", "revoke") == 1);
     running.wait_until("another lease", || running.revision("lab") == 2);
-    let lab = running.instance_now("lab");
+    let lab = running.instance_status("lab");
     assert_eq!((lab.ready, lab.to_revoke), (true, 1), "{lab:?}");
-    running.wait_until("the end", || running.instance_now("lab").to_revoke == 0);
+    running.wait_until("the end", || running.instance_status("lab").to_revoke == 0);
     assert_eq!(script.count("lab", "revoke"), 3);
     assert_eq!(revoked(&script, "lab"), vec![payload("lab", "obtain", 1); 3]);
     let log = running.log();
@@ -153,12 +153,13 @@ fn revocation_waits_for_a_missing_component() {
     running.wait_until("what was held", || running.revision("lab") == 1);
     assert_eq!(given(&home, "lab"), payload("lab", "obtain", 1), "it is as good as before");
     home.deputy(&["revoke", "lab"]).ends_with(exit::OK);
-    running.wait_until("its end", || running.instance_now("lab").lease.is_none());
+    running.wait_until("its end", || running.instance_status("lab").lease.is_none());
     running.wait_until("a try", || running.log().contains("revocation failed"));
-    assert_eq!(running.instance_now("lab").to_revoke, 1);
+    assert_eq!(running.instance_status("lab").to_revoke, 1);
     fs::rename(home.path("elsewhere.wasm"), &component).unwrap();
     home.deputy(&["reload"]).ends_with(exit::OK);
-    running.wait_until("another lease", || running.revision("lab") == 2 && running.instance_now("lab").to_revoke == 0);
+    running
+        .wait_until("another lease", || running.revision("lab") == 2 && running.instance_status("lab").to_revoke == 0);
     assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)]);
 }
 
@@ -204,7 +205,7 @@ fn revoke_during_an_obtain_revokes_its_tokens() {
     assert_eq!(given(&home, "lab"), payload("lab", "obtain", 2), "it does not wait for the first call");
     running.wait_until("the revocation", || script.count("lab", "revoke") == 1);
     assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)]);
-    running.wait_until("its end", || running.instance_now("lab").to_revoke == 0);
+    running.wait_until("its end", || running.instance_status("lab").to_revoke == 0);
     assert_eq!(given(&home, "lab"), payload("lab", "obtain", 2));
 }
 

@@ -32,10 +32,10 @@ fn revocation_after_a_reload_goes_to_the_old_service() {
     move_to(&home, &old, &new);
     home.deputy(&["reload"]).ends_with(exit::OK);
     running.wait_until("another lease", || running.revision("lab") == 2);
-    running.wait_until("its revocation", || running.instance_now("lab").to_revoke == 0);
+    running.wait_until("its revocation", || running.instance_status("lab").to_revoke == 0);
     assert_eq!(received(&old), [payload("lab", "obtain", 1)]);
     assert_eq!(received(&new), [""; 0], "it never sees the other service's token");
-    assert!(running.instance_now("lab").not_revoked.is_none());
+    assert!(running.instance_status("lab").not_revoked.is_none());
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn revocation_after_a_restart_with_other_settings_is_left_out() {
     move_to(&home, &old, &new);
     let running = RunningCoordinator::start(&home);
     running.wait_until("another lease", || running.revision("lab") == 2);
-    let not_revoked = || running.instance_now("lab").not_revoked;
+    let not_revoked = || running.instance_status("lab").not_revoked;
     running.wait_until("the report", || not_revoked().is_some_and(|leases| leases.count == 1));
     let leases = not_revoked().unwrap();
     assert_eq!((leases.revision, leases.reason.as_str()), (1, "reconfigured"));

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use deputy_coordinator::status::{CoordinatorStatus, InstanceStatus};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::deputy::{TestEnvironment, exit};
 
@@ -91,24 +92,49 @@ impl<'h> RunningCoordinator<'h> {
         self.try_all().is_some_and(|status| !status.starting)
     }
 
-    /// What it holds.
-    pub(crate) fn status(&self) -> CoordinatorStatus {
+    /// Its status, as the command prints it.
+    pub(crate) fn printed_status(&self) -> CoordinatorStatus {
         self.home.deputy(&["status", "--json"]).ends_with(exit::OK).parsed()
     }
 
-    /// One instance of it.
-    pub(crate) fn instance(&self, name: &str) -> InstanceStatus {
+    /// The status of one instance, as the command prints it.
+    pub(crate) fn printed_instance(&self, name: &str) -> InstanceStatus {
         self.home.deputy(&["status", name, "--json"]).ends_with(exit::OK).parsed()
     }
 
-    /// The same, asked in the fastest way: for tests that poll.
-    pub(crate) fn instance_now(&self, name: &str) -> InstanceStatus {
+    /// The status of one instance, asked in the fastest way: for tests that poll.
+    pub(crate) fn instance_status(&self, name: &str) -> InstanceStatus {
         self.try_instance(name).unwrap_or_else(|| panic!("no status of {name}: {}", self.log()))
     }
 
-    /// All of it, asked in that way.
-    pub(crate) fn all(&self) -> CoordinatorStatus {
+    /// Its status, asked in that way.
+    pub(crate) fn all_status(&self) -> CoordinatorStatus {
         self.try_all().unwrap_or_else(|| panic!("no answer: {}", self.log()))
+    }
+
+    /// [`Self::printed_status`] as JSON.
+    #[allow(dead_code, reason = "other suites include this file, and compare JSON")]
+    pub(crate) fn status(&self) -> Value {
+        self.home.deputy(&["status", "--json"]).ends_with(exit::OK).json()
+    }
+
+    /// [`Self::printed_instance`] as JSON.
+    #[allow(dead_code, reason = "other suites include this file, and compare JSON")]
+    pub(crate) fn instance(&self, name: &str) -> Value {
+        self.home.deputy(&["status", name, "--json"]).ends_with(exit::OK).json()
+    }
+
+    /// [`Self::instance_status`] as JSON.
+    #[allow(dead_code, reason = "other suites include this file, and compare JSON")]
+    pub(crate) fn instance_now(&self, name: &str) -> Value {
+        let answer = asked(&self.home.socket(), &format!("/v1/instances/{name}"));
+        answer.unwrap_or_else(|| panic!("no answer of {name}: {}", self.log()))
+    }
+
+    /// [`Self::all_status`] as JSON.
+    #[allow(dead_code, reason = "other suites include this file, and compare JSON")]
+    pub(crate) fn all(&self) -> Value {
+        asked(&self.home.socket(), "/v1/status").unwrap_or_else(|| panic!("no answer: {}", self.log()))
     }
 
     /// The revision of the lease that an instance gives out, 0 if there is none.
@@ -119,11 +145,11 @@ impl<'h> RunningCoordinator<'h> {
     }
 
     fn try_all(&self) -> Option<CoordinatorStatus> {
-        asked(&self.home.socket(), "/v1/status")
+        asked_as(&self.home.socket(), "/v1/status")
     }
 
     fn try_instance(&self, name: &str) -> Option<InstanceStatus> {
-        asked(&self.home.socket(), &format!("/v1/instances/{name}"))
+        asked_as(&self.home.socket(), &format!("/v1/instances/{name}"))
     }
 
     /// Waits until something is so.
@@ -157,8 +183,14 @@ impl<'h> RunningCoordinator<'h> {
     }
 }
 
+/// The answer at a socket as JSON, if there is one.
+#[allow(dead_code, reason = "other suites include this file, and compare JSON")]
+pub(crate) fn asked(socket: &Path, path: &str) -> Option<Value> {
+    asked_as(socket, path)
+}
+
 /// The answer at a socket, if there is one of this type.
-pub(crate) fn asked<T: DeserializeOwned>(socket: &Path, path: &str) -> Option<T> {
+pub(crate) fn asked_as<T: DeserializeOwned>(socket: &Path, path: &str) -> Option<T> {
     let mut stream = UnixStream::connect(socket).ok()?;
     stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: deputy\r\n\r\n").as_bytes()).ok()?;
     let mut answer = String::new();

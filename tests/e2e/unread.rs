@@ -12,7 +12,7 @@ use rustix::fs::{CWD, FileType, mknodat};
 use serde_json::Value;
 
 use crate::deputy::TestEnvironment;
-use crate::running::{PATIENCE, asked};
+use crate::running::{PATIENCE, asked_as};
 use crate::script::ScriptedServer;
 
 /// A coordinator with a port for its health, whose streams a test reads or not.
@@ -86,10 +86,10 @@ fn log_that_is_not_read_stops_nothing_and_says_what_is_missing() {
     serving.until("it is ready", || serving.status_of("/readyz") == Some(200));
     // Each of these is a line of some 200 bytes; a pipe holds 64 KiB, and the queue 4,096 lines.
     for _ in 0..6000 {
-        asked::<Value>(&home.socket(), "/v1/instances/a/lease");
+        asked_as::<Value>(&home.socket(), "/v1/instances/a/lease");
     }
     assert_eq!(serving.status_of("/livez"), Some(200));
-    assert_eq!(asked::<CoordinatorStatus>(&home.socket(), "/v1/status").unwrap().ready, true);
+    assert_eq!(asked_as::<CoordinatorStatus>(&home.socket(), "/v1/status").unwrap().ready, true);
     let mut stderr = serving.child.stderr.take().unwrap();
     let reading = thread::spawn(move || {
         let mut text = String::new();
@@ -113,7 +113,7 @@ fn log_that_is_not_read_does_not_keep_the_process_from_ending() {
     let serving = Serving::start(&home, port, &[], Stdio::null(), Stdio::piped());
     serving.until("it is ready", || serving.status_of("/readyz") == Some(200));
     for _ in 0..1000 {
-        asked::<Value>(&home.socket(), "/v1/instances/a/lease");
+        asked_as::<Value>(&home.socket(), "/v1/instances/a/lease");
     }
     assert_eq!(serving.stop(), Some(0));
 }

@@ -1,4 +1,4 @@
-//! Two NameNodes of which one is active: a fail-over between two calls, and in the midst of one. All of it in privacy.
+//! Two NameNodes; one is active: a fail-over between two calls, and in the midst of one. All of it in privacy.
 
 use std::fs;
 use std::thread;

@@ -81,7 +81,7 @@ impl HadoopSite {
         RunningWorker::start(&self.home, &arguments)
     }
 
-    /// Waits until each of these instances has had so many leases, and the worker has applied the newest.
+    /// Waits until each of these instances has had this number of leases, and the worker has applied the newest.
     #[track_caller]
     pub(crate) fn wait_for_tokens(&self, coordinator: &RunningCoordinator<'_>, leases: &[(&str, u64)]) {
         for (name, revision) in leases {

@@ -103,7 +103,7 @@ fn paused_server_delays_no_other_upstream() {
     assert!(samples.len() >= 20, "only {} answers", samples.len());
     eprintln!("{calls} calls beside one that hangs; the oldest lease had {least} ms left");
 
-    let hangs = running.instance("hanging-000");
+    let hangs = running.printed_instance("hanging-000");
     assert!(!hangs.ready && hangs.failures >= 1, "{hangs:?}");
     fleet.metrics();
     hanging.server().signal("CONT").unwrap();

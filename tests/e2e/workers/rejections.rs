@@ -1,7 +1,7 @@
 //! A receiver that cannot use one lease of three.
 
 use deputy_test_servers::guest;
-use serde_json::Value;
+use deputy_worker::status::RejectionStatus;
 
 use super::site::{GROUP, RunningWorker, TestSite};
 use super::unit::{CANARY, Unit};
@@ -42,12 +42,18 @@ fn published(site: &TestSite) -> [u64; 3] {
 /// What the coordinator knows of the only worker and `b`.
 fn failure_of_b(site: &TestSite) -> String {
     let worker = site.only_worker();
-    let applied = worker["applied"].as_array().unwrap().iter().find(|applied| applied["instance"] == "b");
-    applied.and_then(|applied| applied["failure"].as_str()).unwrap_or_default().to_owned()
+    let applied = worker.applied.into_iter().find(|applied| applied.instance == "b");
+    applied.and_then(|applied| applied.failure).unwrap_or_default()
 }
 
-fn rejected(worker: &RunningWorker<'_>) -> Value {
-    worker.status().map(|status| status["receivers"][0]["rejected"].clone()).unwrap_or_default()
+fn rejected(worker: &RunningWorker<'_>) -> Vec<RejectionStatus> {
+    let receivers = worker.status().map(|status| status.receivers).unwrap_or_default();
+    receivers.into_iter().next().map(|receiver| receiver.rejected).unwrap_or_default()
+}
+
+/// Whether the first revision of the rejected lease stays in use.
+fn keeps_the_first(worker: &RunningWorker<'_>) -> bool {
+    rejected(worker).iter().any(|rejection| rejection.kept.as_ref().is_some_and(|kept| kept.revision == 1))
 }
 
 #[test]
@@ -73,14 +79,15 @@ fn rejected_lease_of_three_holds_up_no_other_until_it_expires() {
     let listed = site.run_command(&["workers"]).ends_with(exit::OK).stdout;
     assert!(listed.contains(&format!("b 2 failed: {kept}")), "{listed}");
     let rejection = &rejected(&worker)[0];
-    assert_eq!((&rejection["instance"], &rejection["kept"]["revision"]), (&"b".into(), &1.into()), "{rejection}");
+    let kept = rejection.kept.as_ref().map(|kept| kept.revision);
+    assert_eq!((rejection.instance.as_str(), kept), ("b", Some(1)), "{rejection:?}");
     let told = worker.published_files();
     assert!(told.contains("rejected, and revision 1 stays"), "{told}");
 
     // The cache has the bad lease alone by now.
     worker.kill();
     let worker = site.restart_worker("worker");
-    worker.wait_until("it has run again", || rejected(&worker)[0]["kept"]["revision"] == 1);
+    worker.wait_until("it has run again", || keeps_the_first(&worker));
     assert_eq!(published(&site), [2, 1, 2]);
 
     worker.wait_until("the file is gone", || published(&site) == [2, 0, 2]);
@@ -88,5 +95,5 @@ fn rejected_lease_of_three_holds_up_no_other_until_it_expires() {
     coordinator.wait_until("the coordinator hears of it", || failure_of_b(&site).starts_with(gone));
     publish(&site, "b", 3);
     worker.wait_until("a good one follows", || published(&site) == [2, 3, 2]);
-    worker.wait_until("nothing is rejected", || rejected(&worker).as_array().is_some_and(Vec::is_empty));
+    worker.wait_until("nothing is rejected", || rejected(&worker).is_empty());
 }

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::unit::{CANARY, Payload, Unit};
 use crate::deputy::{CommandOutput, TestEnvironment, copy_compiled, exit};
-use crate::running::{PATIENCE, RunningCoordinator, asked, is_loaded};
+use crate::running::{PATIENCE, RunningCoordinator, asked_as, is_loaded};
 
 /// How long a payload is good where the test is not about its end.
 pub(crate) const LONG: Duration = Duration::from_secs(3600);
@@ -124,7 +124,7 @@ impl TestSite {
     }
 
     fn has_started(&self) -> bool {
-        asked::<CoordinatorStatus>(&self.home.socket(), "/v1/status").is_some_and(|status| is_loaded(&status))
+        asked_as::<CoordinatorStatus>(&self.home.socket(), "/v1/status").is_some_and(|status| is_loaded(&status))
     }
 
     /// Makes a token with these further arguments, and gives the file with its join string.
@@ -214,7 +214,7 @@ impl TestSite {
 
     /// The same; none if the coordinator does not answer.
     pub(crate) fn try_workers(&self) -> Option<Vec<WorkerStatus>> {
-        asked::<WorkerList>(&self.home.socket(), "/v1/workers").map(|list| list.workers)
+        asked_as::<WorkerList>(&self.home.socket(), "/v1/workers").map(|list| list.workers)
     }
 
     /// What it says of one worker.
@@ -276,7 +276,7 @@ fn address() -> String {
 impl RunningWorker<'_> {
     /// Its status; none if it does not answer.
     pub(crate) fn status(&self) -> Option<WorkerReport> {
-        asked(&self.site.home.path(&format!("{}-state/worker.sock", self.name)), "/v1/status")
+        asked_as(&self.site.home.path(&format!("{}-state/worker.sock", self.name)), "/v1/status")
     }
 
     /// The same by its own command, for people and for programs.

@@ -22,7 +22,7 @@ impl OidcProvider {
     /// That client's secret.
     pub const SECRET: &'static str = "canary-secret-of-the-client";
 
-    /// Starts one whose access tokens live for so many seconds.
+    /// Starts one whose access tokens live for this number of seconds.
     ///
     /// # Errors
     /// When it is not installed, or does not start.

@@ -1,4 +1,4 @@
-//! The answer of the token endpoint (RFC 6749, 5.1 and 5.2), of which nothing but an error's code and description is quoted,
+//! The answer of the token endpoint (RFC 6749, 5.1 and 5.2). Only an error's code and description are quoted,
 //! and that of the userinfo endpoint.
 
 use deputy_kit::failure;
