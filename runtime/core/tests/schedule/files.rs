@@ -314,7 +314,7 @@ fn files_lease_is_published_after_a_restart_until_a_call_ends() {
 }
 
 #[test]
-fn files_lease_that_expired_while_it_was_saved_is_published_when_valid_again() {
+fn files_lease_that_expired_unpublished_is_published_when_valid() {
     let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::File))]);
     schedule.complete("a", HOUR);
     schedule.saves = SaveMode::Hold;

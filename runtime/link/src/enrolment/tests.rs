@@ -299,7 +299,7 @@ fn token_of_tomorrow() -> Enrolment {
 }
 
 #[test]
-fn token_of_a_fast_clock_lives_no_longer_when_the_clock_is_right() {
+fn token_of_a_fast_clock_expires_in_time_by_the_right_clock() {
     let mut enrolment = token_of_tomorrow();
     assert_eq!(enrolment.redate_tokens(at(5000)), [TOKEN]);
     assert!(enrolment.redate_tokens(at(6000)).is_empty(), "its life begins once");
@@ -312,7 +312,7 @@ fn token_of_a_fast_clock_lives_no_longer_when_the_clock_is_right() {
 }
 
 #[test]
-fn token_of_a_fast_clock_begins_anew_when_the_clock_goes_further_back() {
+fn token_of_a_fast_clock_is_redated_once_more_further_back() {
     let mut enrolment = token_of_tomorrow();
     assert_eq!(enrolment.redate_tokens(at(DAY / 2)), [TOKEN]);
     assert_eq!(enrolment.redate_tokens(at(5000)), [TOKEN]);

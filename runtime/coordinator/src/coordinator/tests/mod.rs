@@ -324,7 +324,7 @@ async fn loading_one_instance_delays_no_other() {
 }
 
 #[tokio::test]
-async fn status_reply_is_bounded_and_readiness_lists_what_is_not_ready() {
+async fn status_reply_is_bounded_and_readiness_lists_the_rest() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     save_leases(&state, &["kept"]).await;
