@@ -8,7 +8,6 @@
 //! - [`hbase`], [`metastore`]: HBase's RPC, and Thrift of Hive's metastore.
 //! - [`kafka`]: Kafka's protocol, whose logins and frames are these, too.
 //! - [`active`]: the active one of several servers, by their [`address`]es.
-//! - [`token_provider`]: the contract's bindings of a provider.
 //! - [`writable`], [`token`], [`identifier`], [`token_file`]: a token, what is inside, and the file that clients read.
 //!
 //! The messages are Protocol Buffers, by `prost`: some 3 KB of a component for each message, and a decoder that others
@@ -21,7 +20,6 @@
 
 pub mod active;
 pub mod address;
-mod bindings;
 mod failures;
 pub mod frames;
 pub mod hbase;

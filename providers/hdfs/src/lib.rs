@@ -22,7 +22,37 @@ use deputy_kit_hadoop::rpc_dial::RpcDial;
 use deputy_kit_hadoop::token::HadoopToken;
 use deputy_kit_hadoop::token_file::{FileVersion, HadoopTokenFile};
 
-deputy_kit_hadoop::token_provider!(Hdfs);
+mod bindings {
+    #![allow(
+        missing_docs,
+        unsafe_code,
+        unused_qualifications,
+        reason = "generated from the contract, documented there"
+    )]
+    #![allow(clippy::all, reason = "generated")]
+
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package deputy:hdfs;
+            world hdfs {
+                include delegation:tokens/token-provider@0.2.0;
+                include delegation:tokens/renews-tokens@0.2.0;
+                include delegation:tokens/revokes-tokens@0.2.0;
+                include delegation:tokens/uses-kerberos@0.2.0;
+            }
+        ",
+        world: "deputy:hdfs/hdfs",
+        with: {
+            "delegation:tokens/types@0.2.0": deputy_kit::types,
+            "delegation:tokens/kerberos@0.2.0": deputy_kit_hadoop::kerberos::interface,
+        },
+        generate_all,
+    });
+
+    export!(Hdfs with_types_in self);
+    use super::Hdfs;
+}
 
 /// `ClientNamenodeProtocolPB`.
 const PROTOCOL: &str = "org.apache.hadoop.hdfs.protocol.ClientProtocol";

@@ -19,7 +19,37 @@ use deputy_kit_hadoop::lifecycle;
 use deputy_kit_hadoop::rest::{self, RestDial, RestServers};
 use deputy_kit_hadoop::token_file::{FileVersion, HadoopTokenFile};
 
-deputy_kit_hadoop::token_provider!(Kms);
+mod bindings {
+    #![allow(
+        missing_docs,
+        unsafe_code,
+        unused_qualifications,
+        reason = "generated from the contract, documented there"
+    )]
+    #![allow(clippy::all, reason = "generated")]
+
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package deputy:kms;
+            world kms {
+                include delegation:tokens/token-provider@0.2.0;
+                include delegation:tokens/renews-tokens@0.2.0;
+                include delegation:tokens/revokes-tokens@0.2.0;
+                include delegation:tokens/uses-kerberos@0.2.0;
+            }
+        ",
+        world: "deputy:kms/kms",
+        with: {
+            "delegation:tokens/types@0.2.0": deputy_kit::types,
+            "delegation:tokens/kerberos@0.2.0": deputy_kit_hadoop::kerberos::interface,
+        },
+        generate_all,
+    });
+
+    export!(Kms with_types_in self);
+    use super::Kms;
+}
 
 /// The parameter for a proxied user.
 const DOAS: &str = "doAs";

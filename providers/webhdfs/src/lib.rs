@@ -23,7 +23,37 @@ use deputy_kit_hadoop::rpc_settings::TokenServiceName;
 use deputy_kit_hadoop::token_file::{FileVersion, HadoopTokenFile};
 use std::net::SocketAddr;
 
-deputy_kit_hadoop::token_provider!(WebHdfs);
+mod bindings {
+    #![allow(
+        missing_docs,
+        unsafe_code,
+        unused_qualifications,
+        reason = "generated from the contract, documented there"
+    )]
+    #![allow(clippy::all, reason = "generated")]
+
+    wit_bindgen::generate!({
+        path: "../../wit",
+        inline: "
+            package deputy:webhdfs;
+            world webhdfs {
+                include delegation:tokens/token-provider@0.2.0;
+                include delegation:tokens/renews-tokens@0.2.0;
+                include delegation:tokens/revokes-tokens@0.2.0;
+                include delegation:tokens/uses-kerberos@0.2.0;
+            }
+        ",
+        world: "deputy:webhdfs/webhdfs",
+        with: {
+            "delegation:tokens/types@0.2.0": deputy_kit::types,
+            "delegation:tokens/kerberos@0.2.0": deputy_kit_hadoop::kerberos::interface,
+        },
+        generate_all,
+    });
+
+    export!(WebHdfs with_types_in self);
+    use super::WebHdfs;
+}
 
 /// The parameter for a proxied user.
 const DOAS: &str = "doas";

@@ -9,9 +9,6 @@ use super::tree::{Dependency, Package, Tree};
 /// Dependencies that are there for their features alone, with the package that has them.
 const FOR_FEATURES: [(&str, &str); 2] = [("deputy-object-store", "reqwest"), ("deputy-sandbox", "semver")];
 
-/// Dependencies that a macro of another crate names: `token_provider` of the kit for Hadoop.
-const FOR_MACROS: [(&str, &str); 3] = [("hdfs", "wit-bindgen"), ("kms", "wit-bindgen"), ("webhdfs", "wit-bindgen")];
-
 pub(super) fn check(tree: &Tree, floor: usize, findings: &mut Findings) {
     let mut count = 0;
     for package in tree.packages().iter().chain(tree.other_packages()) {
@@ -27,8 +24,7 @@ pub(super) fn check(tree: &Tree, floor: usize, findings: &mut Findings) {
 
 fn fault(tree: &Tree, package: &Package, dependency: &Dependency) -> Option<String> {
     let name = &dependency.name;
-    let pair = (package.name.as_str(), name.as_str());
-    if FOR_FEATURES.contains(&pair) || FOR_MACROS.contains(&pair) {
+    if FOR_FEATURES.contains(&(package.name.as_str(), name.as_str())) {
         return None;
     }
     let is_twice = |other: &Dependency| !other.is_dev && other.code_name == dependency.code_name;
