@@ -83,7 +83,8 @@ fn alice(kdc: &Kdc) -> LoginPlan {
 #[test]
 fn kerberos_contexts_thousand() {
     let target = "hdfs/nn1.example.com@TEST.LOCAL";
-    let seen = granting("kerberos-contexts-thousand", nobody(), &[target]).setting("target", target).obtain();
+    let seen =
+        granting("kerberos-contexts-thousand", login_without_keytab(), &[target]).setting("target", target).obtain();
     seen.assert_over_limit(Limit::KerberosContexts);
     assert_eq!(seen.lines(), ["16", "denied over the limit `kerberos-contexts`"]);
     let contexts = seen.events.iter().filter(|event| matches!(event.action, AuditAction::Kerberos { .. }));
@@ -93,7 +94,7 @@ fn kerberos_contexts_thousand() {
 #[test]
 fn kerberos_bytes_without_end() {
     let target = "hdfs/nn1.example.com@TEST.LOCAL";
-    let attack = granting("kerberos-bytes-without-end", nobody(), &[target]).setting("target", target);
+    let attack = granting("kerberos-bytes-without-end", login_without_keytab(), &[target]).setting("target", target);
     let seen = attack.limits(|limits| limits.kerberos_bytes = ByteSize::bytes(5 << 20)).obtain();
     seen.assert_over_limit(Limit::KerberosBytes);
     assert_eq!(seen.lines(), ["5 wrong-state", "denied over the limit `kerberos-bytes`"]);
