@@ -4,7 +4,7 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-pub(super) const ARROWS: [(&str, &[&str]); 19] = [
+pub(super) const ARROWS: [(&str, &[&str]); 20] = [
     (
         "deputy",
         &[
