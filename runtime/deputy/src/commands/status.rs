@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use deputy_coordinator::ControlClient;
-use deputy_coordinator::status::{
-    CoordinatorStatus, InstanceStatus, KerberosLoginStatus, LeaseStatus, StatusQuery,
-};
+use deputy_coordinator::status::{CoordinatorStatus, InstanceStatus, KerberosLoginStatus, LeaseStatus, StatusQuery};
 use deputy_local::{FactStatus, SocketClientError};
 use deputy_support::pause;
 use serde::Serialize;
