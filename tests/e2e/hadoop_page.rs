@@ -27,7 +27,7 @@ fn changed(block: &str, changes: &[(&str, &str)]) -> String {
     })
 }
 
-/// A folder for the page's commands, on the path of which are `deputy`, the programs of Kerberos, and `hdfs`.
+/// A folder for the page's commands. Their path has `deputy`, the programs of Kerberos, and `hdfs`.
 struct Machine<'a> {
     home: &'a TestEnvironment,
     kdc: &'a Kdc,

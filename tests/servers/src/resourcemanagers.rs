@@ -1,4 +1,4 @@
-//! YARN with two ResourceManagers that share a directory of state: one is active, the other takes over when it is told to.
+//! YARN with two ResourceManagers that share a directory of state: `rmadmin` makes one of them active.
 
 use crate::java::{JavaServer, Jvm, Ready, write_log4j};
 use crate::yarn::{addresses, cluster};

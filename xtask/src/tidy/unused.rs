@@ -6,8 +6,10 @@
 use super::Findings;
 use super::tree::{Dependency, Package, Tree};
 
-/// Dependencies that are there for their features alone, with the package that has them.
-const FOR_FEATURES: [(&str, &str); 2] = [("deputy-object-store", "reqwest"), ("deputy-sandbox", "semver")];
+/// Dependencies that are there for their features alone, or for a source of another package that is included by its path;
+/// with the package that has them.
+const UNNAMED: [(&str, &str); 3] =
+    [("deputy-fuzz", "thiserror"), ("deputy-object-store", "reqwest"), ("deputy-sandbox", "semver")];
 
 pub(super) fn check(tree: &Tree, floor: usize, findings: &mut Findings) {
     let mut count = 0;
@@ -24,7 +26,7 @@ pub(super) fn check(tree: &Tree, floor: usize, findings: &mut Findings) {
 
 fn fault(tree: &Tree, package: &Package, dependency: &Dependency) -> Option<String> {
     let name = &dependency.name;
-    if FOR_FEATURES.contains(&(package.name.as_str(), name.as_str())) {
+    if UNNAMED.contains(&(package.name.as_str(), name.as_str())) {
         return None;
     }
     let is_twice = |other: &Dependency| !other.is_dev && other.code_name == dependency.code_name;
