@@ -50,7 +50,7 @@ const KNOWN_PACKAGES: [&str; 8] = [
 
 impl Capability {
     /// The most interesting first.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Secret(SecretOperation::Reveal),
         Self::Secret(SecretOperation::Sigv4),
         Self::Secret(SecretOperation::Jwt),
