@@ -75,6 +75,8 @@ guest!(|settings| {
         context.wrap(b"mine", true).map_or_else(|error| why(&error), |own| unwrapped(&context, &own)),
     );
     // The call ends with all of them open.
-    [context, other, another].map(std::mem::forget);
+    for context in [context, other, another] {
+        std::mem::forget(context);
+    }
     report(lines)
 });
