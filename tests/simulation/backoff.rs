@@ -122,11 +122,14 @@ impl Backoff {
         let renews = plan.component.is_some_and(|component| component.renews);
         let lasts = |lease: &Lease| {
             let most = plan.policy.max_lifetime.map(|most| lease.issued_at.plus(most));
-            most.into_iter().chain(lease.renewable_until).all(|end| end > lease.valid_until)
+            let left = if lease.next_at.is_some() { Span::millis(1) } else { lease.valid_until.since(now.wall) };
+            most.into_iter()
+                .chain(lease.renewable_until)
+                .all(|end| end > lease.valid_until && end.since(lease.valid_until) >= left)
         };
         if let ProviderCall::Renew(lease) = work {
             assert!(!failures.exhausted, "{name} is renewed although that failed for good");
-            assert!(lasts(lease), "{name}'s lease is renewed after its greatest life");
+            assert!(lasts(lease), "{name}'s lease is renewed at the end of its greatest life");
             return;
         }
         let renewable = held.filter(|lease| lease.is_valid(now.wall) && lease.fingerprint == plan.fingerprint);

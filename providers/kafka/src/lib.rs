@@ -15,9 +15,9 @@ mod scram_login;
 use bindings::exports::delegation::tokens::{provider, renewal, revocation};
 use config::KafkaConfig;
 use confirm::confirm;
+use deputy_kit::failure;
 use deputy_kit::tokens::{KAFKA_TOKEN, tokens};
 use deputy_kit::types::{Expiry, Failure, Settings, Tokens};
-use deputy_kit::{clock, failure};
 use deputy_kit_hadoop::active::ActiveServer;
 use deputy_kit_hadoop::kafka::{CreatedKafkaToken, KafkaError, KafkaErrorCode, host};
 use deputy_payloads::KafkaToken;
@@ -100,9 +100,6 @@ impl renewal::Guest for Kafka {
         let config = KafkaConfig::read(&settings)?;
         let hmac = hmac_of(&tokens)?;
         match brokers(&config).call(|client| client.renew_token(&hmac)) {
-            Ok(expiry) if is_last_gasp(&tokens, expiry, clock::now()) => {
-                Err(failure::ended("the token is about to reach its maximum lifetime"))
-            }
             Ok(expiry) => Ok(Tokens { expiry: Expiry::At(expiry), ..tokens }),
             Err(error) if is_of_ended_token(&error) => Err(failure::ended(error.to_string())),
             Err(error) => Err(error.into()),
@@ -135,13 +132,6 @@ fn is_of_ended_token(error: &KafkaError) -> bool {
     error.code().is_some_and(KafkaErrorCode::is_of_ended_token)
 }
 
-/// Whether a renewal up to the maximum lifetime won less time than was left: a new token is due now, while there is time for it.
-fn is_last_gasp(tokens: &Tokens, renewed: u64, now: u64) -> bool {
-    let Expiry::At(before) = tokens.expiry else { return false };
-    let is_last = tokens.renewable_until.is_some_and(|end| renewed >= end);
-    is_last && renewed.saturating_sub(before) < before.saturating_sub(now)
-}
-
 /// Renews a new token until its broker knows it, which takes some 50 ms, and returns its expiry. Where this user may not renew
 /// it, it has the expiry that it was created with.
 fn settle(brokers: &mut Brokers<'_>, token: &CreatedKafkaToken) -> Result<u64, Failure> {
@@ -171,22 +161,4 @@ fn held(config: &KafkaConfig<'_>, token: &CreatedKafkaToken, expires_at: u64) ->
         [] => tokens,
         silent => tokens.fact("not-confirmed-by", silent.join("; ")),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn renewal_that_wins_little_before_the_end_is_the_last() {
-        let held = tokens(KAFKA_TOKEN, "x").expires(Expiry::At(1000)).renewable_until(1200);
-        // At 600, with 400 left: 200 more are not worth it.
-        assert!(is_last_gasp(&held, 1200, 600));
-        // They are at 900, with 100 left.
-        assert!(!is_last_gasp(&held, 1200, 900));
-        // Before the end, each renewal is as long as the brokers make it.
-        assert!(!is_last_gasp(&held, 1100, 600));
-        let unknown = tokens(KAFKA_TOKEN, "x").renewable_until(1200);
-        assert!(!is_last_gasp(&unknown, 1200, 600));
-    }
 }

@@ -115,6 +115,23 @@ fn renewal_ends_where_the_service_prolongs_no_more() {
 }
 
 #[test]
+fn renewal_that_gains_less_than_is_left_is_an_obtain() {
+    let mut schedule = TestSchedule::new([("a", renewing_plan())]);
+    let until = after(&schedule, 4200);
+    let end = after(&schedule, 3600);
+    let expiry = TokenExpiry::At(end);
+    schedule.end_call("a", CallOutcome::Obtained(Tokens { expiry, renewable_until: Some(until), ..tokens() }));
+    schedule.advance_until_called("a");
+    assert_eq!(schedule.call_kind("a"), "obtain", "a quarter of an hour is left, and ten minutes are to be gained");
+    while schedule.call_kind("a") == "obtain" {
+        schedule.end_call("a", failure(FailureKind::Unavailable));
+        schedule.advance_until_called("a");
+    }
+    let left = end.since(after(&schedule, 0));
+    assert!(left <= Span::secs(600) && left > Span::secs(0), "no new one is to be had, and {left:?} are left");
+}
+
+#[test]
 fn renewal_replaces_every_field() {
     let mut schedule = TestSchedule::new([("a", renewing_plan())]);
     schedule.end_call("a", rotating(&schedule, 60));

@@ -111,10 +111,9 @@ impl InstanceState {
     fn renewal(&self, now: Timestamp) -> Option<&Lease> {
         let lease = self.valid(now).filter(|lease| lease.origin == LeaseOrigin::Component)?;
         let able = self.plan.component.is_some_and(|component| component.renews);
-        // A renewed lease must live for a while before the end: else the next call would be due at once.
         let most = self.plan.policy.max_lifetime.map(|most| lease.issued_at.plus(most));
         let ends = most.into_iter().chain(lease.renewable_until).min();
-        let lasts = ends.is_none_or(|ends| ends > lease.valid_until);
+        let lasts = ends.is_none_or(|ends| gains(lease, ends, now));
         let same = lease.fingerprint == self.plan.fingerprint;
         (able && lasts && same && self.renewable == Renewable::Perhaps && self.request.is_none()).then_some(lease)
     }
@@ -231,4 +230,11 @@ impl InstanceState {
         let at_risk = left.map(|left| now.mono.plus(Span::millis(left.as_millis() / 3)));
         QueueEntry { purpose, due, name: name.clone(), account: self.plan.account, at_risk }
     }
+}
+
+/// Whether a renewal up to this end gains enough. A lease that lives for a moment more would end before its replacement is
+/// there, so a new one is obtained while time is left. What rotates is renewed for its next payload, not for its life.
+fn gains(lease: &Lease, ends: Timestamp, now: Timestamp) -> bool {
+    let gain = ends.since(lease.valid_until);
+    gain > Span::millis(0) && (lease.next_at.is_some() || gain >= lease.valid_until.since(now))
 }
