@@ -108,7 +108,7 @@ impl Part {
             Self::Clippy => "linting (the first time takes some minutes)",
             Self::Tests => "running all tests (the first build takes about ten minutes on two cores)",
             Self::Fuzz => "fuzzing the parsers for a short while",
-            Self::Demo => "running the demonstration (takes a minute)",
+            Self::Demo => "running the demonstrations (takes three minutes)",
         }
     }
 
@@ -123,7 +123,7 @@ impl Part {
             Self::Clippy => clippy(workspace),
             Self::Tests => tests(workspace, count),
             Self::Fuzz => fuzz::run(workspace),
-            Self::Demo => demo::run(workspace),
+            Self::Demo => demo::run(workspace).and_then(|()| demo::hadoop::run(workspace)),
         }
     }
 }
