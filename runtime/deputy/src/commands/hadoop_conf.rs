@@ -23,9 +23,8 @@ use crate::private_file::PrivateFile;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy hadoop-conf /etc/hadoop/conf
-  deputy hadoop-conf /etc/hadoop/conf --principal etl@EXAMPLE.COM --keytab etl.keytab --output deputy.toml
-  deputy hadoop-conf /etc/hadoop/conf --group analytics --output deputy.toml
-  deputy check --config deputy.toml")]
+  deputy hadoop-conf /etc/hadoop/conf --principal etl@EXAMPLE.COM --keytab etl.keytab
+  deputy hadoop-conf /etc/hadoop/conf --group analytics --output deputy.toml")]
 pub(crate) struct HadoopConfArgs {
     /// The folder of the cluster's client configuration
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
