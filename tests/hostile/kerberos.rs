@@ -159,6 +159,20 @@ fn context_tokens_replayed() {
 }
 
 #[test]
+fn context_begun_again() {
+    let kdc = Kdc::start().unwrap();
+    let login = alice(&kdc);
+    let target = "hdfs/nn1.example.com@TEST.LOCAL";
+    let seen = granting("context-begun-again", login, &[target]).setting("target", target).obtain();
+    assert_eq!(seen.lines(), ["99 of 100 wrong-state"]);
+    let events = host().all_events(seen.call.id);
+    let begun = events
+        .iter()
+        .filter(|it| matches!(it.action, AuditAction::Kerberos { .. }) && it.outcome == AuditOutcome::Begun);
+    assert_eq!(begun.count(), 1, "one try has begun");
+}
+
+#[test]
 fn context_misused() {
     let kdc = Kdc::start().unwrap();
     let login = alice(&kdc);

@@ -83,7 +83,7 @@ fn hostile_broker_gets_no_proof_and_no_patience() {
         (plain, exit::MISCONFIGURED, "the listener does not have SCRAM-SHA-256; it has PLAIN"),
         (text, exit::DENIED, "SASL_AUTHENTICATION_FAILED (58): no [31m user carol"),
     ] {
-        let site = KafkaSite::new(&kdc).scram("kafka", &broker(answer), "login = \"SCRAM-SHA-256\"", "");
+        let site = KafkaSite::new(&kdc).scram("kafka", &broker(answer), "authentication = \"SCRAM-SHA-256\"", "");
         let begun = Instant::now();
         let said = site.home.deputy(&["obtain", "kafka"]).ends_with(code).stderr;
         assert!(said.contains(says) && !said.contains('\u{1b}'), "{says}: {said}");

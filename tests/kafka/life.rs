@@ -24,7 +24,7 @@ fn kafka_clients_work_by_the_files_of_the_worker() {
     let mut kafka = Kafka::start(&kdc, Some((&tls, &roots)), &settings).unwrap();
     let port = kafka.ports().sasl;
     let server = format!("localhost:{port}");
-    let scram = "login = \"SCRAM-SHA-256\"\ntoken-mechanism = \"SCRAM-SHA-512\"";
+    let scram = "authentication = \"SCRAM-SHA-256\"\ntoken-mechanism = \"SCRAM-SHA-512\"";
     let site = KafkaSite::new(&kdc)
         .scram("scram", &server, scram, "")
         .gssapi("gssapi", &server, "token-mechanism = \"SCRAM-SHA-256\"")

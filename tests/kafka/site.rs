@@ -55,7 +55,7 @@ impl KafkaSite {
         let grant = format!(
             "[instances.{name}.kerberos]\nlogin = \"{PRINCIPAL}\"\ntargets = [\"kafka/localhost@TEST.LOCAL\"]\n"
         );
-        self.instance(name, servers, &format!("login = \"GSSAPI\"\n{settings}"), &grant, "")
+        self.instance(name, servers, &format!("authentication = \"GSSAPI\"\n{settings}"), &grant, "")
     }
 
     /// Adds an instance, which is delivered to the worker.

@@ -27,9 +27,9 @@ fn kafka_tokens_come_over_tls_and_mutual_tls() {
     let with_certificate = format!(
         "tls = {{ roots = {roots:?}, client-certificate = {{ chain = {chain:?}, key = {{ secret = \"key\" }} }} }}\n"
     );
-    let settings = format!("login = \"certificate\"\ntoken-servers = \"{sasl_server}\"");
+    let settings = format!("authentication = \"certificate\"\ntoken-servers = \"{sasl_server}\"");
     let site = KafkaSite::new(&kdc)
-        .scram("tls", &sasl_server, "login = \"SCRAM-SHA-512\"\ntoken-mechanism = \"SCRAM-SHA-256\"", &rule)
+        .scram("tls", &sasl_server, "authentication = \"SCRAM-SHA-512\"\ntoken-mechanism = \"SCRAM-SHA-256\"", &rule)
         .instance("mutual", &mutual_server, &settings, &grant, &with_certificate)
         .receiver(&format!(
             "\"property.ssl.truststore.type\" = \"PEM\"\n\"property.ssl.truststore.location\" = {roots:?}"

@@ -37,6 +37,9 @@ pub trait Dial {
     /// Why one fails.
     type Error: ServerError;
 
+    /// How many connections a [`dial`](Self::dial) makes.
+    const CONNECTIONS: usize = 1;
+
     /// Connects and logs in.
     ///
     /// # Errors
@@ -92,7 +95,10 @@ impl<'a, D: Dial> ActiveServer<'a, D> {
             }
             self.client = None;
             let count = self.servers.len().max(1);
-            if failures.len() >= 2 * count || count == 1 || self.connections >= MAX_CONNECTIONS.max(count) {
+            if failures.len() >= 2 * count
+                || count == 1
+                || self.connections + D::CONNECTIONS > MAX_CONNECTIONS.max(count * D::CONNECTIONS)
+            {
                 return Err(self.none_is_active(failures));
             }
             self.current = (self.current + 1) % count;
@@ -110,7 +116,7 @@ impl<'a, D: Dial> ActiveServer<'a, D> {
                     .servers
                     .get(self.current)
                     .ok_or_else(|| D::Error::no_active("none is configured".to_owned(), true))?;
-                self.connections += 1;
+                self.connections += D::CONNECTIONS;
                 self.client.insert(self.dial.dial(server)?)
             }
         };

@@ -15,6 +15,12 @@ pub struct ServerAddress {
     pub port: u16,
 }
 
+/// The service's principal at a host: `_HOST` stands for its name in lower case.
+#[must_use]
+pub fn principal_at(principal: &str, host: &str) -> String {
+    principal.replace("_HOST", &host.to_ascii_lowercase())
+}
+
 impl ServerAddress {
     /// An address whose parts came some other way, if the host is a name or an IP address.
     #[must_use]

@@ -3,7 +3,7 @@
 use crate::config::{HBaseConfig, Registry};
 use deputy_kit::tcp::TcpStream;
 use deputy_kit_hadoop::active::{self, Dial};
-use deputy_kit_hadoop::address::ServerAddress;
+use deputy_kit_hadoop::address::{ServerAddress, principal_at};
 use deputy_kit_hadoop::hbase::{HBaseClient, HBaseOptions, Service, zookeeper};
 use deputy_kit_hadoop::kerberos::{self, interface::Context};
 use deputy_kit_hadoop::rpc::RpcError;
@@ -31,7 +31,7 @@ impl<'a> MetaDial<'a> {
         principal: &str,
         effective_user: Option<&str>,
     ) -> Result<HBaseClient<TcpStream, Context>, RpcError> {
-        let principal = principal.replace("_HOST", &server.host.to_ascii_lowercase());
+        let principal = principal_at(principal, &server.host);
         let options = HBaseOptions { service, principal: &principal, qualities: self.config.qualities, effective_user };
         HBaseClient::connect(TcpStream::connect(&server.host, server.port)?, &options, kerberos::open)
     }
@@ -41,6 +41,9 @@ impl Dial for MetaDial<'_> {
     type Server = ServerAddress;
     type Client = MetaServer;
     type Error = RpcError;
+
+    /// To the registry, and to the region server that it names.
+    const CONNECTIONS: usize = 2;
 
     fn dial(&mut self, server: &ServerAddress) -> Result<MetaServer, RpcError> {
         let address = match self.config.registry {

@@ -15,7 +15,7 @@ use deputy_kit::tcp::TcpStream;
 use deputy_kit::tokens::HADOOP_TOKEN;
 use deputy_kit::types::{Failure, Settings, Tokens};
 use deputy_kit_hadoop::active::{self, ActiveServer, Dial};
-use deputy_kit_hadoop::address::ServerAddress;
+use deputy_kit_hadoop::address::{ServerAddress, principal_at};
 use deputy_kit_hadoop::held::{self, LearnedExpiry, is_own, token_of};
 use deputy_kit_hadoop::identifier::TokenIdentifier;
 use deputy_kit_hadoop::kerberos::{self, interface::Context};
@@ -119,7 +119,7 @@ impl Dial for MetastoreDial<'_> {
     type Error = RpcError;
 
     fn dial(&mut self, server: &ServerAddress) -> Result<Self::Client, RpcError> {
-        let principal = self.config.principal.replace("_HOST", &server.host.to_ascii_lowercase());
+        let principal = principal_at(self.config.principal, &server.host);
         let stream = TcpStream::connect(&server.host, server.port)?;
         MetastoreClient::connect(stream, kerberos::open(&principal), self.config.qualities)
     }

@@ -9,7 +9,7 @@ use deputy_scram::Mechanism;
 
 const KNOWN: [&str; 9] = [
     "servers",
-    "login",
+    "authentication",
     "secret",
     "principal",
     "owner",
@@ -27,7 +27,7 @@ const MAX_RENEWERS: usize = 8;
 
 /// How this provider logs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KafkaLogin<'a> {
+pub(crate) enum KafkaAuthentication<'a> {
     /// By SCRAM, with this secret.
     Scram { mechanism: Mechanism, secret: &'a str },
     /// By Kerberos, to brokers with this principal.
@@ -41,7 +41,7 @@ pub(crate) enum KafkaLogin<'a> {
 pub(crate) struct KafkaConfig<'a> {
     /// Where tokens are created.
     pub(crate) servers: Vec<ServerAddress>,
-    pub(crate) login: KafkaLogin<'a>,
+    pub(crate) authentication: KafkaAuthentication<'a>,
     /// The user for whom tokens are, if it is not the instance's own.
     pub(crate) owner: Option<Renewer<'a>>,
     /// Who may renew them besides this provider.
@@ -59,19 +59,19 @@ impl<'a> KafkaConfig<'a> {
         let settings = SettingsReader::new(settings, &KNOWN)?;
         settings.required("servers")?;
         let servers = settings.parsed("servers", servers)?.unwrap_or_default();
-        let login = login(&settings)?;
+        let authentication = authentication(&settings)?;
         let token_servers = settings.parsed("token-servers", self::servers)?;
-        let token_servers = match (token_servers, login) {
+        let token_servers = match (token_servers, authentication) {
             (Some(servers), _) => servers,
-            (None, KafkaLogin::Certificate) => {
-                let problem = "needed with `login = \"certificate\"`: tokens are used at a listener with SASL";
+            (None, KafkaAuthentication::Certificate) => {
+                let problem = "needed with `authentication = \"certificate\"`: tokens are used at a listener with SASL";
                 return Err(wrong_setting("token-servers", problem));
             }
             (None, _) => servers.clone(),
         };
         Ok(Self {
             servers,
-            login,
+            authentication,
             owner: settings.parsed("owner", Renewer::parse)?,
             renewers: settings.parsed("renewers", renewers)?.unwrap_or_default(),
             max_lifetime: settings.parsed("max-lifetime", milliseconds)?,
@@ -86,19 +86,22 @@ impl<'a> KafkaConfig<'a> {
     }
 }
 
-fn login<'a>(settings: &SettingsReader<'a>) -> Result<KafkaLogin<'a>, Failure> {
+fn authentication<'a>(settings: &SettingsReader<'a>) -> Result<KafkaAuthentication<'a>, Failure> {
     let (secret, principal) = (settings.parsed("secret", name)?, settings.parsed("principal", principal)?);
-    let only_with =
-        |setting: &str, other: &str| wrong_setting(setting, &format!("has no effect without login {other}"));
-    match settings.required("login")? {
+    let only_with = |setting: &str, other: &str| {
+        wrong_setting(setting, &format!("has no effect without {other} as `authentication`"))
+    };
+    match settings.required("authentication")? {
         "GSSAPI" if secret.is_some() => Err(only_with("secret", "SCRAM-SHA-256 or SCRAM-SHA-512")),
-        "GSSAPI" => Ok(KafkaLogin::Gssapi { principal: principal.unwrap_or("kafka/_HOST") }),
+        "GSSAPI" => Ok(KafkaAuthentication::Gssapi { principal: principal.unwrap_or("kafka/_HOST") }),
         "certificate" if secret.is_some() => Err(only_with("secret", "SCRAM-SHA-256 or SCRAM-SHA-512")),
         _ if principal.is_some() => Err(only_with("principal", "GSSAPI")),
-        "certificate" => Ok(KafkaLogin::Certificate),
+        "certificate" => Ok(KafkaAuthentication::Certificate),
         text => match text.parse() {
-            Ok(mechanism) => Ok(KafkaLogin::Scram { mechanism, secret: secret.unwrap_or("password") }),
-            Err(_) => Err(wrong_setting("login", "must be SCRAM-SHA-256, SCRAM-SHA-512, GSSAPI or certificate")),
+            Ok(mechanism) => Ok(KafkaAuthentication::Scram { mechanism, secret: secret.unwrap_or("password") }),
+            Err(_) => {
+                Err(wrong_setting("authentication", "must be SCRAM-SHA-256, SCRAM-SHA-512, GSSAPI or certificate"))
+            }
         },
     }
 }
@@ -135,9 +138,12 @@ mod tests {
 
     #[test]
     fn config_has_defaults() {
-        let written = settings(&[("servers", "b1, b2:9093"), ("login", "SCRAM-SHA-256")]);
+        let written = settings(&[("servers", "b1, b2:9093"), ("authentication", "SCRAM-SHA-256")]);
         let config = KafkaConfig::read(&written).unwrap();
-        assert_eq!(config.login, KafkaLogin::Scram { mechanism: Mechanism::Sha256, secret: "password" });
+        assert_eq!(
+            config.authentication,
+            KafkaAuthentication::Scram { mechanism: Mechanism::Sha256, secret: "password" }
+        );
         assert_eq!((config.bootstrap().as_str(), config.token_servers), ("b1:9092,b2:9093", config.servers));
         assert_eq!((config.owner, config.renewers.len(), config.max_lifetime), (None, 0, None));
         assert_eq!(config.token_mechanism, Mechanism::Sha512);
@@ -145,15 +151,20 @@ mod tests {
 
     #[test]
     fn config_has_a_login_of_each_kind() {
-        let written = settings(&[("servers", "b1"), ("login", "GSSAPI"), ("max-lifetime", "1h"), ("owner", "bob")]);
+        let written =
+            settings(&[("servers", "b1"), ("authentication", "GSSAPI"), ("max-lifetime", "1h"), ("owner", "bob")]);
         let config = KafkaConfig::read(&written).unwrap();
-        assert_eq!(config.login, KafkaLogin::Gssapi { principal: "kafka/_HOST" });
+        assert_eq!(config.authentication, KafkaAuthentication::Gssapi { principal: "kafka/_HOST" });
         assert_eq!((config.max_lifetime, config.owner), (Some(3_600_000), Some(Renewer { kind: "User", name: "bob" })));
-        let pairs =
-            [("servers", "b1"), ("login", "certificate"), ("token-servers", "b1:9093"), ("renewers", "a,User:b")];
+        let pairs = [
+            ("servers", "b1"),
+            ("authentication", "certificate"),
+            ("token-servers", "b1:9093"),
+            ("renewers", "a,User:b"),
+        ];
         let written = settings(&pairs);
         let config = KafkaConfig::read(&written).unwrap();
-        assert_eq!((config.login, config.bootstrap().as_str()), (KafkaLogin::Certificate, "b1:9093"));
+        assert_eq!((config.authentication, config.bootstrap().as_str()), (KafkaAuthentication::Certificate, "b1:9093"));
         assert_eq!(config.renewers.len(), 2);
     }
 
@@ -161,16 +172,16 @@ mod tests {
     fn config_that_is_wrong_names_the_setting() {
         for (pairs, setting) in [
             (vec![], "servers"),
-            (vec![("servers", "b1")], "login"),
-            (vec![("servers", "b1:x"), ("login", "GSSAPI")], "servers"),
-            (vec![("servers", "b1"), ("login", "PLAIN")], "login"),
-            (vec![("servers", "b1"), ("login", "GSSAPI"), ("secret", "x")], "secret"),
-            (vec![("servers", "b1"), ("login", "SCRAM-SHA-512"), ("principal", "kafka/_HOST")], "principal"),
-            (vec![("servers", "b1"), ("login", "certificate")], "token-servers"),
-            (vec![("servers", "b1"), ("login", "GSSAPI"), ("token-mechanism", "PLAIN")], "token-mechanism"),
-            (vec![("servers", "b1"), ("login", "GSSAPI"), ("max-lifetime", "0s")], "max-lifetime"),
-            (vec![("servers", "b1"), ("login", "GSSAPI"), ("renewers", "a,")], "renewers"),
-            (vec![("servers", "b1"), ("login", "GSSAPI"), ("bootstrap", "b1")], "bootstrap"),
+            (vec![("servers", "b1")], "authentication"),
+            (vec![("servers", "b1:x"), ("authentication", "GSSAPI")], "servers"),
+            (vec![("servers", "b1"), ("authentication", "PLAIN")], "authentication"),
+            (vec![("servers", "b1"), ("authentication", "GSSAPI"), ("secret", "x")], "secret"),
+            (vec![("servers", "b1"), ("authentication", "SCRAM-SHA-512"), ("principal", "kafka/_HOST")], "principal"),
+            (vec![("servers", "b1"), ("authentication", "certificate")], "token-servers"),
+            (vec![("servers", "b1"), ("authentication", "GSSAPI"), ("token-mechanism", "PLAIN")], "token-mechanism"),
+            (vec![("servers", "b1"), ("authentication", "GSSAPI"), ("max-lifetime", "0s")], "max-lifetime"),
+            (vec![("servers", "b1"), ("authentication", "GSSAPI"), ("renewers", "a,")], "renewers"),
+            (vec![("servers", "b1"), ("authentication", "GSSAPI"), ("bootstrap", "b1")], "bootstrap"),
         ] {
             let written = settings(&pairs);
             let failure = KafkaConfig::read(&written).unwrap_err();

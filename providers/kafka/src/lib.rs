@@ -135,7 +135,7 @@ fn is_of_ended_token(error: &KafkaError) -> bool {
 /// Renews a new token until its broker knows it, which takes some 50 ms, and returns its expiry. Where this user may not renew
 /// it, it has the expiry that it was created with.
 fn settle(brokers: &mut Brokers<'_>, token: &CreatedKafkaToken) -> Result<u64, Failure> {
-    for _ in 1..ATTEMPTS {
+    for _ in 0..ATTEMPTS {
         match brokers.call(|client| client.renew_token(&token.hmac)) {
             Ok(expiry) => return Ok(expiry),
             Err(error) if is_of_ended_token(&error) => host::pause(PAUSE),

@@ -54,8 +54,13 @@ impl Guest for HadoopCredentials {
         }
         // With a rejection nothing is published, and the host calls again without it.
         if rejected.is_empty() {
-            let file = merge(&settings, all)?.to_bytes(settings.version);
-            outputs::put(&OutputFiles::from([(settings.file.to_owned(), file)]))?;
+            match merge(&settings, all) {
+                Ok(file) => {
+                    let file = file.to_bytes(settings.version);
+                    outputs::put(&OutputFiles::from([(settings.file.to_owned(), file)]))?;
+                }
+                Err(ties) => rejected = ties,
+            }
         }
         Ok(Accepted { rejected, facts: Vec::new() })
     }

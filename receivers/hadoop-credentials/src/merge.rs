@@ -1,5 +1,8 @@
 //! One token file out of those of all instances.
 
+use std::collections::BTreeMap;
+
+use crate::bindings::exports::delegation::tokens::receiver::Rejection;
 use crate::settings::MergeSettings;
 use deputy_kit::failure;
 use deputy_kit::types::Failure;
@@ -40,31 +43,38 @@ impl<'a> InstanceTokens<'a> {
 }
 
 /// The file of all. Of two entries of one alias, or two tokens that a client cannot distinguish, that of the preferred
-/// instance stays; without a preference it is an error, since a client would take either.
+/// instance stays.
+///
+/// # Errors
+/// The rejections of both without a preference, since a client would take either. The others are as they should be.
 pub(crate) fn merge(
     settings: &MergeSettings<'_>,
     mut instances: Vec<InstanceTokens<'_>>,
-) -> Result<HadoopTokenFile, Failure> {
+) -> Result<HadoopTokenFile, Vec<Rejection>> {
     instances.sort_by_key(|tokens| settings.rank(tokens.instance));
     let mut merged = HadoopTokenFile::default();
     let mut taken: Vec<Taken<'_>> = Vec::new();
+    let mut ties = BTreeMap::new();
     for InstanceTokens { instance, file } in &instances {
         for (alias, token) in file.tokens() {
             let entry = Taken { instance, alias, token: Some(token) };
-            if entry.is_free(settings, &taken)? {
+            if entry.is_free(settings, &taken, &mut ties) {
                 merged.put_token(alias, token.clone());
                 taken.push(entry);
             }
         }
         for (alias, secret) in file.secrets() {
             let entry = Taken { instance, alias, token: None };
-            if entry.is_free(settings, &taken)? {
+            if entry.is_free(settings, &taken, &mut ties) {
                 merged.put_secret(alias, secret.to_owned());
                 taken.push(entry);
             }
         }
     }
-    Ok(merged)
+    if ties.is_empty() {
+        return Ok(merged);
+    }
+    Err(ties.into_iter().map(|(instance, failure)| Rejection { instance: instance.to_owned(), failure }).collect())
 }
 
 /// An entry of the merged file, and whose it is.
@@ -75,19 +85,26 @@ struct Taken<'f> {
     token: Option<&'f HadoopToken>,
 }
 
-impl Taken<'_> {
-    /// Whether no stronger instance has this entry.
-    fn is_free(&self, settings: &MergeSettings<'_>, taken: &[Taken<'_>]) -> Result<bool, Failure> {
+impl<'f> Taken<'f> {
+    /// Whether no other instance has this entry. Those of a tie are noted.
+    fn is_free(
+        &self,
+        settings: &MergeSettings<'_>,
+        taken: &[Taken<'f>],
+        ties: &mut BTreeMap<&'f str, Failure>,
+    ) -> bool {
         let rival = taken.iter().find(|other| other.instance != self.instance && other.collides(self));
-        match rival {
-            None => Ok(true),
-            Some(rival) if settings.rank(rival.instance) < settings.rank(self.instance) => Ok(false),
-            Some(rival) => Err(failure::misconfigured(format!(
+        let Some(rival) = rival else { return true };
+        if settings.rank(rival.instance) == settings.rank(self.instance) {
+            let problem = format!(
                 "instances `{}` and `{}` have tokens of the same name: set `prefer` to the one that wins",
                 rival.instance, self.instance
-            ))
-            .setting("prefer")),
+            );
+            for instance in [rival.instance, self.instance] {
+                ties.entry(instance).or_insert_with(|| failure::misconfigured(&problem).setting("prefer"));
+            }
         }
+        false
     }
 
     fn collides(&self, other: &Taken<'_>) -> bool {
@@ -127,7 +144,8 @@ mod tests {
             .collect();
         let settings = MergeSettings::read(&settings)?;
         let read = payloads.iter().map(|(instance, payload)| InstanceTokens::read(&settings, instance, payload));
-        let file = merge(&settings, read.collect::<Result<_, _>>()?)?;
+        let file = merge(&settings, read.collect::<Result<_, _>>()?);
+        let file = file.map_err(|mut rejected| rejected.remove(0).failure)?;
         Ok(file.tokens().map(|(alias, token)| (alias.to_owned(), token.clone())).collect())
     }
 
@@ -182,6 +200,21 @@ mod tests {
             assert_eq!(failure.setting.as_deref(), Some("prefer"));
             assert!(failure.message.starts_with("instances `ours` and `file` have tokens of the same name"));
         }
+    }
+
+    #[test]
+    fn merge_rejects_both_of_a_tie_and_no_other() {
+        let settings = MergeSettings::read(&[]).unwrap();
+        let given = [
+            ("a", payload(&token("k", "s", 1))),
+            ("b", payload(&token("k", "s", 2))),
+            ("third", payload(&token("k", "other", 3))),
+        ];
+        let read = given.iter().map(|(instance, payload)| InstanceTokens::read(&settings, instance, payload).unwrap());
+        let rejected = merge(&settings, read.collect()).map(drop).unwrap_err();
+        let instances: Vec<_> = rejected.iter().map(|rejection| rejection.instance.as_str()).collect();
+        assert_eq!(instances, ["a", "b"]);
+        assert!(rejected.iter().all(|rejection| rejection.failure.setting.as_deref() == Some("prefer")));
     }
 
     #[test]

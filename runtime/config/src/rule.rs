@@ -119,8 +119,9 @@ fn http_rule(
             sink.warning(first.at(), "the secret is sent unencrypted").expected("needs https://");
         }
         if let (Some(value), None) = (negotiated, local(pattern.host())) {
-            sink.warning(value.at(), "what the server sends, such as tokens, is not encrypted")
-                .expected("needs https://");
+            let problem =
+                "a reader of the request can use its Kerberos token for another one, and tokens come unencrypted";
+            sink.warning(value.at(), problem).expected("needs https://");
         }
     }
     let roots = roots.and_then(|value| value.path(sink, base));

@@ -22,7 +22,11 @@ pub(crate) fn login_table(logins: &[KerberosLoginStatus]) -> String {
             login.principal.clone(),
             login.valid_for_ms.map_or_else(|| "-".to_owned(), |left| valid_for(Some(left))),
             login.last_login_in_ms.map_or_else(|| "-".to_owned(), in_or_ago),
-            login.fault.as_ref().map_or_else(|| "held".to_owned(), |fault| fault.message.clone()),
+            match (&login.fault, login.ready) {
+                (Some(fault), _) => fault.message.clone(),
+                (None, true) => "held".to_owned(),
+                (None, false) => "no ticket".to_owned(),
+            },
         ]);
     }
     let mut text = format!("\n{}", table.render_with_heading(None));

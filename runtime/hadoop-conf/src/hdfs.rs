@@ -41,13 +41,16 @@ pub(crate) fn propose(draft: &mut ProposalDraft<'_>) {
     for uri in default.iter().cloned().chain(mounted(draft)) {
         services.extend(of_uri(draft, &uri, &services));
     }
-    let is_web_default = default.is_some_and(|uri| uri.contains("webhdfs://"));
+    let web_default = default.filter(|uri| uri.contains("webhdfs://"));
     for service in &services {
         add_rpc(draft, service);
-        add_web(draft, service, is_web_default);
+        add_web(draft, service, web_default.is_some());
     }
     if services.is_empty() {
-        draft.note("no HDFS: neither dfs.nameservices nor fs.defaultFS names one".to_owned());
+        draft.note(web_default.map_or_else(
+            || "no HDFS: neither dfs.nameservices nor fs.defaultFS names one".to_owned(),
+            |uri| format!("fs.defaultFS = {uri} names no NameNode for RPC: write an instance of `webhdfs` yourself"),
+        ));
     }
 }
 
@@ -146,7 +149,11 @@ fn add_rpc(draft: &mut ProposalDraft<'_>, service: &NameService) {
 fn about(service: &NameService, is_router: bool) -> String {
     let count = service.servers.len();
     match (&service.set, is_router) {
+        (Some(name), true) if count == 1 => {
+            format!("hdfs://{name}: a router of a federation, one token for all behind it")
+        }
         (Some(name), true) => format!("hdfs://{name}: {count} routers of a federation, one token for all behind them"),
+        (Some(name), false) if count == 1 => format!("hdfs://{name}: one NameNode"),
         (Some(name), false) => format!("hdfs://{name}: {count} NameNodes, one of them active"),
         (None, true) => format!("hdfs://{}: a router", first(service)),
         (None, false) => format!("hdfs://{}: one NameNode", first(service)),

@@ -27,7 +27,10 @@ pub(crate) fn propose(draft: &mut ProposalDraft<'_>) {
     });
     let instance = ProposedInstance {
         name: String::new(),
-        about: format!("the keys of encryption zones, at {} KMS servers", servers.len()),
+        about: match servers.len() {
+            1 => "the keys of encryption zones, at one KMS server".to_owned(),
+            count => format!("the keys of encryption zones, at {count} KMS servers"),
+        },
         provider: "kms",
         enabled: true,
         settings: vec![("provider", uri)],

@@ -16,8 +16,8 @@ pub(crate) fn propose(draft: &mut ProposalDraft<'_>) {
     hive(draft);
     if let Some(quorum) = draft.get("hbase.zookeeper.quorum") {
         draft.note(format!(
-            "HBase (hbase.zookeeper.quorum = {quorum}) is left out: its instance needs a rule for each region server, \
-             which the files do not name"
+            "HBase (hbase.zookeeper.quorum = {quorum}) is left out: no file names the region servers; see \
+             docs/hadoop.md for an instance"
         ));
     }
 }
@@ -69,7 +69,7 @@ fn hive(draft: &mut ProposalDraft<'_>) {
     let uris: Vec<String> = servers.iter().map(|server| format!("thrift://{server}")).collect();
     let settings = [("uris", uris.join(",")), ("principal", principal.as_str().to_owned())];
     let signature = draft.get("hive.metastore.token.signature").map(|signature| ("signature", signature));
-    let settings = settings.into_iter().chain(signature).collect();
+    let settings = settings.into_iter().chain(signature).chain(protection(draft)).collect();
     add(draft, "hive", "", "Hive's metastore: for clients that use its tables", settings, &principal, &servers);
 }
 

@@ -115,7 +115,7 @@ impl KerberosContext {
         let until = timer_now() + wait.duration();
         let call = async {
             let turn = Arc::clone(&self.shared.messages).acquire_owned().await.map_err(|_| confused())?;
-            self.place.process.call(request, Held { _turn: Some(turn), _target: None }).await
+            self.place.process.call(request, Held { _turn: Some(turn), ..Held::default() }).await
         };
         let slow = |_| Err(Fault::new(FaultCause::Process, format!("it did not answer within {wait}")));
         timeout_at(until, call).await.unwrap_or_else(slow)

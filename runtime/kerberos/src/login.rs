@@ -91,6 +91,8 @@ pub(crate) struct Shared {
     pub(crate) wanted: Notify,
     contexts: Arc<Semaphore>,
     begins: Arc<Semaphore>,
+    /// Those of the begins that may ask a KDC: a silent one leaves turns for targets whose tickets are at hand.
+    asks: Arc<Semaphore>,
     pub(crate) messages: Arc<Semaphore>,
     targets: Mutex<Targets>,
 }
@@ -135,6 +137,7 @@ impl Login {
             wanted: Notify::new(),
             contexts: Arc::new(Semaphore::new(MOST_CONTEXTS)),
             begins: Arc::new(Semaphore::new(login_process::BEGIN_THREADS)),
+            asks: Arc::new(Semaphore::new(login_process::BEGIN_THREADS / 2)),
             messages: Arc::new(Semaphore::new(MOST_MESSAGES)),
             targets: Mutex::default(),
         });
@@ -221,9 +224,16 @@ impl Shared {
         // From here on the process is asked to close the context, whatever happens.
         let place = Place::new(Arc::clone(process), permit);
         let lock = self.lock(ticket, target).await;
+        let ask = match &lock {
+            Some(_) => {
+                let asks = Arc::clone(&self.asks);
+                Some(asks.acquire_owned().await.map_err(|_| Fault::plain(FaultCause::Process))?)
+            }
+            None => None,
+        };
         let turn = Arc::clone(&self.begins).acquire_owned().await.map_err(|_| Fault::plain(FaultCause::Process))?;
         let request = LoginRequest::Begin { context: place.context(), target: target.to_owned() };
-        match process.call(&request, Held { _turn: Some(turn), _target: lock }).await? {
+        match process.call(&request, Held { _turn: Some(turn), _ask: ask, _target: lock }).await? {
             LoginResponse::Stepped(stepped) => {
                 self.targets.lock_unpoisoned().known.insert(target.to_owned());
                 Ok((KerberosContext::new(place, Arc::clone(self), &stepped), stepped))

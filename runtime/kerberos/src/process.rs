@@ -38,6 +38,7 @@ pub(crate) const WAITING: usize = 2048;
 #[derive(Default)]
 pub(crate) struct Held {
     pub(crate) _turn: Option<OwnedSemaphorePermit>,
+    pub(crate) _ask: Option<OwnedSemaphorePermit>,
     pub(crate) _target: Option<OwnedMutexGuard<()>>,
 }
 

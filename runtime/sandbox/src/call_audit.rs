@@ -5,12 +5,13 @@ use std::sync::{Arc, OnceLock};
 
 use deputy_audit::{Audit, AuditAction, AuditError, AuditEvent, AuditOutcome, AuditSubject, CallId, Receipt};
 use deputy_core::grant::{Host, Target};
-use deputy_core::{PolicyDenial, in_one_line};
+use deputy_core::{KerberosPrincipal, PolicyDenial, in_one_line};
 use deputy_support::SystemClock;
 use tokio::sync::Notify;
 
 use crate::denial_budget::{DENIALS_PER_CALL, DenialBudget};
 use crate::redact::{Redactor, bounded};
+use crate::secret_fault::SecretFault;
 
 /// Writes the audit events of one call, with the values of its secrets blanked.
 pub(crate) struct CallAudit {
@@ -153,7 +154,14 @@ impl CallAudit {
             PolicyDenial::Address { target, address, class } => {
                 PolicyDenial::Address { target: self.redact_target(&target), address, class }
             }
+            PolicyDenial::Echo { target, secret } => PolicyDenial::Echo { target: self.redact_target(&target), secret },
             PolicyDenial::Host { target } => PolicyDenial::Host { target: self.redact_target(&target) },
+            PolicyDenial::KerberosConnection { target } => {
+                PolicyDenial::KerberosConnection { target: self.redact_principal(target) }
+            }
+            PolicyDenial::KerberosHost { target } => {
+                PolicyDenial::KerberosHost { target: self.redact_principal(target) }
+            }
             PolicyDenial::KerberosTarget { target } => PolicyDenial::KerberosTarget { target: self.redact(&target) },
             PolicyDenial::Method { target, method } => {
                 let text = method.to_string();
@@ -168,6 +176,9 @@ impl CallAudit {
             }
             PolicyDenial::OutputPath { path } => PolicyDenial::OutputPath { path: self.redact(&path) },
             PolicyDenial::OutputTaken { path } => PolicyDenial::OutputTaken { path: self.redact(&path) },
+            PolicyDenial::OwnAuthorization { target } => {
+                PolicyDenial::OwnAuthorization { target: self.redact_target(&target) }
+            }
             PolicyDenial::Path { target, path } => {
                 PolicyDenial::Path { target: self.redact_target(&target), path: self.redact(&path) }
             }
@@ -184,6 +195,19 @@ impl CallAudit {
     fn redact_host(&self, host: &Host) -> Host {
         let text = host.to_string();
         if self.redact(&text) == text { host.clone() } else { Host::Name("blanked.invalid".to_owned()) }
+    }
+
+    fn redact_principal(&self, principal: KerberosPrincipal) -> KerberosPrincipal {
+        let is_clean = self.redact(principal.as_str()) == principal.as_str();
+        if is_clean { principal } else { "blanked/blanked.invalid@BLANKED".parse().unwrap_or(principal) }
+    }
+
+    /// A fault without the values of secrets: its text may have a host that the component chose.
+    pub(crate) fn redact_fault(&self, fault: SecretFault) -> SecretFault {
+        match fault {
+            SecretFault::Source(text) => SecretFault::Source(self.redact(&text)),
+            SecretFault::Value(text) => SecretFault::Value(self.redact(&text)),
+        }
     }
 
     fn redact(&self, text: &str) -> String {

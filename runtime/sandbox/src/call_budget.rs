@@ -11,6 +11,7 @@ use crate::call_audit::CallAudit;
 use crate::denial_budget::DenialBudget;
 use crate::findings::CallFindings;
 use crate::network_wait::{NetworkWait, NetworkWaits};
+use crate::secret_fault::SecretFault;
 use crate::time_budget::TimeBudget;
 use crate::usage::UsageCounters;
 
@@ -65,6 +66,13 @@ impl CallBudget {
     /// Whether the call waits for the network now.
     pub(crate) fn awaits_network(&self) -> bool {
         self.waits.any()
+    }
+
+    /// Notes that using a secret or a login failed, and returns what of it the log may show.
+    pub(crate) fn note_fault(&self, fault: SecretFault) -> SecretFault {
+        let shown = self.audit.redact_fault(fault);
+        self.findings.note_fault(shown.clone());
+        shown
     }
 
     /// Notes a denial for the operator's report and hands it back. Writes no audit event: the capability's own event says

@@ -148,7 +148,7 @@ impl StateAccess {
             StateUseError::Unavailable(reason) => {
                 record.failed("unavailable");
                 tracing::warn!(instance = %self.budget.audit.subject(), reason, "using state failed");
-                self.budget.findings.note_fault(SecretFault::Source(format!("state: {reason}")));
+                self.budget.note_fault(SecretFault::Source(format!("state: {reason}")));
                 StateUseError::Unavailable(reason)
             }
         }

@@ -30,6 +30,7 @@ impl KafkaErrorCode {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self.0 {
+            -1 => "UNKNOWN_SERVER_ERROR",
             0 => "NONE",
             7 => "REQUEST_TIMED_OUT",
             8 => "BROKER_NOT_AVAILABLE",
@@ -69,7 +70,7 @@ impl KafkaErrorCode {
 
     /// Whether the same call may succeed later, or at another broker.
     fn is_temporary(self) -> bool {
-        matches!(self.0, 7 | 8 | 13 | 14 | 15 | 41)
+        matches!(self.0, -1 | 7 | 8 | 13 | 14 | 15 | 41)
     }
 
     /// Whether there is no such token any more.
@@ -94,8 +95,8 @@ pub enum KafkaError {
     /// There is no answer.
     #[error(transparent)]
     Frame(#[from] FramingError),
-    /// The answer is none.
-    #[error("not an answer of Kafka: {0}")]
+    /// The server speaks another protocol.
+    #[error("the server does not speak Kafka's protocol: {0}")]
     Protocol(&'static str),
     /// The broker refuses.
     #[error("{call}: {code}{}{text}{}", if text.is_empty() { "" } else { ": " }, code.hint())]
@@ -124,8 +125,8 @@ pub enum KafkaError {
     /// The host's capability refuses.
     #[error("{}", .0.message)]
     Host(Failure),
-    /// No broker answers.
-    #[error("no broker answers: {text}")]
+    /// No broker can serve the call.
+    #[error("no broker can serve the call: {text}")]
     NoActive {
         /// What each of them says.
         text: String,

@@ -133,7 +133,7 @@ fn kafka_answer_that_is_odd_is_refused() {
     }
     let broker = Broker { answers: [good].into(), wrong_correlation: true, ..Broker::default() };
     let error = KafkaClient::new(broker).create_token(None, &[], None).unwrap_err();
-    assert_eq!(error.to_string(), "not an answer of Kafka: its answer is to another request");
+    assert_eq!(error.to_string(), "the server does not speak Kafka's protocol: its answer is to another request");
     let silent = Broker::answering([]).renew_token("AAAA").unwrap_err();
     assert_eq!(Failure::from(silent).next, Next::Unavailable);
 }
@@ -148,7 +148,7 @@ fn kafka_refusal_has_its_name_and_what_helps() {
         (65, Next::Denied, "CreateTokens"),
         (41, Next::Unavailable, "NOT_CONTROLLER"),
         (89, Next::Throttled, "THROTTLING_QUOTA_EXCEEDED"),
-        (-1, Next::Denied, "UNKNOWN (-1)"),
+        (-1, Next::Unavailable, "UNKNOWN_SERVER_ERROR (-1)"),
     ] {
         let body = [&code.to_be_bytes()[..], &[0; 60]].concat();
         let error = Broker::answering([body]).renew_token("AAAA").unwrap_err();
@@ -243,7 +243,10 @@ impl SaslLogin for Endless {
 fn kafka_login_without_an_end_is_ended() {
     let answers = (0..20).map(|_| sasl_answer(b""));
     let mut client = Broker::answering([SHAKEN.to_vec()].into_iter().chain(answers));
-    assert_eq!(client.login(&mut Endless).unwrap_err().to_string(), "not an answer of Kafka: its login does not end");
+    assert_eq!(
+        client.login(&mut Endless).unwrap_err().to_string(),
+        "the server does not speak Kafka's protocol: its login does not end"
+    );
     assert_eq!(client.stream().requests.len(), 9);
 }
 

@@ -4,6 +4,7 @@
 //! expects, and the host compares the result with the grant.
 
 use super::error::RpcError;
+use crate::address::principal_at;
 use deputy_kit::text::one_line;
 
 /// The longest name of a server, in letters.
@@ -37,7 +38,7 @@ impl<'a> ExpectedServer<'a> {
                 Err(unexpected(&offered, &format!("{}/{}", "SERVICE", self.host)))
             };
         };
-        let target = principal.replace("_HOST", &self.host.to_ascii_lowercase());
+        let target = principal_at(principal, self.host);
         let name = target.split_once('@').map_or(target.as_str(), |(name, _)| name);
         if offered.eq_ignore_ascii_case(name) { Ok(target) } else { Err(unexpected(&offered, &target)) }
     }

@@ -78,7 +78,7 @@ pub(crate) fn run(context: &Context, arguments: &HadoopConfArgs) -> Result<Exit,
         return Ok(Exit::Done);
     }
     for note in &proposal.notes {
-        context.printer.labelled(WARNING, "not known", note);
+        context.printer.labelled(WARNING, "note", note);
     }
     match &arguments.output {
         None => context.stdout(&toml)?,

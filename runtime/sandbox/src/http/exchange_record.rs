@@ -45,8 +45,8 @@ impl ExchangeRecord {
         self.budget.audit.subject()
     }
 
-    pub(crate) fn note_fault(&self, fault: SecretFault) {
-        self.budget.findings.note_fault(fault);
+    pub(crate) fn note_fault(&self, fault: SecretFault) -> SecretFault {
+        self.budget.note_fault(fault)
     }
 
     pub(crate) fn meter(&self) -> Arc<BodyMeter> {

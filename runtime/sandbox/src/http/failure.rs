@@ -128,9 +128,9 @@ impl RequestFailure {
                 record.audit().failed(code);
             }
             Cause::Secret { code, fault } => {
-                tracing::warn!(instance = %record.subject(), code, reason = %fault, "HTTP request failed");
+                let reason = record.note_fault(fault);
+                tracing::warn!(instance = %record.subject(), code, %reason, "HTTP request failed");
                 record.audit().failed(code);
-                record.note_fault(fault);
             }
         }
         self.guest

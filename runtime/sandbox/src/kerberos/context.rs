@@ -17,6 +17,8 @@ pub struct ContextHandle {
     target: KerberosPrincipal,
     login: Arc<Login>,
     begun: Option<KerberosContext>,
+    /// Whether the first step was tried. Each try is an audit event, and may ask a KDC.
+    tried: bool,
     record: Option<AuditRecord>,
     totals: Totals,
 }
@@ -30,7 +32,7 @@ struct Totals {
 
 /// The audit action of a context for this target.
 pub(crate) fn action(target: &str) -> AuditAction {
-    AuditAction::Kerberos { target: target.chars().take(256).collect(), wrapped: 0, unwrapped: 0 }
+    AuditAction::Kerberos { target: target.to_owned(), wrapped: 0, unwrapped: 0 }
 }
 
 impl ContextHandle {
@@ -38,12 +40,16 @@ impl ContextHandle {
     pub(super) fn new(budget: &Arc<CallBudget>, permit: &KerberosPermit, login: Arc<Login>) -> Self {
         let target = permit.target().clone();
         let record = Some(AuditRecord::begin(budget, action(target.as_str())));
-        Self { target, login, begun: None, record, totals: Totals::default() }
+        Self { target, login, begun: None, tried: false, record, totals: Totals::default() }
     }
 
     /// The first step gets a ticket; the others take the peer's token.
     pub(super) async fn step(&mut self, budget: &CallBudget, token: Vec<u8>) -> Result<Stepped, KerberosUseError> {
         let _waiting = budget.wait_for_network();
+        if self.begun.is_none() && self.tried {
+            // Not noted: the record keeps why the first step failed.
+            return Err(KerberosUseError::Failed(Fault::plain(FaultCause::WrongState)));
+        }
         let result = match &mut self.begun {
             Some(context) => context.step(token).await.map_err(KerberosUseError::Failed),
             None if !token.is_empty() => Err(KerberosUseError::Failed(Fault::new(
@@ -56,6 +62,7 @@ impl ContextHandle {
     }
 
     async fn begin(&mut self) -> Result<Stepped, KerberosUseError> {
+        self.tried = true;
         if let Some(record) = &self.record {
             record.announce().await.map_err(|_| KerberosUseError::Unrecorded)?;
         }

@@ -100,7 +100,7 @@ impl CallKerberos {
 
     /// Counts a context and asks the grant. Each denial is recorded, up to the limit on contexts.
     fn open(&mut self, mut target: String) -> Result<ContextHandle, KerberosUseError> {
-        target.truncate(target.floor_char_boundary(MAX_TARGET));
+        target.truncate(self.budget.audit.excerpt(&target, MAX_TARGET).len());
         let counted = self.budget.usage.take_kerberos_context();
         if let (Err(denial), true) = (&counted, self.spent) {
             return Err(KerberosUseError::Denied(denial.clone()));
@@ -128,7 +128,7 @@ impl CallKerberos {
         if let KerberosUseError::Failed(fault) = &error
             && let Some(reported) = secret_fault(fault)
         {
-            self.budget.findings.note_fault(reported);
+            self.budget.note_fault(reported);
         }
         error
     }

@@ -107,8 +107,8 @@ impl CallSecrets {
             }
             Err(SecretUseError::Unavailable(fault)) => {
                 record.failed("unavailable");
-                tracing::warn!(instance = %self.budget.audit.subject(), reason = %fault, "using a secret failed");
-                self.budget.findings.note_fault(fault.clone());
+                let reason = self.budget.note_fault(fault.clone());
+                tracing::warn!(instance = %self.budget.audit.subject(), %reason, "using a secret failed");
                 Err(SecretUseError::Unavailable(fault))
             }
             Err(SecretUseError::Trap(error)) => {

@@ -131,7 +131,7 @@ impl Connector {
             Ok(Ok(tls)) => tls,
             Ok(Err(fault)) => {
                 record.failed("secret-unavailable");
-                self.budget.findings.note_fault(fault);
+                self.budget.note_fault(fault);
                 return Err(ErrorCode::ConnectionAborted);
             }
             Err(exceeded) => return Err(timed_out(&mut record, "connect-timeout", exceeded)),
@@ -192,7 +192,9 @@ impl Connector {
             }
         };
         let (budget, target) = (Arc::clone(&self.budget), target.clone());
-        let begun = self.tunnels.begin(stream, limits.between_bytes, move |fault| report(&budget, &target, fault));
+        let begun = self
+            .tunnels
+            .begin(stream, limits.handles, limits.between_bytes, move |fault| report(&budget, &target, fault));
         begun.map_err(|_| {
             record.failed("connect");
             ErrorCode::ConnectionAborted
@@ -202,9 +204,8 @@ impl Connector {
 
 /// Tells the operator what is wrong with the TLS of a server. The component learns that the connection failed.
 fn report(budget: &CallBudget, target: &Target, fault: TlsFault) {
-    let text = format!("TLS with {target}: {fault}");
-    tracing::warn!(instance = %budget.audit.subject(), code = fault.code(), reason = %text, "TCP connection failed");
-    budget.findings.note_fault(SecretFault::Source(text));
+    let reason = budget.note_fault(SecretFault::Source(format!("TLS with {target}: {fault}")));
+    tracing::warn!(instance = %budget.audit.subject(), code = fault.code(), %reason, "TCP connection failed");
 }
 
 fn timed_out(record: &mut AuditRecord, code: &'static str, DeadlineExceeded(cause): DeadlineExceeded) -> ErrorCode {

@@ -204,6 +204,7 @@ impl OutputStream for TcpOutput {
             self.ready().await;
             self.halves.close_write();
             if let Some(tunnel) = &self.halves.tunnel {
+                let _waiting = self.halves.budget.wait_for_network();
                 tunnel.wait_until_sent().await;
             }
         };

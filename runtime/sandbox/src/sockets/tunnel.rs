@@ -62,11 +62,15 @@ impl Tunnels {
 }
 
 impl TunnelSpawner {
-    /// Begins a tunnel, and returns the component's end of it. `linger` is how long the task goes on after the component has
-    /// dropped its socket; `report` gets what is wrong with the server's TLS.
+    /// Begins a tunnel, and returns the component's end of it. There are at most `most`, with those whose sockets the
+    /// component has dropped. `linger` is how long such a one goes on; `report` gets what is wrong with the server's TLS.
+    ///
+    /// # Errors
+    /// If there are too many, the call is over, or the system has no more descriptors.
     pub(super) fn begin(
         &self,
         server: Box<TlsStream<TcpStream>>,
+        most: u32,
         linger: Span,
         report: impl FnOnce(TlsFault) + Send + 'static,
     ) -> io::Result<(UnixStream, Tunnel)> {
@@ -78,6 +82,9 @@ impl TunnelSpawner {
         let carrier = Carrier { server, component, end: Arc::clone(&end), sent: carried, report: Box::new(report) };
         let mut tasks = tasks.lock_unpoisoned();
         while tasks.try_join_next().is_some() {}
+        if tasks.len() >= most as usize {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
         tasks.spawn(async move {
             let over = async {
                 gone.await.ok();
