@@ -180,6 +180,7 @@ impl TlsFault {
                 | AlertDescription::CertificateExpired
                 | AlertDescription::CertificateRevoked
                 | AlertDescription::CertificateUnknown
+                | AlertDescription::DecryptError // its signature is not that of the authority of this name
                 | AlertDescription::UnknownCA
                 | AlertDescription::UnsupportedCertificate,
             ) => Self::ClientRefused,
