@@ -383,11 +383,35 @@ mod tests {
         }
     }
 
-    #[test]
-    fn audit_redacts_a_header_that_holds_a_secret() {
+    fn knowing_a_secret() -> CallAudit {
         let call = call_audit(1, &Arc::new(Audit::memory()), &Arc::default());
         let value = Arc::new(deputy_core::SecretBytes::new(b"hunter2-hunter2".to_vec()));
         call.redact_with(Arc::new(Redactor::new(vec![("key".parse().unwrap(), value)])));
+        call
+    }
+
+    #[test]
+    fn audit_redacts_principals_and_faults() {
+        let call = knowing_a_secret();
+        let target: KerberosPrincipal = "hbase/hunter2-hunter2.example@R".parse().unwrap();
+        for denial in [
+            PolicyDenial::KerberosHost { target: target.clone() },
+            PolicyDenial::KerberosConnection { target: target.clone() },
+            PolicyDenial::KerberosTarget { target: target.to_string() },
+        ] {
+            let shown = format!("{:?}", call.redact_denial(denial));
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+        let plain: KerberosPrincipal = "hbase/a.example@R".parse().unwrap();
+        let denial = PolicyDenial::KerberosHost { target: plain };
+        assert_eq!(call.redact_denial(denial.clone()), denial);
+        let fault = call.redact_fault(SecretFault::Source("TLS with tcp://hunter2-hunter2.example:1: no".to_owned()));
+        assert_eq!(fault.to_string(), "TLS with tcp://[secret key].example:1: no");
+    }
+
+    #[test]
+    fn audit_redacts_a_header_that_holds_a_secret() {
+        let call = knowing_a_secret();
         let target = Target::parse(deputy_core::grant::Scheme::Https, "hunter2-hunter2.example").unwrap();
         let request = deputy_core::OverriddenRequest {
             method: "GET".parse().unwrap(),

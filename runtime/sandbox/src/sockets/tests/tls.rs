@@ -167,6 +167,30 @@ async fn tcp_tls_sends_what_was_written_before_the_stream_was_dropped() {
 }
 
 #[tokio::test]
+async fn tcp_tls_connections_that_linger_are_bounded() {
+    let (folder, ca) = (tempfile::tempdir().unwrap(), authority());
+    let acceptor = acceptor(&ca, "a.example", None);
+    let server = Server::start(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(_silent) = acceptor.accept(stream).await else { return };
+            std::future::pending::<()>().await;
+        }
+    });
+    let server = server.await;
+    let rule = TcpRule { tls: Some(trusting(&folder, &ca)), ..tcp(&format!("a.example:{}", server.port())) };
+    let limits = Limits { handles: 12, ..Limits::default() };
+    let mut guest = guest_with(vec![rule], limits, resolving_to(&["127.0.0.1"]), StaticSecrets::of(&[]));
+    guest.lookup("a.example").await.map_err(|_| ()).unwrap();
+    for _ in 0..12 {
+        guest.connect(server.address).await.map_err(|_| ()).unwrap();
+        // The component drops its socket, and the server stays silent.
+        guest.end();
+    }
+    assert_eq!(code(guest.connect(server.address).await), ErrorCode::ConnectionAborted);
+}
+
+#[tokio::test]
 async fn tcp_tls_wants_the_name_that_was_granted_and_a_trusted_issuer() {
     let (folder, ca, other) = (tempfile::tempdir().unwrap(), authority(), authority());
     for (issuer, name, says) in [
