@@ -102,7 +102,9 @@ fn log_that_is_not_read_stops_nothing_and_says_what_is_missing() {
     let dropped: u64 = lines.iter().filter_map(|line| line["fields"]["dropped"].as_u64()).sum();
     let written =
         lines.iter().filter(|line| line["fields"]["message"] == "payload sent over the control socket").count();
-    assert_eq!(written as u64 + dropped, 6000, "{dropped} dropped");
+    // On a busy machine the lease is renewed meanwhile, and lines about that can be among the dropped.
+    let all = written as u64 + dropped;
+    assert!((6000..6020).contains(&all), "{written} written, {dropped} dropped");
     assert!(dropped > 0);
 }
 
