@@ -9,7 +9,7 @@ pub enum HadoopConfError {
     NoFile { dir: PathBuf, names: String },
     #[error("cannot read {}", .path.display())]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{} is longer than {limit} bytes: it is no configuration of Hadoop", .path.display())]
+    #[error("{} is longer than {limit} bytes: it is not a Hadoop configuration", .path.display())]
     TooLong { path: PathBuf, limit: usize },
     #[error("{} is not UTF-8", .path.display())]
     Encoding { path: PathBuf },

@@ -27,7 +27,7 @@ pub enum KafkaTokenError {
     #[error("it is not the JSON of a Kafka token: an object with servers, mechanism, token-id and hmac")]
     Form,
     /// A value that could end what it is put into.
-    #[error("its {0} has other characters than such a value has, or too many")]
+    #[error("its {0} is too long or has a character that is not allowed")]
     Value(&'static str),
     /// Another version of the JSON.
     #[error("it is not version 1 of the JSON of a Kafka token")]
