@@ -4,6 +4,8 @@ mod count;
 mod fuzz;
 mod once;
 
+use std::num::NonZero;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -191,8 +193,11 @@ fn clippy(workspace: &Workspace) -> Result<()> {
 }
 
 fn tests(workspace: &Workspace, count: &mut Count) -> Result<()> {
+    // Most tests of the program wait, for processes and for timers: twice as many as there are processors run at once.
+    let threads = available_parallelism().map_or(2, NonZero::get).saturating_mul(2);
     let run = |folder: &str| {
         let test = cargo(workspace, folder).args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+        let test = test.env("RUST_TEST_THREADS", threads.to_string());
         let test = test.env("DEPUTY_GUESTS", workspace.guests()).env("DEPUTY_TOOLS", workspace.tools());
         test.env("DEPUTY_ENGINES", workspace.engines())
     };

@@ -1,6 +1,8 @@
 //! Each fuzz target for a short while: long enough to find what a change broke, not to find new faults.
 
 use std::fs;
+use std::path::Path;
+use std::thread;
 
 use serde_json::Value;
 
@@ -10,7 +12,10 @@ use crate::say::Step;
 use crate::workspace::{Workspace, metadata};
 
 /// How long each target runs.
-const SECONDS: u32 = 10;
+const SECONDS: u32 = 5;
+
+/// How many targets run at once. Each keeps one processor busy.
+const LANES: usize = 2;
 
 /// How many inputs each target tries at the least: fewer, and something holds it up.
 const LEAST: u64 = 1000;
@@ -35,34 +40,42 @@ pub(super) fn run(workspace: &Workspace) -> Result<()> {
         .dir(&folder)
         .quiet()
         .map_err(|failure| failure.hint("a C++ compiler is needed: `apt-get install g++` or your system's like"))?;
-    let host = host()?;
-    for target in targets {
-        let step = Step::silent("fuzz");
-        let corpus = workspace.target("fuzz-corpus").join(&target);
-        fs::create_dir_all(&corpus).doing(|| format!("making the folder {}", corpus.display()))?;
-        let run = Run::new(workspace.target("fuzz").join(&host).join("release").join(&target)).arg(&corpus);
-        let samples = SAMPLES.iter().find(|(name, _)| *name == target).map(|(_, samples)| workspace.path(samples));
-        let seeds = samples.unwrap_or_else(|| folder.join("seeds").join(&target));
-        if !seeds.is_dir() {
-            return Err(Failure::new(format!("the fuzz target {target} has no seeds in {}", workspace.shown(&seeds))));
-        }
-        let said = run
-            .arg(&seeds)
-            .args([&format!("-max_total_time={SECONDS}"), "-timeout=5", "-rss_limit_mb=1024"])
-            .arg(format!("-artifact_prefix={}/", workspace.target("fuzz-corpus").display()))
-            .quiet_stderr()
-            .map_err(|failure| {
-                failure.hint(format!(
-                    "the input that did it lies in {}",
-                    workspace.shown(&workspace.target("fuzz-corpus"))
-                ))
-            })?;
-        let tried = tried(&said).unwrap_or(0);
-        if tried < LEAST {
-            return Err(Failure::new(format!("the fuzz target {target} tried {tried} inputs, of at least {LEAST}")));
-        }
-        step.end(format!("{target}: {tried} inputs, no fault"));
+    let programs = workspace.target("fuzz").join(host()?).join("release");
+    let lanes: Vec<Vec<&String>> = (0..LANES).map(|lane| targets.iter().skip(lane).step_by(LANES).collect()).collect();
+    thread::scope(|scope| {
+        let running: Vec<_> = lanes
+            .into_iter()
+            .map(|lane| scope.spawn(|| lane.into_iter().try_for_each(|target| fuzz(workspace, &programs, target))))
+            .collect();
+        let ended =
+            running.into_iter().map(|lane| lane.join().unwrap_or_else(|_| Err(Failure::new("fuzzing panicked"))));
+        ended.fold(Ok(()), Result::and)
+    })
+}
+
+/// Runs one target.
+fn fuzz(workspace: &Workspace, programs: &Path, target: &str) -> Result<()> {
+    let step = Step::silent("fuzz");
+    let corpus = workspace.target("fuzz-corpus").join(target);
+    fs::create_dir_all(&corpus).doing(|| format!("making the folder {}", corpus.display()))?;
+    let samples = SAMPLES.iter().find(|(name, _)| *name == target).map(|(_, samples)| workspace.path(samples));
+    let seeds = samples.unwrap_or_else(|| workspace.path("tests/fuzz/seeds").join(target));
+    if !seeds.is_dir() {
+        return Err(Failure::new(format!("the fuzz target {target} has no seeds in {}", workspace.shown(&seeds))));
     }
+    let artifacts = workspace.target("fuzz-corpus");
+    let said = Run::new(programs.join(target))
+        .arg(&corpus)
+        .arg(&seeds)
+        .args([&format!("-max_total_time={SECONDS}"), "-timeout=5", "-rss_limit_mb=1024"])
+        .arg(format!("-artifact_prefix={}/", artifacts.display()))
+        .quiet_stderr()
+        .map_err(|failure| failure.hint(format!("the input that did it lies in {}", workspace.shown(&artifacts))))?;
+    let tried = tried(&said).unwrap_or(0);
+    if tried < LEAST {
+        return Err(Failure::new(format!("the fuzz target {target} tried {tried} inputs, of at least {LEAST}")));
+    }
+    step.end(format!("{target}: {tried} inputs, no fault"));
     Ok(())
 }
 
