@@ -117,6 +117,7 @@ fn clock_an_hour_behind_delays_no_renewal() {
     let calls = server.calls().len();
     set(&fleet, 0);
     running.wait_until("that jump is reported", || told(&running, &[-3600, 3600]));
+    running.wait_until("each is called anew", || server.calls().len() >= calls + INSTANCES);
     fleet.wait_until_ready(&running);
     let again = server.calls().len() - calls;
     assert!((INSTANCES..=2 * INSTANCES).contains(&again), "{again} calls");
