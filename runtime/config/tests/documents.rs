@@ -116,7 +116,7 @@ fn documents_for_operators_show_a_valid_coordinator() {
 #[test]
 fn documents_of_hadoop_show_a_valid_coordinator() {
     let config = read(HADOOP);
-    assert_eq!((config.instances.len(), config.groups.len()), (6, 2));
+    assert_eq!((config.instances.len(), config.groups.len()), (7, 3));
 }
 
 #[test]
