@@ -9,7 +9,7 @@ use crate::service::{SESSION, answering};
 
 const WORKERS: &str = include_str!("../../docs/workers.md");
 
-/// An STS that gives out a role.
+/// An STS that issues credentials of a role.
 fn assuming() -> String {
     let body = format!(
         "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIAEXAMPLE</AccessKeyId>\

@@ -34,12 +34,5 @@ mod worker;
 
 #[test]
 fn suite_includes_every_file() {
-    let known = include_str!("runner.rs");
-    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/cli")).unwrap();
-    let files = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let modules: Vec<String> = files.filter_map(|file| file.strip_suffix(".rs").map(str::to_owned)).collect();
-    assert!(modules.len() >= 8, "files were lost: {modules:?}");
-    for module in modules.iter().filter(|module| *module != "runner") {
-        assert!(known.contains(&format!("mod {module};")), "{module}.rs is no module of runner.rs");
-    }
+    deputy_test_harness::assert_modules(include_str!("runner.rs"), "cli", 8);
 }

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::deputy::{TestEnvironment, base64, exit};
+use deputy_test_harness::{TestEnvironment, base64, exit};
+
 use crate::local::{Local, Refusing};
 
 /// With letters that every form writes in another way.

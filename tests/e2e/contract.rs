@@ -4,9 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use deputy_test_harness::{TestEnvironment, exit};
 use wit_component::ComponentEncoder;
-
-use crate::deputy::{TestEnvironment, exit};
 
 const MANIFEST: &str = r#"
 [workspace]

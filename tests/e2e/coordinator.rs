@@ -2,10 +2,9 @@
 
 use std::fs;
 
+use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit};
 use serde_json::Value;
 
-use crate::deputy::{TestEnvironment, exit};
-use crate::running::RunningCoordinator;
 use crate::s3;
 
 /// The instance `s3`, whose leases live three seconds.

@@ -13,12 +13,12 @@ use deputy_http_server::{listen, serve};
 use deputy_link::DeliveredState;
 use deputy_sources::SourceContext;
 use deputy_support::SystemClock;
+use deputy_test_harness::{TestEnvironment, exit};
 use deputy_test_servers::{Error, aws, boto, free_ports};
 use deputy_worker::endpoint::{AwsContainerEndpoint, TokenFile};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use crate::deputy::{TestEnvironment, exit};
 use crate::s3::{home_with, object};
 use crate::servers;
 

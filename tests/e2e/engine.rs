@@ -7,10 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use deputy_coordinator::{WorkerList, WorkerStatus};
+use deputy_test_harness::{PATIENCE, RunningCoordinator, TestEnvironment, exit};
 use deputy_test_servers::{engine, free_ports};
 
-use crate::deputy::{TestEnvironment, exit};
-use crate::running::{PATIENCE, RunningCoordinator};
 use crate::{s3, servers};
 
 /// A coordinator whose instance `s3` lives three seconds, and is delivered to the group `engines`.

@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deputy_coordinator::status::InstanceStatus;
+use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit};
 
-use crate::deputy::{TestEnvironment, exit};
-use crate::running::RunningCoordinator;
 use crate::script::{ScriptedServer, failure, lease, payload};
 
 /// Puts a text into a file below `secrets`, whole at once, as programs do that maintain tokens.

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use deputy_test_harness::{TestEnvironment, exit};
 use deputy_test_servers::{Hdfs, Kdc, Kms, Site, guest};
 
-use crate::deputy::{TestEnvironment, exit};
 use crate::logins::home;
 
 /// Files of a client with these properties.

@@ -5,11 +5,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit};
 use deputy_test_servers::{Hdfs, Kdc, Site, free_ports, guest, tool};
 
-use crate::deputy::{TestEnvironment, exit};
 use crate::logins::home;
-use crate::running::RunningCoordinator;
 
 const PAGE: &str = include_str!("../../docs/hadoop.md");
 

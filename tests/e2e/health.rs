@@ -6,10 +6,9 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit};
 use deputy_test_servers::free_ports;
 
-use crate::deputy::{TestEnvironment, exit};
-use crate::running::RunningCoordinator;
 use crate::script::{ScriptedServer, failure, lease, throttled};
 
 /// What the page for operators says of the metrics.

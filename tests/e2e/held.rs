@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::deputy::{TestEnvironment, exit};
+use deputy_test_harness::{TestEnvironment, exit};
+
 use crate::servers;
 use crate::workers::site::{GROUP, TestSite, twice};
 

@@ -5,10 +5,9 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
+use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit};
 use deputy_test_servers::{free_ports, guest, with_straight_line_calls};
 
-use crate::deputy::{TestEnvironment, exit};
-use crate::running::RunningCoordinator;
 use crate::script::{ScriptedServer, lease};
 
 /// Two instances that burn processor time whenever they are called, for anything, with this limit.

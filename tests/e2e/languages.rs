@@ -1,9 +1,9 @@
 //! Providers in other languages, in the production sandbox with its default limits.
 
+use deputy_test_harness::{TestEnvironment, base64, exit};
 use deputy_test_servers::boto;
 use serde_json::Value;
 
-use crate::deputy::{TestEnvironment, base64, exit};
 use crate::local::{Local, Refusing};
 use crate::servers;
 

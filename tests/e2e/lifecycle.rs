@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::deputy::exit;
-use crate::running::RunningCoordinator;
+use deputy_test_harness::{RunningCoordinator, exit};
+
 use crate::script::{ScriptedCall, ScriptedServer, ending_at, endless, failure, lease, payload, throttled};
 
 /// Long enough for a call that should not be made.

@@ -5,8 +5,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::deputy::{TestEnvironment, exit};
-use crate::running::RunningCoordinator;
+use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit};
+
 use crate::script::{ScriptedServer, lease};
 
 #[path = "../hostile/tangled.rs"]

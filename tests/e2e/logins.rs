@@ -1,19 +1,17 @@
 //! Kerberos logins as an operator sees them: `deputy check`, `deputy status` and the metrics, with a real KDC.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use deputy_test_servers::{Kdc, Realm, free_ports, guest};
-use serde_json::Value;
+use deputy_coordinator::status::{CoordinatorStatus, KerberosLoginStatus};
+use deputy_test_harness::{RunningCoordinator, TestEnvironment, copy_compiled, exit};
+use deputy_test_servers::{Kdc, Realm, free_ports, get};
+use serde::Deserialize;
 
-use crate::deputy::{TestEnvironment, copy_compiled, exit};
 use crate::faults::namespace::Namespace;
-use crate::running::RunningCoordinator;
 
 /// The lines of the page for operators.
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
@@ -21,13 +19,7 @@ const OPERATIONS: &str = include_str!("../../docs/operations.md");
 /// With state of its own, in which the components for Hadoop are compiled already.
 pub(crate) fn home() -> TestEnvironment {
     static COMPILED: OnceLock<PathBuf> = OnceLock::new();
-    let compiled = COMPILED.get_or_init(|| {
-        let home = TestEnvironment::in_target("hadoop-state");
-        for component in ["hdfs", "hadoop-credentials"] {
-            home.deputy(&["inspect", guest(component).unwrap().to_str().unwrap()]).ends_with(exit::OK);
-        }
-        home.state().to_owned()
-    });
+    let compiled = COMPILED.get_or_init(|| TestEnvironment::compiled("hadoop-state", &["hdfs", "hadoop-credentials"]));
     let home = TestEnvironment::new();
     copy_compiled(compiled, home.state());
     home
@@ -61,9 +53,29 @@ fn add(kdc: &Kdc, principal: &str) -> PathBuf {
     kdc.add(principal).unwrap()
 }
 
-fn login<'a>(json: &'a Value, name: &str) -> &'a Value {
-    let logins = json["logins"].as_array().unwrap_or_else(|| panic!("no logins in {json}"));
-    logins.iter().find(|login| login["name"] == name).unwrap_or_else(|| panic!("no login {name} in {json}"))
+/// The part of `deputy check --json` that the tests read.
+#[derive(Deserialize)]
+struct Check {
+    logins: Vec<LoginCheck>,
+}
+
+/// A login, as the check saw it.
+#[derive(Debug, Deserialize)]
+struct LoginCheck {
+    name: String,
+    principal: String,
+    ok: bool,
+    code: Option<String>,
+    hint: Option<String>,
+    expiry: Option<String>,
+    last_login: Option<String>,
+    clock_offset_seconds: Option<i64>,
+}
+
+impl Check {
+    fn login(&self, name: &str) -> &LoginCheck {
+        self.logins.iter().find(|login| login.name == name).unwrap_or_else(|| panic!("{name}: {:?}", self.logins))
+    }
 }
 
 #[test]
@@ -97,7 +109,7 @@ fn login_faults_in_check_say_what_mends_them() {
     kdc.remove("unknown").unwrap();
     silent.pause().unwrap();
 
-    let json = home.deputy(&["check", "--json"]).ends_with(exit::FAILED).json();
+    let check: Check = home.deputy(&["check", "--json"]).ends_with(exit::FAILED).parsed();
     for (name, code, hint) in [
         ("stale", "wrong-key", "export a new keytab at the KDC"),
         ("locked", "locked", "have it unlocked"),
@@ -108,15 +120,15 @@ fn login_faults_in_check_say_what_mends_them() {
         ("away", "kdc-unreachable", "see that one runs"),
         ("silent", "kdc-timeout", "see that the KDC answers"),
     ] {
-        let login = login(&json, name);
-        assert_eq!((&login["ok"], &login["code"]), (&false.into(), &code.into()), "{login}");
-        assert!(login["hint"].as_str().unwrap().contains(hint), "{login}");
-        assert_eq!(login["principal"], format!("{name}@TEST.LOCAL"));
-        assert_eq!(login["expiry"], Value::Null);
+        let login = check.login(name);
+        assert_eq!((login.ok, login.code.as_deref()), (false, Some(code)), "{login:?}");
+        assert!(login.hint.as_ref().unwrap().contains(hint), "{login:?}");
+        assert_eq!(login.principal, format!("{name}@TEST.LOCAL"));
+        assert_eq!(login.expiry, None);
     }
-    let well = login(&json, "well");
-    assert_eq!((&well["ok"], &well["code"]), (&true.into(), &Value::Null), "{well}");
-    assert!(well["expiry"].as_str() > well["last_login"].as_str(), "{well}");
+    let well = check.login("well");
+    assert_eq!((well.ok, &well.code), (true, &None), "{well:?}");
+    assert!(well.expiry > well.last_login, "{well:?}");
 
     let text = home.deputy(&["check"]).ends_with(exit::FAILED).stdout;
     for line in [
@@ -138,10 +150,10 @@ fn login_without_a_network_is_told_from_a_dead_kdc() {
     command.args(["check", "--json"]);
     let output = alone.enter(&command).current_dir(home.path(".")).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let json: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    let far = login(&json, "far");
-    assert_eq!((output.status.code(), &far["code"]), (Some(exit::FAILED), &"no-network".into()), "{far}");
-    assert!(far["hint"].as_str().unwrap().starts_with("connect it"), "{far}");
+    let check: Check = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let far = check.login("far");
+    assert_eq!((output.status.code(), far.code.as_deref()), (Some(exit::FAILED), Some("no-network")), "{far:?}");
+    assert!(far.hint.as_ref().unwrap().starts_with("connect it"), "{far:?}");
 }
 
 #[test]
@@ -154,7 +166,8 @@ fn login_by_a_wrong_clock_works_and_is_warned_of() {
         let warning =
             text.lines().find(|line| line.contains("the KDC's clock is ")).unwrap_or_else(|| panic!("{text}"));
         assert!(warning.contains(&format!("{side} this machine's: synchronise both clocks")), "{warning}");
-        let offset = login(&home.deputy(&["check", "--json"]).json(), "etl")["clock_offset_seconds"].as_i64().unwrap();
+        let check: Check = home.deputy(&["check", "--json"]).parsed();
+        let offset = check.login("etl").clock_offset_seconds.unwrap();
         assert!((offset - i64::from(clock_offset)).abs() <= 2, "{offset}");
     }
 }
@@ -168,25 +181,23 @@ fn login_in_status_and_metrics_follows_the_kdc() {
     let mut home = with_login(home(), "etl", "etl@TEST.LOCAL", &keytab, &kdc.address());
     home.append(&format!("[coordinator]\nhealth = \"127.0.0.1:{health}\""));
     let running = RunningCoordinator::start(&home);
-    let now = || login(&running.all(), "etl").clone();
-    running.wait_until("a ticket", || now()["ready"] == true);
-    let held = running.status();
-    let held = login(&held, "etl");
-    assert_eq!((&held["principal"], &held["fault"]), (&"etl@TEST.LOCAL".into(), &Value::Null), "{held}");
-    assert!(held["expiry"].as_str() > held["last_login"].as_str(), "{held}");
-    assert!(held["valid_for_ms"].as_i64().is_some_and(|left| (1..=20_000).contains(&left)), "{held}");
-    assert_eq!(running.instance("etl")["login"]["principal"], "etl@TEST.LOCAL");
+    running.wait_until("a ticket", || login(&running.all_status()).ready);
+    let held = login(&running.printed_status());
+    assert_eq!((held.principal.as_str(), &held.fault), ("etl@TEST.LOCAL", &None), "{held:?}");
+    assert!(held.expiry > held.last_login, "{held:?}");
+    assert!(held.valid_for_ms.is_some_and(|left| (1..=20_000).contains(&left)), "{held:?}");
+    assert_eq!(running.printed_instance("etl").login.unwrap().principal, "etl@TEST.LOCAL");
     let labels = "{login=\"etl\",principal=\"etl@TEST.LOCAL\"}";
     let text = metrics(health);
     assert!(text.contains(&format!("deputy_kerberos_ready{labels} 1\n")), "{text}");
     assert!(!text.contains("deputy_kerberos_fault{"), "{text}");
     assert_page_has(&text);
 
-    // The next log-in fails; what is held serves on.
+    // The next attempt to log in fails; what is held serves on.
     kdc.lock("etl").unwrap();
-    running.wait_until("a refusal", || now()["fault"]["code"] == "locked");
-    let refused = now();
-    assert_eq!(refused["ready"], true, "{refused}");
+    running.wait_until("a refusal", || login(&running.all_status()).fault.is_some_and(|fault| fault.code == "locked"));
+    let refused = login(&running.all_status());
+    assert!(refused.ready, "{refused:?}");
     let text = home.deputy(&["status"]).ends_with(exit::OK).stdout;
     let line = text.lines().find(|line| line.starts_with("etl ") && line.contains("etl@TEST.LOCAL"));
     assert!(line.is_some_and(|line| line.contains("the KDC has locked or disabled the principal")), "{text}");
@@ -198,16 +209,18 @@ fn login_in_status_and_metrics_follows_the_kdc() {
         assert!(detail.lines().any(|found| found.trim_start().starts_with(line)), "{line} in\n{detail}");
     }
     assert!(metrics(health).contains("deputy_kerberos_fault{login=\"etl\",code=\"locked\"} 1\n"));
-    running.wait_until("its end", || now()["ready"] == false);
+    running.wait_until("its end", || !login(&running.all_status()).ready);
     assert!(metrics(health).contains(&format!("deputy_kerberos_ready{labels} 0\n")));
 }
 
+/// The only login.
+fn login(status: &CoordinatorStatus) -> KerberosLoginStatus {
+    assert_eq!(status.logins.len(), 1, "{:?}", status.logins);
+    status.logins[0].clone()
+}
+
 fn metrics(port: u16) -> String {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    write!(stream, "GET /metrics HTTP/1.1\r\nhost: deputy\r\nconnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    text
+    get(port, "/metrics").unwrap().body
 }
 
 /// The page for operators has each metric of logins, with its kind and meaning.

@@ -12,10 +12,11 @@
     reason = "plain blocking test code: what is not as it should be ends the test"
 )]
 
+use deputy_test_harness::assert_modules;
+
 mod canary;
 mod contract;
 mod coordinator;
-mod deputy;
 mod endpoint;
 mod engine;
 mod faults;
@@ -41,7 +42,6 @@ mod reload;
 mod removal;
 mod revocation;
 mod revocation_owner;
-mod running;
 mod s3;
 mod script;
 mod servers;
@@ -52,17 +52,7 @@ mod workers;
 
 #[test]
 fn suite_includes_every_file() {
-    for (known, folder, least) in [
-        (include_str!("main.rs"), "", 10),
-        (include_str!("faults.rs"), "/faults", 11),
-        (include_str!("workers.rs"), "/workers", 17),
-    ] {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/e2e").to_owned() + folder;
-        let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let modules: Vec<String> = files.filter_map(|file| file.strip_suffix(".rs").map(str::to_owned)).collect();
-        assert!(modules.len() >= least, "files were lost: {modules:?}");
-        for module in modules.iter().filter(|module| *module != "main") {
-            assert!(known.contains(&format!("mod {module};")), "{folder}/{module}.rs is no module of the tests");
-        }
-    }
+    assert_modules(include_str!("main.rs"), "e2e", 10);
+    assert_modules(include_str!("faults.rs"), "e2e/faults", 11);
+    assert_modules(include_str!("workers.rs"), "e2e/workers", 17);
 }

@@ -7,8 +7,7 @@ use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use deputy_core::Timestamp;
-
-use crate::deputy::TestEnvironment;
+use deputy_test_harness::TestEnvironment;
 
 /// One answer, and what must become of it.
 struct Case {

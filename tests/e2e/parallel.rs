@@ -5,9 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use deputy_coordinator::status::CoordinatorStatus;
+use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit};
 
-use crate::deputy::{TestEnvironment, exit};
-use crate::running::RunningCoordinator;
 use crate::script::{ScriptedServer, lease};
 
 /// Long enough for a call that should not be made.

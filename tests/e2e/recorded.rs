@@ -4,10 +4,9 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use deputy_test_harness::{PATIENCE, RunningCoordinator, TestEnvironment, exit, send_signal};
 use serde_json::{Value, json};
 
-use crate::deputy::{TestEnvironment, exit};
-use crate::running::{PATIENCE, RunningCoordinator};
 use crate::script::ScriptedServer;
 
 const TOKEN: &str = "canary-token-that-the-host-adds";
@@ -43,11 +42,6 @@ fn obtaining(home: &TestEnvironment, script: &ScriptedServer) -> Child {
     child.unwrap()
 }
 
-fn signal(child: &Child, name: &str) {
-    let status = std::process::Command::new("/bin/kill").args([format!("-{name}"), child.id().to_string()]).status();
-    assert!(status.unwrap().success());
-}
-
 /// Events of one kind, as outcomes.
 fn outcomes(events: &[Value], kind: &str) -> Vec<String> {
     let of = events.iter().filter(|event| event["event"] == kind);
@@ -73,7 +67,7 @@ fn audit_of_an_interrupted_obtain_has_both_outcomes() {
         let script = hanging();
         let home = home(&script, "");
         let mut child = obtaining(&home, &script);
-        signal(&child, name);
+        send_signal(child.id(), name);
         let begun = Instant::now();
         assert_eq!(child.wait().unwrap().code(), Some(exit::FAILED), "{name}");
         assert!(begun.elapsed() < Duration::from_secs(15), "{name}: {:?}", begun.elapsed());

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use deputy_coordinator::status::InstanceStatus;
+use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit, fact};
 use deputy_test_servers::{OidcProvider, guest};
-use serde_json::Value;
 
-use crate::deputy::{TestEnvironment, exit};
 use crate::gate::{Gate, Passage};
 use crate::held::held;
-use crate::running::RunningCoordinator;
 
 const TOKEN: &str = "/token";
 const USERINFO: &str = "/me";
@@ -116,32 +115,39 @@ fn lines(endpoint: &str, setting: &str) -> String {
     )
 }
 
-fn now(running: &RunningCoordinator<'_>) -> Value {
-    running.instance_now("login")
+fn now(running: &RunningCoordinator<'_>) -> InstanceStatus {
+    running.instance_status("login")
+}
+
+/// The identity that the state is kept for.
+fn keeper(running: &RunningCoordinator<'_>) -> Option<String> {
+    now(running).kept_state.map(|kept| kept.identity)
+}
+
+fn trouble_kind(running: &RunningCoordinator<'_>) -> Option<String> {
+    now(running).trouble.map(|trouble| trouble.kind)
 }
 
 /// Waits until this revision or a later one is ready.
 #[track_caller]
 fn wait_for(running: &RunningCoordinator<'_>, revision: u64) {
-    running.wait_until(&format!("revision {revision}"), || {
-        running.revision("login") >= revision && now(running)["ready"] == true
-    });
+    running.wait_until(&format!("revision {revision}"), || running.revision("login") >= revision && now(running).ready);
 }
 
 #[test]
 fn refresh_token_outlives_an_outage_longer_than_its_lease() {
     let login = Login::new(5);
     let running = login.start_until(2);
-    assert_eq!(now(&running)["lease"]["facts"], serde_json::json!([{ "name": "account", "value": "person" }]));
+    assert_eq!(fact(&now(&running), "account"), "person");
 
     login.gate.set(Passage::Shut);
     let begun = Instant::now();
     running.wait_until("its lease has ended", || {
         let now = now(&running);
-        now["ready"] == false && now["reason"].as_str().unwrap().starts_with("lease expired")
+        !now.ready && now.reason.starts_with("lease expired")
     });
-    assert_eq!(now(&running)["trouble"]["kind"], "unavailable");
-    let revision = now(&running)["lease"]["revision"].as_u64().unwrap_or(0);
+    assert_eq!(trouble_kind(&running).as_deref(), Some("unavailable"));
+    let revision = now(&running).lease.map_or(0, |lease| lease.revision);
     login.gate.set(Passage::Open);
     wait_for(&running, revision + 1);
     assert!(begun.elapsed() > Duration::from_secs(1), "{:?}", begun.elapsed());
@@ -224,37 +230,35 @@ fn refresh_token_that_a_kill_loses_needs_a_person() {
 
     let running = login.start();
     login.renew();
-    running.wait_until("its word", || now(&running)["state"] == "needs-attention");
+    running.wait_until("its word", || now(&running).state == "needs-attention");
     let status = now(&running);
-    assert_eq!(
-        (&status["trouble"]["kind"], &status["trouble"]["code"]),
-        (&"attention".into(), &"invalid_grant".into())
-    );
-    assert_eq!(status["kept_state"], Value::Null, "what was kept is of no use");
-    let advice = "the refresh token is used up or revoked: log in anew, and put the new one into the secret";
+    let trouble = status.trouble.unwrap();
+    assert_eq!((trouble.kind.as_str(), trouble.code.as_deref()), ("attention", Some("invalid_grant")));
+    assert_eq!(status.kept_state, None, "what was kept is of no use");
+    let advice = "the refresh token is used up or revoked: log in again, and put the new one into the secret";
     for args in [&["status"][..], &["status", "login"], &["status", "--json"], &["status", "login", "--json"]] {
         let shown = login.home.run_unchecked(args).ends_with(exit::OK).stdout;
         // The list has a line for each instance, cut to the width of the terminal.
-        let advice = if args == ["status"] { "log in anew" } else { advice };
+        let advice = if args == ["status"] { "log in again" } else { advice };
         assert!(shown.contains("attention") && shown.contains(advice), "{args:?}: {shown}");
     }
     let log = running.log();
     let told = |line: &&str| line.contains("attention") && line.contains(advice);
     assert_eq!(log.lines().filter(told).count(), 1, "{log}");
     // The old lease is as good as before, and nothing is tried until a person acts.
-    assert_eq!((&status["ready"], running.revision("login")), (&true.into(), 1), "{status}");
+    assert_eq!((status.ready, running.revision("login")), (true, 1), "{}", status.reason);
     let refreshes = login.refreshes();
     std::thread::sleep(A_WHILE);
     assert_eq!(login.refreshes(), refreshes);
 
-    let anew = login.server.login().unwrap();
-    login.home.put_secret("refresh-token", &anew);
-    login.home.register_secret(&anew);
+    let renewed = login.server.login().unwrap();
+    login.home.put_secret("refresh-token", &renewed);
+    login.home.register_secret(&renewed);
     login.renew();
     wait_for(&running, 2);
     login.renew();
     wait_for(&running, 3);
-    assert_eq!(now(&running)["trouble"], Value::Null);
+    assert_eq!(now(&running).trouble, None);
     login.end(running);
 }
 
@@ -262,7 +266,7 @@ fn refresh_token_that_a_kill_loses_needs_a_person() {
 fn refresh_token_goes_to_other_hosts_by_inheritance_alone() {
     let login = Login::new(3600);
     let running = login.start_until(1);
-    let saved = now(&running)["kept_state"]["identity"].as_str().unwrap().to_owned();
+    let saved = keeper(&running).unwrap();
     // The server moves: another way to the same one.
     let moved = Gate::before(login.server.port());
     let config = std::fs::read_to_string(login.home.path("deputy.toml")).unwrap();
@@ -274,9 +278,9 @@ fn refresh_token_goes_to_other_hosts_by_inheritance_alone() {
     assert!(shown.contains("state is kept for another; to inherit it, write\n"), "{shown}");
     assert!(shown.contains(&format!("inherit = \"{saved}\"")), "{shown}");
     login.home.run_unchecked(&["reload"]).ends_with(exit::OK);
-    running.wait_until("its failure", || now(&running)["trouble"]["kind"] == "refused");
+    running.wait_until("its failure", || trouble_kind(&running).as_deref() == Some("refused"));
     assert!(running.log().contains("it stays sealed until the configuration says `inherit`"), "{}", running.log());
-    assert_eq!((moved.forwarded(TOKEN), &now(&running)["kept_state"]["identity"]), (0, &saved.clone().into()));
+    assert_eq!((moved.forwarded(TOKEN), keeper(&running).as_ref()), (0, Some(&saved)));
 
     std::fs::write(login.home.path("deputy.toml"), config.replace("[instances.login.state]", &fix)).unwrap();
     let shown = login.home.deputy(&["check"]).ends_with(exit::OK).stdout;
@@ -285,7 +289,7 @@ fn refresh_token_goes_to_other_hosts_by_inheritance_alone() {
     wait_for(&running, 2);
     assert_eq!(moved.forwarded(TOKEN), 1);
     assert!(running.log().contains("state inherited"), "{}", running.log());
-    assert_ne!(now(&running)["kept_state"]["identity"], saved.as_str(), "it is its own now");
+    assert_ne!(keeper(&running), Some(saved), "it is its own now");
     for token in [moved.answered("refresh_token"), login.gate.answered("refresh_token")].concat() {
         login.home.register_secret(&token);
     }

@@ -2,10 +2,9 @@
 
 use std::fs;
 
+use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit};
 use deputy_test_servers::guest;
 
-use crate::deputy::{TestEnvironment, exit};
-use crate::running::RunningCoordinator;
 use crate::script::ScriptedServer;
 
 /// Two instances that hold a lease, each of a component in a file of its own.

@@ -4,10 +4,9 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit};
 use deputy_test_servers::guest;
 
-use crate::deputy::{TestEnvironment, exit};
-use crate::running::RunningCoordinator;
 use crate::script::{ScriptedServer, failure, lease, payload};
 
 /// Long enough for a call that should not be made.

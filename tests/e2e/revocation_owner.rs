@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::deputy::{TestEnvironment, exit};
-use crate::running::RunningCoordinator;
+use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit};
+
 use crate::script::{ScriptedServer, payload};
 
 const LINES: &str = "revoke = { replaced = \"1s\" }";

@@ -3,10 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use deputy_test_harness::{TestEnvironment, exit};
 use deputy_test_servers::{Error, Seaweed, boto};
 use serde_json::Value;
 
-use crate::deputy::{TestEnvironment, exit};
 use crate::servers;
 
 /// Writes an object and reads it again, with the credentials of AWS's `credential_process` and nothing else.
@@ -207,5 +207,5 @@ fn s3_ungranted_region_is_denied_with_its_fix() {
     assert!(run.stderr.contains("sigv4.regions = [\"us-east-1\", \"eu-west-1\"]"), "{}", run.stderr);
     let refused = home.audit("audit.jsonl").into_iter().find(|event| event["outcome"] == "refused").unwrap();
     assert_eq!((&refused["operation"], &refused["scope"]), (&"sigv4".into(), &"sts/eu-west-1".into()));
-    assert!(home.audit("audit.jsonl").iter().all(|event| event["event"] != "http"), "it asked STS all the same");
+    assert!(home.audit("audit.jsonl").iter().all(|event| event["event"] != "http"), "it asked STS nevertheless");
 }

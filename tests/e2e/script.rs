@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::deputy::TestEnvironment;
+use deputy_test_harness::TestEnvironment;
+
 use crate::local::read;
 
 /// What every payload is recognised by.

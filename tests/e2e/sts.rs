@@ -3,10 +3,10 @@
 
 use std::fs;
 
+use deputy_test_harness::{TestEnvironment, base64, exit};
 use deputy_test_servers::boto;
 use serde_json::Value;
 
-use crate::deputy::{TestEnvironment, base64, exit};
 use crate::local::Local;
 use crate::servers;
 

@@ -2,17 +2,16 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use deputy_coordinator::status::CoordinatorStatus;
+use deputy_test_harness::{PATIENCE, TestEnvironment, asked_as, send_signal};
 use deputy_test_servers::{free_ports, get};
 use rustix::fs::{CWD, FileType, mknodat};
 use serde_json::Value;
 
-use crate::deputy::TestEnvironment;
-use crate::running::{PATIENCE, asked_as};
 use crate::script::ScriptedServer;
 
 /// A coordinator with a port for its health, whose streams a test reads or not.
@@ -43,7 +42,7 @@ impl Serving {
 
     /// Ends it with SIGTERM, which it obeys whatever is unread.
     fn stop(mut self) -> Option<i32> {
-        signal(&self.child, "TERM");
+        send_signal(self.child.id(), "TERM");
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -62,11 +61,6 @@ impl Drop for Serving {
             drop(self.child.wait());
         }
     }
-}
-
-fn signal(child: &Child, name: &str) {
-    let status = Command::new("/bin/kill").args([format!("-{name}"), child.id().to_string()]).status();
-    assert!(status.unwrap().success());
 }
 
 /// A home with one instance and a port for its health.
@@ -183,7 +177,7 @@ fn audit_file_is_reopened_on_sighup_and_on_reload() {
         let rotated = format!("audit.jsonl.{number}");
         fs::rename(home.path("audit.jsonl"), home.path(&rotated)).unwrap();
         match reopen {
-            "HUP" => signal(&serving.child, reopen),
+            "HUP" => send_signal(serving.child.id(), reopen),
             _ => drop(home.run_unchecked(&["reload"]).ends_with(0)),
         }
         serving.until("it is opened again", || home.path("audit.jsonl").exists());
@@ -194,7 +188,7 @@ fn audit_file_is_reopened_on_sighup_and_on_reload() {
     // A broken configuration is no reason to write on into what was rotated away.
     fs::rename(home.path("audit.jsonl"), home.path("audit.jsonl.3")).unwrap();
     home.edit("[coordinator]", "[coordinator");
-    signal(&serving.child, "HUP");
+    send_signal(serving.child.id(), "HUP");
     serving.until("it is opened again", || home.path("audit.jsonl").exists());
     assert_eq!(serving.stop(), Some(0));
 }

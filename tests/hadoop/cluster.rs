@@ -5,18 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 
+use deputy_test_harness::{HadoopSite, PRINCIPAL};
 use deputy_test_servers::{Client, Hdfs, Kdc, Kms, Proof, Site, Tls, guest};
-use serde_json::Value;
-
-use crate::site::HadoopSite;
 
 /// The seconds that a token works without a renewal.
 pub(crate) const RENEWAL: u32 = 15;
 /// The seconds that it works at all.
 pub(crate) const LONGEST: u32 = 75;
 
-/// Whom Deputy logs in as.
-pub(crate) const PRINCIPAL: &str = "alice";
 /// The user on whose behalf it obtains tokens.
 pub(crate) const PROXIED: &str = "bob";
 
@@ -102,7 +98,20 @@ impl Cluster {
 
 /// An instance of `hdfs` for the NameNodes at these ports.
 pub(crate) fn hdfs_instance(name: &str, ports: &[u16], lines: &str, settings: &str) -> String {
-    let component = guest("hdfs").unwrap();
+    rpc_instance("hdfs", "namenodes", ports, name, lines, settings)
+}
+
+/// An instance of a component that speaks Hadoop RPC to servers at these ports, which it has by a setting: what stands in its
+/// table, and among its settings.
+pub(crate) fn rpc_instance(
+    service: &str,
+    servers_setting: &str,
+    ports: &[u16],
+    name: &str,
+    lines: &str,
+    settings: &str,
+) -> String {
+    let component = guest(service).unwrap();
     let servers: Vec<String> = ports.iter().map(|port| format!("localhost:{port}")).collect();
     let rules: String = servers
         .iter()
@@ -110,8 +119,8 @@ pub(crate) fn hdfs_instance(name: &str, ports: &[u16], lines: &str, settings: &s
         .collect();
     format!(
         "[instances.{name}]\ncomponent = {component:?}\n{lines}\n\
-         [instances.{name}.settings]\nnamenodes = \"{}\"\n{settings}\n\
-         [instances.{name}.kerberos]\nlogin = \"{PRINCIPAL}\"\ntargets = [\"hdfs/localhost@TEST.LOCAL\"]\n{rules}",
+         [instances.{name}.settings]\n{servers_setting} = \"{}\"\n{settings}\n\
+         [instances.{name}.kerberos]\nlogin = \"{PRINCIPAL}\"\ntargets = [\"{service}/localhost@TEST.LOCAL\"]\n{rules}",
         servers.join(",")
     )
 }
@@ -148,10 +157,4 @@ pub(crate) fn copied(site: &HadoopSite, name: &str) -> PathBuf {
     let copy = site.home.path("secrets").join(name);
     fs::write(&copy, fs::read(site.token_file()).unwrap()).unwrap();
     copy
-}
-
-/// A fact of the lease in the status of an instance; empty if there is none.
-pub(crate) fn fact<'s>(instance: &'s Value, name: &str) -> &'s str {
-    let facts = instance["lease"]["facts"].as_array().map(Vec::as_slice).unwrap_or_default();
-    facts.iter().find(|fact| fact["name"] == name).and_then(|fact| fact["value"].as_str()).unwrap_or_default()
 }

@@ -1,13 +1,12 @@
-//! Two NameNodes; one is active: a fail-over between two calls, and in the midst of one. All of it in privacy.
+//! Two NameNodes; one is active: a fail-over between two calls, and in the middle of one. All of it in privacy.
 
 use std::fs;
 use std::thread;
 
+use deputy_test_harness::{HadoopSite, exit, fact};
 use deputy_test_servers::{NameNodes, Site};
 
-use crate::cluster::{RENEWAL, fact, hdfs_instance, shared, web_instance, writes_and_reads};
-use crate::deputy::exit;
-use crate::site::HadoopSite;
+use crate::cluster::{RENEWAL, hdfs_instance, shared, web_instance, writes_and_reads};
 
 /// The instances: by RPC, and over HTTP.
 const BOTH: [&str; 2] = ["hdfs", "webhdfs"];
@@ -33,7 +32,7 @@ fn namenodes_fail_over_between_and_during_obtains() {
     let coordinator = site.coordinator();
     let _worker = site.worker();
     site.wait_for_tokens(&coordinator, &BOTH.map(|name| (name, 1)));
-    let held = coordinator.instance("hdfs");
+    let held = coordinator.printed_instance("hdfs");
     let [first, second] = pair.rpc_ports().map(|port| format!("localhost:{port}"));
     let expected = ["ha-hdfs:pair", "privacy", first.as_str()];
     assert_eq!(["service", "protection", "server"].map(|name| fact(&held, name)), expected);
@@ -48,11 +47,11 @@ fn namenodes_fail_over_between_and_during_obtains() {
     pair.activate(kdc, 1).unwrap();
     let next = BOTH.map(|name| (name, coordinator.revision(name) + 1));
     site.wait_for_tokens(&coordinator, &next);
-    let renewed = coordinator.instance("hdfs");
+    let renewed = coordinator.printed_instance("hdfs");
     assert_eq!((fact(&renewed, "server"), fact(&renewed, "number")), (second.as_str(), fact(&held, "number")));
     uses("b");
 
-    // In the midst of one: the active one falls silent, and the other takes over while the call waits.
+    // During one: the active one falls silent, and the other takes over while the call waits.
     pair.server(1).unwrap().pause().unwrap();
     let next = BOTH.map(|name| (name, coordinator.revision(name) + 1));
     thread::scope(|scope| {
@@ -60,7 +59,7 @@ fn namenodes_fail_over_between_and_during_obtains() {
         pair.activate(kdc, 0).unwrap();
     });
     coordinator.wait_until("a token of the other one", || {
-        let now = coordinator.instance_now("hdfs");
+        let now = coordinator.instance_status("hdfs");
         fact(&now, "number") != fact(&held, "number") && fact(&now, "server") == first
     });
     site.wait_for_tokens(&coordinator, &next);

@@ -3,10 +3,10 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
+use deputy_test_harness::{HadoopSite, PRINCIPAL, fact};
 use deputy_test_servers::{Client, Proof, Site};
 
-use crate::cluster::{PRINCIPAL, fact, shared, writes_and_reads};
-use crate::site::HadoopSite;
+use crate::cluster::{shared, writes_and_reads};
 
 /// A token file that another program made, for the same NameNode.
 fn existing(client: &Client, site: &HadoopSite, ticket: Proof<'_>) -> String {
@@ -59,7 +59,7 @@ fn token_file_has_the_names_that_clients_look_for() {
     let _worker = site.worker();
     site.wait_for_tokens(&coordinator, &[("hdfs", 1)]);
     let service = format!("localhost:{}", cluster.lasting.rpc_port());
-    assert_eq!(fact(&coordinator.instance("hdfs"), "service"), service);
+    assert_eq!(fact(&coordinator.printed_instance("hdfs"), "service"), service);
     writes_and_reads(&by_name, &site.token_file(), &cluster.text("named", "named"), "/open/named", &[]);
     // A client that looks for an address finds none.
     let by_address = cluster.lasting.client().fs(&["-ls", "/open"], Proof::TokenFile(&site.token_file()));

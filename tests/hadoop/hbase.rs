@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
+use deputy_test_harness::{HadoopSite, PRINCIPAL, fact};
 use deputy_test_servers::{Client, HBase, Kdc, Proof, Site, guest};
 
-use crate::cluster::{PRINCIPAL, PROXIED, copied, fact};
+use crate::cluster::{PROXIED, copied};
 use crate::obtained::Obtained;
-use crate::site::HadoopSite;
 
 /// The seconds that a token works. It cannot be renewed.
 const LIFE: u32 = 20;
@@ -74,7 +74,7 @@ fn hbase_table_is_used_by_the_file_of_the_worker() {
     site.wait_for_tokens(&coordinator, &[("hbase", 1)]);
     let first = copied(&site, "first-token");
     writes_and_reads(&client, &site.token_file(), "first");
-    let held = coordinator.instance("hbase");
+    let held = coordinator.printed_instance("hbase");
     let server = format!("localhost:{}", hbase.region_server_port());
     let expected = ["privacy", "alice@TEST.LOCAL", server.as_str(), &hbase.cluster_id().unwrap()];
     assert_eq!(["protection", "owner", "server", "service"].map(|name| fact(&held, name)), expected);

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use deputy_test_harness::{HadoopSite, PRINCIPAL, fact};
 use deputy_test_servers::{Client, Hive, Kdc, Proof, Site, guest};
 
-use crate::cluster::{LONGEST, PRINCIPAL, PROXIED, RENEWAL, copied, fact};
+use crate::cluster::{LONGEST, PROXIED, RENEWAL, copied};
 use crate::obtained::Obtained;
-use crate::site::HadoopSite;
 
 /// An instance of `hive`: what stands in its table, and the settings.
 fn instance(hive: &Hive, name: &str, lines: &str, settings: &str) -> String {
@@ -63,24 +63,28 @@ fn hive_databases_are_listed_by_the_file_of_the_worker() {
     let begun = Instant::now();
     let first = copied(&site, "first-token");
     lists_databases(&client, &site.token_file());
-    let held = coordinator.instance("hive");
+    let held = coordinator.printed_instance("hive");
     let number = fact(&held, "number").to_owned();
     assert_eq!(fact(&held, "service"), Hive::SIGNATURE);
     site.wait_for_tokens(&coordinator, &[("hive", 4)]);
-    assert_eq!(fact(&coordinator.instance("hive"), "number"), number, "renewals of one token");
+    assert_eq!(fact(&coordinator.printed_instance("hive"), "number"), number, "renewals of one token");
 
     hive.server().kill();
     hive.server().restart().unwrap();
     let before = coordinator.revision("hive");
     site.wait_for_tokens(&coordinator, &[("hive", before + 1), ("hive", 6)]);
-    assert_eq!(fact(&coordinator.instance("hive"), "number"), number, "the same token is renewed after the restart");
+    assert_eq!(
+        fact(&coordinator.printed_instance("hive"), "number"),
+        number,
+        "the same token is renewed after the restart"
+    );
     lists_databases(&client, &site.token_file());
 
     // Past the longest life of the first token.
     sleep((Duration::from_secs(u64::from(LONGEST) + 1)).saturating_sub(begun.elapsed()));
     coordinator.wait_until("a new token, and the first one is cancelled", || {
-        let now = coordinator.instance_now("hive");
-        fact(&now, "number") != number && now["to_revoke"] == 0
+        let now = coordinator.instance_status("hive");
+        fact(&now, "number") != number && now.to_revoke == 0
     });
     let before = coordinator.revision("hive");
     site.wait_for_tokens(&coordinator, &[("hive", before)]);

@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
+use deputy_test_harness::{CommandOutput, HadoopSite, exit};
 use deputy_test_servers::Kdc;
 
 use crate::cluster::{hdfs_instance, shared, web_instance};
-use crate::deputy::{CommandOutput, exit};
-use crate::site::HadoopSite;
 
 /// The header of an answer to a message of SASL: call -33, success, IPC version 9, which Hadoop sends as well.
 const SASL_ANSWER: &[u8] = b"\x08\xdf\xff\xff\xff\x0f\x10\x00\x18\x09";

@@ -13,9 +13,6 @@
 )]
 
 mod cluster;
-#[path = "../e2e/deputy.rs"]
-#[allow(dead_code, reason = "the end-to-end tests use all of it")]
-mod deputy;
 mod failover;
 mod files;
 mod hbase;
@@ -24,22 +21,10 @@ mod hostile;
 mod obtained;
 mod outages;
 mod rpc;
-#[path = "../e2e/running.rs"]
-#[allow(dead_code, reason = "the end-to-end tests use all of it")]
-mod running;
-mod site;
 mod web;
-mod worker;
 mod yarn;
 
 #[test]
 fn suite_includes_every_file() {
-    let known = include_str!("main.rs");
-    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/hadoop")).unwrap();
-    let files = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let modules: Vec<String> = files.filter_map(|file| file.strip_suffix(".rs").map(str::to_owned)).collect();
-    assert!(modules.len() >= 14, "files were lost: {modules:?}");
-    for module in modules.iter().filter(|module| *module != "main") {
-        assert!(known.contains(&format!("mod {module};")), "{module}.rs is no module of the tests");
-    }
+    deputy_test_harness::assert_modules(include_str!("main.rs"), "hadoop", 12);
 }

@@ -2,14 +2,19 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
+use deputy_local::FactStatus;
+use deputy_test_harness::{HadoopSite, exit, fact_value};
+use serde::Deserialize;
 
-use crate::deputy::exit;
-use crate::site::HadoopSite;
+/// The part of `deputy obtain --json` that the tests read.
+#[derive(Deserialize)]
+struct ObtainReport {
+    facts: Vec<FactStatus>,
+}
 
 /// A token of one call.
 pub(crate) struct Obtained {
-    report: Value,
+    report: ObtainReport,
     /// The token file.
     pub(crate) file: PathBuf,
 }
@@ -20,12 +25,11 @@ impl Obtained {
     pub(crate) fn of(site: &HadoopSite, instance: &str) -> Self {
         let file = site.home.path("secrets").join(instance);
         let arguments = ["obtain", instance, "--json", "--out", file.to_str().unwrap()];
-        Self { report: site.home.deputy(&arguments).ends_with(exit::OK).json(), file }
+        Self { report: site.home.deputy(&arguments).ends_with(exit::OK).parsed(), file }
     }
 
     /// A fact; empty if there is none.
     pub(crate) fn fact(&self, name: &str) -> &str {
-        let facts = self.report["facts"].as_array().map(Vec::as_slice).unwrap_or_default();
-        facts.iter().find(|fact| fact["name"] == name).and_then(|fact| fact["value"].as_str()).unwrap_or_default()
+        fact_value(&self.report.facts, name)
     }
 }

@@ -1,9 +1,15 @@
 //! Servers that go away and come back: what is held is served meanwhile, and the status says what is wrong.
 
+use deputy_test_harness::{HadoopSite, RunningCoordinator, exit};
+
 use crate::cluster::{exclusive, writes_and_reads};
-use crate::deputy::exit;
-use crate::site::HadoopSite;
 use crate::web::{ALL, uses_all, with_all};
+
+/// Whether an instance's last call failed with such an error.
+fn is_unavailable(coordinator: &RunningCoordinator<'_>, name: &str, message: &str) -> bool {
+    let trouble = coordinator.instance_status(name).trouble;
+    trouble.is_some_and(|trouble| trouble.kind == "unavailable" && trouble.message.contains(message))
+}
 
 #[test]
 fn servers_restart_and_tokens_go_on() {
@@ -21,9 +27,7 @@ fn servers_restart_and_tokens_go_on() {
     cluster.kms.server().kill();
     for name in ALL {
         coordinator.wait_until(&format!("the status says what is wrong with {name}"), || {
-            let trouble = &coordinator.instance_now(name)["trouble"];
-            trouble["kind"] == "unavailable"
-                && trouble["message"].as_str().is_some_and(|text| text.contains("connection refused"))
+            is_unavailable(&coordinator, name, "connection refused")
         });
     }
     cluster.kms.server().restart().unwrap();
@@ -48,16 +52,14 @@ fn kdc_that_is_down_leaves_what_is_held() {
     let coordinator = site.coordinator();
     site.home.deputy(&["renew", "hdfs"]).ends_with(exit::OK);
     coordinator.wait_until("the status says what is wrong", || {
-        let trouble = &coordinator.instance_now("hdfs")["trouble"];
-        trouble["kind"] == "unavailable"
-            && trouble["message"].as_str().is_some_and(|text| text.contains("no KDC of the realm can be reached"))
+        is_unavailable(&coordinator, "hdfs", "no KDC of the realm can be reached")
     });
     let shown = site.home.deputy(&["status", "hdfs"]).ends_with(exit::OK).stdout;
     assert!(shown.contains("no KDC of the realm can be reached") && shown.contains("port 88 is open"), "{shown}");
-    // What is held is served all the same.
-    let held = coordinator.instance("hdfs");
-    assert_eq!((&held["ready"], &held["lease"]["revision"]), (&true.into(), &1.into()));
-    coordinator.wait_until("the worker is back", || worker.status().is_some_and(|status| status["ready"] == true));
+    // What is held is served nevertheless.
+    let held = coordinator.printed_instance("hdfs");
+    assert_eq!((held.ready, held.lease.map(|lease| lease.revision)), (true, Some(1)));
+    coordinator.wait_until("the worker is back", || worker.status().is_some_and(|status| status.ready));
     writes_and_reads(&client, &site.token_file(), &local, "/open/held", &[]);
     cluster.kdc.restart().unwrap();
     site.wait_for_tokens(&coordinator, &[("hdfs", 2)]);

@@ -1,10 +1,9 @@
 //! HDFS by RPC: the worker's file is all that a client needs, in each quality of protection.
 
+use deputy_test_harness::{HadoopSite, exit, fact};
 use deputy_test_servers::Proof;
 
-use crate::cluster::{fact, shared, writes_and_reads};
-use crate::deputy::exit;
-use crate::site::HadoopSite;
+use crate::cluster::{shared, writes_and_reads};
 
 #[test]
 fn hdfs_client_works_by_the_file_of_the_worker() {
@@ -19,7 +18,7 @@ fn hdfs_client_works_by_the_file_of_the_worker() {
     let _worker = site.worker();
     site.wait_for_tokens(&coordinator, &[("hdfs", 1)]);
     writes_and_reads(client, &site.token_file(), &local, "/open/first", &[]);
-    let held = coordinator.instance("hdfs");
+    let held = coordinator.printed_instance("hdfs");
     let facts = ["protection", "owner", "service"].map(|name| fact(&held, name));
     let service = format!("127.0.0.1:{}", cluster.lasting.rpc_port());
     assert_eq!(facts, ["authentication", "alice@TEST.LOCAL", service.as_str()]);
@@ -38,7 +37,7 @@ fn hdfs_token_is_obtained_renewed_and_used_in_each_quality() {
         let coordinator = site.coordinator();
         let _worker = site.worker();
         site.wait_for_tokens(&coordinator, &[("hdfs", 2)]);
-        assert_eq!(fact(&coordinator.instance("hdfs"), "protection"), quality);
+        assert_eq!(fact(&coordinator.printed_instance("hdfs"), "protection"), quality);
         let settings = [format!("hadoop.rpc.protection={quality}"), format!("dfs.data.transfer.protection={quality}")];
         let more = ["-D", &settings[0], "-D", &settings[1]];
         let (local, remote) = (cluster.text(quality, quality), format!("/open/{quality}"));

@@ -4,11 +4,10 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use deputy_test_harness::{HadoopSite, exit, fact};
 use deputy_test_servers::{HttpFs, Proof, Site};
 
-use crate::cluster::{Cluster, LONGEST, PROXIED, copied, fact, shared, web_instance, writes_and_reads};
-use crate::deputy::exit;
-use crate::site::HadoopSite;
+use crate::cluster::{Cluster, LONGEST, PROXIED, copied, shared, web_instance, writes_and_reads};
 
 /// The instances that [`with_all`] has.
 pub(crate) const ALL: [&str; 3] = ["hdfs", "kms", "webhdfs"];
@@ -48,7 +47,7 @@ fn hadoop_tokens_live_through_renewals_and_past_their_maximum() {
     let begun = Instant::now();
     // What a client that started now has read.
     let old = copied(&site, "first-tokens");
-    let numbers = || ALL.map(|name| fact(&coordinator.instance(name), "number").to_owned());
+    let numbers = || ALL.map(|name| fact(&coordinator.printed_instance(name), "number").to_owned());
     let first = numbers();
     for lease in 2..=6 {
         site.wait_for_tokens(&coordinator, &ALL.map(|name| (name, lease)));
@@ -58,7 +57,7 @@ fn hadoop_tokens_live_through_renewals_and_past_their_maximum() {
     sleep(Duration::from_secs(u64::from(LONGEST) + 1).saturating_sub(begun.elapsed()));
     let later = numbers();
     assert!(later.iter().zip(&first).all(|(later, first)| later != first), "{later:?} {first:?}");
-    uses_all(&cluster, &site, "anew");
+    uses_all(&cluster, &site, "again");
     let refused = cluster.hdfs.client().fs(&["-ls", "/open"], Proof::TokenFile(&old)).unwrap_err().to_string();
     assert!(refused.contains("expired") || refused.contains("can't be found in cache"), "{refused}");
 }
@@ -73,12 +72,12 @@ fn hadoop_tokens_are_for_the_proxied_user_and_cancelled() {
     let coordinator = site.coordinator();
     let _worker = site.worker();
     site.wait_for_tokens(&coordinator, &ALL.map(|name| (name, 1)));
-    let numbers = ALL.map(|name| fact(&coordinator.instance(name), "number").to_owned());
+    let numbers = ALL.map(|name| fact(&coordinator.printed_instance(name), "number").to_owned());
     let first = copied(&site, "first-tokens");
     // Renewed by the principal.
     site.wait_for_tokens(&coordinator, &ALL.map(|name| (name, 2)));
     for (name, number) in ALL.iter().zip(&numbers) {
-        assert_eq!(fact(&coordinator.instance(name), "number"), number, "{name}");
+        assert_eq!(fact(&coordinator.printed_instance(name), "number"), number, "{name}");
     }
     uses_all(&cluster, &site, "proxied");
     let stat =
@@ -91,10 +90,10 @@ fn hadoop_tokens_are_for_the_proxied_user_and_cancelled() {
     }
     for (name, number) in ALL.iter().zip(&numbers) {
         coordinator.wait_until(&format!("the first of {name} is cancelled"), || {
-            let now = coordinator.instance_now(name);
-            fact(&now, "number") != number && now["to_revoke"] == 0
+            let now = coordinator.instance_status(name);
+            fact(&now, "number") != number && now.to_revoke == 0
         });
-        assert!(coordinator.instance(name)["not_revoked"].is_null(), "{name}");
+        assert_eq!(coordinator.printed_instance(name).not_revoked, None, "{name}");
     }
     let web = format!("webhdfs://localhost:{}/open/proxied-web", cluster.hdfs.http_port());
     for path in ["/open/proxied-rpc", &web] {

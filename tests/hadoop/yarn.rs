@@ -5,26 +5,15 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use deputy_test_servers::{Client, Kdc, Proof, ResourceManagers, Site, Yarn, get, guest};
+use deputy_test_harness::{HadoopSite, PRINCIPAL, fact};
+use deputy_test_servers::{Client, Kdc, Proof, ResourceManagers, Site, Yarn, get};
 
-use crate::cluster::{LONGEST, PRINCIPAL, PROXIED, RENEWAL, copied, fact};
+use crate::cluster::{LONGEST, PROXIED, RENEWAL, copied, rpc_instance};
 use crate::obtained::Obtained;
-use crate::site::HadoopSite;
 
 /// An instance of `yarn`: what stands in its table, and the settings.
 fn instance(ports: &[u16], name: &str, lines: &str, settings: &str) -> String {
-    let component = guest("yarn").unwrap();
-    let servers: Vec<String> = ports.iter().map(|port| format!("localhost:{port}")).collect();
-    let rules: String = servers
-        .iter()
-        .map(|server| format!("[[instances.{name}.tcp]]\nallow = \"{server}\"\nnetworks = [\"loopback\"]\n"))
-        .collect();
-    format!(
-        "[instances.{name}]\ncomponent = {component:?}\n{lines}\n\
-         [instances.{name}.settings]\nresourcemanagers = \"{}\"\n{settings}\n\
-         [instances.{name}.kerberos]\nlogin = \"{PRINCIPAL}\"\ntargets = [\"yarn/localhost@TEST.LOCAL\"]\n{rules}",
-        servers.join(",")
-    )
+    rpc_instance("yarn", "resourcemanagers", ports, name, lines, settings)
 }
 
 #[track_caller]
@@ -75,7 +64,7 @@ fn yarn_applications_are_listed_by_the_file_of_the_worker() {
     let begun = Instant::now();
     let first = copied(&site, "first-token");
     lists_by_rpc(&client, &site.token_file());
-    let held = coordinator.instance("yarn");
+    let held = coordinator.printed_instance("yarn");
     let number = fact(&held, "number").to_owned();
     assert_eq!(fact(&held, "service"), format!("127.0.0.1:{}", yarn.rpc_port()));
     for lease in 2..=4 {
@@ -86,14 +75,18 @@ fn yarn_applications_are_listed_by_the_file_of_the_worker() {
     yarn.server().restart().unwrap();
     let before = coordinator.revision("yarn");
     site.wait_for_tokens(&coordinator, &[("yarn", before + 1), ("yarn", 6)]);
-    assert_eq!(fact(&coordinator.instance("yarn"), "number"), number, "one token is renewed, also after the restart");
+    assert_eq!(
+        fact(&coordinator.printed_instance("yarn"), "number"),
+        number,
+        "one token is renewed, also after the restart"
+    );
     lists_by_rpc(&client, &site.token_file());
 
     // Past the longest life of the first token.
     sleep((Duration::from_secs(u64::from(LONGEST) + 1)).saturating_sub(begun.elapsed()));
     coordinator.wait_until("a new token, and the first one is cancelled", || {
-        let now = coordinator.instance_now("yarn");
-        fact(&now, "number") != number && now["to_revoke"] == 0
+        let now = coordinator.instance_status("yarn");
+        fact(&now, "number") != number && now.to_revoke == 0
     });
     let before = coordinator.revision("yarn");
     site.wait_for_tokens(&coordinator, &[("yarn", before)]);
@@ -112,12 +105,12 @@ fn resourcemanagers_fail_over_with_one_token() {
     let coordinator = site.coordinator();
     let _worker = site.worker();
     coordinator.wait_until("the status says that none is active", || {
-        let trouble = &coordinator.instance_now("yarn")["trouble"];
-        trouble["message"].as_str().is_some_and(|text| text.contains("no server is active"))
+        let trouble = coordinator.instance_status("yarn").trouble;
+        trouble.is_some_and(|trouble| trouble.message.contains("no server is active"))
     });
     pair.activate(&kdc, 0).unwrap();
     site.wait_for_tokens(&coordinator, &[("yarn", 1)]);
-    let held = coordinator.instance("yarn");
+    let held = coordinator.printed_instance("yarn");
     let [first, second] = pair.rpc_ports();
     let service = format!("127.0.0.1:{first},127.0.0.1:{second}");
     assert_eq!((fact(&held, "service"), fact(&held, "server")), (service.as_str(), &*format!("localhost:{first}")));
@@ -127,7 +120,7 @@ fn resourcemanagers_fail_over_with_one_token() {
     pair.activate(&kdc, 1).unwrap();
     let before = coordinator.revision("yarn");
     site.wait_for_tokens(&coordinator, &[("yarn", before + 1)]);
-    let renewed = coordinator.instance("yarn");
+    let renewed = coordinator.printed_instance("yarn");
     assert_eq!(fact(&renewed, "number"), fact(&held, "number"), "the other one renews the same token");
     assert_eq!(fact(&renewed, "server"), format!("localhost:{second}"));
     lists_by_rpc(&client, &site.token_file());

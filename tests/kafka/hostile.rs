@@ -5,10 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use deputy_test_harness::{KafkaSite, exit};
 use deputy_test_servers::Kdc;
-
-use crate::deputy::exit;
-use crate::site::KafkaSite;
 
 /// What a broker answers to a login's message: to a request with this key, and what the client said in it.
 type Answer = fn(i16, &[u8]) -> Vec<u8>;

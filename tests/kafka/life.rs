@@ -4,11 +4,9 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use deputy_coordinator::status::InstanceStatus;
+use deputy_test_harness::{KafkaSite, PRINCIPAL, exit, fact};
 use deputy_test_servers::{Kafka, Kdc, Site, Tls};
-use serde_json::Value;
-
-use crate::deputy::exit;
-use crate::site::{KafkaSite, PRINCIPAL, fact};
 
 /// The seconds that a token works without a renewal.
 const RENEWAL: u32 = 8;
@@ -34,11 +32,11 @@ fn kafka_clients_work_by_the_files_of_the_worker() {
     let coordinator = site.coordinator();
     let _worker = site.worker();
     for name in ["scram", "gssapi"] {
-        site.wait_for_lease(&coordinator, name, 1);
+        site.wait_for_tokens(&coordinator, &[(name, 1)]);
     }
-    let held = coordinator.instance("scram");
+    let held = coordinator.printed_instance("scram");
     assert_eq!([fact(&held, "owner"), fact(&held, "confirmed-by")], ["User:carol", "1 of 1 brokers"]);
-    assert_eq!(fact(&coordinator.instance("gssapi"), "owner"), format!("User:{PRINCIPAL}"));
+    assert_eq!(fact(&coordinator.printed_instance("gssapi"), "owner"), format!("User:{PRINCIPAL}"));
     let first = kafka.properties("first", &Site::new()).unwrap();
     fs::copy(site.properties("scram"), &first).unwrap();
     let begun = Instant::now();
@@ -50,19 +48,19 @@ fn kafka_clients_work_by_the_files_of_the_worker() {
     thread::scope(|scope| {
         let producer = scope.spawn(|| kafka.run("org.apache.kafka.tools.VerifiableProducer", &arguments));
         let revision = coordinator.revision("scram");
-        site.wait_for_lease(&coordinator, "scram", revision + 5);
+        site.wait_for_tokens(&coordinator, &[("scram", revision + 5)]);
         // The other mechanism, and the other owner.
         assert_eq!(kafka.consume(port, &site.properties("gssapi"), "topic").unwrap(), "0\n");
         let sent = producer.join().unwrap().unwrap();
         assert!(sent.contains("\"acked\":30"), "{sent}");
     });
-    let end = |instance: &Value| instance["lease"]["renewable_until"].as_str().unwrap().to_owned();
-    assert_eq!(end(&coordinator.instance("scram")), end(&held), "five renewals of one token");
+    let end = |instance: &InstanceStatus| instance.lease.as_ref().unwrap().renewable_until.clone().unwrap();
+    assert_eq!(end(&coordinator.printed_instance("scram")), end(&held), "five renewals of one token");
 
     // Past the maximum lifetime there is another token, and the first one is refused.
-    coordinator.wait_until("another token", || end(&coordinator.instance("scram")) != end(&held));
+    coordinator.wait_until("another token", || end(&coordinator.printed_instance("scram")) != end(&held));
     let revision = coordinator.revision("scram");
-    site.wait_for_lease(&coordinator, "scram", revision);
+    site.wait_for_tokens(&coordinator, &[("scram", revision)]);
     thread::sleep(Duration::from_secs(u64::from(LONGEST) + 2).saturating_sub(begun.elapsed()));
     let refused = kafka.produce(port, &first, "topic").unwrap();
     assert!(refused.contains("SaslAuthenticationException") && refused.contains("\"acked\":0"), "{refused}");
@@ -70,7 +68,7 @@ fn kafka_clients_work_by_the_files_of_the_worker() {
     kafka.server().kill();
     kafka.server().restart().unwrap();
     let revision = coordinator.revision("scram");
-    site.wait_for_lease(&coordinator, "scram", revision + 1);
+    site.wait_for_tokens(&coordinator, &[("scram", revision + 1)]);
     let sent = kafka.produce(port, &site.properties("scram"), "topic").unwrap();
     assert!(sent.contains("\"acked\":1"), "{sent}");
 

@@ -2,9 +2,8 @@
 
 use std::fs;
 
+use deputy_test_harness::{KafkaSite, fact};
 use deputy_test_servers::{Kafka, Kdc, Site, Tls};
-
-use crate::site::{KafkaSite, fact};
 
 #[test]
 fn kafka_tokens_come_over_tls_and_mutual_tls() {
@@ -30,7 +29,7 @@ fn kafka_tokens_come_over_tls_and_mutual_tls() {
     let settings = format!("authentication = \"certificate\"\ntoken-servers = \"{sasl_server}\"");
     let site = KafkaSite::new(&kdc)
         .scram("tls", &sasl_server, "authentication = \"SCRAM-SHA-512\"\ntoken-mechanism = \"SCRAM-SHA-256\"", &rule)
-        .instance("mutual", &mutual_server, &settings, &grant, &with_certificate)
+        .kafka("mutual", &mutual_server, &settings, &grant, &with_certificate)
         .receiver(&format!(
             "\"property.ssl.truststore.type\" = \"PEM\"\n\"property.ssl.truststore.location\" = {roots:?}"
         ));
@@ -38,10 +37,10 @@ fn kafka_tokens_come_over_tls_and_mutual_tls() {
     let coordinator = site.coordinator();
     let _worker = site.worker();
     for name in ["tls", "mutual"] {
-        site.wait_for_lease(&coordinator, name, 1);
+        site.wait_for_tokens(&coordinator, &[(name, 1)]);
     }
-    assert_eq!(fact(&coordinator.instance("tls"), "owner"), "User:carol");
-    assert_eq!(fact(&coordinator.instance("mutual"), "owner"), "User:CN=deputy");
+    assert_eq!(fact(&coordinator.printed_instance("tls"), "owner"), "User:carol");
+    assert_eq!(fact(&coordinator.printed_instance("mutual"), "owner"), "User:CN=deputy");
     let sent = kafka.produce(sasl, &site.properties("tls"), "topic").unwrap();
     assert!(sent.contains("\"acked\":1"), "{sent}");
     assert_eq!(kafka.consume(sasl, &site.properties("mutual"), "topic").unwrap(), "0\n");

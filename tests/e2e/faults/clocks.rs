@@ -5,13 +5,12 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use deputy_test_harness::{RunningCoordinator, exit};
 use deputy_test_servers::tool;
 
 use super::fleet::Fleet;
 use super::log;
 use super::stand_in::{CANARY, StandIn, most_within};
-use crate::deputy::exit;
-use crate::running::RunningCoordinator;
 
 const INSTANCES: usize = 40;
 const PER_SECOND: usize = 10;
@@ -117,7 +116,7 @@ fn clock_an_hour_behind_delays_no_renewal() {
     let calls = server.calls().len();
     set(&fleet, 0);
     running.wait_until("that jump is reported", || told(&running, &[-3600, 3600]));
-    running.wait_until("each is called anew", || server.calls().len() >= calls + INSTANCES);
+    running.wait_until("each is called again", || server.calls().len() >= calls + INSTANCES);
     fleet.wait_until_ready(&running);
     let again = server.calls().len() - calls;
     assert!((INSTANCES..=2 * INSTANCES).contains(&again), "{again} calls");

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use deputy_test_harness::{RunningCoordinator, TestEnvironment, base64, exit};
+
 use super::fleet::Fleet;
 use super::log;
 use super::stand_in::{CANARY, StandIn};
-use crate::deputy::{TestEnvironment, base64, exit};
-use crate::running::RunningCoordinator;
 
 const INSTANCES: usize = 6;
 

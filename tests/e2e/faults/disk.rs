@@ -3,13 +3,12 @@
 use std::fs;
 
 use deputy_coordinator::status::{InstanceStatus, LeaseStatus};
+use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit};
 
 use super::fleet::Fleet;
 use super::log::{self, Line};
 use super::namespace::Namespace;
 use super::stand_in::{CANARY, StandIn};
-use crate::deputy::{TestEnvironment, exit};
-use crate::running::RunningCoordinator;
 use crate::script::ScriptedServer;
 
 /// A renewal comes after three to six seconds, and the end long after this test.

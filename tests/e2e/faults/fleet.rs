@@ -3,11 +3,10 @@
 use std::fs;
 
 use deputy_coordinator::status::CoordinatorStatus;
+use deputy_test_harness::{CommandOutput, RunningCoordinator, TestEnvironment, exit, is_loaded};
 use deputy_test_servers::{Seaweed, free_ports, get, guest};
 use serde_json::Value;
 
-use crate::deputy::{CommandOutput, TestEnvironment, exit};
-use crate::running::{RunningCoordinator, is_loaded};
 use crate::s3;
 
 /// A home with instances, whose audit is in `audit.jsonl`.

@@ -5,11 +5,11 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use deputy_test_harness::{RunningCoordinator, exit};
+
 use super::fleet::{Fleet, IssuedTokens};
 use super::log::{self, Line};
 use super::samples::{Sample, while_asking};
-use crate::deputy::exit;
-use crate::running::RunningCoordinator;
 use crate::{s3, servers};
 
 const INSTANCES: usize = 20;

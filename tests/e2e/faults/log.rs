@@ -1,8 +1,7 @@
 //! The log of a coordinator that runs: one JSON object a line.
 
+use deputy_test_harness::RunningCoordinator;
 use serde_json::Value;
-
-use crate::running::RunningCoordinator;
 
 /// One line.
 #[derive(Debug, Clone)]

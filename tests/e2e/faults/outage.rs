@@ -3,13 +3,12 @@
 use std::time::{Duration, Instant};
 
 use deputy_coordinator::status::InstanceStatus;
+use deputy_test_harness::{RunningCoordinator, exit};
 use deputy_test_servers::{Place, Seaweed};
 
 use super::fleet::Fleet;
 use super::log::{self, Line, millis_between};
 use super::samples::while_asking;
-use crate::deputy::exit;
-use crate::running::RunningCoordinator;
 use crate::{s3, servers};
 
 const INSTANCES: usize = 5;

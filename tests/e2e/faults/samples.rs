@@ -5,9 +5,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use deputy_coordinator::status::CoordinatorStatus;
+use deputy_test_harness::exit;
 
 use super::fleet::Fleet;
-use crate::deputy::exit;
 
 /// What was answered, if anything was.
 pub(crate) struct Sample {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::local::{Local, Request, answer};
 
-/// Stands in every secret that it gives out.
+/// Stands in every secret that it issues.
 pub(crate) const CANARY: &str = "canary/of+the-stand-in";
 
 /// A running one.

@@ -3,14 +3,13 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use deputy_test_harness::{RunningCoordinator, exit};
 use deputy_test_servers::Moto;
 
 use super::fleet::Fleet;
 use super::log;
 use super::samples::while_asking;
 use super::stand_in::{Answer, CANARY, StandIn};
-use crate::deputy::exit;
-use crate::running::RunningCoordinator;
 
 /// Two instances; the server may be slow to one of them.
 fn fleet(server: &StandIn, shutdown: &str) -> Fleet {

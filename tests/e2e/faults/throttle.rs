@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use deputy_test_harness::{PATIENCE, RunningCoordinator, exit};
+
 use super::fleet::Fleet;
 use super::stand_in::{Answer, CANARY, Call, StandIn, most_within};
-use crate::deputy::exit;
-use crate::running::{PATIENCE, RunningCoordinator};
 
 const INSTANCES: usize = 1000;
 

@@ -1,10 +1,10 @@
 //! What a receiver may use and may not have: the coordinator's limits hold at the worker, whose operator has the last
 //! word, and the operator sees what is refused in the words of a receiver.
 
+use deputy_test_harness::exit;
 use deputy_test_servers::guest;
 
 use super::site::{GROUP, RunningWorker, TestSite};
-use crate::deputy::exit;
 
 /// A site with the receiver `app` of this component in the group, and these lines in its table.
 fn site(component: &str, lines: &str) -> TestSite {

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use deputy_test_harness::exit;
 use deputy_test_servers::{Seaweed, aws, free_ports, guest, tool};
 use serde_json::Value;
 
 use super::site::{GROUP, TestSite};
-use crate::deputy::exit;
 use crate::{s3, servers};
 
 /// What it copies.

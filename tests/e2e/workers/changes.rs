@@ -3,13 +3,13 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
+use deputy_test_harness::exit;
 use deputy_test_servers::guest;
 use deputy_worker::status::WorkerReport;
 
 use super::site::{GROUP, TestSite, twice};
 use super::unit::Unit;
 use super::watcher::Watcher;
-use crate::deputy::exit;
 
 #[test]
 fn delivery_change_withdraws_and_publishes() {

@@ -6,8 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use deputy_test_harness::exit;
+
 use super::site::{GROUP, TestSite};
-use crate::deputy::exit;
 
 /// Makes the two volumes in a mount namespace of its own, and runs the rest of its arguments there.
 const POD: &str = r#"

@@ -3,12 +3,12 @@
 use std::fs;
 
 use deputy_core::InstanceName;
+use deputy_test_harness::exit;
 use deputy_test_servers::{boto, free_ports};
 use deputy_worker::endpoint::AwsContainerEndpoint;
 
 use super::site::{GROUP, TestSite};
 use super::unit::CANARY;
-use crate::deputy::exit;
 use crate::{s3, servers};
 
 /// Reads and writes with what is found by the environment alone, and says with whose key.
@@ -45,7 +45,7 @@ fn commands_get_what_the_worker_holds_and_only_where_it_says_so() {
     assert_eq!((run.status.code(), String::from_utf8(run.stdout).unwrap()), (Some(exit::OK), got));
     let run = deputy("worker", &["get", "other", "--wait", "0s"]);
     assert!(!run.status.success(), "{run:?}");
-    // A socket that shows how a worker stands gives out nothing, unless its operator wants that.
+    // A socket that shows the status of a worker serves no payload, unless its operator wants that.
     let run = deputy("closed", &["get", "creds", "--reveal", "--wait", "0s"]);
     assert!(!run.status.success() && run.stdout.is_empty(), "{run:?}");
     assert!(closed.published_files().contains("creds"));

@@ -4,13 +4,13 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use deputy_test_harness::exit;
 use deputy_test_servers::tool;
 use deputy_worker::status::ConnectionStatus;
 
 use super::site::{GROUP, LONG, TestSite};
 use super::unit::{Payload, now};
 use super::watcher::Watcher;
-use crate::deputy::exit;
 
 #[test]
 fn certificate_expires_without_a_coordinator() {

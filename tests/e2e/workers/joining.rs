@@ -3,9 +3,9 @@
 use std::fs;
 
 use deputy_coordinator::{TokenList, TokenStatus};
+use deputy_test_harness::exit;
 
 use super::site::{GROUP, RunningWorker, TestSite};
-use crate::deputy::exit;
 
 #[test]
 fn enrolment_join_string_works_once() {

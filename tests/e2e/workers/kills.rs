@@ -5,13 +5,13 @@ use std::thread;
 use std::time::Duration;
 
 use deputy_coordinator::{AppliedStatus, WorkerStatus};
+use deputy_test_harness::RunningCoordinator;
 use deputy_test_servers::guest;
 
 use super::site::{GROUP, TestSite};
 use super::unit::{CANARY, Payload};
 use super::watcher::Watcher;
 use crate::faults::kills::Chance;
-use crate::running::RunningCoordinator;
 use crate::script::ScriptedServer;
 
 const INSTANCES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];

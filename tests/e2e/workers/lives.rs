@@ -3,10 +3,10 @@
 use std::fs;
 
 use deputy_coordinator::WorkerStatus;
+use deputy_test_harness::exit;
 
 use super::site::{GROUP, TestSite};
 use super::watcher::Watcher;
-use crate::deputy::exit;
 
 #[test]
 fn late_workers_get_what_is_there_and_all_get_what_comes() {

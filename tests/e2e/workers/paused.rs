@@ -4,14 +4,13 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use deputy_test_harness::{PATIENCE, exit};
 use deputy_test_servers::guest;
 
 use super::site::{GROUP, LONG, RunningWorker, TestSite};
 use super::unit::{CANARY, Payload};
 use super::watcher::Watcher;
-use crate::deputy::exit;
 use crate::faults::kills::Chance;
-use crate::running::PATIENCE;
 use crate::script::ScriptedServer;
 
 /// Long before a write to who does not read is given up, and long enough on a machine that is busy.

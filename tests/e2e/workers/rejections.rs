@@ -1,11 +1,11 @@
 //! A receiver that cannot use one lease of three.
 
+use deputy_test_harness::exit;
 use deputy_test_servers::guest;
 use deputy_worker::status::RejectionStatus;
 
 use super::site::{GROUP, RunningWorker, TestSite};
 use super::unit::{CANARY, Unit};
-use crate::deputy::exit;
 
 /// Instances whose payloads are JSON with a token, and a receiver that writes the tokens. The leases of `b` are short.
 fn site_of_tokens() -> TestSite {

@@ -4,10 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use deputy_link::EnrolmentStatus;
+use deputy_test_harness::{CommandOutput, RunningCoordinator, exit};
 
 use super::site::{GROUP, TestSite};
-use crate::deputy::exit;
-use crate::running::RunningCoordinator;
 
 /// Certificates are renewed every five seconds or so.
 const SHORT: &str = "certificate-life = \"10s\"\nauthority-life = \"1h\"";
@@ -22,7 +21,7 @@ fn backup(site: &TestSite) -> std::path::PathBuf {
     path
 }
 
-fn restore(site: &TestSite, backup: &Path, more: &[&str]) -> crate::deputy::CommandOutput {
+fn restore(site: &TestSite, backup: &Path, more: &[&str]) -> CommandOutput {
     site.home.deputy(&[&["state", "restore", backup.to_str().unwrap()], more].concat())
 }
 

@@ -11,13 +11,11 @@ use std::time::Duration;
 
 use deputy_link::message::{ClientMessage, ClientMessageKind, Subscribe};
 use deputy_link::{COORDINATOR_NAME, JoinString, WorkerKey, client, encode};
+use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit};
 use deputy_test_servers::{free_ports, get, guest};
 use rustls::{ClientConnection, StreamOwned};
-use serde_json::Value;
 
 use super::site::{GROUP, RunningWorker, TestSite};
-use crate::deputy::{TestEnvironment, exit};
-use crate::running::RunningCoordinator;
 use crate::script::{ScriptedCall, ScriptedServer};
 
 /// With letters that every encoding writes in another way.
@@ -212,8 +210,8 @@ fn sealed_handles_and_states_are_in_the_store_alone() {
     let worker = sealed.worker(&[]);
     home.run_unchecked(&["renew", "lease"]).ends_with(exit::OK);
     sealed.wait_for(&worker, &format!("obtain {}", obtained + 2));
-    let status: Value = coordinator.instance_now("lease");
-    assert!(status["lease"]["facts"][0]["value"].as_str().unwrap().starts_with("it is [secret "), "{status}");
+    let lease = coordinator.instance_status("lease").lease.unwrap();
+    assert!(lease.facts[0].value.starts_with("it is [secret "), "{lease:?}");
     sealed.ask_everything(&worker);
     home.run_unchecked(&["revoke", "lease"]).ends_with(exit::OK);
     coordinator.wait_until("it is revoked", || sealed.script.count("lease", "revoke") >= 1);

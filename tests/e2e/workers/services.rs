@@ -3,11 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
+use deputy_test_harness::exit;
 use deputy_test_servers::guest;
 
 use super::site::{GROUP, TestSite};
 use super::unit::{CANARY, Unit};
-use crate::deputy::exit;
 use crate::script::ScriptedServer;
 
 /// An instance of a component that is of any service and kind, as its settings say.
@@ -49,8 +49,9 @@ fn services_of_one_component_reach_the_receivers_of_their_kinds() {
         worker.wait_until("it is published", || {
             fs::read_to_string(&report).is_ok_and(|text| text.starts_with(&format!("{name} {service} 1 ")))
         });
-        let shown = coordinator.instance_now(name);
-        assert_eq!((&shown["service"], &shown["lease"]["kind"]), (&service.into(), &kind.into()), "{shown}");
+        let shown = coordinator.instance_status(name);
+        let shown_kind = shown.lease.and_then(|lease| lease.kind);
+        assert_eq!((shown.service.as_deref(), shown_kind.as_deref()), (Some(service), Some(kind)));
     }
 
     // The other way round, the check finds both, and the workers keep what they have.
@@ -91,6 +92,6 @@ fn services_in_one_payload_live_until_the_first_of_them_ends() {
         assert_eq!(numbers[0], numbers[1], "both are of one payload");
         numbers[0].parse::<u64>().unwrap() >= 3
     });
-    let left = coordinator.instance_now("both")["lease"]["valid_for_ms"].as_i64().unwrap();
+    let left = coordinator.instance_status("both").lease.unwrap().valid_for_ms.unwrap();
     assert!(u128::try_from(left).is_ok_and(|left| left <= FIRST_END.as_millis()), "{left}");
 }

@@ -1,10 +1,10 @@
 //! A worker that an operator removes or bans receives nothing from that moment on.
 
 use deputy_link::EnrolmentStatus;
+use deputy_test_harness::exit;
 
 use super::site::{GROUP, TestSite};
 use super::watcher::Watcher;
-use crate::deputy::exit;
 
 #[test]
 fn removed_worker_is_disconnected_and_may_join_again() {

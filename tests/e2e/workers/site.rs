@@ -13,13 +13,14 @@ use std::time::{Duration, Instant};
 use deputy_coordinator::status::CoordinatorStatus;
 use deputy_coordinator::{WorkerList, WorkerStatus};
 use deputy_link::JoinString;
+use deputy_test_harness::{
+    CommandOutput, PATIENCE, RunningCoordinator, TestEnvironment, asked_as, copy_compiled, exit, is_loaded, send_signal,
+};
 use deputy_test_servers::guest;
 use deputy_worker::status::WorkerReport;
 use serde_json::Value;
 
 use super::unit::{CANARY, Payload, Unit};
-use crate::deputy::{CommandOutput, TestEnvironment, copy_compiled, exit};
-use crate::running::{PATIENCE, RunningCoordinator, asked_as, is_loaded};
 
 /// How long a payload is good where the test is not about its end.
 pub(crate) const LONG: Duration = Duration::from_secs(3600);
@@ -194,13 +195,7 @@ impl TestSite {
     /// Sees to it that a state directory has the compiled components.
     fn compile(&self, state: &str) {
         static COMPILED: OnceLock<PathBuf> = OnceLock::new();
-        let compiled = COMPILED.get_or_init(|| {
-            let home = TestEnvironment::in_target("workers-state");
-            for component in COMPONENTS {
-                home.deputy(&["inspect", guest(component).unwrap().to_str().unwrap()]).ends_with(exit::OK);
-            }
-            home.state().to_owned()
-        });
+        let compiled = COMPILED.get_or_init(|| TestEnvironment::compiled("workers-state", &COMPONENTS));
         let state = self.home.path(state);
         if !state.join("components").exists() {
             copy_compiled(compiled, &state);
@@ -343,8 +338,7 @@ impl RunningWorker<'_> {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("/bin/kill").args([format!("-{name}"), self.pid().to_string()]).status();
-        assert!(status.unwrap().success());
+        send_signal(self.pid(), name);
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -3,11 +3,11 @@
 use std::process::Command;
 
 use deputy_link::EnrolmentStatus;
+use deputy_test_harness::exit;
 use deputy_test_servers::boto;
 
 use super::site::{RunningWorker, TestSite};
 use super::watcher::Watcher;
-use crate::deputy::exit;
 
 /// Certificates are renewed after ten seconds, and an older one is valid for ten more.
 const SHORT: &str = "certificate-life = \"20s\"\nauthority-life = \"200s\"";

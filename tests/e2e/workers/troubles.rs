@@ -3,12 +3,12 @@
 use std::fs;
 
 use deputy_coordinator::AppliedStatus;
+use deputy_test_harness::exit;
 use deputy_test_servers::guest;
 
 use super::site::{GROUP, TestSite, twice};
 use super::unit::{CANARY, Unit};
 use super::watcher::Watcher;
-use crate::deputy::exit;
 
 /// What a worker reported of an instance.
 fn reported(site: &TestSite, worker: &str, instance: &str) -> AppliedStatus {

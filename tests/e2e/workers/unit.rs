@@ -62,7 +62,7 @@ impl Unit {
         fs::read_dir(&opened)?.map(file).collect::<io::Result<_>>().map(|files| Some(Self(files)))
     }
 
-    /// What it holds of each instance. Each is there twice, in `NAME` and in `NAME.copy`, and both are the same, or the
+    /// What it holds of each instance. Each has two files, `NAME` and `NAME.copy`, and both are the same, or the
     /// unit is torn.
     pub(crate) fn payloads(&self) -> Result<BTreeMap<String, Payload>, String> {
         let mut payloads = BTreeMap::new();

@@ -104,6 +104,10 @@ pub(super) const ARROWS: [(&str, &[&str]); 20] = [
     ),
 ];
 
+/// Crates of tests and chores: they may know every crate, and only they may know them.
+const TEST_CRATES: [&str; 6] =
+    ["deputy-bench", "deputy-fan", "deputy-test-harness", "deputy-test-servers", "deputy-test-support", "xtask"];
+
 /// All that the pure crate may depend on: no runtime, no network, no file format.
 const CORE: [&str; 5] = ["fastrand", "ipnet", "secrecy", "thiserror", "zeroize"];
 
@@ -132,7 +136,6 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
 fn arrows(package: &Package, findings: &mut Findings) {
     let place = format!("crate {}", package.name);
     let row = ARROWS.iter().find(|(name, _)| *name == package.name);
-    // xtask and what lies under tests/ may know every crate. Only tests and xtask may know them.
     let is_ours = |name: &str| name == "xtask" || name == "deputy" || name.starts_with("deputy-");
     if let Some((_, allowed)) = row {
         for dependency in package.dependencies.iter().filter(|dependency| !dependency.is_dev) {
@@ -143,9 +146,7 @@ fn arrows(package: &Package, findings: &mut Findings) {
                 findings.wrong(&place, format!("depends on {}: this crate stays pure", dependency.name));
             }
         }
-    } else if !["deputy-bench", "deputy-fan", "deputy-test-servers", "deputy-test-support", "xtask"]
-        .contains(&package.name.as_str())
-    {
+    } else if !TEST_CRATES.contains(&package.name.as_str()) {
         findings.wrong(place, "is new: give it a row in ARCHITECTURE.md and in xtask/src/tidy/arrows.rs");
     }
 }

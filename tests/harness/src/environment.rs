@@ -12,18 +12,21 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::programs::{deputy_program, lasting_folder};
+use crate::secret_search::SecretSearch;
+
 /// What the exit codes are called.
-pub(crate) mod exit {
-    pub(crate) const OK: i32 = 0;
-    pub(crate) const FAILED: i32 = 1;
-    pub(crate) const MISCONFIGURED: i32 = 2;
-    pub(crate) const DENIED: i32 = 3;
-    pub(crate) const UNAVAILABLE: i32 = 4;
-    pub(crate) const REFUSED: i32 = 5;
+pub mod exit {
+    pub const OK: i32 = 0;
+    pub const FAILED: i32 = 1;
+    pub const MISCONFIGURED: i32 = 2;
+    pub const DENIED: i32 = 3;
+    pub const UNAVAILABLE: i32 = 4;
+    pub const REFUSED: i32 = 5;
 }
 
 /// A folder with a configuration, secrets and state: a machine that has nothing else.
-pub(crate) struct TestEnvironment {
+pub struct TestEnvironment {
     folder: TempDir,
     state: PathBuf,
     config: String,
@@ -31,20 +34,26 @@ pub(crate) struct TestEnvironment {
 }
 
 /// What the program did.
-pub(crate) struct CommandOutput {
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
+pub struct CommandOutput {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Default for TestEnvironment {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl TestEnvironment {
-    /// With state of its own: every component is compiled anew.
-    pub(crate) fn new() -> Self {
+    /// With state of its own: every component is compiled again.
+    pub fn new() -> Self {
         Self::with_state("state")
     }
 
     /// With the state folder of this target directory: components in Python and JavaScript take long to compile.
-    pub(crate) fn with_compiled(component: &str) -> Self {
+    pub fn with_compiled(component: &str) -> Self {
         static COMPILING: Mutex<()> = Mutex::new(());
         let home = Self::in_target("e2e-state");
         // One after the other: tests that run beside each other would each compile it.
@@ -53,32 +62,35 @@ impl TestEnvironment {
         home
     }
 
-    /// With state of its own, in which the guests of [`Script`](crate::script::Script) are compiled already.
-    pub(crate) fn with_script() -> Self {
+    /// With state of its own, in which the guests that follow a script are compiled already.
+    pub fn with_script() -> Self {
         static COMPILED: OnceLock<PathBuf> = OnceLock::new();
-        let compiled = COMPILED.get_or_init(|| {
-            let home = Self::in_target("script-state");
-            for component in ["benign-lifecycle", "benign-obtain"] {
-                home.deputy(&["inspect", guest(component).unwrap().to_str().unwrap()]).ends_with(exit::OK);
-            }
-            home.state
-        });
+        let compiled = COMPILED.get_or_init(|| Self::compiled("script-state", &["benign-lifecycle", "benign-obtain"]));
         let home = Self::new();
         copy_compiled(compiled, &home.state);
         home
     }
 
+    /// A state directory of this target directory in which these components are compiled.
+    pub fn compiled(state: &str, components: &[&str]) -> PathBuf {
+        let home = Self::in_target(state);
+        for component in components {
+            home.deputy(&["inspect", guest(component).unwrap().to_str().unwrap()]).ends_with(exit::OK);
+        }
+        home.state
+    }
+
     /// With a state folder of this target directory, which later runs find again.
-    pub(crate) fn in_target(state: &str) -> Self {
-        Self::with_state(&format!("{}/{state}", env!("CARGO_TARGET_TMPDIR")))
+    pub fn in_target(state: &str) -> Self {
+        Self::with_state(lasting_folder(state))
     }
 
     /// Where its state is.
-    pub(crate) fn state(&self) -> &Path {
+    pub fn state(&self) -> &Path {
         &self.state
     }
 
-    fn with_state(state: &str) -> Self {
+    fn with_state(state: impl AsRef<Path>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("secrets")).unwrap();
         let state = folder.path().join(state);
@@ -88,61 +100,61 @@ impl TestEnvironment {
     }
 
     /// Adds an instance of a component. `lines` is what stands below `[instances.NAME]`.
-    pub(crate) fn instance(mut self, name: &str, component: &str, lines: &str) -> Self {
+    pub fn instance(mut self, name: &str, component: &str, lines: &str) -> Self {
         let component = guest(component).unwrap();
         self.append(&format!("[instances.{name}]\ncomponent = {component:?}\n{lines}"));
         self
     }
 
     /// Adds lines to the configuration.
-    pub(crate) fn append(&mut self, lines: &str) {
+    pub fn append(&mut self, lines: &str) {
         self.config.push_str(lines);
         self.config.push('\n');
         self.write();
     }
 
     /// Adds lines before all others.
-    pub(crate) fn prepend(&mut self, lines: &str) {
+    pub fn prepend(&mut self, lines: &str) {
         self.config.insert_str(0, lines);
         self.write();
     }
 
     /// Replaces a part of the configuration, which must be there once.
-    pub(crate) fn replace(&mut self, old: &str, new: &str) {
+    pub fn replace(&mut self, old: &str, new: &str) {
         assert_eq!(self.config.matches(old).count(), 1, "{old} in {}", self.config);
         self.config = self.config.replace(old, new);
         self.write();
     }
 
     /// Replaces a part of the configuration's file, which must be there once, while the program runs.
-    pub(crate) fn edit(&self, old: &str, new: &str) {
+    pub fn edit(&self, old: &str, new: &str) {
         let config = fs::read_to_string(self.path("deputy.toml")).unwrap();
         assert_eq!(config.matches(old).count(), 1, "{old} in {config}");
         fs::write(self.path("deputy.toml"), config.replace(old, new)).unwrap();
     }
 
     /// Notes a value that must never be seen again, but in a file below `secrets`.
-    pub(crate) fn canary(self, value: &str) -> Self {
+    pub fn canary(self, value: &str) -> Self {
         self.canaries.lock().unwrap().push(value.to_owned());
         self
     }
 
     /// Keeps a secret in a file of its own, `secrets/NAME`. Its value must never be seen again.
-    pub(crate) fn secret(self, name: &str, value: &str) -> Self {
+    pub fn secret(self, name: &str, value: &str) -> Self {
         self.put_secret(name, value);
         self.register_secret(value);
         self
     }
 
     /// Writes the file of a secret that was not there, or that is another one now.
-    pub(crate) fn put_secret(&self, name: &str, contents: &str) {
+    pub fn put_secret(&self, name: &str, contents: &str) {
         let mut file = fs::OpenOptions::new();
         let file = file.write(true).create(true).truncate(true).mode(0o600).open(self.path("secrets").join(name));
         file.unwrap().write_all(contents.as_bytes()).unwrap();
     }
 
     /// Looks for a value from now on that must not be shown, such as one that was obtained.
-    pub(crate) fn register_secret(&self, value: &str) {
+    pub fn register_secret(&self, value: &str) {
         let mut canaries = self.canaries.lock().unwrap();
         if !canaries.iter().any(|canary| canary == value) {
             canaries.push(value.to_owned());
@@ -150,25 +162,25 @@ impl TestEnvironment {
     }
 
     /// Keeps an output, so that it is searched with everything else.
-    pub(crate) fn record_output(&self, to: &str, text: &str) {
+    pub fn record_output(&self, to: &str, text: &str) {
         fs::create_dir_all(self.path("said")).unwrap();
         let file = fs::OpenOptions::new().create(true).append(true).open(self.path("said").join(to));
         file.unwrap().write_all(text.as_bytes()).unwrap();
     }
 
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Where a coordinator takes commands: beside its configuration, if that says so.
-    pub(crate) fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> PathBuf {
         let configured = self.path("control.sock");
         if configured.exists() { configured } else { self.state.join("control.sock") }
     }
 
     /// Runs the program and sees that it told no secret to anybody.
     #[must_use]
-    pub(crate) fn deputy(&self, args: &[&str]) -> CommandOutput {
+    pub fn deputy(&self, args: &[&str]) -> CommandOutput {
         let run = self.output(args);
         if let Some(leak) = self.leak(run.stdout.as_bytes(), run.stderr.as_bytes()) {
             panic!("{leak}");
@@ -178,7 +190,7 @@ impl TestEnvironment {
 
     /// Runs the program for a test that polls: its output is searched at the end.
     #[must_use]
-    pub(crate) fn run_unchecked(&self, args: &[&str]) -> CommandOutput {
+    pub fn run_unchecked(&self, args: &[&str]) -> CommandOutput {
         let run = self.output(args);
         self.record_output("who-asked-stdout", &run.stdout);
         self.record_output("who-asked-stderr", &run.stderr);
@@ -195,26 +207,26 @@ impl TestEnvironment {
     }
 
     /// The program in this home, ready for its arguments.
-    pub(crate) fn command(&self) -> Command {
+    pub fn command(&self) -> Command {
         let mut command = self.program();
         command.arg("--config").arg(self.path("deputy.toml")).arg("--state").arg(&self.state);
         command
     }
 
     /// The program with nothing but its environment, in which there is nothing.
-    pub(crate) fn program(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_deputy"));
+    pub fn program(&self) -> Command {
+        let mut command = Command::new(deputy_program());
         command.env_clear().env("COLUMNS", "120").current_dir(self.folder.path());
         command
     }
 
     /// The audit events of a file, in order, without what was recorded of a use before it began.
-    pub(crate) fn audit(&self, name: &str) -> Vec<Value> {
+    pub fn audit(&self, name: &str) -> Vec<Value> {
         self.whole_audit(name).into_iter().filter(|event| event["outcome"] != "begun").collect()
     }
 
     /// All audit events of a file, in order; none if there is no file yet.
-    pub(crate) fn whole_audit(&self, name: &str) -> Vec<Value> {
+    pub fn whole_audit(&self, name: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.path(name)).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -224,11 +236,11 @@ impl TestEnvironment {
     }
 
     /// Looks for every secret, in every form in which it might have got away, in all that was said and written.
-    pub(crate) fn leak(&self, stdout: &[u8], stderr: &[u8]) -> Option<String> {
+    pub fn leak(&self, stdout: &[u8], stderr: &[u8]) -> Option<String> {
         let mut places = vec![("stdout".into(), stdout.to_vec()), ("stderr".into(), stderr.to_vec())];
         files(self.folder.path(), &mut places);
         assert!(places.len() >= 3, "nothing was searched");
-        let wanted = SecretSearch::new(self.canaries.lock().unwrap().iter().flat_map(|value| encodings(value)));
+        let wanted = SecretSearch::new(self.canaries.lock().unwrap().iter());
         places.iter().find_map(|(place, bytes)| {
             wanted.found_in(bytes).map(|form| format!("a secret is in {} as {form}", place.display()))
         })
@@ -236,7 +248,7 @@ impl TestEnvironment {
 }
 
 /// Gives a state directory another one's compiled components, and its key, which authenticates them.
-pub(crate) fn copy_compiled(from: &Path, to: &Path) {
+pub fn copy_compiled(from: &Path, to: &Path) {
     let components = to.join("components");
     DirBuilder::new().recursive(true).mode(0o700).create(&components).unwrap();
     for entry in fs::read_dir(from.join("components")).unwrap() {
@@ -246,46 +258,22 @@ pub(crate) fn copy_compiled(from: &Path, to: &Path) {
     fs::copy(from.join("key"), to.join("key")).unwrap();
 }
 
-/// Texts to look for, by their first two bytes: one walk through what is searched finds any of them.
-struct SecretSearch(Vec<Vec<String>>);
-
-impl SecretSearch {
-    fn new(forms: impl Iterator<Item = String>) -> Self {
-        let mut by_start = vec![Vec::new(); 1 << 16];
-        for form in forms {
-            by_start[start(form.as_bytes())].push(form);
-        }
-        Self(by_start)
-    }
-
-    fn found_in(&self, bytes: &[u8]) -> Option<&str> {
-        (1..bytes.len()).find_map(|end| {
-            let rest = &bytes[end - 1..];
-            self.0[start(rest)].iter().find(|form| rest.starts_with(form.as_bytes())).map(String::as_str)
-        })
-    }
-}
-
-fn start(bytes: &[u8]) -> usize {
-    usize::from(bytes[0]) << 8 | usize::from(bytes[1])
-}
-
 impl CommandOutput {
     /// Sees that the program ended with this code.
     #[track_caller]
-    pub(crate) fn ends_with(self, code: i32) -> Self {
+    pub fn ends_with(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 
     /// What it printed for programs.
     #[track_caller]
-    pub(crate) fn parsed<T: DeserializeOwned>(&self) -> T {
+    pub fn parsed<T: DeserializeOwned>(&self) -> T {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
 
     /// What it printed for programs, whatever it is.
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }
 }
@@ -305,39 +293,4 @@ fn files(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
             found.push((path, bytes));
         }
     }
-}
-
-fn encodings(value: &str) -> Vec<String> {
-    let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let percent =
-        |byte: u8| if byte.is_ascii_alphanumeric() { char::from(byte).into() } else { format!("%{byte:02X}") };
-    let mut forms = vec![value.to_owned(), hex.to_uppercase(), hex, value.bytes().map(percent).collect()];
-    for before in 0..3 {
-        let letters = base64_behind(before, value.as_bytes());
-        forms.push(letters.replace('+', "-").replace('/', "_"));
-        forms.push(letters);
-    }
-    forms
-}
-
-/// The letters of bytes that stand in the midst of others, this number behind a multiple of three. Those that hold bits of
-/// the others as well are left out.
-fn base64_behind(before: usize, bytes: &[u8]) -> String {
-    let mut letters = base64(&[&vec![0; before][..], bytes].concat());
-    if !(before + bytes.len()).is_multiple_of(3) {
-        letters.pop();
-    }
-    letters.split_off((before * 8).div_ceil(6))
-}
-
-/// In Base64, without padding.
-pub(crate) fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let letters = |three: &[u8]| {
-        let number = (0..3).fold(0, |number, at| number << 8 | u32::from(*three.get(at).unwrap_or(&0)));
-        (0..=three.len())
-            .map(move |at| char::from(LETTERS[(number >> (18 - 6 * at)) as usize % 64]))
-            .collect::<String>()
-    };
-    bytes.chunks(3).map(letters).collect()
 }

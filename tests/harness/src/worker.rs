@@ -4,20 +4,20 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::process::{Child, Stdio};
 
-use serde_json::Value;
+use deputy_worker::status::WorkerReport;
 
-use crate::deputy::TestEnvironment;
-use crate::running::asked;
+use crate::coordinator::asked_as;
+use crate::environment::TestEnvironment;
 
 /// `deputy worker` in a home. It is killed when this is dropped.
-pub(crate) struct RunningWorker<'h> {
+pub struct RunningWorker<'h> {
     home: &'h TestEnvironment,
     child: Child,
 }
 
 impl<'h> RunningWorker<'h> {
     /// Starts it with these arguments, and waits for nothing.
-    pub(crate) fn start(home: &'h TestEnvironment, arguments: &[&OsStr]) -> Self {
+    pub fn start(home: &'h TestEnvironment, arguments: &[&OsStr]) -> Self {
         let log = File::options().create(true).append(true).open(home.path("worker.log")).unwrap();
         let mut command = home.program();
         command.arg("--config").arg(home.path("worker.toml")).arg("--state").arg(home.path("worker-state"));
@@ -26,9 +26,9 @@ impl<'h> RunningWorker<'h> {
         Self { home, child }
     }
 
-    /// How it stands; nothing if it does not answer.
-    pub(crate) fn status(&self) -> Option<Value> {
-        asked(&self.home.path("worker-state/worker.sock"), "/v1/status")
+    /// Its status; none if it does not answer.
+    pub fn status(&self) -> Option<WorkerReport> {
+        asked_as(&self.home.path("worker-state/worker.sock"), "/v1/status")
     }
 }
 
