@@ -1,10 +1,14 @@
 //! Addresses of servers in settings, and the names under which clients look for their tokens.
 
+use deputy_kit::url::Url;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// The most servers of one set.
-const MAX_SERVERS: usize = 8;
+pub const MAX_SERVERS: usize = 8;
+
+/// The longest name of a host, a user or a service, in bytes.
+pub const MAX_NAME: usize = 255;
 
 /// A server: a host's name or IP address, and a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,17 +53,15 @@ impl ServerAddress {
     /// Reads one to eight servers with commas between.
     ///
     /// # Errors
-    /// As for [`Self::parse`], and if a server is there twice.
+    /// As for [`Self::parse`], and if a server is listed twice.
     pub fn parse_list(text: &str, default_port: Option<u16>) -> Result<Vec<Self>, String> {
         let servers: Vec<Self> =
             text.split(',').map(|server| Self::parse(server.trim(), default_port)).collect::<Result<_, _>>()?;
-        if servers.len() > MAX_SERVERS {
-            return Err(format!("{} servers, of at most {MAX_SERVERS}", servers.len()));
-        }
+        let servers = bounded(servers)?;
         let twice =
             servers.iter().enumerate().find(|(index, server)| servers.iter().take(*index).any(|it| it == *server));
         match twice {
-            Some((_, server)) => Err(format!("{server} is there twice")),
+            Some((_, server)) => Err(format!("{server} is listed twice")),
             None => Ok(servers),
         }
     }
@@ -69,6 +71,29 @@ impl ServerAddress {
     #[must_use]
     pub fn service_by_name(&self) -> String {
         format!("{}:{}", self.host.to_ascii_lowercase(), self.port)
+    }
+}
+
+/// The servers of a set, if there are not too many.
+///
+/// # Errors
+/// If there are. The error completes the sentence "setting x: …".
+pub fn bounded<T>(servers: Vec<T>) -> Result<Vec<T>, String> {
+    match servers.len() {
+        0..=MAX_SERVERS => Ok(servers),
+        count => Err(format!("{count} servers, of at most {MAX_SERVERS}")),
+    }
+}
+
+/// Reads one to eight URLs without a query, with commas between.
+///
+/// # Errors
+/// For other texts. The error completes the sentence "setting x: …".
+pub fn parse_urls(text: &str) -> Result<Vec<Url>, String> {
+    let urls: Vec<Url> = text.split(',').map(|url| Url::parse(url.trim())).collect::<Result<_, _>>()?;
+    match urls.iter().find(|url| url.target.contains('?')) {
+        Some(url) => Err(format!("a URL without a query is needed, such as http://{}", url.authority)),
+        None => bounded(urls),
     }
 }
 
@@ -134,7 +159,7 @@ mod tests {
     fn address_list_has_each_server_once() {
         let servers = ServerAddress::parse_list("nn1:8020, nn2:8020", None).unwrap();
         assert_eq!(servers.iter().map(ToString::to_string).collect::<Vec<_>>(), ["nn1:8020", "nn2:8020"]);
-        assert_eq!(ServerAddress::parse_list("nn1:1,nn1:1", None), Err("nn1:1 is there twice".to_owned()));
+        assert_eq!(ServerAddress::parse_list("nn1:1,nn1:1", None), Err("nn1:1 is listed twice".to_owned()));
         assert!(ServerAddress::parse_list("nn1:1,", None).is_err());
         let many: Vec<_> = (1..=9).map(|number| format!("nn{number}:1")).collect();
         assert_eq!(ServerAddress::parse_list(&many.join(","), None), Err("9 servers, of at most 8".to_owned()));

@@ -24,7 +24,7 @@ pub enum FramingError {
     /// The length is negative.
     #[error("the server announces a negative length, {0}")]
     Negative(i32),
-    /// The server closes the connection in the midst of a frame, or before it.
+    /// The server closes the connection in the middle of a frame, or before it.
     #[error("the server closes the connection")]
     Closed,
     /// A message to be sent is larger than a length can say.

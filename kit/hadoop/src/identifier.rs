@@ -25,7 +25,7 @@ pub enum IdentifierError {
 /// The identifier of a token of HDFS, KMS, Hive or YARN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenIdentifier {
-    /// The user for whom the token works: a full principal, or a short name from WebHDFS.
+    /// The user that the token works for: a full principal, or a short name from WebHDFS.
     pub owner: String,
     /// The short name of the user who may renew it.
     pub renewer: String,
@@ -86,7 +86,7 @@ impl TokenIdentifier {
 /// The identifier of a token of HBase: it names no renewer, since the token cannot be renewed, and tells its expiry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HBaseTokenIdentifier {
-    /// The user for whom the token works: a full principal, or the short name of a proxied user.
+    /// The user that the token works for: a full principal, or the short name of a proxied user.
     pub owner: String,
     /// Until when it works, in milliseconds since 1970.
     pub expiry: u64,

@@ -16,7 +16,7 @@ mod wire;
 pub use client::KafkaClient;
 pub use error::{KafkaError, KafkaErrorCode};
 pub use login::{GssapiLogin, SaslLogin, TokenLogin, utf8};
-pub use messages::{CreatedKafkaToken, Renewer};
+pub use messages::{CreatedKafkaToken, KafkaPrincipal};
 
 #[cfg(test)]
 mod tests;

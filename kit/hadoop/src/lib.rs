@@ -7,6 +7,7 @@
 //! - [`rest`]: the same operations over HTTP, which WebHDFS, HttpFS, KMS and YARN have.
 //! - [`hbase`], [`metastore`]: HBase's RPC, and Thrift of Hive's metastore.
 //! - [`kafka`]: Kafka's protocol, whose logins and frames are these, too.
+//! - [`provider`]: what every provider exports.
 //! - [`active`]: the active one of several servers, by their [`address`]es.
 //! - [`writable`], [`token`], [`identifier`], [`token_file`]: a token, what is inside, and the file that clients read.
 //!
@@ -29,6 +30,7 @@ pub mod kafka;
 pub mod kerberos;
 pub mod lifecycle;
 pub mod metastore;
+pub mod provider;
 pub mod rest;
 pub mod rpc;
 pub mod rpc_dial;

@@ -74,7 +74,7 @@ impl Dial for RestDial<'_> {
 }
 
 impl RestClient {
-    /// A new token. Without a renewer it is the user for whom it is.
+    /// A new token. Without a renewer, the token's user renews it.
     ///
     /// # Errors
     /// If there is no answer, or one without a token.

@@ -1,6 +1,6 @@
 //! The settings of a service with Hadoop RPC, which the providers of HDFS and YARN share.
 
-use crate::address::{ServerAddress, service_by_address};
+use crate::address::{MAX_NAME, ServerAddress, service_by_address};
 use crate::sasl::Qualities;
 use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::types::Failure;
@@ -8,9 +8,6 @@ use std::net::SocketAddr;
 
 /// The names of these settings, beside that of the servers.
 pub const RPC_SETTINGS: [&str; 6] = ["principal", "protection", "renewer", "doas", "service", "use-ip"];
-
-/// The longest name of a user or service, in bytes.
-const MAX_NAME: usize = 255;
 
 /// The checked settings.
 #[derive(Debug)]
@@ -23,7 +20,7 @@ pub struct RpcSettings<'a> {
     pub qualities: Qualities,
     /// Who may renew, if it is not the instance's own principal. Then only another program can renew.
     pub renewer: Option<&'a str>,
-    /// The user for whom the token is, if it is not the instance's own principal.
+    /// The user that the token is for, if that is not the instance's own principal.
     pub doas: Option<&'a str>,
     /// How clients look for the token.
     pub service: TokenServiceName,
@@ -132,11 +129,8 @@ pub fn yes_or_no(text: &str) -> Result<bool, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use deputy_kit::settings::settings_of;
     use deputy_kit::types::Setting;
-
-    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
-        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
-    }
 
     fn read<'a>(settings: &'a [Setting], set_name: Option<&str>) -> Result<RpcSettings<'a>, Failure> {
         let known: Vec<&str> = [&["namenodes"], RPC_SETTINGS.as_slice()].concat();
@@ -146,7 +140,7 @@ mod tests {
 
     #[test]
     fn rpc_settings_have_defaults() {
-        let written = settings(&[("namenodes", "nn1")]);
+        let written = settings_of(&[("namenodes", "nn1")]);
         let read = read(&written, None).unwrap();
         assert_eq!(read.servers, [ServerAddress { host: "nn1".to_owned(), port: 8020 }]);
         assert_eq!((read.principal, read.renewer, read.doas), (None, None, None));
@@ -162,7 +156,7 @@ mod tests {
             (vec![], Some("ha-hdfs:prod"), "ha-hdfs:prod"),
             (vec![("service", "x:1"), ("use-ip", "false")], Some("ha-hdfs:prod"), "x:1"),
         ] {
-            let written = settings(&[&[("namenodes", "NN1.example.com")], pairs.as_slice()].concat());
+            let written = settings_of(&[&[("namenodes", "NN1.example.com")], pairs.as_slice()].concat());
             let read = read(&written, set_name).unwrap();
             assert_eq!(read.service.of(&read.servers[0], peer), expected);
         }
@@ -170,7 +164,7 @@ mod tests {
 
     #[test]
     fn rpc_settings_need_a_name_for_several_servers() {
-        let written = settings(&[("namenodes", "nn1,nn2")]);
+        let written = settings_of(&[("namenodes", "nn1,nn2")]);
         let failure = read(&written, None).unwrap().require_name("nameservice").unwrap_err();
         assert_eq!(failure.setting.as_deref(), Some("nameservice"));
         assert!(read(&written, Some("ha-hdfs:prod")).unwrap().require_name("nameservice").is_ok());
@@ -190,7 +184,7 @@ mod tests {
             ("use-ip", "yes"),
             ("service", &"x".repeat(256)),
         ] {
-            let mut written = settings(&[("namenodes", "nn1"), (name, value)]);
+            let mut written = settings_of(&[("namenodes", "nn1"), (name, value)]);
             if name == "namenodes" {
                 written.remove(0);
             }

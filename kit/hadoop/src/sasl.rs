@@ -26,7 +26,7 @@ pub enum ContextError {
 /// The result of one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContextStep {
-    /// What the peer must get. It may be empty, and SASL sends it all the same.
+    /// What the peer must get. It may be empty, and SASL sends it anyway.
     pub token: Vec<u8>,
     /// Whether the context is established, so that messages can be protected.
     pub established: bool,
@@ -173,12 +173,15 @@ pub enum SaslError {
     #[error("the server ends the login before it is complete")]
     Incomplete,
     /// The login takes more messages than Kerberos needs.
-    #[error("the login has not ended after {MAX_STEPS} messages")]
+    #[error("the login is not complete after {MAX_STEPS} messages")]
     Endless,
 }
 
-/// The most messages of a login. Kerberos needs three.
+/// The most messages of a login. Kerberos needs three, SCRAM two.
 pub const MAX_STEPS: u32 = 8;
+
+/// The largest message of a login, in bytes: a ticket with the group memberships of Active Directory has some 64 KiB.
+pub const MAX_LOGIN: usize = 128 * 1024;
 
 /// The largest protected message that this side announces to accept, in bytes.
 pub const MAX_PROTECTED: u32 = 1 << 20;

@@ -69,12 +69,12 @@ impl HadoopTokenFile {
         (self.tokens.is_empty() && self.secrets.is_empty()).then_some(token)
     }
 
-    /// The tokens with their aliases. No alias is there twice.
+    /// The tokens with their aliases. No alias is listed twice.
     pub fn tokens(&self) -> impl Iterator<Item = (&str, &HadoopToken)> {
         self.tokens.iter().map(|(alias, token)| (alias.as_str(), token))
     }
 
-    /// The secret keys with their aliases. No alias is there twice.
+    /// The secret keys with their aliases. No alias is listed twice.
     pub fn secrets(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.secrets.iter().map(|(alias, secret)| (alias.as_str(), secret.as_slice()))
     }

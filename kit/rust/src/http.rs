@@ -5,6 +5,7 @@
 //! guest's stream is only "closed", and the future of the response has the reason.
 
 use crate::failure;
+use crate::tcp::MAX_WRITE;
 use crate::time::{parse_delay, parse_http_date};
 use crate::types::{Failure, Timestamp};
 use crate::url::Url;
@@ -22,9 +23,6 @@ pub const MAX_RESPONSE: usize = 1024 * 1024;
 
 /// The longest `Retry-After` that is honoured, in milliseconds.
 const MAX_WAIT: u64 = 86_400_000;
-
-/// The largest write that `wasi:io` allows.
-const MAX_WRITE: usize = 4096;
 
 /// The response of a service, whatever its status.
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! What Deputy's connectors in Rust share.
 //!
-//! A component generates its own world with `wit_bindgen::generate!` and uses the contract's types of this crate, so that
-//! the kit's functions return the contract's `Failure` and `?` works on them:
+//! A component generates its own world with [`export_component!`], or with `wit_bindgen::generate!` as below, and uses the
+//! contract's types of this crate, so that the kit's functions return the contract's `Failure` and `?` works on them:
 //!
 //! ```
 //! wit_bindgen::generate!({
@@ -18,6 +18,7 @@
 //! The kit never panics, never writes to the log, and keeps no state between calls.
 
 pub mod clock;
+mod component;
 pub mod encode;
 pub mod failure;
 pub mod http;
@@ -51,6 +52,9 @@ mod bindings {
         generate_all,
     });
 }
+
+#[doc(hidden)]
+pub use wit_bindgen;
 
 /// The contract's types, generated from `wit/types.wit`.
 pub use bindings::delegation::tokens::types;

@@ -81,6 +81,12 @@ pub fn wrong_setting(name: &str, problem: &str) -> Failure {
     failure::misconfigured(format!("setting `{}`: {problem}", crate::text::one_line(name, 100))).setting(name)
 }
 
+/// Settings of these names and values, for tests of components.
+#[must_use]
+pub fn settings_of(pairs: &[(&str, &str)]) -> Vec<Setting> {
+    pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
+}
+
 /// Parses a duration such as `900s`, `15m`, `1h`, or a bare number of seconds.
 ///
 /// # Errors
@@ -103,10 +109,6 @@ mod tests {
     use super::*;
     use crate::types::Next;
 
-    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
-        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
-    }
-
     fn text(failure: &Failure) -> &str {
         let name = failure.message.split('`').nth(1);
         assert_eq!((failure.next, failure.setting.as_deref()), (Next::Misconfigured, name));
@@ -115,19 +117,19 @@ mod tests {
 
     #[test]
     fn settings_name_an_unknown_one() {
-        let written = settings(&[("regoin", "eu-west-1")]);
+        let written = settings_of(&[("regoin", "eu-west-1")]);
         let failure = SettingsReader::new(&written, &["region", "endpoint"]).err().unwrap();
         assert_eq!(text(&failure), "setting `regoin`: no such setting here; there are: region, endpoint");
     }
 
     #[test]
     fn settings_family_has_members_of_any_name() {
-        let written = settings(&[("profile.s3-prod", "prod"), ("profile.a.b", "x"), ("region", "eu-west-1")]);
+        let written = settings_of(&[("profile.s3-prod", "prod"), ("profile.a.b", "x"), ("region", "eu-west-1")]);
         let reader = SettingsReader::with_families(&written, &["region"], &["profile"]).unwrap();
         assert_eq!(reader.family("profile").collect::<Vec<_>>(), [("s3-prod", "prod"), ("a.b", "x")]);
         assert_eq!(reader.family("prof").count(), 0);
         for name in ["profile", "profile.", "profiles.a", "Profile.a"] {
-            let written = settings(&[(name, "x")]);
+            let written = settings_of(&[(name, "x")]);
             let failure = SettingsReader::with_families(&written, &["region"], &["profile"]).err().unwrap();
             assert_eq!(
                 text(&failure),
@@ -138,7 +140,7 @@ mod tests {
 
     #[test]
     fn settings_reject_an_empty_value() {
-        let written = settings(&[("region", " ")]);
+        let written = settings_of(&[("region", " ")]);
         let failure = SettingsReader::new(&written, &["region"]).err().unwrap();
         assert_eq!(text(&failure), "setting `region`: empty; give it a value or remove it");
     }
@@ -152,7 +154,7 @@ mod tests {
 
     #[test]
     fn settings_name_the_one_that_does_not_parse() {
-        let written = settings(&[("duration", "soon")]);
+        let written = settings_of(&[("duration", "soon")]);
         let reader = SettingsReader::new(&written, &["duration"]).unwrap();
         let failure = reader.parsed("duration", seconds).unwrap_err();
         assert_eq!(text(&failure), "setting `duration`: not a duration such as 900s, 15m or 1h");

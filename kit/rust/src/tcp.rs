@@ -21,7 +21,7 @@ use wasip2::sockets::tcp::TcpSocket;
 use wasip2::sockets::tcp_create_socket::create_tcp_socket;
 
 /// The largest write that `wasi:io` allows.
-const MAX_WRITE: usize = 4096;
+pub(crate) const MAX_WRITE: usize = 4096;
 
 /// The most that is read at once, in bytes.
 const MAX_READ: u64 = 64 * 1024;

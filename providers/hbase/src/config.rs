@@ -28,7 +28,7 @@ pub(crate) struct HBaseConfig<'a> {
     /// The principal of region servers, where `_HOST` is the server's host.
     pub(crate) principal: &'a str,
     pub(crate) qualities: Qualities,
-    /// The user for whom the token is, if it is not the instance's own principal.
+    /// The user that the token is for, if that is not the instance's own principal.
     pub(crate) doas: Option<&'a str>,
 }
 
@@ -85,10 +85,7 @@ fn path(text: &str) -> Result<&str, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
-        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
-    }
+    use deputy_kit::settings::settings_of;
 
     fn ports(config: &HBaseConfig<'_>) -> Vec<u16> {
         config.servers.iter().map(|server| server.port).collect()
@@ -96,18 +93,18 @@ mod tests {
 
     #[test]
     fn config_has_one_registry() {
-        let written = settings(&[("servers", "m1,rs1:16020"), ("master-principal", "master/_HOST")]);
+        let written = settings_of(&[("servers", "m1,rs1:16020"), ("master-principal", "master/_HOST")]);
         let config = HBaseConfig::read(&written).unwrap();
         assert_eq!(config.registry, Registry::HBase { principal: "master/_HOST" });
         assert_eq!((config.principal, ports(&config)), ("hbase/_HOST", vec![16000, 16020]));
-        let written = settings(&[("servers", "m1"), ("principal", "h/_HOST@EXAMPLE.COM")]);
+        let written = settings_of(&[("servers", "m1"), ("principal", "h/_HOST@EXAMPLE.COM")]);
         let config = HBaseConfig::read(&written).unwrap();
         assert_eq!(config.registry, Registry::HBase { principal: "h/_HOST@EXAMPLE.COM" });
-        let written = settings(&[("zookeeper", "zk1,zk2:2182"), ("zookeeper-parent", "/hbase-secure")]);
+        let written = settings_of(&[("zookeeper", "zk1,zk2:2182"), ("zookeeper-parent", "/hbase-secure")]);
         let config = HBaseConfig::read(&written).unwrap();
         assert_eq!(config.registry, Registry::ZooKeeper { parent: "/hbase-secure" });
         assert_eq!(ports(&config), [2181, 2182]);
-        let written = settings(&[("zookeeper", "zk1")]);
+        let written = settings_of(&[("zookeeper", "zk1")]);
         assert_eq!(HBaseConfig::read(&written).unwrap().registry, Registry::ZooKeeper { parent: "/hbase" });
     }
 
@@ -127,7 +124,7 @@ mod tests {
             (vec![("servers", "m1"), ("doas", "böb")], "doas"),
             (vec![("servers", "m1"), ("renewer", "alice")], "renewer"),
         ] {
-            let written = settings(&pairs);
+            let written = settings_of(&pairs);
             let failure = HBaseConfig::read(&written).unwrap_err();
             assert_eq!(failure.setting.as_deref(), Some(setting), "{failure:?}");
         }

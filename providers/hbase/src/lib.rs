@@ -11,63 +11,40 @@
 mod config;
 mod dial;
 
-use bindings::exports::delegation::tokens::provider;
 use config::HBaseConfig;
 use deputy_kit::tokens::{HADOOP_TOKEN, tokens};
-use deputy_kit::types::{Expiry, Failure, Settings, Tokens};
+use deputy_kit::types::{Expiry, Failure, Setting, Tokens};
 use deputy_kit_hadoop::active::ActiveServer;
 use deputy_kit_hadoop::identifier::HBaseTokenIdentifier;
+use deputy_kit_hadoop::provider::TokenProvider;
 use deputy_kit_hadoop::token_file::{FileVersion, HadoopTokenFile};
 use dial::MetaDial;
 
-mod bindings {
-    #![allow(
-        missing_docs,
-        unsafe_code,
-        unused_qualifications,
-        reason = "generated from the contract, documented there"
-    )]
-    #![allow(clippy::all, reason = "generated")]
-
-    wit_bindgen::generate!({
-        path: "../../wit",
-        inline: "
-            package deputy:hbase;
-            world hbase {
-                include delegation:tokens/token-provider@0.2.0;
-                include delegation:tokens/uses-kerberos@0.2.0;
-            }
-        ",
-        world: "deputy:hbase/hbase",
-        with: {
-            "delegation:tokens/types@0.2.0": deputy_kit::types,
-            "delegation:tokens/kerberos@0.2.0": deputy_kit_hadoop::kerberos::interface,
-        },
-        generate_all,
-    });
-
-    export!(HBase with_types_in self);
-    use super::HBase;
-}
+deputy_kit_hadoop::export_provider!(
+    HBase,
+    "
+        package deputy:connector;
+        world component {
+            include delegation:tokens/token-provider@0.2.0;
+            include delegation:tokens/uses-kerberos@0.2.0;
+        }
+    "
+);
 
 struct HBase;
 
-impl provider::Guest for HBase {
-    fn service_name(settings: Settings) -> Result<String, Failure> {
-        HBaseConfig::read(&settings).map(|_| "hbase".to_owned())
+impl TokenProvider for HBase {
+    type Config<'a> = HBaseConfig<'a>;
+
+    const SERVICE: &'static str = "hbase";
+    const KIND: &'static str = HADOOP_TOKEN;
+
+    fn configure(settings: &[Setting]) -> Result<HBaseConfig<'_>, Failure> {
+        HBaseConfig::read(settings)
     }
 
-    fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {
-        HBaseConfig::read(&settings).map(|_| vec![HADOOP_TOKEN.to_owned()])
-    }
-
-    fn tokens_required(settings: Settings) -> Result<bool, Failure> {
-        HBaseConfig::read(&settings).map(|_| true)
-    }
-
-    fn obtain(settings: Settings) -> Result<Tokens, Failure> {
-        let config = HBaseConfig::read(&settings)?;
-        let mut servers = ActiveServer::new(MetaDial::new(&config), &config.servers);
+    fn obtain(config: &HBaseConfig<'_>) -> Result<Tokens, Failure> {
+        let mut servers = ActiveServer::new(MetaDial::new(config), &config.servers);
         let token = servers.call(|meta| meta.client.obtain_token())?;
         let identifier = HBaseTokenIdentifier::read(&token.identifier)?;
         let service = token.service.clone();

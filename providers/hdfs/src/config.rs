@@ -32,20 +32,17 @@ impl<'a> HdfsConfig<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use deputy_kit::settings::settings_of;
     use deputy_kit_hadoop::rpc_settings::TokenServiceName;
-
-    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
-        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
-    }
 
     #[test]
     fn config_names_the_token_of_a_nameservice() {
-        let written = settings(&[("namenodes", "nn1,nn2:9000"), ("nameservice", "prod")]);
+        let written = settings_of(&[("namenodes", "nn1,nn2:9000"), ("nameservice", "prod")]);
         let config = HdfsConfig::read(&written).unwrap();
         assert_eq!(config.rpc.service, TokenServiceName::Given("ha-hdfs:prod".to_owned()));
         let ports: Vec<u16> = config.rpc.servers.iter().map(|server| server.port).collect();
         assert_eq!(ports, [8020, 9000]);
-        let written = settings(&[("namenodes", "nn1")]);
+        let written = settings_of(&[("namenodes", "nn1")]);
         assert_eq!(HdfsConfig::read(&written).unwrap().rpc.service, TokenServiceName::ServerAddress);
     }
 
@@ -58,7 +55,7 @@ mod tests {
             (vec![("namenodes", "nn1"), ("namenode", "nn2")], "namenode"),
             (vec![("namenodes", "hdfs://nn1:8020")], "namenodes"),
         ] {
-            let written = settings(&pairs);
+            let written = settings_of(&pairs);
             let failure = HdfsConfig::read(&written).unwrap_err();
             assert_eq!(failure.setting.as_deref(), Some(setting), "{failure:?}");
         }

@@ -9,74 +9,41 @@
 
 mod config;
 
-use bindings::exports::delegation::tokens::{provider, renewal, revocation};
+use bindings::exports::delegation::tokens::{renewal, revocation};
 use config::HdfsConfig;
 use deputy_kit::tokens::HADOOP_TOKEN;
-use deputy_kit::types::{Failure, Settings, Tokens};
+use deputy_kit::types::{Failure, Setting, Settings, Tokens};
 use deputy_kit_hadoop::active::ActiveServer;
 use deputy_kit_hadoop::held::{self, LearnedExpiry, is_own, token_of};
 use deputy_kit_hadoop::identifier::TokenIdentifier;
 use deputy_kit_hadoop::kerberos;
 use deputy_kit_hadoop::lifecycle;
+use deputy_kit_hadoop::provider::TokenProvider;
 use deputy_kit_hadoop::rpc_dial::RpcDial;
 use deputy_kit_hadoop::token::HadoopToken;
 use deputy_kit_hadoop::token_file::{FileVersion, HadoopTokenFile};
 
-mod bindings {
-    #![allow(
-        missing_docs,
-        unsafe_code,
-        unused_qualifications,
-        reason = "generated from the contract, documented there"
-    )]
-    #![allow(clippy::all, reason = "generated")]
-
-    wit_bindgen::generate!({
-        path: "../../wit",
-        inline: "
-            package deputy:hdfs;
-            world hdfs {
-                include delegation:tokens/token-provider@0.2.0;
-                include delegation:tokens/renews-tokens@0.2.0;
-                include delegation:tokens/revokes-tokens@0.2.0;
-                include delegation:tokens/uses-kerberos@0.2.0;
-            }
-        ",
-        world: "deputy:hdfs/hdfs",
-        with: {
-            "delegation:tokens/types@0.2.0": deputy_kit::types,
-            "delegation:tokens/kerberos@0.2.0": deputy_kit_hadoop::kerberos::interface,
-        },
-        generate_all,
-    });
-
-    export!(Hdfs with_types_in self);
-    use super::Hdfs;
-}
+deputy_kit_hadoop::export_provider!(Hdfs);
 
 /// `ClientNamenodeProtocolPB`.
 const PROTOCOL: &str = "org.apache.hadoop.hdfs.protocol.ClientProtocol";
 
 struct Hdfs;
 
-impl provider::Guest for Hdfs {
-    fn service_name(settings: Settings) -> Result<String, Failure> {
-        HdfsConfig::read(&settings).map(|_| "hdfs".to_owned())
+impl TokenProvider for Hdfs {
+    type Config<'a> = HdfsConfig<'a>;
+
+    const SERVICE: &'static str = "hdfs";
+    const KIND: &'static str = HADOOP_TOKEN;
+
+    fn configure(settings: &[Setting]) -> Result<HdfsConfig<'_>, Failure> {
+        HdfsConfig::read(settings)
     }
 
-    fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {
-        HdfsConfig::read(&settings).map(|_| vec![HADOOP_TOKEN.to_owned()])
-    }
-
-    fn tokens_required(settings: Settings) -> Result<bool, Failure> {
-        HdfsConfig::read(&settings).map(|_| true)
-    }
-
-    fn obtain(settings: Settings) -> Result<Tokens, Failure> {
-        let config = HdfsConfig::read(&settings)?;
+    fn obtain(config: &HdfsConfig<'_>) -> Result<Tokens, Failure> {
         let principal = kerberos::principal()?;
         let renewer = config.rpc.renewer.unwrap_or(&principal);
-        let mut servers = servers(&config, config.rpc.doas);
+        let mut servers = servers(config, config.rpc.doas);
         let mut token = servers.call(|client| client.obtain_token(renewer))?;
         if let (Some(server), Some(client)) = (servers.current(), servers.client()) {
             token.service = config.rpc.service.of(server, client.stream().peer());
@@ -87,7 +54,7 @@ impl provider::Guest for Hdfs {
         }
         // Not on behalf of a proxied user: the principal itself is the renewer.
         if config.rpc.doas.is_some() {
-            servers = self::servers(&config, None);
+            servers = self::servers(config, None);
         }
         let expiry = lifecycle::learn_expiry(&mut servers, &token);
         held(&servers, &token, payload, expiry)

@@ -28,7 +28,7 @@ pub(crate) struct HiveConfig<'a> {
     pub(crate) signature: &'a str,
     /// Who may renew, if it is not the instance's own principal. Then only another program can renew.
     pub(crate) renewer: Option<&'a str>,
-    /// The user for whom the token is, if it is not the instance's own principal.
+    /// The user that the token is for, if that is not the instance's own principal.
     pub(crate) doas: Option<&'a str>,
 }
 
@@ -54,31 +54,27 @@ impl<'a> HiveConfig<'a> {
 
 /// The servers of `hive.metastore.uris`: `thrift://ms1.example.com:9083`, with commas between.
 fn metastores(text: &str) -> Result<Vec<ServerAddress>, String> {
-    let wrong = || "not a metastore such as thrift://ms1.example.com:9083".to_owned();
     let servers: Vec<&str> = text
         .split(',')
         .map(|uri| uri.trim().strip_prefix("thrift://").map(|server| server.trim_end_matches('/')))
         .collect::<Option<_>>()
-        .ok_or_else(wrong)?;
+        .ok_or("not a metastore such as thrift://ms1.example.com:9083")?;
     ServerAddress::parse_list(&servers.join(","), Some(PORT))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
-        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
-    }
+    use deputy_kit::settings::settings_of;
 
     #[test]
     fn config_has_the_uris_of_hive() {
-        let written = settings(&[("uris", "thrift://ms1:9084, thrift://ms2/")]);
+        let written = settings_of(&[("uris", "thrift://ms1:9084, thrift://ms2/")]);
         let config = HiveConfig::read(&written).unwrap();
         let metastores: Vec<String> = config.metastores.iter().map(ToString::to_string).collect();
         assert_eq!(metastores, ["ms1:9084", "ms2:9083"]);
         assert_eq!((config.principal, config.signature, config.alias()), ("hive/_HOST", "", ALIAS));
-        let written = settings(&[("uris", "thrift://ms1"), ("signature", "prod")]);
+        let written = settings_of(&[("uris", "thrift://ms1"), ("signature", "prod")]);
         let config = HiveConfig::read(&written).unwrap();
         assert_eq!((config.signature, config.alias()), ("prod", "prod"));
     }
@@ -102,7 +98,7 @@ mod tests {
             (vec![("uris", "thrift://ms1"), ("doas", "böb")], "doas"),
             (vec![("uris", "thrift://ms1"), ("service", "prod")], "service"),
         ] {
-            let written = settings(&pairs);
+            let written = settings_of(&pairs);
             let failure = HiveConfig::read(&written).unwrap_err();
             assert_eq!(failure.setting.as_deref(), Some(setting), "{failure:?}");
         }

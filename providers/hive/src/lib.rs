@@ -1,7 +1,7 @@
 //! Delegation tokens of Hive's metastore, over Thrift with Kerberos: from the first of its servers that answers.
 //!
 //! A token is renewed at once, since only that tells its expiry; later it is renewed until its maximum date. A metastore that
-//! does not renew is one from which tokens are obtained anew. The principal's key stays with the host: this component exchanges
+//! does not renew is one from which tokens are obtained again. The principal's key stays with the host: this component exchanges
 //! messages, and the capability `kerberos` makes and opens them. HiveServer2 has tokens of its own, which are not obtained here.
 //!
 //! `config` reads the settings; the protocol is in `deputy-kit-hadoop`. No state is kept, and no token enters a failure or a
@@ -9,11 +9,11 @@
 
 mod config;
 
-use bindings::exports::delegation::tokens::{provider, renewal, revocation};
+use bindings::exports::delegation::tokens::{renewal, revocation};
 use config::HiveConfig;
 use deputy_kit::tcp::TcpStream;
 use deputy_kit::tokens::HADOOP_TOKEN;
-use deputy_kit::types::{Failure, Settings, Tokens};
+use deputy_kit::types::{Failure, Setting, Settings, Tokens};
 use deputy_kit_hadoop::active::{self, ActiveServer, Dial};
 use deputy_kit_hadoop::address::{ServerAddress, principal_at};
 use deputy_kit_hadoop::held::{self, LearnedExpiry, is_own, token_of};
@@ -21,63 +21,30 @@ use deputy_kit_hadoop::identifier::TokenIdentifier;
 use deputy_kit_hadoop::kerberos::{self, interface::Context};
 use deputy_kit_hadoop::lifecycle;
 use deputy_kit_hadoop::metastore::MetastoreClient;
+use deputy_kit_hadoop::provider::TokenProvider;
 use deputy_kit_hadoop::rpc::RpcError;
 use deputy_kit_hadoop::token::HadoopToken;
 use deputy_kit_hadoop::token_file::{FileVersion, HadoopTokenFile};
 
-mod bindings {
-    #![allow(
-        missing_docs,
-        unsafe_code,
-        unused_qualifications,
-        reason = "generated from the contract, documented there"
-    )]
-    #![allow(clippy::all, reason = "generated")]
-
-    wit_bindgen::generate!({
-        path: "../../wit",
-        inline: "
-            package deputy:hive;
-            world hive {
-                include delegation:tokens/token-provider@0.2.0;
-                include delegation:tokens/renews-tokens@0.2.0;
-                include delegation:tokens/revokes-tokens@0.2.0;
-                include delegation:tokens/uses-kerberos@0.2.0;
-            }
-        ",
-        world: "deputy:hive/hive",
-        with: {
-            "delegation:tokens/types@0.2.0": deputy_kit::types,
-            "delegation:tokens/kerberos@0.2.0": deputy_kit_hadoop::kerberos::interface,
-        },
-        generate_all,
-    });
-
-    export!(Hive with_types_in self);
-    use super::Hive;
-}
+deputy_kit_hadoop::export_provider!(Hive);
 
 struct Hive;
 
-impl provider::Guest for Hive {
-    fn service_name(settings: Settings) -> Result<String, Failure> {
-        HiveConfig::read(&settings).map(|_| "hive".to_owned())
+impl TokenProvider for Hive {
+    type Config<'a> = HiveConfig<'a>;
+
+    const SERVICE: &'static str = "hive";
+    const KIND: &'static str = HADOOP_TOKEN;
+
+    fn configure(settings: &[Setting]) -> Result<HiveConfig<'_>, Failure> {
+        HiveConfig::read(settings)
     }
 
-    fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {
-        HiveConfig::read(&settings).map(|_| vec![HADOOP_TOKEN.to_owned()])
-    }
-
-    fn tokens_required(settings: Settings) -> Result<bool, Failure> {
-        HiveConfig::read(&settings).map(|_| true)
-    }
-
-    fn obtain(settings: Settings) -> Result<Tokens, Failure> {
-        let config = HiveConfig::read(&settings)?;
+    fn obtain(config: &HiveConfig<'_>) -> Result<Tokens, Failure> {
         let principal = kerberos::principal()?;
         let owner = config.doas.unwrap_or(&principal);
         let renewer = config.renewer.unwrap_or(&principal);
-        let mut metastores = metastores(&config);
+        let mut metastores = metastores(config);
         let mut token = metastores.call(|client| client.obtain_token(owner, renewer))?;
         config.signature.clone_into(&mut token.service);
         let payload = HadoopTokenFile::single(config.alias(), token.clone()).to_bytes(FileVersion::Writable);

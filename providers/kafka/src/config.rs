@@ -3,7 +3,7 @@
 use deputy_kit::settings::{SettingsReader, seconds, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit_hadoop::address::ServerAddress;
-use deputy_kit_hadoop::kafka::Renewer;
+use deputy_kit_hadoop::kafka::KafkaPrincipal;
 use deputy_kit_hadoop::rpc_settings::{name, principal};
 use deputy_scram::Mechanism;
 
@@ -42,10 +42,10 @@ pub(crate) struct KafkaConfig<'a> {
     /// Where tokens are created.
     pub(crate) servers: Vec<ServerAddress>,
     pub(crate) authentication: KafkaAuthentication<'a>,
-    /// The user for whom tokens are, if it is not the instance's own.
-    pub(crate) owner: Option<Renewer<'a>>,
+    /// The user that tokens are for, if that is not the instance's own.
+    pub(crate) owner: Option<KafkaPrincipal<'a>>,
     /// Who may renew them besides this provider.
-    pub(crate) renewers: Vec<Renewer<'a>>,
+    pub(crate) renewers: Vec<KafkaPrincipal<'a>>,
     /// The most milliseconds that a token lives, if it is less than the brokers'.
     pub(crate) max_lifetime: Option<u64>,
     /// Where tokens are used.
@@ -72,7 +72,7 @@ impl<'a> KafkaConfig<'a> {
         Ok(Self {
             servers,
             authentication,
-            owner: settings.parsed("owner", Renewer::parse)?,
+            owner: settings.parsed("owner", KafkaPrincipal::parse)?,
             renewers: settings.parsed("renewers", renewers)?.unwrap_or_default(),
             max_lifetime: settings.parsed("max-lifetime", milliseconds)?,
             token_servers,
@@ -87,7 +87,8 @@ impl<'a> KafkaConfig<'a> {
 }
 
 fn authentication<'a>(settings: &SettingsReader<'a>) -> Result<KafkaAuthentication<'a>, Failure> {
-    let (secret, principal) = (settings.parsed("secret", name)?, settings.parsed("principal", principal)?);
+    let secret = settings.parsed("secret", name)?;
+    let principal = settings.parsed("principal", principal)?;
     let only_with = |setting: &str, other: &str| {
         wrong_setting(setting, &format!("has no effect without {other} as `authentication`"))
     };
@@ -110,8 +111,8 @@ fn servers(text: &str) -> Result<Vec<ServerAddress>, String> {
     ServerAddress::parse_list(text, Some(PORT))
 }
 
-fn renewers(text: &str) -> Result<Vec<Renewer<'_>>, String> {
-    let list: Vec<_> = text.split(',').map(|each| Renewer::parse(each.trim())).collect::<Result<_, _>>()?;
+fn renewers(text: &str) -> Result<Vec<KafkaPrincipal<'_>>, String> {
+    let list: Vec<_> = text.split(',').map(|each| KafkaPrincipal::parse(each.trim())).collect::<Result<_, _>>()?;
     if list.len() > MAX_RENEWERS {
         Err(format!("{} renewers, of at most {MAX_RENEWERS}", list.len()))
     } else {
@@ -131,14 +132,11 @@ fn mechanism(text: &str) -> Result<Mechanism, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
-        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
-    }
+    use deputy_kit::settings::settings_of;
 
     #[test]
     fn config_has_defaults() {
-        let written = settings(&[("servers", "b1, b2:9093"), ("authentication", "SCRAM-SHA-256")]);
+        let written = settings_of(&[("servers", "b1, b2:9093"), ("authentication", "SCRAM-SHA-256")]);
         let config = KafkaConfig::read(&written).unwrap();
         assert_eq!(
             config.authentication,
@@ -152,17 +150,20 @@ mod tests {
     #[test]
     fn config_has_a_login_of_each_kind() {
         let written =
-            settings(&[("servers", "b1"), ("authentication", "GSSAPI"), ("max-lifetime", "1h"), ("owner", "bob")]);
+            settings_of(&[("servers", "b1"), ("authentication", "GSSAPI"), ("max-lifetime", "1h"), ("owner", "bob")]);
         let config = KafkaConfig::read(&written).unwrap();
         assert_eq!(config.authentication, KafkaAuthentication::Gssapi { principal: "kafka/_HOST" });
-        assert_eq!((config.max_lifetime, config.owner), (Some(3_600_000), Some(Renewer { kind: "User", name: "bob" })));
+        assert_eq!(
+            (config.max_lifetime, config.owner),
+            (Some(3_600_000), Some(KafkaPrincipal { kind: "User", name: "bob" }))
+        );
         let pairs = [
             ("servers", "b1"),
             ("authentication", "certificate"),
             ("token-servers", "b1:9093"),
             ("renewers", "a,User:b"),
         ];
-        let written = settings(&pairs);
+        let written = settings_of(&pairs);
         let config = KafkaConfig::read(&written).unwrap();
         assert_eq!((config.authentication, config.bootstrap().as_str()), (KafkaAuthentication::Certificate, "b1:9093"));
         assert_eq!(config.renewers.len(), 2);
@@ -183,7 +184,7 @@ mod tests {
             (vec![("servers", "b1"), ("authentication", "GSSAPI"), ("renewers", "a,")], "renewers"),
             (vec![("servers", "b1"), ("authentication", "GSSAPI"), ("bootstrap", "b1")], "bootstrap"),
         ] {
-            let written = settings(&pairs);
+            let written = settings_of(&pairs);
             let failure = KafkaConfig::read(&written).unwrap_err();
             assert_eq!(failure.setting.as_deref(), Some(setting), "{failure:?}");
         }

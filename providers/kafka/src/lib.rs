@@ -12,50 +12,32 @@ mod confirm;
 mod dial;
 mod scram_login;
 
-use bindings::exports::delegation::tokens::{provider, renewal, revocation};
+use bindings::exports::delegation::tokens::{renewal, revocation};
 use config::KafkaConfig;
 use confirm::confirm;
 use deputy_kit::failure;
 use deputy_kit::tokens::{KAFKA_TOKEN, tokens};
-use deputy_kit::types::{Expiry, Failure, Settings, Tokens};
+use deputy_kit::types::{Expiry, Failure, Setting, Settings, Tokens};
 use deputy_kit_hadoop::active::ActiveServer;
 use deputy_kit_hadoop::kafka::{CreatedKafkaToken, KafkaError, KafkaErrorCode, host};
+use deputy_kit_hadoop::provider::TokenProvider;
 use deputy_payloads::KafkaToken;
 use dial::KafkaDial;
 
-mod bindings {
-    #![allow(
-        missing_docs,
-        unsafe_code,
-        unused_qualifications,
-        reason = "generated from the contract, documented there"
-    )]
-    #![allow(clippy::all, reason = "generated")]
-
-    wit_bindgen::generate!({
-        path: "../../wit",
-        inline: "
-            package deputy:kafka;
-            world kafka {
-                include delegation:tokens/token-provider@0.2.0;
-                include delegation:tokens/renews-tokens@0.2.0;
-                include delegation:tokens/revokes-tokens@0.2.0;
-                include delegation:tokens/uses-kerberos@0.2.0;
-                include delegation:tokens/uses-secrets@0.2.0;
-                include delegation:tokens/uses-scram@0.2.0;
-            }
-        ",
-        world: "deputy:kafka/kafka",
-        with: {
-            "delegation:tokens/types@0.2.0": deputy_kit::types,
-            "delegation:tokens/kerberos@0.2.0": deputy_kit_hadoop::kerberos::interface,
-        },
-        generate_all,
-    });
-
-    export!(Kafka with_types_in self);
-    use super::Kafka;
-}
+deputy_kit_hadoop::export_provider!(
+    Kafka,
+    "
+        package deputy:connector;
+        world component {
+            include delegation:tokens/token-provider@0.2.0;
+            include delegation:tokens/renews-tokens@0.2.0;
+            include delegation:tokens/revokes-tokens@0.2.0;
+            include delegation:tokens/uses-kerberos@0.2.0;
+            include delegation:tokens/uses-secrets@0.2.0;
+            include delegation:tokens/uses-scram@0.2.0;
+        }
+    "
+);
 
 /// How often a new token is renewed until its broker knows it.
 const ATTEMPTS: u32 = 20;
@@ -67,24 +49,20 @@ struct Kafka;
 
 type Brokers<'a> = ActiveServer<'a, KafkaDial<'a>>;
 
-impl provider::Guest for Kafka {
-    fn service_name(settings: Settings) -> Result<String, Failure> {
-        KafkaConfig::read(&settings).map(|_| "kafka".to_owned())
+impl TokenProvider for Kafka {
+    type Config<'a> = KafkaConfig<'a>;
+
+    const SERVICE: &'static str = "kafka";
+    const KIND: &'static str = KAFKA_TOKEN;
+
+    fn configure(settings: &[Setting]) -> Result<KafkaConfig<'_>, Failure> {
+        KafkaConfig::read(settings)
     }
 
-    fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {
-        KafkaConfig::read(&settings).map(|_| vec![KAFKA_TOKEN.to_owned()])
-    }
-
-    fn tokens_required(settings: Settings) -> Result<bool, Failure> {
-        KafkaConfig::read(&settings).map(|_| true)
-    }
-
-    fn obtain(settings: Settings) -> Result<Tokens, Failure> {
-        let config = KafkaConfig::read(&settings)?;
-        let mut brokers = brokers(&config);
+    fn obtain(config: &KafkaConfig<'_>) -> Result<Tokens, Failure> {
+        let mut brokers = brokers(config);
         let token = brokers.call(|client| client.create_token(config.owner, &config.renewers, config.max_lifetime))?;
-        match settle(&mut brokers, &token).and_then(|expiry| held(&config, &token, expiry)) {
+        match settle(&mut brokers, &token).and_then(|expiry| held(config, &token, expiry)) {
             Ok(tokens) => Ok(tokens),
             Err(failure) => {
                 // No one has it, and the failure says more than what ending it would.

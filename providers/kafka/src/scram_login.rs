@@ -19,14 +19,15 @@ impl ScramLogin {
     /// # Errors
     /// If the operator has not granted the secret for it.
     pub(crate) fn begin(mechanism: Mechanism, secret: &str) -> Result<Self, KafkaError> {
-        let login = secrets::open(secret).and_then(|secret| scram::Login::begin(&secret, mechanism.name()));
-        let login = login.map_err(|error| match error {
-            SecretError::Denied(text) => {
-                let text = format!("secret `{secret}` is not granted for SCRAM: {text}");
-                KafkaError::Host(failure::misconfigured(text).setting("secret"))
-            }
-            other => refused(other),
-        })?;
+        let login = secrets::open(secret).and_then(|secret| scram::Login::begin(&secret, mechanism.name())).map_err(
+            |error| match error {
+                SecretError::Denied(text) => {
+                    let text = format!("secret `{secret}` is not granted for SCRAM: {text}");
+                    KafkaError::Host(failure::misconfigured(text).setting("secret"))
+                }
+                other => refused(other),
+            },
+        )?;
         Ok(Self { mechanism, login, is_answered: false })
     }
 }

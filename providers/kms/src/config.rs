@@ -3,13 +3,11 @@
 use deputy_kit::settings::SettingsReader;
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
+use deputy_kit_hadoop::address::bounded;
 use deputy_kit_hadoop::rest::{RestServer, TokenUsers};
 use deputy_kit_hadoop::rpc_settings::name;
 
 const KNOWN: [&str; 4] = ["provider", "alias", "renewer", "doas"];
-
-/// The most servers of one set.
-const MAX_SERVERS: usize = 8;
 
 /// The validated settings.
 #[derive(Debug)]
@@ -52,33 +50,27 @@ fn servers(text: &str) -> Result<Vec<RestServer>, String> {
         .map(|host| Url::parse(&format!("{scheme}://{host}{port}/{path}/v1/")).map(|url| RestServer { url }))
         .collect::<Result<_, _>>()
         .map_err(|problem| format!("{problem}: {}", wrong()))?;
-    if servers.len() > MAX_SERVERS {
-        return Err(format!("{} servers, of at most {MAX_SERVERS}", servers.len()));
-    }
-    Ok(servers)
+    bounded(servers)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
-        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
-    }
+    use deputy_kit::settings::settings_of;
 
     #[test]
     fn config_finds_the_servers_of_a_key_provider() {
         let uri = "kms://https@kms1.example.com;kms2.example.com:9600/kms";
-        let written = settings(&[("provider", uri)]);
+        let written = settings_of(&[("provider", uri)]);
         let config = KmsConfig::read(&written).unwrap();
         let servers: Vec<String> = config.servers.iter().map(ToString::to_string).collect();
         assert_eq!(servers, ["https://kms1.example.com:9600/kms/v1/", "https://kms2.example.com:9600/kms/v1/"]);
         assert_eq!((config.provider, config.alias), (uri, uri));
-        let written = settings(&[("provider", "kms://http@localhost:9600/kms/"), ("alias", "127.0.0.1:9600")]);
+        let written = settings_of(&[("provider", "kms://http@localhost:9600/kms/"), ("alias", "127.0.0.1:9600")]);
         let config = KmsConfig::read(&written).unwrap();
         assert_eq!(config.servers[0].to_string(), "http://localhost:9600/kms/v1/");
         assert_eq!(config.alias, "127.0.0.1:9600");
-        let written = settings(&[("provider", "kms://https@kms1/kms")]);
+        let written = settings_of(&[("provider", "kms://https@kms1/kms")]);
         assert_eq!(KmsConfig::read(&written).unwrap().servers[0].to_string(), "https://kms1/kms/v1/");
     }
 
@@ -97,7 +89,7 @@ mod tests {
             "kms://https@/kms",
             &many,
         ] {
-            let failure = KmsConfig::read(&settings(&[("provider", provider)])).map(drop).unwrap_err();
+            let failure = KmsConfig::read(&settings_of(&[("provider", provider)])).map(drop).unwrap_err();
             assert_eq!(failure.setting.as_deref(), Some("provider"), "{provider}");
         }
         assert_eq!(KmsConfig::read(&[]).unwrap_err().setting.as_deref(), Some("provider"));

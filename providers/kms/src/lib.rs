@@ -9,70 +9,37 @@
 
 mod config;
 
-use bindings::exports::delegation::tokens::{provider, renewal, revocation};
+use bindings::exports::delegation::tokens::{renewal, revocation};
 use config::KmsConfig;
 use deputy_kit::tokens::HADOOP_TOKEN;
-use deputy_kit::types::{Failure, Settings, Tokens};
+use deputy_kit::types::{Failure, Setting, Settings, Tokens};
 use deputy_kit_hadoop::active::ActiveServer;
 use deputy_kit_hadoop::held::{LearnedExpiry, token_of};
 use deputy_kit_hadoop::lifecycle;
+use deputy_kit_hadoop::provider::TokenProvider;
 use deputy_kit_hadoop::rest::{self, RestDial, RestServers};
 use deputy_kit_hadoop::token_file::{FileVersion, HadoopTokenFile};
 
-mod bindings {
-    #![allow(
-        missing_docs,
-        unsafe_code,
-        unused_qualifications,
-        reason = "generated from the contract, documented there"
-    )]
-    #![allow(clippy::all, reason = "generated")]
-
-    wit_bindgen::generate!({
-        path: "../../wit",
-        inline: "
-            package deputy:kms;
-            world kms {
-                include delegation:tokens/token-provider@0.2.0;
-                include delegation:tokens/renews-tokens@0.2.0;
-                include delegation:tokens/revokes-tokens@0.2.0;
-                include delegation:tokens/uses-kerberos@0.2.0;
-            }
-        ",
-        world: "deputy:kms/kms",
-        with: {
-            "delegation:tokens/types@0.2.0": deputy_kit::types,
-            "delegation:tokens/kerberos@0.2.0": deputy_kit_hadoop::kerberos::interface,
-        },
-        generate_all,
-    });
-
-    export!(Kms with_types_in self);
-    use super::Kms;
-}
+deputy_kit_hadoop::export_provider!(Kms);
 
 /// The parameter for a proxied user.
 const DOAS: &str = "doAs";
 
 struct Kms;
 
-impl provider::Guest for Kms {
-    fn service_name(settings: Settings) -> Result<String, Failure> {
-        KmsConfig::read(&settings).map(|_| "kms".to_owned())
+impl TokenProvider for Kms {
+    type Config<'a> = KmsConfig<'a>;
+
+    const SERVICE: &'static str = "kms";
+    const KIND: &'static str = HADOOP_TOKEN;
+
+    fn configure(settings: &[Setting]) -> Result<KmsConfig<'_>, Failure> {
+        KmsConfig::read(settings)
     }
 
-    fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {
-        KmsConfig::read(&settings).map(|_| vec![HADOOP_TOKEN.to_owned()])
-    }
-
-    fn tokens_required(settings: Settings) -> Result<bool, Failure> {
-        KmsConfig::read(&settings).map(|_| true)
-    }
-
-    fn obtain(settings: Settings) -> Result<Tokens, Failure> {
-        let config = KmsConfig::read(&settings)?;
+    fn obtain(config: &KmsConfig<'_>) -> Result<Tokens, Failure> {
         let renewer = config.users.requested_renewer()?;
-        let mut servers = servers(&config, config.users.doas);
+        let mut servers = servers(config, config.users.doas);
         let mut token = servers.call(|client| client.obtain_token(renewer.as_deref()))?;
         // KMS leaves it empty.
         config.provider.clone_into(&mut token.service);
@@ -82,7 +49,7 @@ impl provider::Guest for Kms {
         }
         // Not on behalf of a proxied user: the principal itself is the renewer.
         if config.users.doas.is_some() {
-            servers = self::servers(&config, None);
+            servers = self::servers(config, None);
         }
         let expiry = lifecycle::learn_expiry(&mut servers, &token);
         rest::held(&servers, &token, payload, expiry)

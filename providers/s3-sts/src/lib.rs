@@ -24,32 +24,16 @@ use deputy_kit::tokens::AWS_CREDENTIAL_PROCESS;
 use deputy_kit::types::{Failure, Settings, Tokens};
 use deputy_kit::{clock, failure, time};
 
-mod bindings {
-    #![allow(
-        missing_docs,
-        unsafe_code,
-        unused_qualifications,
-        reason = "generated from the contract, documented there"
-    )]
-    #![allow(clippy::all, reason = "generated")]
-
-    wit_bindgen::generate!({
-        path: "../../wit",
-        inline: "
-            package deputy:s3-sts;
-            world s3-sts {
-                include delegation:tokens/token-provider@0.2.0;
-                include delegation:tokens/uses-secrets@0.2.0;
-            }
-        ",
-        world: "deputy:s3-sts/s3-sts",
-        with: { "delegation:tokens/types@0.2.0": deputy_kit::types },
-        generate_all,
-    });
-
-    export!(S3Sts with_types_in self);
-    use super::S3Sts;
-}
+deputy_kit::export_component!(
+    S3Sts,
+    "
+        package deputy:connector;
+        world component {
+            include delegation:tokens/token-provider@0.2.0;
+            include delegation:tokens/uses-secrets@0.2.0;
+        }
+    "
+);
 
 struct S3Sts;
 
@@ -74,8 +58,8 @@ impl Guest for S3Sts {
         if let Some((date, authorization)) = &authorization {
             headers.extend([("x-amz-date", date.as_str()), ("authorization", authorization.as_str())]);
         }
-        let response = http::send(&Method::Post, &config.endpoint, &headers, body.as_bytes());
-        let response = response.map_err(|error| not_sent(&config, error))?;
+        let response = http::send(&Method::Post, &config.endpoint, &headers, body.as_bytes())
+            .map_err(|error| not_sent(&config, error))?;
         answer::read(config.operation, &response, clock::now())
     }
 }

@@ -80,7 +80,7 @@ fn path(path: &str) -> String {
     canonical
 }
 
-/// The query sorted by name, then by value, both percent-encoded anew.
+/// The query sorted by name, then by value, both percent-encoded again.
 fn query(query: &str) -> String {
     let parts = query.split('&').filter(|part| !part.is_empty());
     let mut pairs: Vec<(String, String)> = parts

@@ -3,14 +3,11 @@
 use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
-use deputy_kit_hadoop::address::ServerAddress;
+use deputy_kit_hadoop::address::{ServerAddress, parse_urls};
 use deputy_kit_hadoop::rest::{RestServer, TokenUsers};
 use deputy_kit_hadoop::rpc_settings::{TokenServiceName, name, yes_or_no};
 
 const KNOWN: [&str; 6] = ["urls", "nameservice", "renewer", "doas", "service", "use-ip"];
-
-/// The most servers of one set.
-const MAX_SERVERS: usize = 8;
 
 /// The path of both WebHDFS and HttpFS, below that of the URL.
 const PATH: &str = "/webhdfs/v1/";
@@ -31,7 +28,7 @@ impl<'a> WebHdfsConfig<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
         let settings = SettingsReader::new(settings, &KNOWN)?;
         settings.required("urls")?;
-        let urls = settings.parsed("urls", urls)?.unwrap_or_default();
+        let urls = settings.parsed("urls", parse_urls)?.unwrap_or_default();
         let first = urls.first().ok_or_else(|| wrong_setting("urls", "missing"))?;
         let secure = first.secure;
         if urls.iter().any(|url| url.secure != secure) {
@@ -53,15 +50,6 @@ impl<'a> WebHdfsConfig<'a> {
     pub(crate) fn kind(&self) -> &'static str {
         if self.secure { "SWEBHDFS delegation" } else { "WEBHDFS delegation" }
     }
-}
-
-/// One to eight URLs with commas between.
-fn urls(text: &str) -> Result<Vec<Url>, String> {
-    let urls: Vec<Url> = text.split(',').map(|url| Url::parse(url.trim())).collect::<Result<_, _>>()?;
-    if urls.iter().any(|url| url.target.contains('?')) {
-        return Err("a URL without a query is needed, such as http://nn1.example.com:9870".to_owned());
-    }
-    if urls.len() > MAX_SERVERS { Err(format!("{} servers, of at most {MAX_SERVERS}", urls.len())) } else { Ok(urls) }
 }
 
 /// The address of the operations of a server, or of a gateway in front of it.
@@ -90,10 +78,7 @@ fn service(settings: &SettingsReader<'_>, secure: bool) -> Result<TokenServiceNa
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
-        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
-    }
+    use deputy_kit::settings::settings_of;
 
     #[test]
     fn config_finds_the_operations_below_a_url() {
@@ -103,7 +88,7 @@ mod tests {
             ("https://nn1:9871/webhdfs/v1", "https://nn1:9871/webhdfs/v1/"),
             ("https://knox:8443/gateway/default", "https://knox:8443/gateway/default/webhdfs/v1/"),
         ] {
-            let written = settings(&[("urls", url)]);
+            let written = settings_of(&[("urls", url)]);
             let config = WebHdfsConfig::read(&written).unwrap();
             assert_eq!(config.servers[0].to_string(), expected);
         }
@@ -123,11 +108,11 @@ mod tests {
             (vec![("urls", "https://a"), ("nameservice", "prod")], "SWEBHDFS delegation", given("ha-swebhdfs:prod")),
             (vec![("urls", "http://a"), ("service", "x:1")], "WEBHDFS delegation", given("x:1")),
         ] {
-            let written = settings(&pairs);
+            let written = settings_of(&pairs);
             let config = WebHdfsConfig::read(&written).unwrap();
             assert_eq!((config.kind(), &config.service), (kind, &service), "{pairs:?}");
         }
-        let written = settings(&[("urls", "https://nn1")]);
+        let written = settings_of(&[("urls", "https://nn1")]);
         assert_eq!(WebHdfsConfig::read(&written).unwrap().address.port, 443);
     }
 
@@ -143,7 +128,7 @@ mod tests {
             (vec![("urls", "http://a"), ("use-ip", "no")], "use-ip"),
             (vec![("urls", "http://a"), ("url", "http://b")], "url"),
         ] {
-            let written = settings(&pairs);
+            let written = settings_of(&pairs);
             let failure = WebHdfsConfig::read(&written).unwrap_err();
             assert_eq!(failure.setting.as_deref(), Some(setting), "{failure:?}");
         }

@@ -9,76 +9,43 @@
 
 mod config;
 
-use bindings::exports::delegation::tokens::{provider, renewal, revocation};
+use bindings::exports::delegation::tokens::{renewal, revocation};
 use config::WebHdfsConfig;
 use deputy_kit::settings::wrong_setting;
 use deputy_kit::tcp::{self, TcpError};
 use deputy_kit::tokens::HADOOP_TOKEN;
-use deputy_kit::types::{Failure, Settings, Tokens};
+use deputy_kit::types::{Failure, Setting, Settings, Tokens};
 use deputy_kit_hadoop::active::ActiveServer;
 use deputy_kit_hadoop::held::{LearnedExpiry, token_of};
 use deputy_kit_hadoop::lifecycle;
+use deputy_kit_hadoop::provider::TokenProvider;
 use deputy_kit_hadoop::rest::{self, RestDial, RestServers};
 use deputy_kit_hadoop::rpc_settings::TokenServiceName;
 use deputy_kit_hadoop::token_file::{FileVersion, HadoopTokenFile};
 use std::net::SocketAddr;
 
-mod bindings {
-    #![allow(
-        missing_docs,
-        unsafe_code,
-        unused_qualifications,
-        reason = "generated from the contract, documented there"
-    )]
-    #![allow(clippy::all, reason = "generated")]
-
-    wit_bindgen::generate!({
-        path: "../../wit",
-        inline: "
-            package deputy:webhdfs;
-            world webhdfs {
-                include delegation:tokens/token-provider@0.2.0;
-                include delegation:tokens/renews-tokens@0.2.0;
-                include delegation:tokens/revokes-tokens@0.2.0;
-                include delegation:tokens/uses-kerberos@0.2.0;
-            }
-        ",
-        world: "deputy:webhdfs/webhdfs",
-        with: {
-            "delegation:tokens/types@0.2.0": deputy_kit::types,
-            "delegation:tokens/kerberos@0.2.0": deputy_kit_hadoop::kerberos::interface,
-        },
-        generate_all,
-    });
-
-    export!(WebHdfs with_types_in self);
-    use super::WebHdfs;
-}
+deputy_kit_hadoop::export_provider!(WebHdfs);
 
 /// The parameter for a proxied user.
 const DOAS: &str = "doas";
 
 struct WebHdfs;
 
-impl provider::Guest for WebHdfs {
-    fn service_name(settings: Settings) -> Result<String, Failure> {
-        WebHdfsConfig::read(&settings).map(|_| "webhdfs".to_owned())
+impl TokenProvider for WebHdfs {
+    type Config<'a> = WebHdfsConfig<'a>;
+
+    const SERVICE: &'static str = "webhdfs";
+    const KIND: &'static str = HADOOP_TOKEN;
+
+    fn configure(settings: &[Setting]) -> Result<WebHdfsConfig<'_>, Failure> {
+        WebHdfsConfig::read(settings)
     }
 
-    fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {
-        WebHdfsConfig::read(&settings).map(|_| vec![HADOOP_TOKEN.to_owned()])
-    }
-
-    fn tokens_required(settings: Settings) -> Result<bool, Failure> {
-        WebHdfsConfig::read(&settings).map(|_| true)
-    }
-
-    fn obtain(settings: Settings) -> Result<Tokens, Failure> {
-        let config = WebHdfsConfig::read(&settings)?;
+    fn obtain(config: &WebHdfsConfig<'_>) -> Result<Tokens, Failure> {
         // Before there is a token to lose.
-        let service = service(&config)?;
+        let service = service(config)?;
         let renewer = config.users.requested_renewer()?;
-        let mut servers = servers(&config, config.users.doas);
+        let mut servers = servers(config, config.users.doas);
         let mut token = servers.call(|client| client.obtain_token(renewer.as_deref()))?;
         // The server's own words are those of RPC, and of the connection to a gateway.
         config.kind().clone_into(&mut token.kind);
@@ -89,7 +56,7 @@ impl provider::Guest for WebHdfs {
         }
         // Not on behalf of a proxied user: the principal itself is the renewer.
         if config.users.doas.is_some() {
-            servers = self::servers(&config, None);
+            servers = self::servers(config, None);
         }
         let expiry = lifecycle::learn_expiry(&mut servers, &token);
         rest::held(&servers, &token, payload, expiry)

@@ -4,16 +4,13 @@ use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::tcp;
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
-use deputy_kit_hadoop::address::{ServerAddress, service_by_address};
+use deputy_kit_hadoop::address::{ServerAddress, parse_urls, service_by_address};
 use deputy_kit_hadoop::rest::{RestServer, cluster};
 use deputy_kit_hadoop::rpc_settings::{RPC_SETTINGS, RpcSettings, TokenServiceName};
 use std::net::SocketAddr;
 
 /// The default of `yarn.resourcemanager.address`.
 const PORT: u16 = 8032;
-
-/// The most servers of one set.
-const MAX_SERVERS: usize = 8;
 
 /// The validated settings.
 #[derive(Debug)]
@@ -28,7 +25,8 @@ impl<'a> YarnConfig<'a> {
         let known: Vec<&str> = ["resourcemanagers", "urls"].into_iter().chain(RPC_SETTINGS).collect();
         let settings = SettingsReader::new(settings, &known)?;
         let rpc = RpcSettings::read(&settings, "resourcemanagers", PORT, None)?;
-        let urls = settings.parsed("urls", urls)?.unwrap_or_default();
+        let urls = settings.parsed("urls", parse_urls)?.unwrap_or_default();
+        let urls = urls.into_iter().map(operations).collect::<Vec<_>>();
         let unused = ["principal", "protection"].into_iter().find(|name| settings.optional(name).is_some());
         match unused {
             Some(name) if !urls.is_empty() => Err(wrong_setting(name, "has no effect beside `urls`")),
@@ -57,32 +55,16 @@ impl<'a> YarnConfig<'a> {
     }
 }
 
-/// One to eight URLs with commas between: `https://rm1.example.com:8090`.
-fn urls(text: &str) -> Result<Vec<RestServer>, String> {
-    let servers: Vec<RestServer> = text.split(',').map(|url| operations(url.trim())).collect::<Result<_, _>>()?;
-    if servers.len() > MAX_SERVERS {
-        return Err(format!("{} servers, of at most {MAX_SERVERS}", servers.len()));
-    }
-    Ok(servers)
-}
-
 /// The address of the operations of a ResourceManager.
-fn operations(text: &str) -> Result<RestServer, String> {
-    let url = Url::parse(text)?;
-    if url.target.contains('?') {
-        return Err("a URL without a query is needed, such as https://rm1.example.com:8090".to_owned());
-    }
+fn operations(url: Url) -> RestServer {
     let target = format!("{}{}", url.target.trim_end_matches('/'), cluster::PATH);
-    Ok(RestServer { url: Url { target, ..url } })
+    RestServer { url: Url { target, ..url } }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
-        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
-    }
+    use deputy_kit::settings::settings_of;
 
     #[test]
     fn config_names_the_token_by_all_resourcemanagers() {
@@ -91,7 +73,7 @@ mod tests {
             (vec![("resourcemanagers", "RM1.example.com,rm2"), ("use-ip", "false")], "rm1.example.com:8032,rm2:8032"),
             (vec![("resourcemanagers", "rm1,rm2"), ("service", "x")], "x"),
         ] {
-            let written = settings(&pairs);
+            let written = settings_of(&pairs);
             assert_eq!(YarnConfig::read(&written).unwrap().service().unwrap(), service);
         }
     }
@@ -99,7 +81,7 @@ mod tests {
     #[test]
     fn config_finds_the_operations_below_a_url() {
         let urls = "https://rm1.example.com:8090, http://gateway/yarn/";
-        let written = settings(&[("resourcemanagers", "rm1"), ("urls", urls)]);
+        let written = settings_of(&[("resourcemanagers", "rm1"), ("urls", urls)]);
         let urls: Vec<String> = YarnConfig::read(&written).unwrap().urls.iter().map(ToString::to_string).collect();
         assert_eq!(
             urls,
@@ -124,7 +106,7 @@ mod tests {
             (vec![("resourcemanagers", "rm1"), ("urls", "http://rm1"), ("protection", "privacy")], "protection"),
             (vec![("resourcemanagers", "rm1"), ("nameservice", "x")], "nameservice"),
         ] {
-            let written = settings(&pairs);
+            let written = settings_of(&pairs);
             let failure = YarnConfig::read(&written).unwrap_err();
             assert_eq!(failure.setting.as_deref(), Some(setting), "{failure:?}");
         }

@@ -10,80 +10,47 @@
 
 mod config;
 
-use bindings::exports::delegation::tokens::{provider, renewal, revocation};
+use bindings::exports::delegation::tokens::{renewal, revocation};
 use config::YarnConfig;
 use deputy_kit::tokens::HADOOP_TOKEN;
-use deputy_kit::types::{Failure, Settings, Tokens};
+use deputy_kit::types::{Failure, Setting, Settings, Tokens};
 use deputy_kit_hadoop::active::ActiveServer;
 use deputy_kit_hadoop::held::{self, LearnedExpiry, is_own, token_of};
 use deputy_kit_hadoop::identifier::TokenIdentifier;
 use deputy_kit_hadoop::kerberos;
 use deputy_kit_hadoop::lifecycle;
+use deputy_kit_hadoop::provider::TokenProvider;
 use deputy_kit_hadoop::rest::cluster::ClusterDial;
 use deputy_kit_hadoop::rpc_dial::RpcDial;
 use deputy_kit_hadoop::token::HadoopToken;
 use deputy_kit_hadoop::token_file::{FileVersion, HadoopTokenFile};
 
-mod bindings {
-    #![allow(
-        missing_docs,
-        unsafe_code,
-        unused_qualifications,
-        reason = "generated from the contract, documented there"
-    )]
-    #![allow(clippy::all, reason = "generated")]
-
-    wit_bindgen::generate!({
-        path: "../../wit",
-        inline: "
-            package deputy:yarn;
-            world yarn {
-                include delegation:tokens/token-provider@0.2.0;
-                include delegation:tokens/renews-tokens@0.2.0;
-                include delegation:tokens/revokes-tokens@0.2.0;
-                include delegation:tokens/uses-kerberos@0.2.0;
-            }
-        ",
-        world: "deputy:yarn/yarn",
-        with: {
-            "delegation:tokens/types@0.2.0": deputy_kit::types,
-            "delegation:tokens/kerberos@0.2.0": deputy_kit_hadoop::kerberos::interface,
-        },
-        generate_all,
-    });
-
-    export!(Yarn with_types_in self);
-    use super::Yarn;
-}
+deputy_kit_hadoop::export_provider!(Yarn);
 
 /// `ApplicationClientProtocolPB`.
 const PROTOCOL: &str = "org.apache.hadoop.yarn.api.ApplicationClientProtocolPB";
 
 struct Yarn;
 
-impl provider::Guest for Yarn {
-    fn service_name(settings: Settings) -> Result<String, Failure> {
-        YarnConfig::read(&settings).map(|_| "yarn".to_owned())
+impl TokenProvider for Yarn {
+    type Config<'a> = YarnConfig<'a>;
+
+    const SERVICE: &'static str = "yarn";
+    const KIND: &'static str = HADOOP_TOKEN;
+
+    fn configure(settings: &[Setting]) -> Result<YarnConfig<'_>, Failure> {
+        YarnConfig::read(settings)
     }
 
-    fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {
-        YarnConfig::read(&settings).map(|_| vec![HADOOP_TOKEN.to_owned()])
-    }
-
-    fn tokens_required(settings: Settings) -> Result<bool, Failure> {
-        YarnConfig::read(&settings).map(|_| true)
-    }
-
-    fn obtain(settings: Settings) -> Result<Tokens, Failure> {
-        let config = YarnConfig::read(&settings)?;
+    fn obtain(config: &YarnConfig<'_>) -> Result<Tokens, Failure> {
         let principal = kerberos::principal()?;
         let renewer = config.rpc.renewer.unwrap_or(&principal);
         // Looked up before there is a token that could be lost.
         let service = config.service()?;
         if config.urls.is_empty() {
-            obtain_by_rpc(&config, renewer, service)
+            obtain_by_rpc(config, renewer, service)
         } else {
-            obtain_by_http(&config, renewer, service)
+            obtain_by_http(config, renewer, service)
         }
     }
 }

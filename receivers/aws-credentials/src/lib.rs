@@ -18,24 +18,13 @@ use deputy_kit::types::{Failure, Settings};
 use profiles::profiles;
 use settings::ProfileSettings;
 
-mod bindings {
-    #![allow(unsafe_code, unused_qualifications, reason = "generated from the contract, documented there")]
-    #![allow(clippy::all, reason = "generated")]
-
-    wit_bindgen::generate!({
-        path: "../../wit",
-        inline: "
-            package deputy:aws-credentials;
-            world aws-credentials { export delegation:tokens/receiver@0.2.0; }
-        ",
-        world: "deputy:aws-credentials/aws-credentials",
-        with: { "delegation:tokens/types@0.2.0": deputy_kit::types },
-        generate_all,
-    });
-
-    export!(AwsCredentialsReceiver with_types_in self);
-    use super::AwsCredentialsReceiver;
-}
+deputy_kit::export_component!(
+    AwsCredentialsReceiver,
+    "
+        package deputy:connector;
+        world component { export delegation:tokens/receiver@0.2.0; }
+    "
+);
 
 struct AwsCredentialsReceiver;
 
@@ -53,7 +42,8 @@ impl Guest for AwsCredentialsReceiver {
 
     fn accept(settings: Settings, deliveries: Vec<Delivery>) -> Result<Accepted, Failure> {
         let settings = ProfileSettings::read(&settings)?;
-        let (mut held, mut rejected) = (Vec::new(), Vec::new());
+        let mut held = Vec::new();
+        let mut rejected = Vec::new();
         for delivery in &deliveries {
             match InstanceCredentials::read(&delivery.instance, &delivery.kind, &delivery.payload) {
                 Ok(credentials) => held.push(credentials),

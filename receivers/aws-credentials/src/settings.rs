@@ -92,11 +92,8 @@ fn check_region(name: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use deputy_kit::settings::settings_of;
     use deputy_kit::types::Next;
-
-    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
-        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
-    }
 
     #[test]
     fn settings_default_to_the_instance_s_name() {
@@ -107,7 +104,7 @@ mod tests {
 
     #[test]
     fn settings_of_an_instance_win_over_general_ones() {
-        let written = settings(&[
+        let written = settings_of(&[
             ("region", "us-east-1"),
             ("region.s3-prod", "eu-west-1"),
             ("profile.s3-prod", "prod"),
@@ -136,7 +133,7 @@ mod tests {
             ("profile", "x"),
             ("profile.", "x"),
         ] {
-            let written = settings(&[(name, value)]);
+            let written = settings_of(&[(name, value)]);
             let Err(failure) = ProfileSettings::read(&written) else { panic!("{name} = {value:?} passed") };
             let text = failure.message;
             assert_eq!((failure.next, failure.setting.as_deref()), (Next::Misconfigured, Some(name)));
@@ -149,7 +146,7 @@ mod tests {
         for name in ["profile.s3-prd", "region.s3-prd", "endpoint.s3-prd", "default"] {
             let value = if name == "default" { "s3-prd" } else { "http://h" };
             let value = if name.starts_with("endpoint") || name == "default" { value } else { "prd" };
-            let written = settings(&[(name, value)]);
+            let written = settings_of(&[(name, value)]);
             let config = ProfileSettings::read(&written).unwrap();
             let failure = config.check_instances(&["s3-prod", "s3-lab"]).unwrap_err();
             assert_eq!(failure.setting.as_deref(), Some(name));

@@ -26,7 +26,8 @@ fn fields(kind: &str) -> Fields {
 
 /// Why no payload of this kind has a field, if that is known.
 pub(crate) fn lack(kind: &str, path: &[String]) -> Option<String> {
-    let (first, depth) = (path.first()?, path.len());
+    let first = path.first()?;
+    let depth = path.len();
     match fields(kind) {
         Fields::Any => None,
         Fields::Flat if depth == 1 => None,

@@ -20,27 +20,16 @@ use deputy_kit::types::{Failure, Settings};
 use payloads::Payloads;
 use plan::OutputPlan;
 
-mod bindings {
-    #![allow(unsafe_code, unused_qualifications, reason = "generated from the contract, documented there")]
-    #![allow(clippy::all, reason = "generated")]
-
-    wit_bindgen::generate!({
-        path: "../../wit",
-        inline: "
-            package deputy:files;
-            world files {
-                include delegation:tokens/uses-logging@0.2.0;
-                export delegation:tokens/receiver@0.2.0;
-            }
-        ",
-        world: "deputy:files/files",
-        with: { "delegation:tokens/types@0.2.0": deputy_kit::types },
-        generate_all,
-    });
-
-    export!(FilesReceiver with_types_in self);
-    use super::FilesReceiver;
-}
+deputy_kit::export_component!(
+    FilesReceiver,
+    "
+        package deputy:connector;
+        world component {
+            include delegation:tokens/uses-logging@0.2.0;
+            export delegation:tokens/receiver@0.2.0;
+        }
+    "
+);
 
 struct FilesReceiver;
 

@@ -12,24 +12,13 @@ use deputy_kit::types::{Failure, Settings};
 use merge::{InstanceTokens, merge};
 use settings::{KINDS, MergeSettings};
 
-mod bindings {
-    #![allow(unsafe_code, unused_qualifications, reason = "generated from the contract, documented there")]
-    #![allow(clippy::all, reason = "generated")]
-
-    wit_bindgen::generate!({
-        path: "../../wit",
-        inline: "
-            package deputy:hadoop-credentials;
-            world hadoop-credentials { export delegation:tokens/receiver@0.2.0; }
-        ",
-        world: "deputy:hadoop-credentials/hadoop-credentials",
-        with: { "delegation:tokens/types@0.2.0": deputy_kit::types },
-        generate_all,
-    });
-
-    export!(HadoopCredentials with_types_in self);
-    use super::HadoopCredentials;
-}
+deputy_kit::export_component!(
+    HadoopCredentials,
+    "
+        package deputy:connector;
+        world component { export delegation:tokens/receiver@0.2.0; }
+    "
+);
 
 struct HadoopCredentials;
 
@@ -45,7 +34,8 @@ impl Guest for HadoopCredentials {
 
     fn accept(settings: Settings, deliveries: Vec<Delivery>) -> Result<Accepted, Failure> {
         let settings = MergeSettings::read(&settings)?;
-        let (mut all, mut rejected) = (Vec::new(), Vec::new());
+        let mut all = Vec::new();
+        let mut rejected = Vec::new();
         for delivery in &deliveries {
             match InstanceTokens::read(&settings, &delivery.instance, &delivery.payload) {
                 Ok(tokens) => all.push(tokens),

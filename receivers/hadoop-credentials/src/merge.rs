@@ -20,7 +20,8 @@ impl<'a> InstanceTokens<'a> {
     pub(crate) fn read(settings: &MergeSettings<'_>, instance: &'a str, payload: &[u8]) -> Result<Self, Failure> {
         let wrong = |problem: &str| failure::misconfigured(format!("instance `{instance}`: {problem}"));
         let file = HadoopTokenFile::parse(payload).map_err(|error| wrong(&error.to_string()))?;
-        let (aliases, service) = (settings.aliases(instance), settings.service(instance));
+        let aliases = settings.aliases(instance);
+        let service = settings.service(instance);
         if aliases.is_none() && service.is_none() {
             return Ok(Self { instance, file });
         }

@@ -86,10 +86,7 @@ fn version(text: &str) -> Result<FileVersion, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
-        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
-    }
+    use deputy_kit::settings::settings_of;
 
     #[test]
     fn settings_have_defaults() {
@@ -101,7 +98,7 @@ mod tests {
     #[test]
     fn settings_name_an_instance_that_is_not_bound() {
         for name in ["alias.b", "service.b", "prefer"] {
-            let written = settings(&[(name, "b")]);
+            let written = settings_of(&[(name, "b")]);
             let failure = MergeSettings::read(&written).unwrap().check_instances(&["a"]).unwrap_err();
             assert_eq!(failure.setting.as_deref(), Some(name));
             assert!(MergeSettings::read(&written).unwrap().check_instances(&["a", "b"]).is_ok());
@@ -111,7 +108,7 @@ mod tests {
     #[test]
     fn settings_that_are_wrong_are_named() {
         for (name, value) in [("version", "2"), ("alias.a", "x,"), ("service.a", "x\ny"), ("prefers", "a")] {
-            let written = settings(&[(name, value)]);
+            let written = settings_of(&[(name, value)]);
             let failure = MergeSettings::read(&written).map(drop).unwrap_err();
             assert_eq!(failure.setting.as_deref(), Some(name), "{failure:?}");
         }

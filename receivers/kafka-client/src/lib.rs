@@ -14,24 +14,13 @@ use deputy_kit::types::{Failure, Settings};
 use properties::properties;
 use settings::ClientSettings;
 
-mod bindings {
-    #![allow(unsafe_code, unused_qualifications, reason = "generated from the contract, documented there")]
-    #![allow(clippy::all, reason = "generated")]
-
-    wit_bindgen::generate!({
-        path: "../../wit",
-        inline: "
-            package deputy:kafka-client;
-            world kafka-client { export delegation:tokens/receiver@0.2.0; }
-        ",
-        world: "deputy:kafka-client/kafka-client",
-        with: { "delegation:tokens/types@0.2.0": deputy_kit::types },
-        generate_all,
-    });
-
-    export!(KafkaClient with_types_in self);
-    use super::KafkaClient;
-}
+deputy_kit::export_component!(
+    KafkaClient,
+    "
+        package deputy:connector;
+        world component { export delegation:tokens/receiver@0.2.0; }
+    "
+);
 
 struct KafkaClient;
 
@@ -47,7 +36,8 @@ impl Guest for KafkaClient {
 
     fn accept(settings: Settings, deliveries: Vec<Delivery>) -> Result<Accepted, Failure> {
         let settings = ClientSettings::read(&settings)?;
-        let (mut files, mut rejected) = (OutputFiles::new(), Vec::new());
+        let mut files = OutputFiles::new();
+        let mut rejected = Vec::new();
         for delivery in &deliveries {
             match properties(&settings, &delivery.instance, &delivery.kind, &delivery.payload) {
                 Ok(file) => drop(files.insert(settings.file(&delivery.instance), file)),

@@ -84,12 +84,15 @@ fn protocol(text: &str) -> Result<&str, String> {
     }
 }
 
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-".contains(&byte)
+}
+
 fn property(name: &str, value: &str) -> Result<(), String> {
-    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if OWN.contains(&name) {
         return Err("written by this receiver from the token".to_owned());
     }
-    if !name.bytes().all(is_name) || name.len() > 200 {
+    if !name.bytes().all(is_name_byte) || name.len() > 200 {
         return Err("not the name of a property".to_owned());
     }
     if value.len() > MAX_VALUE || !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
@@ -101,15 +104,12 @@ fn property(name: &str, value: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
-        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
-    }
+    use deputy_kit::settings::settings_of;
 
     #[test]
     fn settings_have_defaults_and_those_of_one_cluster() {
         let pairs = [("protocol.b", "SASL_PLAINTEXT"), ("file.b", "b/client.properties")];
-        let written = settings(&pairs);
+        let written = settings_of(&pairs);
         let read = ClientSettings::read(&written).unwrap();
         assert_eq!((read.file("a").as_str(), read.protocol("a")), ("a.properties", "SASL_SSL"));
         assert_eq!((read.file("b").as_str(), read.protocol("b")), ("b/client.properties", "SASL_PLAINTEXT"));
@@ -129,7 +129,7 @@ mod tests {
             ("property.client.id", "a\nb"),
             ("form", "librdkafka"),
         ] {
-            let written = settings(&[(name, value)]);
+            let written = settings_of(&[(name, value)]);
             let failure = ClientSettings::read(&written).map(drop).unwrap_err();
             assert_eq!(failure.setting.as_deref(), Some(name), "{failure:?}");
         }
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn settings_give_each_cluster_its_file() {
-        let written = settings(&[("file.a", "b.properties")]);
+        let written = settings_of(&[("file.a", "b.properties")]);
         let failure = ClientSettings::read(&written).unwrap().check_instances(&["a", "b"]).unwrap_err();
         assert!(failure.message.contains("have the same file"), "{failure:?}");
     }

@@ -4,6 +4,9 @@ use std::fmt;
 
 use deputy_core::grant::Host;
 
+/// The most servers of one set, as `deputy-kit-hadoop` has it: the providers take no more.
+pub(crate) const MAX_SERVERS: usize = 8;
+
 /// A host and a port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct HadoopAddress {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::address::HadoopAddress;
+use crate::address::{HadoopAddress, MAX_SERVERS};
 use crate::principal::ServicePrincipal;
 use crate::proposal::{HttpGrant, ProposalDraft, ProposedInstance, TcpGrant};
 
@@ -12,9 +12,6 @@ const RPC_PORT: u16 = 8020;
 const ROUTER_PORT: u16 = 8888;
 const HTTP_PORT: u16 = 9870;
 const HTTPS_PORT: u16 = 9871;
-
-/// The most servers of one set that a provider takes.
-const MAX_SERVERS: usize = 8;
 
 /// One nameservice: a NameNode, an HA set, or the routers of a federation.
 struct NameService {

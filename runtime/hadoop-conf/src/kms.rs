@@ -1,15 +1,12 @@
 //! Hadoop KMS: the servers of the key provider.
 
-use crate::address::HadoopAddress;
+use crate::address::{HadoopAddress, MAX_SERVERS};
 use crate::principal::ServicePrincipal;
 use crate::proposal::{HttpGrant, ProposalDraft, ProposedInstance};
 
 /// Where clients find the key provider, newer names first.
 const PROPERTIES: [&str; 3] =
     ["hadoop.security.key.provider.path", "dfs.encryption.key.provider.uri", "dfs.encryption.key.provider.path"];
-
-/// The most servers of one set that the provider takes.
-const MAX_SERVERS: usize = 8;
 
 pub(crate) fn propose(draft: &mut ProposalDraft<'_>) {
     let Some((property, uri)) = PROPERTIES.iter().find_map(|name| Some((*name, draft.get(name)?))) else { return };

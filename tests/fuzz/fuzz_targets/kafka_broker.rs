@@ -1,7 +1,7 @@
 //! A broker of Kafka that answers anything: a token that can be a login, or an error of one bounded line.
 #![no_main]
 
-use deputy_kit_hadoop::kafka::{GssapiLogin, KafkaClient, Renewer, TokenLogin};
+use deputy_kit_hadoop::kafka::{GssapiLogin, KafkaClient, KafkaPrincipal, TokenLogin};
 use deputy_kit_hadoop::sasl::{ContextError, ContextStep, OpenedMessage, SecurityContext};
 use deputy_scram::Mechanism;
 use libfuzzer_sys::fuzz_target;
@@ -52,7 +52,7 @@ fuzz_target!(|bytes: &[u8]| {
         // No login: a listener with mutual TLS.
         _ => Ok(()),
     };
-    let owner = (kind % 4 == 3).then_some(Renewer { kind: "User", name: "bob" });
+    let owner = (kind % 4 == 3).then_some(KafkaPrincipal { kind: "User", name: "bob" });
     let outcome = login.and_then(|()| {
         let token = client.create_token(owner, &[], None)?;
         assert!(!token.id.is_empty() && token.id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));

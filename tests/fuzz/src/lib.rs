@@ -2,7 +2,7 @@
 
 pub mod hadoop;
 
-// The parsers of `deputy-kerberos` by themselves: the rest of that crate would have a library for cryptography built anew.
+// The parsers of `deputy-kerberos` alone: the rest of that crate would build a cryptographic library a second time.
 #[path = "../../../runtime/kerberos/src/key_type.rs"]
 mod key_type;
 #[path = "../../../runtime/kerberos/src/keytab.rs"]

@@ -4,15 +4,13 @@ use std::io::{Read, Write};
 
 use super::error::KafkaError;
 use super::login::SaslLogin;
-use super::messages::{self, AUTHENTICATE, Api, CreatedKafkaToken, EXPIRE, HANDSHAKE, RENEW, Renewer};
+use super::messages::{self, AUTHENTICATE, Api, CreatedKafkaToken, EXPIRE, HANDSHAKE, KafkaPrincipal, RENEW};
 use super::wire::{AnswerReader, RequestWriter};
 use crate::frames::FramedStream;
+use crate::sasl::MAX_STEPS;
 
 /// The largest answer that is read, in bytes. A token's has some 300, a Kerberos token up to 64 KiB.
 const MAX_ANSWER: usize = 128 * 1024;
-
-/// The most messages of a login. Kerberos needs three, SCRAM two.
-const MAX_STEPS: u32 = 8;
 
 /// How brokers know this client in their logs and quotas.
 const CLIENT_ID: &str = "deputy";
@@ -43,7 +41,7 @@ impl<S: Read + Write> KafkaClient<S> {
         let mut body = RequestWriter::default();
         body.string(mechanism);
         let answer = self.call(HANDSHAKE, &body.into_bytes())?;
-        messages::shaken(mechanism, &answer)?;
+        messages::read_handshake(mechanism, &answer)?;
         let mut message = login.begin()?;
         for _ in 0..MAX_STEPS {
             let mut body = RequestWriter::default();
@@ -63,8 +61,8 @@ impl<S: Read + Write> KafkaClient<S> {
     /// If the broker refuses.
     pub fn create_token(
         &mut self,
-        owner: Option<Renewer<'_>>,
-        renewers: &[Renewer<'_>],
+        owner: Option<KafkaPrincipal<'_>>,
+        renewers: &[KafkaPrincipal<'_>],
         max_lifetime: Option<u64>,
     ) -> Result<CreatedKafkaToken, KafkaError> {
         let (api, body) = messages::create(owner, renewers, max_lifetime);

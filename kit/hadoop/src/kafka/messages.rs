@@ -31,14 +31,14 @@ pub(super) const EXPIRE: Api = Api { name: "ExpireDelegationToken", key: 40, ver
 
 /// A principal as Kafka writes it: `User:alice`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Renewer<'a> {
+pub struct KafkaPrincipal<'a> {
     /// `User`, unless the cluster has principals of its own.
     pub kind: &'a str,
     /// The name.
     pub name: &'a str,
 }
 
-impl<'a> Renewer<'a> {
+impl<'a> KafkaPrincipal<'a> {
     /// Reads `User:alice`, or a name alone, which is a user's.
     ///
     /// # Errors
@@ -75,8 +75,8 @@ impl fmt::Debug for CreatedKafkaToken {
 
 /// A new token of the connection's own user, or of `owner`; `max_lifetime` is in milliseconds.
 pub(super) fn create(
-    owner: Option<Renewer<'_>>,
-    renewers: &[Renewer<'_>],
+    owner: Option<KafkaPrincipal<'_>>,
+    renewers: &[KafkaPrincipal<'_>],
     max_lifetime: Option<u64>,
 ) -> (Api, Vec<u8>) {
     let max_lifetime = max_lifetime.map_or(-1, |most| i64::try_from(most).unwrap_or(i64::MAX));
@@ -105,7 +105,7 @@ pub(super) fn created(api: Api, body: &[u8]) -> Result<CreatedKafkaToken, KafkaE
     let (owner, expires_at, max_date, id, hmac);
     if api.is_flexible {
         owner = format!("{}:{}", reader.compact_string()?, reader.compact_string()?);
-        // For whom it was asked is known.
+        // The user is that of the request.
         reader.compact_string()?;
         reader.compact_string()?;
         reader.time()?;
@@ -154,7 +154,7 @@ pub(super) fn expired(api: Api, body: &[u8]) -> Result<(), KafkaError> {
 }
 
 /// Reads the answer to [`HANDSHAKE`].
-pub(super) fn shaken(mechanism: &'static str, body: &[u8]) -> Result<(), KafkaError> {
+pub(super) fn read_handshake(mechanism: &'static str, body: &[u8]) -> Result<(), KafkaError> {
     let mut reader = AnswerReader::new(body);
     let code = KafkaErrorCode(reader.i16()?);
     if code != KafkaErrorCode::UNSUPPORTED_MECHANISM {

@@ -77,7 +77,7 @@ const SHAKEN: &[u8] = &[0; 6];
 fn kafka_token_is_created_renewed_and_expired() {
     let renewed = [&[0; 2][..], &77_i64.to_be_bytes(), &[0; 4]].concat();
     let mut client = Broker::answering([created("gkgG4rUBS3yG2uFeLE4Wng", &[7; 64]), renewed.clone(), renewed]);
-    let token = client.create_token(None, &[Renewer::parse("User:bob").unwrap()], Some(60_000)).unwrap();
+    let token = client.create_token(None, &[KafkaPrincipal::parse("User:bob").unwrap()], Some(60_000)).unwrap();
     assert_eq!((token.owner.as_str(), token.expires_at, token.max_date), ("User:alice", 2, 3));
     assert_eq!((token.id.as_str(), token.hmac.as_str()), ("gkgG4rUBS3yG2uFeLE4Wng", STANDARD.encode([7; 64]).as_str()));
     assert!(!format!("{token:?}").contains(&token.hmac));
@@ -99,7 +99,7 @@ fn kafka_token_for_another_owner_has_the_flexible_version() {
     [1_i64, 2, 3].iter().for_each(|time| body.extend(time.to_be_bytes()));
     body.extend(unhex("0369640407070700000000 00".replace(' ', "").as_str()));
     let mut client = Broker::answering([body]);
-    let token = client.create_token(Some(Renewer::parse("bob").unwrap()), &[], None).unwrap();
+    let token = client.create_token(Some(KafkaPrincipal::parse("bob").unwrap()), &[], None).unwrap();
     assert_eq!((token.owner.as_str(), token.max_date, token.id.as_str()), ("User:bob", 3, "id"));
     assert_eq!(token.hmac, STANDARD.encode([7; 3]));
     let request = hex(&client.stream().requests[0]);
@@ -127,7 +127,7 @@ fn kafka_answer_that_is_odd_is_refused() {
     }
     // Flexible: lengths that wrap around, and tags without end.
     for body in ["", "00", "ffffffffff", "05", "000000ffffffff7f", "ff01", "000000ffffff7f"] {
-        let owner = Renewer::parse("bob").unwrap();
+        let owner = KafkaPrincipal::parse("bob").unwrap();
         let error = Broker::answering([unhex(body)]).create_token(Some(owner), &[], None).unwrap_err();
         assert!(matches!(error, KafkaError::Protocol(_)), "{body}");
     }
@@ -252,11 +252,11 @@ fn kafka_login_without_an_end_is_ended() {
 
 #[test]
 fn kafka_renewer_is_a_principal() {
-    assert_eq!(Renewer::parse("User:alice"), Ok(Renewer { kind: "User", name: "alice" }));
-    assert_eq!(Renewer::parse("alice"), Ok(Renewer { kind: "User", name: "alice" }));
-    assert_eq!(Renewer::parse("Group:a:b"), Ok(Renewer { kind: "Group", name: "a:b" }));
+    assert_eq!(KafkaPrincipal::parse("User:alice"), Ok(KafkaPrincipal { kind: "User", name: "alice" }));
+    assert_eq!(KafkaPrincipal::parse("alice"), Ok(KafkaPrincipal { kind: "User", name: "alice" }));
+    assert_eq!(KafkaPrincipal::parse("Group:a:b"), Ok(KafkaPrincipal { kind: "Group", name: "a:b" }));
     for text in ["", ":", "User:", ":x", "a\nb", &"x".repeat(256)] {
-        assert!(Renewer::parse(text).is_err(), "{text:?}");
+        assert!(KafkaPrincipal::parse(text).is_err(), "{text:?}");
     }
 }
 

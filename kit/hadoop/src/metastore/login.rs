@@ -3,11 +3,8 @@
 use super::malformed;
 use crate::frames::FramedStream;
 use crate::rpc::{RemoteError, RpcError};
-use crate::sasl::{Qualities, SaslClient, SecurityContext, SecurityLayer};
+use crate::sasl::{MAX_LOGIN, Qualities, SaslClient, SecurityContext, SecurityLayer};
 use std::io::{Read, Write};
-
-/// The largest message of a login, in bytes. A Kerberos token has a few hundred, with a large group list up to 64 KiB.
-const MAX_LOGIN: usize = 128 * 1024;
 
 /// `NegotiationStatus`.
 mod status {

@@ -9,12 +9,12 @@ use deputy_kit::types::Failure;
 pub struct TokenUsers<'a> {
     /// Who renews the token, if not the instance's own principal.
     pub renewer: Option<&'a str>,
-    /// The proxied user for whom the token is.
+    /// The proxied user that the token is for.
     pub doas: Option<&'a str>,
 }
 
 impl<'a> TokenUsers<'a> {
-    /// The renewer to request. Without one the server takes the user for whom the token is.
+    /// The renewer to request. Without one the server takes the user that the token is for.
     ///
     /// # Errors
     /// If the principal is needed and the operator has granted no login.

@@ -8,13 +8,10 @@ use super::messages::{
 };
 use super::server_name::ExpectedServer;
 use crate::frames::{FramedStream, split_delimited};
-use crate::sasl::{ContextError, Qualities, SaslClient, SecurityContext, SecurityLayer};
+use crate::sasl::{ContextError, MAX_LOGIN, Qualities, SaslClient, SecurityContext, SecurityLayer};
 use deputy_kit::text::one_line;
 use prost::Message;
 use std::io::{Read, Write};
-
-/// The largest message of a login, in bytes. A Kerberos token has a few hundred, with a large group list up to 64 KiB.
-const MAX_LOGIN: usize = 128 * 1024;
 
 /// What is at the beginning of a connection: version 9, service class 0, SASL.
 const PREAMBLE: &[u8] = b"hrpc\x09\x00\xdf";

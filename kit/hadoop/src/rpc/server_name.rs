@@ -4,11 +4,8 @@
 //! expects, and the host compares the result with the grant.
 
 use super::error::RpcError;
-use crate::address::principal_at;
+use crate::address::{MAX_NAME, principal_at};
 use deputy_kit::text::one_line;
-
-/// The longest name of a server, in letters.
-const MAX_NAME: usize = 255;
 
 /// Which server may answer.
 #[derive(Clone, Copy, Debug)]

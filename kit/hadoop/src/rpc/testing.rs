@@ -17,16 +17,16 @@ pub(crate) struct Server {
     pub(super) mask: u8,
     /// Its answer to NEGOTIATE.
     pub(super) negotiation: SaslMessage,
-    /// FramedStream to send in place of the answers of the login, by the number of the message that they answer.
+    /// Frames to send in place of the answers of the login, by the number of the message that they answer.
     pub(super) lies: Vec<(usize, Vec<u8>)>,
     /// The answers to calls.
     pub(crate) answers: Vec<Vec<u8>>,
     /// The length of the pieces in which a wrapped answer comes.
     pub(super) piece: usize,
     received: Vec<u8>,
-    /// FramedStream of the client that were taken so far.
+    /// Frames of the client that were taken so far.
     count: usize,
-    /// FramedStream behind the login, unwrapped.
+    /// Frames after the login, unwrapped.
     pub(super) calls: Vec<Vec<u8>>,
     out: io::Cursor<Vec<u8>>,
 }

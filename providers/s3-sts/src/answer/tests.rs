@@ -206,7 +206,7 @@ fn answer_of_another_kind_is_named() {
 fn vectors_of_credentials_are_written_only_if_they_are_accepted() {
     let (mut written, mut refused) = (0, 0);
     for (accepted, payload) in VECTORS {
-        // Only a value can be wrong in XML, and the expiration is written anew.
+        // Only a value can be wrong in XML, and the expiration is written again.
         let fault = AwsCredentials::parse(payload.as_bytes()).err();
         if !matches!(fault, None | Some(AwsError::Value("AccessKeyId" | "SecretAccessKey" | "SessionToken"))) {
             continue;

@@ -1,12 +1,9 @@
 use super::*;
+use deputy_kit::settings::settings_of;
 use deputy_kit::types::Next;
 
 const ROLE: (&str, &str) = ("role-arn", "arn:aws:iam::123456789012:role/worker");
 const REGION: (&str, &str) = ("region", "eu-west-1");
-
-fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
-    pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
-}
 
 fn complaint(pairs: &[(&str, &str)]) -> String {
     match StsConfig::read(&settings(pairs)) {
@@ -25,14 +22,14 @@ fn parameters_of(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 
 #[test]
 fn config_operation_follows_from_role_arn() {
-    let written = settings(&[REGION, ROLE]);
+    let written = settings_of(&[REGION, ROLE]);
     let config = StsConfig::read(&written).unwrap();
     assert_eq!(config.operation, StsOperation::AssumeRole);
     assert_eq!(config.endpoint.to_string(), "https://sts.eu-west-1.amazonaws.com/");
     let signing = config.signing.unwrap();
     assert_eq!((signing.region, signing.secret, signing.access_key_id), ("eu-west-1", "aws-key", None));
 
-    let written = settings(&[REGION]);
+    let written = settings_of(&[REGION]);
     assert_eq!(StsConfig::read(&written).unwrap().operation, StsOperation::GetSessionToken);
 }
 
@@ -63,7 +60,7 @@ fn config_sends_every_setting_of_a_role() {
 #[test]
 fn config_of_a_web_identity_is_unsigned() {
     let web = ("operation", "assume-role-with-web-identity");
-    let written = settings(&[web, ROLE, ("endpoint", "http://localhost:9000")]);
+    let written = settings_of(&[web, ROLE, ("endpoint", "http://localhost:9000")]);
     let config = StsConfig::read(&written).unwrap();
     assert!(config.signing.is_none());
     assert_eq!(complaint(&[web, REGION]), "setting `role-arn`: missing");

@@ -62,7 +62,7 @@ fn refusal(response: &Response, code: Option<&str>, description: Option<&str>, h
         (_, Some(INVALID_GRANT)) => match held {
             Held::InState => failure::ended(format!("{text}: the refresh token in state is no longer good")),
             Held::AsSecret => failure::attention(format!(
-                "{text}: the refresh token is used up or revoked: log in anew, and put the new one into the secret"
+                "{text}: the refresh token is used up or revoked: log in again, and put the new one into the secret"
             )),
         },
         (_, Some("invalid_scope")) => failure::misconfigured(text).setting("scope"),

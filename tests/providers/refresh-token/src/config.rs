@@ -46,15 +46,12 @@ fn url(name: &str, text: &str) -> Result<Url, Failure> {
 mod tests {
     use super::*;
     use deputy_kit::encode::form;
-
-    fn settings(pairs: &[(&str, &str)]) -> Vec<Setting> {
-        pairs.iter().map(|(name, value)| Setting { name: (*name).to_owned(), value: (*value).to_owned() }).collect()
-    }
+    use deputy_kit::settings::settings_of;
 
     #[test]
     fn config_makes_the_form_of_a_refresh() {
         let written =
-            settings(&[("token-url", "https://login.example/token"), ("client-id", "deputy"), ("scope", "a b")]);
+            settings_of(&[("token-url", "https://login.example/token"), ("client-id", "deputy"), ("scope", "a b")]);
         let config = RefreshConfig::read(&written).unwrap();
         assert_eq!(config.secret, "refresh-token");
         assert_eq!(
@@ -71,7 +68,7 @@ mod tests {
             (vec![("token-url", "https://h/"), ("userinfo-url", "h")], "userinfo-url"),
             (vec![("token-url", "https://h/"), ("client_id", "x")], "client_id"),
         ] {
-            assert_eq!(RefreshConfig::read(&settings(&pairs)).unwrap_err().setting.as_deref(), Some(name));
+            assert_eq!(RefreshConfig::read(&settings_of(&pairs)).unwrap_err().setting.as_deref(), Some(name));
         }
     }
 }
