@@ -36,8 +36,8 @@ struct Arguments {
 enum Chore {
     /// Measures how fast it is, as ratios from one run
     Bench {
-        /// `fan-out` for leases on their way to many workers, and what the bench program takes; `--help` shows it
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        /// The benches to run, all but `fan-out` and `kerberos` without one, and their options; `--help` lists them
+        #[arg(value_name = "NAME", trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
     /// Obtains real S3 credentials with a sandboxed provider, and uses them

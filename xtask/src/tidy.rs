@@ -5,6 +5,7 @@
 mod absence;
 mod arrows;
 mod coverage;
+mod fixes;
 mod names;
 mod phrases;
 mod shape;
@@ -23,7 +24,7 @@ use self::tree::Tree;
 
 /// What a scan of this repository sees at the least.
 const FLOORS: Floors =
-    Floors { files: 800, crates: 12, dependencies: 250, guests: 135, limits: 24, codes: 28, tests: 1850 };
+    Floors { files: 800, crates: 12, dependencies: 250, guests: 135, limits: 24, codes: 28, errors: 40, tests: 1850 };
 
 /// How much of each kind a scan has to see.
 struct Floors {
@@ -39,6 +40,8 @@ struct Floors {
     limits: usize,
     /// Codes of denials.
     codes: usize,
+    /// Errors of the pure crate.
+    errors: usize,
     /// Tests.
     tests: usize,
 }
@@ -102,6 +105,7 @@ fn scan(tree: &Tree, floors: &Floors) -> Findings {
     absence::check(tree, &mut findings);
     arrows::check(tree, &mut findings);
     coverage::check(tree, floors, &mut findings);
+    fixes::check(tree, floors.errors, &mut findings);
     names::check(tree, floors.tests, &mut findings);
     phrases::check(tree, &mut findings);
     shape::check(tree, &mut findings);

@@ -22,7 +22,7 @@ pub struct FileMode(u32);
 /// The text is not a mode that a published file may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not a valid file mode: the owner must be able to read, no user may execute, and others may not write: write \"0600\" or \"0640\""
+    "not a valid file mode, since the owner must be able to read, no user may execute, and others may not write: write \"0600\" or \"0640\""
 )]
 pub struct FileModeError;
 

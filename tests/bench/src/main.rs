@@ -54,9 +54,9 @@ struct Arguments {
     /// How often that, and the measuring of memory, is repeated
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Measures this and nothing else; may be given more than once
-    #[arg(long, value_enum)]
-    only: Vec<Measure>,
+    /// What to measure; without a name, everything but `kerberos`, which needs servers in Java
+    #[arg(value_enum)]
+    measures: Vec<Measure>,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -90,7 +90,7 @@ enum Part {
     KerberosLogin,
     /// Measures the memory of waiting calls in a fresh process
     #[command(hide = true)]
-    Memory { what: memory::What, waiting: usize, port: u16, holding: u16, state: PathBuf },
+    MemoryChild { what: memory::What, waiting: usize, port: u16, holding: u16, state: PathBuf },
     /// Serves what STS and an OAuth 2.0 server answer
     #[command(hide = true)]
     Serve,
@@ -123,7 +123,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     runtime.block_on(async {
         match &arguments.part {
             Some(Part::CompileChild { .. } | Part::KerberosLogin) => {}
-            Some(Part::Memory { what, waiting, port, holding, state }) => {
+            Some(Part::MemoryChild { what, waiting, port, holding, state }) => {
                 memory::measure(*what, *waiting, *port, *holding, state).await?;
             }
             Some(Part::Serve) => server::serve().await?,
@@ -136,10 +136,9 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
 async fn measure(arguments: &Arguments) -> Result {
     let mut report = Report::default();
     let all = Measure::value_variants().iter();
-    // Without a choice, what needs no server in Java.
-    let is_chosen = |measure: &&Measure| match arguments.only.is_empty() {
-        true => **measure != Measure::Kerberos,
-        false => arguments.only.contains(measure),
+    let is_chosen = |measure: &&Measure| match arguments.measures.as_slice() {
+        [] => **measure != Measure::Kerberos,
+        chosen => chosen.contains(measure),
     };
     for measure in all.filter(is_chosen) {
         match measure {

@@ -68,7 +68,13 @@ pub(crate) async fn compare(report: &mut Report, waiting: usize, rounds: usize) 
 async fn child(what: What, waiting: usize, server: &mut Server, state: &Path) -> Result<Held> {
     let name = what.to_possible_value().ok_or("no such kind")?;
     let mut child = Command::new(env::current_exe()?)
-        .args(["memory", name.get_name(), &waiting.to_string(), &server.port.to_string(), &server.holding.to_string()])
+        .args([
+            "memory-child",
+            name.get_name(),
+            &waiting.to_string(),
+            &server.port.to_string(),
+            &server.holding.to_string(),
+        ])
         .arg(state)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -161,7 +161,7 @@ impl Demo<'_> {
         say::note(
             "",
             format!(
-                "lived {RENEWAL} s, and {LONGEST} s at most; the KDC saw {logins} log-ins, by `check` and the coordinator,"
+                "lived {RENEWAL} s, and {LONGEST} s at most; the KDC saw {logins} logins, by `check` and the coordinator,"
             ),
         );
         say::note("", "and none by the worker or the client: the keytab was in one place");

@@ -28,7 +28,7 @@ const LEASES: usize = 11;
 
 const WORKERS: [&str; 3] = ["worker-1", "worker-2", "worker-3"];
 
-/// Reads the object again and again, each time with what a worker's file holds then, as a job that starts anew does. It
+/// Reads the object again and again, each time with what a worker's file holds then, as a job that starts again does. It
 /// knows AWS's shared credentials file, and nothing of Deputy.
 const CLIENT: &str = "
 import boto3, os, time

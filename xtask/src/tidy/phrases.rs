@@ -4,7 +4,7 @@ use super::Findings;
 use super::tree::{SourceFile, Tree};
 
 /// Phrases, in halves so that this file passes its own rule, and what to write instead.
-const PHRASES: [(&str, &str, &str); 12] = [
+const PHRASES: [(&str, &str, &str); 19] = [
     ("no", "body", "name the subject: no worker, no component, no operator"),
     ("some", "body", "name the subject"),
     ("who", "ever", "name the subject: the caller, the peer, the owner"),
@@ -17,6 +17,13 @@ const PHRASES: [(&str, &str, &str); 12] = [
     ("are ", "told", "say who tells what: the worker receives, the operator sees"),
     ("was ", "told", "say who tells what: the worker received, the operator saw"),
     ("all ", "that is", "name what is meant"),
+    ("all the ", "same", "say `nevertheless`, or nothing"),
+    ("an", "ew", "say `again`"),
+    ("for ", "whom", "name the subject: the user that the token is for"),
+    ("give ", "out", "say what is done: serve, issue, assign, distribute"),
+    ("gives ", "out", "say what is done: serves, issues, assigns, distributes"),
+    ("in the ", "midst", "say `in the middle`, or `during`"),
+    ("log", "-in", "the noun is `login`, the verb `log in`"),
 ];
 
 /// Where people read.

@@ -10,7 +10,8 @@ use super::tree::Tree;
 use super::{Findings, Floors, scan};
 use crate::process::Run;
 
-const NO_FLOORS: Floors = Floors { files: 0, crates: 0, dependencies: 0, guests: 0, limits: 0, codes: 0, tests: 0 };
+const NO_FLOORS: Floors =
+    Floors { files: 0, crates: 0, dependencies: 0, guests: 0, limits: 0, codes: 0, errors: 0, tests: 0 };
 
 const FLOOD: &str = "#[test]\nfn log_lines_flood() {}\n";
 const CODE: &str = "const CODE: &str = \"host-not-granted\";\n";
@@ -103,9 +104,19 @@ fn tidy_tree_passes() {
 
 #[test]
 fn tidy_scan_that_sees_too_little_fails() {
-    let floors = Floors { files: 1000, crates: 100, dependencies: 9, guests: 2, limits: 2, codes: 2, tests: 2 };
+    let floors =
+        Floors { files: 1000, crates: 100, dependencies: 9, guests: 2, limits: 2, codes: 2, errors: 9, tests: 2 };
     let found = Repository::tidy().scan(&floors);
-    for kind in ["text files", "crates", "dependencies", "hostile guests", "limits", "codes of denials", "tests"] {
+    for kind in [
+        "text files",
+        "crates",
+        "dependencies",
+        "hostile guests",
+        "limits",
+        "codes of denials",
+        "errors of core",
+        "tests",
+    ] {
         assert!(found.iter().any(|finding| finding.contains(kind)), "nothing about {kind}: {found:#?}");
     }
 }
@@ -284,6 +295,14 @@ fn tidy_finds_a_phrase_also_across_lines() {
     let tree = Repository::tidy();
     tree.append("runtime/audit/src/lib.rs", "// A nobodyish word, whose parts are fine.\n");
     assert!(tree.scan(&NO_FLOORS).is_empty());
+}
+
+#[test]
+fn tidy_finds_an_error_of_core_with_two_colons() {
+    let tree = Repository::tidy();
+    let errors = "#[error(\"it is {0}: write \\\"a\\\"\")]\n#[error(\n    \"not a mode: it is open: write 0600\"\n)]\n";
+    tree.append("runtime/core/src/lib.rs", errors);
+    tree.finds(&["runtime/core/src/lib.rs", "not a mode: it is open", "two colons"]);
 }
 
 #[test]

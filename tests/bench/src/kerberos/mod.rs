@@ -80,7 +80,7 @@ fn java(kdc: &Kdc, hdfs: &Hdfs, obtains: usize) -> Result<Vec<Duration>> {
 
 /// All instances at once, each with a component and a grant of its own, and one login.
 async fn many(report: &mut Report, rounds: usize, kdc: &Kdc, hdfs: &Hdfs, plan: &LoginPlan, folder: &Path) -> Result {
-    let (mut times, mut log_ins, mut tickets) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut times, mut logins, mut tickets) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         let issued = |kind| kdc.issued(kind, PRINCIPAL);
         let before = (issued("AS_REQ"), issued("TGS_REQ"));
@@ -100,13 +100,13 @@ async fn many(report: &mut Report, rounds: usize, kdc: &Kdc, hdfs: &Hdfs, plan: 
             ended??;
         }
         times.push(begun.elapsed());
-        log_ins.push((issued("AS_REQ") - before.0) as f64);
+        logins.push((issued("AS_REQ") - before.0) as f64);
         tickets.push((issued("TGS_REQ") - before.1) as f64);
     }
     let section = report.section(format!("{INSTANCES} instances on one NameNode at once, from the first to the last"));
     section.times("the sandbox", &times);
     let section = report.section("requests to the KDC for them");
-    section.add("log-ins (AS)", Unit::Count, log_ins);
+    section.add("logins (AS)", Unit::Count, logins);
     section.add("tickets for the NameNode (TGS)", Unit::Count, tickets);
     Ok(())
 }
