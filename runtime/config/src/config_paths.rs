@@ -13,7 +13,6 @@ use crate::value::TableReader;
 pub struct ConfigPaths {
     pub program: ConfigKind,
     pub state_dir: Option<PathBuf>,
-    /// The control socket.
     pub socket: Option<PathBuf>,
 }
 

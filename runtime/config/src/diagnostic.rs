@@ -57,7 +57,6 @@ pub struct Finding {
     pub line: usize,
     /// In characters, from 1.
     pub column: usize,
-    /// What is wrong.
     pub message: String,
     /// What to write instead.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,7 +89,6 @@ impl DiagnosticSink {
         self.add(Severity::Error, at, message.into())
     }
 
-    /// Adds a warning.
     pub(crate) fn warning(&mut self, at: Range<usize>, message: impl Into<String>) -> &mut Diagnostic {
         self.add(Severity::Warning, at, message.into())
     }

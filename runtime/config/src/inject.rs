@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use deputy_core::SecretName;
-use deputy_core::grant::{Injection, InjectionEncoding, InjectionPoint};
+use deputy_core::grant::{Injection, InjectionEncoding, InjectionPoint, is_token_byte};
 
 use crate::diagnostic::DiagnosticSink;
 use crate::secret::SecretTable;
@@ -154,8 +154,7 @@ fn client_id(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<String> {
 /// Reads the name of a header, in lower case.
 fn header(sink: &mut DiagnosticSink, key: &Key<'_>) -> Option<String> {
     let name = key.name.to_ascii_lowercase();
-    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if name.is_empty() || !name.bytes().all(is_token) {
+    if name.is_empty() || !name.bytes().all(is_token_byte) {
         sink.error(key.at.clone(), "not a header name")
             .expected("letters, digits and hyphens, such as `authorization`");
         return None;

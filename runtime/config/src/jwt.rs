@@ -56,7 +56,8 @@ fn claim(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Option<ClaimGr
 /// Times in tokens are whole seconds.
 fn lifetime(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Span> {
     let span: Span = value.parsed(sink, "\"10m\"")?;
-    let (least, most) = (Span::secs(1), Span::secs(366 * 86_400));
+    let least = Span::secs(1);
+    let most = Span::secs(366 * 86_400);
     if span < least || span > most || !span.as_millis().is_multiple_of(1000) {
         sink.error(value.at(), format!("{span} is not a valid token lifetime"))
             .expected(format!("whole seconds, from {least} to {most}"));

@@ -111,7 +111,9 @@ fn krb5_conf(
     fields: &mut TableReader<'_>,
     principal: Option<&KerberosPrincipal>,
 ) -> Option<Krb5Conf> {
-    let (file, kdcs, others) = (fields.optional("krb5-conf"), fields.optional("kdcs"), fields.optional("realms"));
+    let file = fields.optional("krb5-conf");
+    let kdcs = fields.optional("kdcs");
+    let others = fields.optional("realms");
     let own = kdcs.map(|value| value.parsed_list::<KdcAddress>(sink, KDCS));
     let others = others.map(|value| realms(sink, value));
     match (file, own) {

@@ -37,7 +37,8 @@ pub(crate) fn read(
         sink.error(value.at(), "the rule sets the header `authorization` twice")
             .expected("either `negotiate` or `headers`");
     }
-    let (target, pattern) = (target?, pattern?);
+    let target = target?;
+    let pattern = pattern?;
     if !target.to_string().starts_with(SERVICE) {
         sink.error(value.at(), "this is not the service of HTTP")
             .expected("write \"HTTP/host@REALM\", as the server's keytab has it");

@@ -93,7 +93,8 @@ impl SecretTable {
     }
 
     pub(crate) fn into_parts(self) -> (BTreeMap<SecretName, SecretGrant>, BTreeMap<SecretName, SecretSource>) {
-        let (mut grants, mut sources) = (BTreeMap::new(), BTreeMap::new());
+        let mut grants = BTreeMap::new();
+        let mut sources = BTreeMap::new();
         for secret in self.list {
             if let (Some(name), Some(source)) = (secret.name, secret.source) {
                 grants.insert(name.clone(), secret.grant);
@@ -148,6 +149,14 @@ pub(crate) fn source_table(
     source
 }
 
+fn is_variable_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['=', '\0']) && !name.contains(char::is_whitespace)
+}
+
+fn is_credential_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '\0'])
+}
+
 /// Reads the source; exactly one has to be set.
 fn source(sink: &mut DiagnosticSink, base: &Path, fields: &mut TableReader<'_>) -> Option<SecretSource> {
     let mut sources = Vec::new();
@@ -155,13 +164,11 @@ fn source(sink: &mut DiagnosticSink, base: &Path, fields: &mut TableReader<'_>) 
         sources.push(("file", value.at(), value.path(sink, base).map(SecretSource::File)));
     }
     if let Some(value) = fields.optional("env") {
-        let plain = |name: &str| !name.is_empty() && !name.contains(['=', '\0']) && !name.contains(char::is_whitespace);
-        let name = text(sink, value, "\"NAME\"", plain, "the name of an environment variable");
+        let name = text(sink, value, "\"NAME\"", is_variable_name, "the name of an environment variable");
         sources.push(("env", value.at(), name.map(SecretSource::Environment)));
     }
     if let Some(value) = fields.optional("credential") {
-        let plain = |name: &str| !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']);
-        let name = text(sink, value, "\"NAME\"", plain, "the name of a systemd credential");
+        let name = text(sink, value, "\"NAME\"", is_credential_name, "the name of a systemd credential");
         sources.push(("credential", value.at(), name.map(SecretSource::Credential)));
     }
     if let Some(value) = fields.optional("command") {

@@ -6,6 +6,7 @@ use deputy_core::{GroupName, SecretBytes, Span};
 use deputy_link::{TokenId, WorkerId};
 use deputy_local::{
     ControlRequest, OTHER_GROUPS, Parameters, ReceivedPayload, SocketClientError, SocketPeer, TOKEN_EXPIRES, TOKEN_ID,
+    header_text,
 };
 
 use crate::control::{TokenList, WorkerList};
@@ -117,11 +118,10 @@ impl ControlClient {
     pub async fn create_token(&self, group: &GroupName, uses: u32, life: Span) -> Result<NewToken, SocketClientError> {
         let request = JoinTokenRequest { group: group.clone(), uses, ttl: life };
         let (head, body) = self.0.send(&ControlRequest::CreateToken, &request.encode()).await?;
-        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Ok(NewToken {
-            other_groups: header(OTHER_GROUPS),
-            id: header(TOKEN_ID).unwrap_or_default(),
-            expires: header(TOKEN_EXPIRES).unwrap_or_default(),
+            other_groups: header_text(&head.headers, OTHER_GROUPS),
+            id: header_text(&head.headers, TOKEN_ID).unwrap_or_default(),
+            expires: header_text(&head.headers, TOKEN_EXPIRES).unwrap_or_default(),
             join_string: SecretBytes::new(body.to_vec()),
         })
     }

@@ -15,9 +15,9 @@ pub(crate) fn log(event: &OperatorEvent) {
         OperatorEvent::Expired(instance, revision) => {
             tracing::error!(%instance, %revision, "lease expired before it was replaced");
         }
-        OperatorEvent::ExpiryAssumed(instance, told, assumed) => match told {
-            Some(told) => tracing::warn!(
-                %instance, %told, %assumed,
+        OperatorEvent::ExpiryAssumed(instance, stated, assumed) => match stated {
+            Some(stated) => tracing::warn!(
+                %instance, %stated, %assumed,
                 "service returned an expiry in the past; the configured lifetime is used. Check the clocks of both"
             ),
             None => tracing::debug!(%instance, %assumed, "service returned no expiry; the configured lifetime is used"),

@@ -126,12 +126,12 @@ impl LeaseStore {
             if let Err(error) = cleared {
                 failed += 1;
                 if failed == 1 {
-                    tracing::warn!(%key, %error, "clearing a leftover of the state failed");
+                    tracing::warn!(%key, %error, "removing a leftover record failed");
                 }
             }
         }
         if failed > 1 {
-            tracing::warn!(failed, "clearing leftovers of the state failed");
+            tracing::warn!(failed, "removing leftover records failed");
         }
     }
 

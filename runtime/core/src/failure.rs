@@ -30,7 +30,7 @@ pub enum FailureNext {
     Attention,
     /// The service understood and refused.
     Denied,
-    /// What the call started from is no longer good: obtain anew.
+    /// What the call started from is no longer good: obtain again.
     Ended,
     /// A setting or grant is missing or wrong.
     Misconfigured,

@@ -15,10 +15,10 @@ pub struct HookCommand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HookCommandError {
     /// One that a system can't pass on.
-    #[error("not words of a command: they hold no NUL")]
+    #[error("not the words of a command: remove the NUL character")]
     Nul,
     /// A relative path would depend on the working directory and on `PATH`.
-    #[error("not the full path of a program: write it from the root on, such as \"/usr/bin/systemctl\"")]
+    #[error("not an absolute path: write the program's full path, such as \"/usr/bin/systemctl\"")]
     Relative,
 }
 

@@ -25,7 +25,7 @@ pub enum KerberosPrincipalError {
     #[error("the principal has more than {LONGEST} characters")]
     Long,
     /// A character that would have to be quoted, or that is not printable ASCII.
-    #[error("a principal has letters, digits and the characters ._-+$ alone, with / between its parts")]
+    #[error("the principal has an invalid character: use letters, digits and ._-+$, with / between its parts")]
     Odd,
     /// Without a realm, which a library would then choose.
     #[error("the principal has no realm: add @ and the realm, usually in capital letters")]
@@ -54,6 +54,10 @@ impl KerberosPrincipal {
     }
 }
 
+fn is_plain(part: &str) -> bool {
+    part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-+$".contains(&byte))
+}
+
 impl FromStr for KerberosPrincipal {
     type Err = KerberosPrincipalError;
 
@@ -62,8 +66,7 @@ impl FromStr for KerberosPrincipal {
             return Err(KerberosPrincipalError::Long);
         }
         let (parts, realm) = text.split_once('@').ok_or(KerberosPrincipalError::Realm)?;
-        let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-+$".contains(&byte));
-        if !parts.split('/').all(plain) || !plain(realm) {
+        if !parts.split('/').all(is_plain) || !is_plain(realm) {
             return Err(KerberosPrincipalError::Odd);
         }
         if realm.is_empty() || parts.split('/').any(str::is_empty) {

@@ -30,7 +30,6 @@ pub(crate) struct CallErrorJson {
     /// The setting that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     setting: Option<String>,
-    /// Its line.
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<FailedSetting>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -142,7 +142,7 @@ impl Context {
         self.socket(ConfigKind::Coordinator, named)
     }
 
-    /// The socket of a process that gives out leases: the coordinator's, or the worker's where the current directory has a
+    /// The socket of a process that serves leases: the coordinator's, or the worker's where the current directory has a
     /// `worker.toml` and no `deputy.toml`.
     pub(crate) fn lease_socket(&self, named: Option<&Path>) -> Result<(PathBuf, SocketPeer), CommandError> {
         let is_worker = Path::new(WORKER_FILE).exists() && !Path::new(COORDINATOR_FILE).exists();

@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn private_file_replaces_no_link_directory_or_device() {
         let folder = tempfile::tempdir().unwrap();
-        let (link, target) = (folder.path().join("link"), folder.path().join("target"));
+        let link = folder.path().join("link");
+        let target = folder.path().join("target");
         symlink(&target, &link).unwrap();
         for path in [link.as_path(), folder.path(), Path::new("/dev/null")] {
             assert!(

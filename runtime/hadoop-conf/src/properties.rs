@@ -120,8 +120,8 @@ fn read_text(path: &Path) -> Result<Option<String>, HadoopConfError> {
         Ok(_) => {}
     }
     let mut bytes = vec![0; MAX_FILE + 1];
-    let length = ambient::open_file(path).and_then(|file| fill(file, &mut bytes));
-    let length = length.map_err(|error| read_error(path, error))?;
+    let length =
+        ambient::open_file(path).and_then(|file| fill(file, &mut bytes)).map_err(|error| read_error(path, error))?;
     if length > MAX_FILE {
         return Err(HadoopConfError::TooLong { path: path.to_owned(), limit: MAX_FILE });
     }

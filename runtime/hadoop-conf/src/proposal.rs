@@ -16,7 +16,7 @@ const MAX_NOTES: usize = 100;
 /// What the files of Hadoop do not say.
 #[derive(Debug, Clone, Default)]
 pub struct ProposalOptions {
-    /// Whom Deputy logs in as.
+    /// The principal that Deputy logs in as.
     pub principal: Option<KerberosPrincipal>,
     pub keytab: Option<PathBuf>,
     /// A krb5.conf, if it is not the system's.
@@ -185,11 +185,9 @@ const REALM_OF: [&str; 7] = [
 
 /// A name of an instance: lower-case letters, digits and inner hyphens, not too long to be numbered.
 fn instance_name(begin: &str, text: &str) -> String {
-    let word = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let words: Vec<String> =
-        text.chars().take(40).map(word).collect::<String>().split('-').map(str::to_owned).collect();
-    let words = words.into_iter().filter(|word| !word.is_empty());
-    std::iter::once(begin.to_owned()).chain(words).collect::<Vec<_>>().join("-")
+    let text: String = text.chars().take(40).map(|letter| letter.to_ascii_lowercase()).collect();
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    std::iter::once(begin).chain(words).collect::<Vec<_>>().join("-")
 }
 
 #[cfg(test)]

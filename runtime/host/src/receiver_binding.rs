@@ -14,14 +14,7 @@ pub enum BindingError {
         "instance {instance} obtains {obtained}, and the receiver takes only {taken}: unbind the instance, or use another \
          receiver"
     )]
-    Kinds {
-        /// The instance.
-        instance: String,
-        /// Kinds of payload.
-        obtained: String,
-        /// Kinds of payload.
-        taken: String,
-    },
+    Kinds { instance: String, obtained: String, taken: String },
     /// A call failed otherwise.
     #[error("the receiver does not answer: {0}")]
     Call(CallError),

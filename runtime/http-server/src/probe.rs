@@ -1,4 +1,4 @@
-//! Probes and metrics over HTTP: `/livez`, `/readyz`, `/metrics`. They give out no secret and change nothing.
+//! Probes and metrics over HTTP: `/livez`, `/readyz`, `/metrics`. They reveal no secret and change nothing.
 
 use std::future::Future;
 

@@ -3,9 +3,10 @@
 //! A request that waits for something to happen has a slot of its own kind, so that all others are answered meanwhile.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use deputy_support::LockUnpoisoned as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
@@ -65,11 +66,11 @@ impl ConnectionSlot {
     }
 
     fn replace_permit(&self, permit: Option<OwnedSemaphorePermit>) {
-        *self.permit.lock().unwrap_or_else(PoisonError::into_inner) = permit;
+        *self.permit.lock_unpoisoned() = permit;
     }
 
     fn activity(&self) -> MutexGuard<'_, Activity> {
-        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+        self.activity.lock_unpoisoned()
     }
 
     fn idle_since(&self) -> Option<Instant> {

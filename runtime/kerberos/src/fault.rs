@@ -15,7 +15,6 @@ pub enum FaultKind {
     WrongState,
 }
 
-/// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FaultCause {
     WrongKey,

@@ -56,7 +56,7 @@ struct Keeper<'a> {
 }
 
 impl Keeper<'_> {
-    /// Returns when the process has ended, or is of no use any more; whether a log-in ever succeeded.
+    /// Returns when the process has ended, or is of no use any more. The value is whether it ever logged in.
     async fn log_in_again_and_again(&self, random: &mut fastrand::Rng) -> bool {
         let mut unavailable = Backoff::new(UNAVAILABLE.0, UNAVAILABLE.1);
         let mut refused = Backoff::new(REFUSED.0, REFUSED.1);
@@ -174,7 +174,8 @@ async fn fingerprint(path: &Path) -> Option<FileFingerprint> {
 
 impl Shared {
     fn obtained(&self, ticket: Ticket) {
-        let (wall, mono) = (SystemClock::wall(), timer_now());
+        let wall = SystemClock::wall();
+        let mono = timer_now();
         self.state.send_modify(|state| {
             state.ticket = Some(HeldTicket {
                 obtained: wall,
@@ -191,7 +192,8 @@ impl Shared {
     fn failed(&self, fault: Fault) {
         let is_new = self.state.borrow().fault.as_ref() != Some(&fault);
         if is_new {
-            let (principal, fix) = (&self.config.principal, fault.cause.fix());
+            let principal = &self.config.principal;
+            let fix = fault.cause.fix();
             tracing::warn!(%principal, error = %fault, hint = fix, "cannot log in to Kerberos");
         }
         self.state.send_modify(|state| {

@@ -1,7 +1,7 @@
 //! A login: its process, its ticket, and the contexts that use them.
 //!
 //! A task of its own gets a ticket, gets the next one at half of its life, and tries again after a failure; the ticket that
-//! is held serves until it expires. A log-in never waits for another login, and no caller waits longer than the login's
+//! is held serves until it expires. Logging in never waits for another login, and no caller waits longer than the login's
 //! time limit.
 
 use std::collections::{HashMap, HashSet};

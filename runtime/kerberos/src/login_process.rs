@@ -1,7 +1,7 @@
 //! The login process: what runs the Kerberos library for one login, and serves the coordinator over a socket.
 //!
 //! The socket is its standard input. The process ends when the other end does, and has nothing but its own login: an empty
-//! environment, no core dumps, bounds on memory and files. Log-ins, contexts that begin (which ask the KDC) and messages (which ask
+//! environment, no core dumps, bounds on memory and files. Logins, contexts that begin (which ask the KDC) and messages (which ask
 //! no KDC) have threads of their own, so that a silent KDC keeps no established context waiting.
 
 use std::collections::HashMap;
@@ -61,11 +61,11 @@ fn run() -> io::Result<()> {
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let setup =
         read_frame(&mut socket)?.and_then(|frame| LoginSetup::decode(&frame)).ok_or(io::ErrorKind::InvalidData)?;
-    // Kept open: the library reads it again for each log-in and each context.
+    // Kept open: the library reads it again for each attempt to log in and each context.
     let _configuration = mit::configure(&setup.configuration)?;
     let backend = Mit::open(setup).map(|mit| Arc::new(mit) as Arc<dyn Backend>);
     let server = Arc::new(Server { backend, contexts: Mutex::default(), output: Mutex::new(socket.try_clone()?) });
-    let log_ins = start(&server, "log-in", 1)?;
+    let logins = start(&server, "login", 1)?;
     let begins = start(&server, "begin", BEGIN_THREADS)?;
     let messages = start(&server, "message", MESSAGE_THREADS)?;
     while let Some(frame) = read_frame(&mut socket)? {
@@ -75,7 +75,7 @@ fn run() -> io::Result<()> {
                 drop(server.contexts.lock_unpoisoned().remove(&context));
                 continue;
             }
-            LoginRequest::LogIn => &log_ins,
+            LoginRequest::LogIn => &logins,
             LoginRequest::Begin { context, .. } => {
                 server.contexts.lock_unpoisoned().insert(context, None);
                 &begins
@@ -118,7 +118,8 @@ fn start(server: &Arc<Server>, name: &str, count: usize) -> io::Result<SyncSende
     let (jobs, queue) = sync_channel(WAITING);
     let queue = Arc::new(Mutex::new(queue));
     for _ in 0..count {
-        let (server, queue) = (Arc::clone(server), Arc::clone(&queue));
+        let server = Arc::clone(server);
+        let queue = Arc::clone(&queue);
         thread::Builder::new().name(name.to_owned()).spawn(move || serve(&server, &queue))?;
     }
     Ok(jobs)

@@ -66,7 +66,6 @@ struct Pending {
 }
 
 impl LoginProcess {
-    /// Starts one.
     pub(crate) fn start(program: &LoginProgram, setup: &LoginSetup) -> Result<Self, Fault> {
         let failed =
             |error: io::Error| Fault::new(FaultCause::Process, format!("{}: {error}", program.program.display()));

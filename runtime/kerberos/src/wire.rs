@@ -288,5 +288,4 @@ impl<'a> FrameReader<'a> {
 }
 
 #[cfg(test)]
-#[path = "wire_tests.rs"]
 mod tests;

@@ -6,10 +6,11 @@
 //! to send.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use deputy_core::{Delivery, GroupName, InstanceName, LeaseVersion, ReceiverName, Timestamp};
+use deputy_support::RwLockUnpoisoned as _;
 use tokio::sync::broadcast;
 
 use crate::delivered_state::ReceiverBinding;
@@ -67,7 +68,6 @@ enum ItemState {
     Withdrawn,
 }
 
-/// An encoded lease.
 #[derive(Clone)]
 pub struct EncodedLease {
     instance: InstanceName,
@@ -117,14 +117,14 @@ impl EncodedLease {
 impl GroupFeeds {
     /// The feed of a group, created if it is missing.
     pub fn group(&self, name: &GroupName) -> Arc<GroupFeed> {
-        if let Some(group) = self.groups.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+        if let Some(group) = self.groups.read_unpoisoned().get(name) {
             return Arc::clone(group);
         }
-        let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
+        let mut groups = self.groups.write_unpoisoned();
         let group = groups.entry(name.clone()).or_insert_with(|| {
             let group = GroupFeed::default();
             group.allow(BTreeSet::new());
-            if let Some(frame) = &*self.authorities.read().unwrap_or_else(PoisonError::into_inner) {
+            if let Some(frame) = &*self.authorities.read_unpoisoned() {
                 group.put(FeedKey::Authorities, None, ItemState::Published, frame.clone());
             }
             Arc::new(group)
@@ -134,14 +134,14 @@ impl GroupFeeds {
 
     /// All feeds that were created.
     pub fn groups(&self) -> BTreeMap<GroupName, Arc<GroupFeed>> {
-        self.groups.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.groups.read_unpoisoned().clone()
     }
 
     /// Publishes the trusted authorities to all groups.
     pub fn set_authorities(&self, authorities: Vec<Vec<u8>>) {
         let frame =
             encode(&ServerMessage::from(ServerMessageKind::Authorities(Authorities { certificates: authorities })));
-        *self.authorities.write().unwrap_or_else(PoisonError::into_inner) = Some(frame.clone());
+        *self.authorities.write_unpoisoned() = Some(frame.clone());
         self.groups()
             .values()
             .for_each(|group| group.put(FeedKey::Authorities, None, ItemState::Published, frame.clone()));
@@ -168,7 +168,6 @@ impl GroupFeed {
         withdrawn.iter().for_each(|instance| self.withdraw(instance));
     }
 
-    /// Publishes a lease.
     pub fn publish(&self, lease: &EncodedLease) {
         self.put(
             FeedKey::Instance(lease.instance.clone()),
@@ -337,11 +336,11 @@ impl GroupFeed {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, FeedState> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+        self.state.read_unpoisoned()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, FeedState> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+        self.state.write_unpoisoned()
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::net::UnixStream;
 use zeroize::Zeroizing;
 
 use crate::control_error::ErrorReply;
-use crate::headers::{KIND, REVISION, SERVICE, VALID_UNTIL};
+use crate::headers::{KIND, REVISION, SERVICE, VALID_UNTIL, header_text};
 use crate::request::WAIT;
 use crate::{ControlRequest, Parameters, SocketClientError, SocketPeer};
 
@@ -72,13 +72,12 @@ impl SocketClient {
     async fn lease_once(&self, instance: &str, wait: Span) -> Result<ReceivedPayload, SocketClientError> {
         let request = ControlRequest::Lease(instance.to_owned());
         let (head, body) = self.send(&request, &Parameters::default().with(WAIT, Some(wait))).await?;
-        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Ok(ReceivedPayload {
             payload: SecretBytes::new(body.to_vec()),
-            revision: header(REVISION).and_then(|text| text.parse().ok()),
-            valid_until: header(VALID_UNTIL),
-            service: header(SERVICE),
-            kind: header(KIND),
+            revision: header_text(&head.headers, REVISION).and_then(|text| text.parse().ok()),
+            valid_until: header_text(&head.headers, VALID_UNTIL),
+            service: header_text(&head.headers, SERVICE),
+            kind: header_text(&head.headers, KIND),
         })
     }
 
@@ -126,10 +125,11 @@ impl SocketClient {
             let response = sender.send_request(request).await.map_err(|error| self.exchange_error(error))?;
             let (head, body) = response.into_parts();
             #[expect(clippy::disallowed_methods, reason = "bounded by `Limited`")]
-            let body = Limited::new(body, MAX_REPLY).collect().await;
-            let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
-                Ok(error) => self.exchange_error(*error),
-                Err(error) => self.invalid_reply(error),
+            let body = Limited::new(body, MAX_REPLY).collect().await.map_err(|error| {
+                match error.downcast::<hyper::Error>() {
+                    Ok(error) => self.exchange_error(*error),
+                    Err(error) => self.invalid_reply(error),
+                }
             })?;
             Ok((head, Zeroizing::new(body.to_bytes().to_vec())))
         };

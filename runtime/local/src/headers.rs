@@ -1,5 +1,7 @@
 //! Headers of replies whose body is a secret.
 
+use http::HeaderMap;
+
 pub(crate) const OBTAINED_AT: &str = "deputy-obtained-at";
 pub(crate) const REVISION: &str = "deputy-revision";
 pub(crate) const KIND: &str = "deputy-kind";
@@ -10,3 +12,8 @@ pub(crate) const VALID_UNTIL: &str = "deputy-valid-until";
 pub const OTHER_GROUPS: &str = "deputy-other-groups";
 pub const TOKEN_EXPIRES: &str = "deputy-expires";
 pub const TOKEN_ID: &str = "deputy-token";
+
+/// The text of a reply's header, if it has one.
+pub fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}

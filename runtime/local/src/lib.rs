@@ -17,7 +17,7 @@ mod status;
 pub use client::{ReceivedPayload, SocketClient};
 pub use client_error::{SocketClientError, SocketPeer};
 pub use control_error::ControlError;
-pub use headers::{OTHER_GROUPS, TOKEN_EXPIRES, TOKEN_ID};
+pub use headers::{OTHER_GROUPS, TOKEN_EXPIRES, TOKEN_ID, header_text};
 pub use parameters::Parameters;
 pub use reply::SCHEMA;
 pub use request::{ControlRequest, lease_wait};

@@ -47,7 +47,8 @@ impl HeldLogins {
     }
 
     fn set_login(&self, metrics: &LoginMetrics) {
-        let (login, principal) = (metrics.login.clone(), metrics.principal.clone());
+        let login = metrics.login.clone();
+        let principal = metrics.principal.clone();
         let labels = LoginLabels { login: login.clone(), principal };
         for (family, value) in [
             (&self.ready, Some(i64::from(metrics.ready))),

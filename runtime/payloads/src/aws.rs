@@ -19,7 +19,6 @@ pub struct AwsCredentials<'p> {
 /// A payload holds no AWS credentials. No part of it is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AwsError {
-    /// Something else altogether.
     #[error("it is not the JSON of a credential_process: an object with AccessKeyId and SecretAccessKey")]
     Form,
     /// A field that must be there.
@@ -121,7 +120,6 @@ impl<'p> AwsCredentials<'p> {
         ]
     }
 
-    /// The payload.
     pub fn to_json(&self) -> String {
         let mut json = String::from("{\"Version\":1");
         for (name, value) in self.members().into_iter().filter_map(|(name, value)| Some((name, value?))) {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use zeroize::Zeroize;
 
 /// The most characters of the list of brokers.
-const MAX_SERVERS: usize = 2500;
+const MAX_SERVER_LIST: usize = 2500;
 /// The most characters of another value.
 const MAX_VALUE: usize = 512;
 
@@ -23,7 +23,6 @@ pub struct KafkaToken<'p> {
 /// A payload holds no delegation token of Kafka. No part of it is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KafkaTokenError {
-    /// Something else altogether.
     #[error("it is not the JSON of a Kafka token: an object with servers, mechanism, token-id and hmac")]
     Form,
     /// A value that could end what it is put into.
@@ -32,6 +31,11 @@ pub enum KafkaTokenError {
     /// Another version of the JSON.
     #[error("it is not version 1 of the JSON of a Kafka token")]
     Version,
+}
+
+/// Whether a text has letters, digits and these other characters alone, and neither none nor too many.
+fn is_plain(text: &str, most: usize, others: &[u8]) -> bool {
+    (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || others.contains(&byte))
 }
 
 /// A value. With an escape in the JSON it is a copy, which is wiped.
@@ -84,17 +88,11 @@ impl<'p> KafkaToken<'p> {
     }
 
     fn judged(self) -> Result<Self, KafkaTokenError> {
-        let is_server = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:,[]".contains(&byte);
-        let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        let is_base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
-        let good = |text: &str, most: usize, is_good: fn(u8) -> bool| {
-            (1..=most).contains(&text.len()) && text.bytes().all(is_good)
-        };
         for (name, is_good) in [
-            ("servers", good(self.servers(), MAX_SERVERS, is_server)),
+            ("servers", is_plain(self.servers(), MAX_SERVER_LIST, b".-_:,[]")),
             ("mechanism", matches!(self.mechanism(), "SCRAM-SHA-256" | "SCRAM-SHA-512")),
-            ("token-id", good(self.token_id(), MAX_VALUE, is_word)),
-            ("hmac", good(self.hmac(), MAX_VALUE, is_base64)),
+            ("token-id", is_plain(self.token_id(), MAX_VALUE, b"-_")),
+            ("hmac", is_plain(self.hmac(), MAX_VALUE, b"+/=")),
         ] {
             if !is_good {
                 return Err(KafkaTokenError::Value(name));
@@ -103,7 +101,6 @@ impl<'p> KafkaToken<'p> {
         Ok(self)
     }
 
-    /// The payload.
     pub fn to_json(&self) -> String {
         // None of these characters is escaped in JSON.
         let Self { servers, mechanism, token_id, hmac } = self;

@@ -53,7 +53,6 @@ pub enum CallError {
     /// A limit ended the call.
     #[error("over the limit `{0}`")]
     Limit(Limit),
-    /// The component trapped.
     #[error("the component trapped: {reason}")]
     Trap {
         /// Wasmtime's text.
@@ -65,7 +64,7 @@ pub enum CallError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Interruption {
     /// The audit log can't be written: unrecorded uses are not allowed.
-    #[error("the audit log cannot be written, and nothing is done unrecorded")]
+    #[error("the audit log cannot be written, and unaudited operations are refused")]
     Audit,
     /// The call waited for the network until this limit ended it.
     #[error("the network did not answer within the limit `{0}`")]

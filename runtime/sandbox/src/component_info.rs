@@ -37,9 +37,7 @@ pub struct ComponentInfo {
 /// What a component is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ComponentKind {
-    /// It obtains tokens.
     Provider,
-    /// It applies tokens.
     Receiver,
 }
 
@@ -52,7 +50,6 @@ impl fmt::Display for ComponentKind {
     }
 }
 
-/// One imported interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Import {
     /// `wasi:http/outgoing-handler@0.2.12`

@@ -1,8 +1,9 @@
 //! Findings about a call for the operator, whether the component reports them or not.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use deputy_core::{Limit, PolicyDenial};
+use deputy_support::LockUnpoisoned as _;
 
 use crate::secret_fault::{MAX_FAULTS, SecretFault};
 
@@ -46,12 +47,12 @@ impl CallFindings {
 }
 
 fn push_once<T: PartialEq>(list: &Mutex<Vec<T>>, item: T, max: usize) {
-    let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut list = list.lock_unpoisoned();
     if list.len() < max && !list.contains(&item) {
         list.push(item);
     }
 }
 
 fn snapshot<T: Clone>(list: &Mutex<Vec<T>>) -> Vec<T> {
-    list.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    list.lock_unpoisoned().clone()
 }

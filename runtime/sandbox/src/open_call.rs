@@ -1,8 +1,9 @@
 //! The audit event of a call itself: written once, also for an abandoned call.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use deputy_audit::{AcceptedDelivery, AuditAction, AuditOutcome, Receipt};
+use deputy_support::LockUnpoisoned as _;
 
 use crate::call_budget::CallBudget;
 use crate::usage::CallUsage;
@@ -53,7 +54,7 @@ impl OpenCall {
 
     /// Hands the event to the audit log, once.
     pub(crate) fn close(&self, outcome: AuditOutcome, code: Option<&str>) -> Receipt {
-        let function = self.function.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let function = self.function.lock_unpoisoned().take();
         let Some(function) = function else { return Receipt::none() };
         let millis = u64::try_from(self.budget.time().begun().elapsed().as_millis()).unwrap_or(u64::MAX);
         self.budget.audit.close(function.action(self.budget.usage.snapshot(), millis), outcome, code)

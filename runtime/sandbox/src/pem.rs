@@ -18,16 +18,13 @@ pub(crate) enum PrivateKey {
 /// Why a text holds no private key that can be used. Never quotes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PemError {
-    /// Base64 that isn't.
     #[error("the secret's PEM cannot be decoded: copy the whole key file, from -----BEGIN to -----END")]
     Broken,
-    /// With a passphrase.
     #[error("the secret's key is encrypted, and no passphrase can be provided: {CONVERT}")]
     Encrypted,
     /// No private key among what is there.
     #[error("the secret's PEM holds no private key: a line `-----BEGIN PRIVATE KEY-----` is required")]
     Missing,
-    /// Something else.
     #[error(
         "the secret's key is of an unsupported kind: provide one whose PEM begins with -----BEGIN PRIVATE KEY----- (PKCS#8)"
     )]

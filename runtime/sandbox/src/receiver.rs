@@ -28,7 +28,6 @@ use crate::secrets::SecretStore;
 use crate::shared::SandboxShared;
 use crate::wiped::WipeOnDrop;
 
-/// A receiver.
 pub struct LoadedReceiver {
     invoker: Invoker,
     info: ComponentInfo,

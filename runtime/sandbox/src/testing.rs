@@ -47,7 +47,7 @@ pub(crate) fn instance(http: Vec<HttpRule>, limits: Limits) -> Instance {
     }
 }
 
-/// An budget, and the log behind it.
+/// A budget, and the log behind it.
 pub(crate) struct AuditedBudget {
     pub(crate) budget: Arc<CallBudget>,
     audit: Arc<Audit>,

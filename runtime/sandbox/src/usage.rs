@@ -10,13 +10,11 @@ use deputy_core::{Limit, Limits, PolicyDenial};
 pub struct CallUsage {
     /// HTTP requests, TCP connections and name lookups, denied ones included.
     pub requests: u32,
-    /// Operations on secrets.
     pub secret_operations: u32,
     /// Bytes sent to the network.
     pub sent: u64,
     /// Bytes received from the network.
     pub received: u64,
-    /// Files put.
     pub output_files: u32,
     /// Bytes of these files.
     pub output_bytes: u64,

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use deputy_audit::{AuditSubject, CallId};
 use tokio::time::Instant;
 
 use crate::call_budget::CallBudget;
-use deputy_support::timer_now;
+use deputy_support::{LockUnpoisoned as _, timer_now};
 
 /// How often the running calls are checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -101,7 +101,7 @@ impl Drop for WatchGuard {
 
 impl WatchedCalls {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<CallId, WatchedCall>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock_unpoisoned()
     }
 }
 

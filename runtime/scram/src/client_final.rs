@@ -19,7 +19,6 @@ impl ClientFinal {
         Self { message, server_signature }
     }
 
-    /// The message.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message

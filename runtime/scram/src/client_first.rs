@@ -53,7 +53,6 @@ impl ClientFirst {
         Ok(Self { mechanism, nonce, bare })
     }
 
-    /// The message.
     #[must_use]
     pub fn message(&self) -> String {
         format!("{HEADER}{}", self.bare)

@@ -7,7 +7,7 @@ pub enum ScramError {
     #[error("not a mechanism: SCRAM-SHA-256 or SCRAM-SHA-512 is required")]
     Mechanism,
     /// A user's name that no message can carry.
-    #[error("not a user's name: it needs 1 to 255 bytes, without control characters")]
+    #[error("not a user name: use 1 to 255 bytes without control characters")]
     Username,
     /// The first message of the server.
     #[error("the server's first SCRAM message is malformed: {0}")]

@@ -53,7 +53,6 @@ pub enum SourceLocation {
     /// The output of a program.
     Command(String),
     File(PathBuf),
-    /// An environment variable.
     Variable(String),
 }
 

@@ -6,12 +6,13 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use deputy_core::{ByteSize, Digest, in_one_line};
 use deputy_files::{FileError, FileRead, PrivateDir};
 use deputy_link::DeliveredState;
 use deputy_link::client::{LinkPhase, LinkState};
+use deputy_support::RwLockUnpoisoned as _;
 use tokio::sync::watch;
 
 /// The largest component. A Python one has 40 MiB.
@@ -53,7 +54,7 @@ impl ComponentStore {
     pub async fn load(&self, digest: Digest) -> Result<Option<Vec<u8>>, ComponentError> {
         let store = self.clone();
         blocking(move || {
-            let _shared = store.removing.read().unwrap_or_else(PoisonError::into_inner);
+            let _shared = store.removing.read_unpoisoned();
             let name = file_name(digest);
             match store.dir.read(&name, MAX_COMPONENT.as_usize())? {
                 FileRead::Absent => Ok(None),
@@ -82,7 +83,7 @@ impl ComponentStore {
             if found != digest {
                 return Err(ComponentError::Digest { asked: digest, found });
             }
-            let _shared = store.removing.read().unwrap_or_else(PoisonError::into_inner);
+            let _shared = store.removing.read_unpoisoned();
             Ok(store.dir.write(&file_name(digest), &bytes)?)
         })
         .await
@@ -119,7 +120,7 @@ impl ComponentStore {
     async fn prune(&self, bound: impl FnOnce() -> BTreeSet<Digest> + Send + 'static) -> Result<(), ComponentError> {
         let store = self.clone();
         blocking(move || {
-            let _exclusive = store.removing.write().unwrap_or_else(PoisonError::into_inner);
+            let _exclusive = store.removing.write_unpoisoned();
             let bound = bound();
             for name in store.dir.names()? {
                 let digest = name.strip_suffix(EXTENSION).and_then(|digits| digits.parse::<Digest>().ok());

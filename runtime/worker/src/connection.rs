@@ -7,7 +7,6 @@ use deputy_core::Timestamp;
 pub struct ConnectionSnapshot {
     /// Who this worker is, as the coordinator knows it.
     pub worker: String,
-    /// Its group.
     pub group: String,
     /// Where the coordinator is.
     pub coordinator: String,

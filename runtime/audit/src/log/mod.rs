@@ -56,7 +56,6 @@ struct WriterHandle(Arc<EventQueue>);
 pub struct AuditStatus {
     /// Events that could not be written, since the start.
     pub lost: u64,
-    /// Queued events.
     pub waiting: usize,
     /// Why events cannot be written now.
     pub trouble: Option<String>,
@@ -85,8 +84,7 @@ impl Audit {
     /// # Errors
     /// If stdout is closed.
     pub fn stdout() -> Result<Self, AuditError> {
-        let stdout = io::stdout().as_fd().try_clone_to_owned();
-        let stdout = stdout.map_err(|source| AuditError::Write(Arc::new(source)))?;
+        let stdout = io::stdout().as_fd().try_clone_to_owned().map_err(|source| AuditError::Write(Arc::new(source)))?;
         Self::stream(File::from(stdout))
     }
 

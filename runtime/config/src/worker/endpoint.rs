@@ -1,4 +1,4 @@
-//! `[endpoints]`: local servers that give out what a worker holds. Disabled by default.
+//! `[endpoints]`: local servers that serve what a worker holds. Disabled by default.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -20,7 +20,7 @@ impl Coordinator {
                     if let Some(call) = self.calls.get(&id) {
                         tracing::info!(
                             instance = %call.instance, function = call.function, call = %id,
-                            "call given up; what it still obtains is revoked"
+                            "call abandoned; a lease that it still obtains is revoked"
                         );
                     }
                 }

@@ -67,7 +67,6 @@ pub struct InstanceStatus {
     pub reason: String,
     /// What it is doing, in one word.
     pub state: String,
-    /// The published lease.
     pub lease: Option<LeaseStatus>,
     /// When the next lease is due.
     pub next: Option<String>,
@@ -76,7 +75,6 @@ pub struct InstanceStatus {
     pub last_success: Option<String>,
     /// Failed calls since the last success.
     pub failures: u32,
-    /// The last failure.
     pub trouble: Option<FailureStatus>,
     /// Why the payload file of the instance cannot be used, if it has one.
     pub file_trouble: Option<String>,

@@ -66,7 +66,8 @@ impl<'s> StatusPage<'s> {
     /// The first page of the selected instances.
     pub(crate) fn of(all: impl Iterator<Item = ListedInstance<'s>>, query: &StatusQuery, now: Now) -> Self {
         let limit = query.limit.unwrap_or(MAX_LISTED).clamp(1, MAX_LISTED);
-        let (mut total, mut ready) = (0, 0);
+        let mut total = 0;
+        let mut ready = 0;
         let mut instances = Vec::new();
         for listed in all {
             total += 1;

@@ -115,8 +115,8 @@ impl Workers {
             audit,
             Arc::clone(&metrics),
         ));
-        let server = LinkServer::bind(listen, handler, Arc::clone(&feeds), Arc::clone(&sessions), tls, limits);
-        let server = server.map_err(|error| WorkersError::Listen(listen, error))?;
+        let server = LinkServer::bind(listen, handler, Arc::clone(&feeds), Arc::clone(&sessions), tls, limits)
+            .map_err(|error| WorkersError::Listen(listen, error))?;
         let address = server.address().map_err(|error| WorkersError::Listen(listen, error))?;
         let fanout = Fanout::new(FanoutOptions {
             board,
@@ -234,7 +234,7 @@ impl From<ActorStopped> for WorkerRequestError {
 }
 
 impl WorkerTasks {
-    /// Runs until `stop` is true and all sessions were told to reconnect. Accepts no connection before the first
+    /// Runs until `stop` is true and all sessions received the message to reconnect. Accepts no connection before the first
     /// deliveries are known: a worker with an incomplete snapshot would drop what it holds.
     pub async fn run(self, stop: watch::Receiver<bool>) {
         let Self { server, enrolment, fanout } = self;

@@ -84,7 +84,6 @@ pub struct AppliedStatus {
     pub instance: String,
     /// The revision of the last report.
     pub revision: Option<u64>,
-    /// The newest revision.
     pub newest: Option<u64>,
     /// Whether the newest revision is applied.
     pub current: bool,

@@ -182,7 +182,7 @@ mod tests {
             assert_eq!(judgement.judge(at(3610, 4610 + jump)), ClockVerdict::Doubted);
             assert_eq!(trusted(&judgement, 3610), 4610);
             assert_eq!(judgement.judge(at(3615, 4615)), ClockVerdict::Recovered);
-            // The next jump begins anew.
+            // The next jump starts again.
             assert_eq!(judgement.judge(at(3620, 4620 + jump)), ClockVerdict::Jumped);
             assert_eq!(judgement.judge(at(3915, 4915 + jump)), ClockVerdict::Doubted);
             assert_eq!(trusted(&judgement, 3915), 4915);

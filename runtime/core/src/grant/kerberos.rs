@@ -170,5 +170,4 @@ impl fmt::Display for KerberosTarget {
 }
 
 #[cfg(test)]
-#[path = "kerberos_tests.rs"]
 mod tests;

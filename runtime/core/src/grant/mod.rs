@@ -23,7 +23,7 @@ pub use kerberos::{KerberosGrant, KerberosPermit, KerberosTarget, KerberosTarget
 pub use override_header::OverrideHeader;
 pub use rule::{
     HttpPattern, HttpRule, Injection, InjectionEncoding, InjectionPoint, Method, PathPrefix, PathRules, RequestOptions,
-    RuleError, TcpRule, TlsOptions,
+    RuleError, TcpRule, TlsOptions, is_token_byte,
 };
 pub use secret::{
     AlgorithmError, ClaimGrant, ClaimName, ClaimNameError, ClaimValue, JwtClaims, JwtGrant, JwtPermit, ScramGrant,

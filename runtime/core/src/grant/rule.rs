@@ -199,7 +199,8 @@ impl HttpRule {
         } else if !self.paths.allow(request.path()) {
             Err(PolicyDenial::Path { target: target.clone(), path: request.path().to_owned() })
         } else if let Some(header) = request.overrides().iter().find(|header| !self.overrides.contains(header)) {
-            let (method, path) = (request.method().clone(), request.path().to_owned());
+            let method = request.method().clone();
+            let path = request.path().to_owned();
             let request = OverriddenRequest { method, path, header: header.to_string() };
             Err(PolicyDenial::OverrideHeader { target: target.clone(), request: Box::new(request) })
         } else {
@@ -328,14 +329,18 @@ fn plain(path: &str) -> bool {
     path.starts_with('/') && !hides && !dots && !path.contains(['\\', ';']) && !path.contains("//")
 }
 
+/// Whether a method or a header's name may have this byte (RFC 9110, section 5.6.2).
+pub fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 impl FromStr for Method {
     type Err = RuleError;
 
     fn from_str(text: &str) -> Result<Self, RuleError> {
-        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         let method = text.to_ascii_uppercase();
         let refused = ["CONNECT", "TRACE", "TRACK"].contains(&method.as_str());
-        if method.is_empty() || method.len() > 32 || refused || method != text || !method.bytes().all(token) {
+        if method.is_empty() || method.len() > 32 || refused || method != text || !method.bytes().all(is_token_byte) {
             return Err(RuleError::Method);
         }
         Ok(Self(method))

@@ -75,7 +75,7 @@ pub enum SecretGrantError {
     #[error("`{0}` is empty, so nothing could be signed: name at least one")]
     Empty(&'static str),
     /// A name of no user.
-    #[error("not a user's name: it needs 1 to 255 bytes, without control characters")]
+    #[error("not a user name: use 1 to 255 bytes without control characters")]
     Username,
 }
 

@@ -76,7 +76,8 @@ impl CivilDate {
             return None;
         }
         let year = self.year.checked_sub(u64::from(self.month <= 2))?;
-        let (era, year_of_era) = (year / 400, year % 400);
+        let era = year / 400;
+        let year_of_era = year % 400;
         let shifted_month = (self.month + 9) % 12;
         let day_of_year = (153 * shifted_month + 2) / 5 + self.day - 1;
         let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;

@@ -113,7 +113,7 @@ fn revocation_by_an_operator_reports_when_no_component_can() {
     schedule.configuration.plans.insert(instance_name("a"), reconfigured(revoking_plan()));
     schedule.crash();
     schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
-    assert_eq!(schedule.published_revision("a"), None, "it is withdrawn all the same");
+    assert_eq!(schedule.published_revision("a"), None, "it is withdrawn nevertheless");
     assert!(given_up(&schedule, NotRevoked::Reconfigured));
 }
 

@@ -16,10 +16,10 @@ use crate::private_file::PrivateFile;
 
 /// Propose a configuration from the configuration of a Hadoop cluster
 ///
-/// Reads core-site.xml, hdfs-site.xml, yarn-site.xml, hbase-site.xml and hive-site.xml of a client, as far as they are there,
-/// and writes a deputy.toml: a login, and an instance with its grant for each nameservice, each NameNode and each set of routers
-/// of HDFS, for WebHDFS, KMS, YARN and the Hive metastore. What the files do not say is a comment at its beginning. Read it
-/// before it is used: it permits connections. It asks no server, and looks for no name.
+/// Reads core-site.xml, hdfs-site.xml, yarn-site.xml, hbase-site.xml and hive-site.xml of a client, those that exist, and
+/// writes a deputy.toml: a login, and an instance with its grant for each nameservice, each NameNode and each set of routers
+/// of HDFS, for WebHDFS, KMS, YARN and the Hive metastore. Comments at its beginning list what the files do not say. Read it
+/// before you use it, since it permits connections. The command contacts no server and resolves no name.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy hadoop-conf /etc/hadoop/conf
@@ -29,10 +29,10 @@ pub(crate) struct HadoopConfArgs {
     /// The folder of the cluster's client configuration
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     dir: PathBuf,
-    /// Write it to this file, which must not be there yet
+    /// Write it to this file, which must not exist yet
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     output: Option<PathBuf>,
-    /// Whom Deputy logs in as
+    /// The principal that Deputy logs in as
     #[arg(long, value_name = "NAME@REALM")]
     principal: Option<KerberosPrincipal>,
     /// The keytab of that principal, as the configuration is to name it
@@ -62,8 +62,8 @@ struct ProposalJson<'a> {
 }
 
 pub(crate) fn run(context: &Context, arguments: &HadoopConfArgs) -> Result<Exit, CommandError> {
-    let properties = HadoopProperties::read(&arguments.dir);
-    let properties = properties.map_err(|error| CommandError::new(Exit::Misconfigured, error))?;
+    let properties =
+        HadoopProperties::read(&arguments.dir).map_err(|error| CommandError::new(Exit::Misconfigured, error))?;
     let options = ProposalOptions {
         principal: arguments.principal.clone(),
         keytab: arguments.keytab.clone(),

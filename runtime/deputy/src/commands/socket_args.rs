@@ -18,7 +18,7 @@ pub(crate) struct ControlSocketArgs {
     socket: Option<PathBuf>,
 }
 
-/// The socket of a process that gives out leases.
+/// The socket of a process that serves leases.
 #[derive(Debug, Args)]
 pub(crate) struct LeaseSocketArgs {
     /// The socket of a coordinator or a worker [default: see the configuration of either]

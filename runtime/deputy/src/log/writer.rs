@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use deputy_support::LockUnpoisoned as _;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines in the queue, at most.
@@ -69,7 +70,7 @@ impl LogQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, QueuedLines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock_unpoisoned()
     }
 
     fn push(&self, line: &[u8]) {

@@ -94,7 +94,8 @@ impl ComponentLoader {
             tracing::warn!(instance = %instance.name, fix, "{denial}; it stays sealed until the configuration says `inherit`");
         }
         let owner = StateOwner { grant, identity };
-        let (keeper, instance) = (Arc::clone(&self.state_keeper), instance.name.clone());
+        let keeper = Arc::clone(&self.state_keeper);
+        let instance = instance.name.clone();
         provider.with_state(Arc::new(InstanceStateStore { keeper, instance, owner }))
     }
 
@@ -114,8 +115,9 @@ impl ComponentLoader {
         };
         let loaded = self.sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
         let path = receiver.component.display();
-        let bytes = read_at_most(&receiver.component, loaded.info().size.saturating_add(1)).await;
-        let bytes = bytes.map_err(|error| format!("cannot read {path}: {error}"))?;
+        let bytes = read_at_most(&receiver.component, loaded.info().size.saturating_add(1))
+            .await
+            .map_err(|error| format!("cannot read {path}: {error}"))?;
         if sha256(&bytes) == loaded.info().digest {
             Ok((loaded.info().digest, Bytes::from(bytes)))
         } else {
@@ -127,7 +129,7 @@ impl ComponentLoader {
     pub(crate) async fn prune(&self) {
         let removed = self.sandbox.prune().await;
         if removed > 0 {
-            tracing::info!(files = removed, "removed compiled components that are not used");
+            tracing::info!(files = removed, "removed unused compiled components");
         }
     }
 

@@ -95,8 +95,9 @@ impl CoordinatorProcess {
         let CoordinatorProcessOptions { config, state_dir, audit, removals, platform } = options;
         let metrics = Arc::new(CoordinatorMetrics::default());
         let audit = Arc::new(counted_audit(audit.as_deref().or(config.audit.as_deref()), &metrics)?);
-        let key = sandbox::master_key(&state_dir, config.coordinator.key.as_ref(), &platform).await;
-        let key = key.map_err(ProcessError::MasterKey)?;
+        let key = sandbox::master_key(&state_dir, config.coordinator.key.as_ref(), &platform)
+            .await
+            .map_err(ProcessError::MasterKey)?;
         let cache = CodeCache { state_dir: state_dir.clone(), key: sandbox::cache_key(&key)? };
         let sandbox = sandbox::open(Some(cache), Arc::clone(&audit), &platform)?;
         let store = DirectoryStore::open(&state_dir, key, Arc::clone(&platform.random)).await;

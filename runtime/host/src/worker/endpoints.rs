@@ -45,11 +45,12 @@ impl EndpointServers {
         let socket = local_socket::listen(&socket_path, mode, "`path` in [endpoints.socket]")?;
         let mut aws = Vec::new();
         for section in &config.endpoints.aws {
-            let token =
-                TokenFile::open(&section.token_file, &*platform.random, &platform.sources, Arc::clone(clock)).await;
-            let token = token.map_err(ProcessError::EndpointToken)?;
-            let listener = listen(section.listen).await;
-            let listener = listener.map_err(|source| ProcessError::AwsEndpoint { address: section.listen, source })?;
+            let token = TokenFile::open(&section.token_file, &*platform.random, &platform.sources, Arc::clone(clock))
+                .await
+                .map_err(ProcessError::EndpointToken)?;
+            let listener = listen(section.listen)
+                .await
+                .map_err(|source| ProcessError::AwsEndpoint { address: section.listen, source })?;
             let url = format!("http://{}{}", section.listen, AwsContainerEndpoint::path(&section.instance));
             tracing::info!(instance = %section.instance, url, "AWS endpoint listening");
             let endpoint = AwsContainerEndpoint::new(section.instance.clone(), token, held.clone(), Arc::clone(clock));

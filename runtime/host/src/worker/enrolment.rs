@@ -41,7 +41,7 @@ pub(crate) struct JoinStrings<'a> {
 /// The identity of this worker.
 ///
 /// A join string on the command line is used unless its token was used before. The configured one is used only without a
-/// good identity, since some deployments generate such strings again and again, and a restart must not enrol a worker anew
+/// good identity, since some deployments generate such strings again and again, and a restart must not enrol a worker again
 /// that is enrolled. If joining fails, the worker keeps the identity that it has.
 pub(crate) async fn identity(
     records: &IdentityRecords,
@@ -83,7 +83,7 @@ async fn choose(
         Ok(string) => {
             if is_good {
                 tracing::warn!(
-                    "the join string is of a coordinator with another certificate authority; the worker joins again"
+                    "the join string belongs to a coordinator with another certificate authority; the worker joins again"
                 );
             }
             Ok(Some(string))

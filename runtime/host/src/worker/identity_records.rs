@@ -84,7 +84,7 @@ impl IdentityRecords {
         let ClientStopped::Refused(_) = reason else { return };
         if let Err(error) = self.write(ENDED, &SecretBytes::new(worker.as_bytes().to_vec())).await {
             // The next start hears it from the coordinator again.
-            tracing::warn!(error = in_one_line(&error), "saving that this worker's enrolment has ended failed");
+            tracing::warn!(error = in_one_line(&error), "recording the end of this worker's enrolment failed");
         }
     }
 

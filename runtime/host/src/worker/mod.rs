@@ -99,8 +99,8 @@ impl WorkerProcess {
         let audit = Arc::new(sandbox::open_audit(audit.as_deref().or(config.audit.as_deref()))?);
         let code_cache = CodeCache { state_dir: state_dir.clone(), key: cache_key };
         let sandbox = sandbox::open(Some(code_cache), Arc::clone(&audit), &platform)?;
-        let components = ComponentStore::open(state_dir.join("components")).await;
-        let components = components.map_err(ProcessError::ComponentStore)?;
+        let components =
+            ComponentStore::open(state_dir.join("components")).await.map_err(ProcessError::ComponentStore)?;
         let receivers = SandboxedReceivers::new(sandbox.clone(), components.clone(), &link, &config);
         let applied_cache = state_lock.applied(link.worker());
         let applied = applied_cache.restore(known_receivers(&link.in_use.borrow(), &policies).as_ref()).await;
@@ -189,7 +189,10 @@ fn known_receivers(held: &DeliveredState, policies: &ReceiverPolicies) -> Option
 
 async fn listen_for_health(config: &WorkerConfig) -> Result<Option<(SocketAddr, HttpListener)>, ProcessError> {
     let Some(address) = config.health else { return Ok(None) };
-    let listener = listen(address).await;
-    let listener = listener.map_err(|source| ProcessError::Health { address, key: "`health` in [worker]", source })?;
+    let listener = listen(address).await.map_err(|source| ProcessError::Health {
+        address,
+        key: "`health` in [worker]",
+        source,
+    })?;
     Ok(Some((address, listener)))
 }

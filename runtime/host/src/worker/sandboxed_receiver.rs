@@ -89,7 +89,7 @@ impl ReceiverLoader for SandboxedReceivers {
         // The receiver that this one replaces is still in use, and pruned the next time.
         let removed = self.sandbox.prune().await;
         if removed > 0 {
-            tracing::info!(files = removed, "removed compiled components that are not used");
+            tracing::info!(files = removed, "removed unused compiled components");
         }
         Ok(Arc::new(SandboxedReceiver { name: plan.name, limits: plan.limits, receiver, kinds }))
     }

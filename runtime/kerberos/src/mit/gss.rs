@@ -184,7 +184,8 @@ impl Gss {
         let element = KeyValue { key: c"ccache".as_ptr(), value: cache.as_ptr() };
         let store = KeyValueSet { count: 1, elements: &raw const element };
         let mechanisms = OidSet { count: 1, elements: &raw const KERBEROS };
-        let (mut minor, mut handle) = (0, null_mut());
+        let mut minor = 0;
+        let mut handle = null_mut();
         // SAFETY: every pointer is to a value of the declared type that outlives the call; the library copies what it
         // keeps.
         let major = unsafe {
@@ -207,7 +208,8 @@ impl Gss {
 
     fn name(&self, principal: &str) -> Result<Owned, Fault> {
         let mut text = principal.as_bytes().to_vec();
-        let (mut minor, mut handle) = (0, null_mut());
+        let mut minor = 0;
+        let mut handle = null_mut();
         let text = Buffer::lend(&mut text);
         // SAFETY: as above; the library copies the text.
         let major =
@@ -252,9 +254,11 @@ impl Gss {
     }
 
     fn text(&self, code: u32, kind: c_int) -> String {
-        let (mut texts, mut more) = (Vec::new(), 0);
+        let mut texts = Vec::new();
+        let mut more = 0;
         for _ in 0..MOST_TEXTS {
-            let (mut minor, mut buffer) = (0, Buffer::EMPTY);
+            let mut minor = 0;
+            let mut buffer = Buffer::EMPTY;
             // SAFETY: every pointer is to a value of the declared type that outlives the call.
             let major = unsafe {
                 (self.display_status)(&raw mut minor, code, kind, &raw const KERBEROS, &raw mut more, &raw mut buffer)
@@ -302,7 +306,9 @@ pub(super) fn begin(
 impl Context {
     fn advance(&mut self, mut token: Vec<u8>) -> Result<Stepped, Fault> {
         let input = Buffer::lend(&mut token);
-        let (mut minor, mut output, mut flags) = (0, Buffer::EMPTY, 0);
+        let mut minor = 0;
+        let mut output = Buffer::EMPTY;
+        let mut flags = 0;
         // SAFETY: every pointer is to a value of the declared type that outlives the call; the handles are the
         // library's own.
         let major = unsafe {
@@ -342,7 +348,9 @@ impl LibraryContext for Context {
 
     fn wrap(&mut self, mut message: Vec<u8>, confidential: bool) -> Result<Vec<u8>, Fault> {
         let input = Buffer::lend(&mut message);
-        let (mut minor, mut output, mut sealed) = (0, Buffer::EMPTY, 0);
+        let mut minor = 0;
+        let mut output = Buffer::EMPTY;
+        let mut sealed = 0;
         // SAFETY: as above.
         let major = unsafe {
             (self.gss.wrap)(
@@ -367,7 +375,10 @@ impl LibraryContext for Context {
 
     fn unwrap(&mut self, mut token: Vec<u8>) -> Result<Unwrapped, Fault> {
         let input = Buffer::lend(&mut token);
-        let (mut minor, mut output, mut sealed, mut quality) = (0, Buffer::EMPTY, 0, 0);
+        let mut minor = 0;
+        let mut output = Buffer::EMPTY;
+        let mut sealed = 0;
+        let mut quality = 0;
         // SAFETY: as above. The library rotates a signed token in place: it has a buffer of its own here.
         let major = unsafe {
             (self.gss.unwrap)(

@@ -168,7 +168,7 @@ fn life(times: &TicketTimes) -> Span {
     Span::secs(u64::from(seconds))
 }
 
-/// The library's context: configuration, and the last error's text. One for each log-in.
+/// The library's context: configuration, and the last error's text. One for each attempt to log in.
 struct Context<'a> {
     krb5: &'a Krb5,
     handle: Handle,
@@ -233,7 +233,8 @@ impl<'a> Context<'a> {
 
     /// By how many seconds the KDC's clock is ahead.
     fn clock_offset(&self) -> i32 {
-        let (mut seconds, mut micros) = (0, 0);
+        let mut seconds = 0;
+        let mut micros = 0;
         // SAFETY: both pointers are to numbers of the caller's.
         let code = unsafe { (self.krb5.time_offsets)(self.handle, &raw mut seconds, &raw mut micros) };
         if code == 0 { seconds } else { 0 }

@@ -65,7 +65,8 @@ impl Mit {
     pub(crate) fn open(login: LoginSetup) -> Result<Self, Fault> {
         let gss = SharedLibrary::open(c"libgssapi_krb5.so.2")?;
         let krb5 = SharedLibrary::open(c"libkrb5.so.3")?;
-        let (gss, krb5) = (Arc::new(Gss::load(&gss)?), Krb5::load(&krb5)?);
+        let gss = Arc::new(Gss::load(&gss)?);
+        let krb5 = Krb5::load(&krb5)?;
         Ok(Self { gss, krb5, login, caches: Mutex::default() })
     }
 

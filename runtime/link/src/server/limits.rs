@@ -4,7 +4,6 @@ use deputy_core::Span;
 
 #[derive(Debug, Clone)]
 pub struct ServerLimits {
-    /// Connected workers.
     pub workers: usize,
     /// Connections besides them that have not authenticated yet. One origin may have half as many.
     pub pending_connections: usize,

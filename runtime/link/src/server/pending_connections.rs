@@ -5,8 +5,9 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use deputy_support::LockUnpoisoned as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(super) struct PendingConnections {
@@ -81,7 +82,7 @@ impl PendingConnections {
     }
 
     fn lock(&self) -> MutexGuard<'_, OpenConnections> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock_unpoisoned()
     }
 }
 

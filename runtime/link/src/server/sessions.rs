@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use deputy_core::time::Clock;
 use deputy_core::{GroupName, InstanceName, LeaseVersion, Timestamp};
+use deputy_support::LockUnpoisoned as _;
 use tokio::sync::oneshot;
 
 use crate::delivered_state::DeliveryReport;
@@ -94,7 +95,6 @@ impl Sessions {
         self.lock().remove(&worker);
     }
 
-    /// Ends all connections.
     pub(super) fn shut_down(&self) {
         self.lock().values().for_each(|session| session.end(Disconnect::Shutdown));
     }
@@ -165,7 +165,7 @@ impl Sessions {
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<WorkerId, Arc<WorkerSession>>> {
-        self.by_worker.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_worker.lock_unpoisoned()
     }
 }
 
@@ -199,7 +199,7 @@ impl WorkerSession {
 
     /// Ends the session, unless it is ending already.
     fn end(&self, disconnect: Disconnect) {
-        let sender = self.disconnect.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let sender = self.disconnect.lock_unpoisoned().take();
         if let Some(sender) = sender {
             // The session may have ended by itself.
             sender.send(disconnect).ok();
@@ -207,7 +207,7 @@ impl WorkerSession {
     }
 
     fn reported(&self) -> MutexGuard<'_, Reported> {
-        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reported.lock_unpoisoned()
     }
 }
 

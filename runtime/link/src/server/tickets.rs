@@ -9,11 +9,12 @@
 //! 2.2: `psk_dhe_ke`), so a stolen ticket key decrypts no connection.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce};
 use aws_lc_rs::hkdf::{HKDF_SHA256, Prk, Salt};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use deputy_support::RwLockUnpoisoned as _;
 use rustls::server::ProducesTickets;
 
 use deputy_core::time::Clock;
@@ -42,12 +43,12 @@ impl SessionTickets {
     }
 
     fn key(&self, number: KeyNumber) -> Option<Arc<LessSafeKey>> {
-        if let Some(key) = self.keys.read().unwrap_or_else(PoisonError::into_inner).get(&number) {
+        if let Some(key) = self.keys.read_unpoisoned().get(&number) {
             return Some(Arc::clone(key));
         }
         let info: [&[u8]; 2] = [b"deputy ticket", &number];
         let key = Arc::new(LessSafeKey::new(self.root.expand(&info, &AES_256_GCM).ok()?.into()));
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = self.keys.write_unpoisoned();
         keys.insert(number, Arc::clone(&key));
         while keys.len() > 2 {
             keys.pop_first();

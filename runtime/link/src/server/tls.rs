@@ -1,9 +1,10 @@
 //! The TLS of the coordinator, which changes as its certificates do. Session tickets stay valid across such a change.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use deputy_core::Timestamp;
 use deputy_core::time::Clock;
+use deputy_support::RwLockUnpoisoned as _;
 use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 
@@ -34,12 +35,12 @@ impl ServerTls {
     /// Issues another certificate and trusts the authorities of now. An error leaves the configuration unchanged.
     pub fn renew(&self, now: Timestamp, authority: &Authority) -> Result<(), ServerTlsError> {
         let next = config(now, authority, &self.clock)?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
+        *self.current.write_unpoisoned() = next;
         Ok(())
     }
 
     pub fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.current.read_unpoisoned())
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {

@@ -27,9 +27,7 @@ const SMALL_STACK: usize = 64 << 10;
 /// The task of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Compiles a component.
     Compile,
-    /// Loads compiled code.
     Load,
 }
 

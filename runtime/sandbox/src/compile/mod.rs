@@ -30,9 +30,7 @@ use crate::compile_cache::{Code, Draft};
 pub struct Compiler {
     /// The program, whose `main` calls [`compile_child`].
     pub program: PathBuf,
-    /// Its arguments.
     pub arguments: Vec<OsString>,
-    /// Its address space.
     pub memory: ByteSize,
     /// Its time by the clock on the wall; its CPU time is limited to four times that.
     pub time: Span,
@@ -55,12 +53,7 @@ pub enum CompileError {
         "the compiler was ended by {signal} with {memory} of memory to use; a component that needs more is unusual: \
          make it smaller, or do not trust it"
     )]
-    Killed {
-        /// What ended it.
-        signal: String,
-        /// What it had.
-        memory: ByteSize,
-    },
+    Killed { signal: String, memory: ByteSize },
     /// Its compiled code costs too much to load.
     #[error(
         "its compiled code takes more than {memory} of memory or {time} of CPU time to load ({why}): make it smaller, \
@@ -90,7 +83,6 @@ pub enum CompileError {
     Start {
         /// The child's program.
         program: PathBuf,
-        /// Why.
         source: io::Error,
     },
 }
@@ -130,17 +122,15 @@ impl Compiler {
         }
     }
 
-    /// Compiles a component.
     pub(crate) async fn compile(&self, component: &[u8]) -> Result<Code, CompileError> {
-        let failed = |source| CompileError::Start { program: self.program.clone(), source };
-        let draft = Draft::new().map_err(failed)?;
-        let output = draft.stdout().map_err(failed)?;
+        let draft = Draft::new().map_err(|error| self.not_started(error))?;
+        let output = draft.stdout().map_err(|error| self.not_started(error))?;
         let seconds = self.time.as_millis().div_ceil(1000).saturating_mul(4);
         let mut command = self.command(self.memory, seconds);
         command.stdout(output);
         let compiled = self.run(command, Stage::Compile, component.len() as u64, component).await?;
         self.check_exit(compiled.ok_or(CompileError::Slow(self.time))?)?;
-        let code = draft.seal().map_err(failed)?;
+        let code = draft.seal().map_err(|error| self.not_started(error))?;
         self.check(&code).await?;
         Ok(code)
     }
@@ -148,9 +138,8 @@ impl Compiler {
     /// Loads code once in a child.
     #[expect(clippy::disallowed_methods, reason = "a file in memory, by the path of its descriptor")]
     async fn check(&self, code: &Code) -> Result<(), CompileError> {
-        let failed = |source| CompileError::Start { program: self.program.clone(), source };
-        let length = code.len().map_err(failed)?;
-        let file = tokio::fs::File::open(code.path()).await.map_err(failed)?;
+        let length = code.len().map_err(|error| self.not_started(error))?;
+        let file = tokio::fs::File::open(code.path()).await.map_err(|error| self.not_started(error))?;
         // Once as it comes in, and once as it is mapped.
         let memory = ByteSize::bytes(length.saturating_mul(2).saturating_add(self.load_memory.as_u64()));
         let mut command = self.command(memory, self.load_time.as_millis().div_ceil(1000));
@@ -186,13 +175,16 @@ impl Compiler {
         length: u64,
         input: impl AsyncRead + Unpin,
     ) -> Result<Option<ChildOutcome>, CompileError> {
-        let failed = |source| CompileError::Start { program: self.program.clone(), source };
-        let mut child = command.spawn().map_err(failed)?;
+        let mut child = command.spawn().map_err(|error| self.not_started(error))?;
         let communicate = communicate(&mut child, stage.header(length), input);
         match tokio::time::timeout(self.time.duration(), communicate).await {
-            Ok(outcome) => outcome.map(Some).map_err(failed),
+            Ok(outcome) => outcome.map(Some).map_err(|error| self.not_started(error)),
             Err(_) => Ok(None),
         }
+    }
+
+    fn not_started(&self, source: io::Error) -> CompileError {
+        CompileError::Start { program: self.program.clone(), source }
     }
 
     fn check_exit(&self, ChildOutcome { status, text }: ChildOutcome) -> Result<(), CompileError> {
@@ -230,7 +222,8 @@ async fn communicate(
     header: [u8; Stage::HEADER],
     input: impl AsyncRead + Unpin,
 ) -> io::Result<ChildOutcome> {
-    let (stdin, errors) = (child.stdin.take(), child.stderr.take());
+    let stdin = child.stdin.take();
+    let errors = child.stderr.take();
     let feed = async move {
         let mut input = input;
         let mut stdin = stdin?;

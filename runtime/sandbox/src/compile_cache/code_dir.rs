@@ -65,8 +65,8 @@ impl CodeDir {
             FileOpen::Absent => return Ok(None),
             FileOpen::Irregular => None,
             FileOpen::Regular(file, metadata) => {
-                let code = tagged_code::read(&file, metadata.len(), &self.key, name);
-                let code = code.map_err(|error| self.dir.error("read", name, error))?;
+                let code = tagged_code::read(&file, metadata.len(), &self.key, name)
+                    .map_err(|error| self.dir.error("read", name, error))?;
                 if code.is_some() {
                     touch(&file);
                 }

@@ -16,12 +16,12 @@ mod tagged_code;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use deputy_core::{Digest, in_one_line};
 use deputy_files::FileError;
-use deputy_support::timer_now;
+use deputy_support::{LockUnpoisoned as _, timer_now};
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -122,7 +122,7 @@ impl Cache {
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<Digest, Arc<tokio::sync::Mutex<CacheEntry>>>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock_unpoisoned()
     }
 
     /// Reads compiled code. `None` if there is none, or none that is usable.
@@ -186,7 +186,7 @@ impl CacheSlot<'_> {
         if let Some((error, again)) = self.entry.refusals.active(timer_now())
             && let Some(error) = error.of_component()
         {
-            tracing::info!(component = %self.digest, %again, "compiling a component was refused before and is not tried yet");
+            tracing::info!(component = %self.digest, %again, "component failed to compile before; the next attempt waits");
             return Err(CacheError::Refused(error));
         }
         Ok(self.cache.read(self.digest).await?.map(|component| self.keep(component)))

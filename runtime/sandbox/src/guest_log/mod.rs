@@ -10,10 +10,11 @@ pub(crate) mod capture;
 mod line;
 mod stream;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use deputy_audit::CallId;
 use deputy_core::{InstanceName, Limit, PolicyDenial, ReceiverName};
+use deputy_support::LockUnpoisoned as _;
 use tracing::field::{DisplayValue, display};
 
 use crate::call_budget::CallBudget;
@@ -56,9 +57,7 @@ struct LogState {
 pub(crate) enum LogSource {
     /// `logging.log`
     Log(Level),
-    /// Standard error.
     Stderr,
-    /// Standard output.
     Stdout,
 }
 
@@ -124,7 +123,7 @@ impl GuestLogInner {
     }
 
     fn lock_always(&self, act: impl FnOnce(&Self, &mut LogState)) {
-        act(self, &mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+        act(self, &mut self.state.lock_unpoisoned());
     }
 
     fn write(&self, state: &mut LogState, source: LogSource, bytes: &[u8]) {

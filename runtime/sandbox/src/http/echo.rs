@@ -21,7 +21,6 @@ const MIN_LENGTH: usize = 8;
 /// A value that the host added, under its secret's name.
 pub(super) type Added = (SecretName, Arc<SecretBytes>);
 
-/// Searches one response.
 pub(super) struct EchoGuard {
     target: Target,
     variants: SecretVariants,

@@ -197,8 +197,11 @@ impl Exchange {
         };
         let key = match tls.key() {
             Some(name) => {
-                let value = self.total.run(self.policy.secrets().value(name)).await;
-                let value = value.map_err(|timed_out| RequestFailure::timed_out(timed_out, RequestPhase::Total))?;
+                let value = self
+                    .total
+                    .run(self.policy.secrets().value(name))
+                    .await
+                    .map_err(|timed_out| RequestFailure::timed_out(timed_out, RequestPhase::Total))?;
                 Some(value.map_err(|error| {
                     RequestFailure::secret("secret-unavailable", SecretFault::Source(error.to_string()))
                 })?)

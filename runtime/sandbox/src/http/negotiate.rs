@@ -1,7 +1,7 @@
 //! `Authorization: Negotiate` (RFC 4559): the token of a fresh Kerberos context in each request of a rule that has it.
 //!
 //! The context belongs to one request. No token is sent twice, so that a server's protection from replays never sees one
-//! again, and a redirect is another request, which the grant judges anew.
+//! again, and a redirect is another request, which the grant judges again.
 
 use std::sync::Arc;
 
@@ -44,8 +44,10 @@ impl Negotiation {
         let target = permit.target().clone();
         let mut record = AuditRecord::begin(budget, context_action(target.as_str()));
         record.announce().await.map_err(RequestFailure::unrecorded)?;
-        let begun = total.run(login.begin(&target)).await;
-        let begun = begun.map_err(|timed_out| RequestFailure::timed_out(timed_out, RequestPhase::Total))?;
+        let begun = total
+            .run(login.begin(&target))
+            .await
+            .map_err(|timed_out| RequestFailure::timed_out(timed_out, RequestPhase::Total))?;
         let (context, first) = begun.map_err(|fault| {
             record.failed(fault.cause.code());
             match secret_fault(&fault) {

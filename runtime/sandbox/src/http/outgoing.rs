@@ -5,11 +5,12 @@
 //! size and time, and never outlives the call.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 
 use ::http::HeaderMap;
 use bytes::Bytes;
+use deputy_support::LockUnpoisoned as _;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full};
 use tokio::sync::oneshot;
@@ -69,7 +70,6 @@ impl RequestBody {
         self.body.as_mut()
     }
 
-    /// Replaces the body.
     pub(crate) fn put(&mut self, bytes: Bytes) {
         self.body = Some(Full::new(bytes).map_err(|never| match never {}).boxed_unsync());
     }
@@ -120,7 +120,7 @@ impl Drop for RequestBody {
         };
         let total = self.total;
         let max = self.budget.limits().sent.as_u64();
-        let mut drains = drains.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut drains = drains.lock_unpoisoned();
         while drains.try_join_next().is_some() {}
         drains.spawn_on(
             async move {

@@ -20,7 +20,7 @@ pub(crate) struct HttpPolicy {
     /// By index of the rule; `None` for rules without TLS.
     tls: Arc<[Option<RuleTls>]>,
     secrets: Arc<dyn SecretProvider>,
-    /// As whom it sends tokens of Kerberos.
+    /// The principal whose Kerberos tokens it sends.
     login: Option<Arc<Login>>,
     /// The instance's concurrent look-ups.
     lookups: Arc<Semaphore>,
@@ -55,7 +55,9 @@ impl HttpPolicy {
 
     /// The same policy with the secrets of one call, which its log must not show.
     pub(crate) fn for_call(&self, secrets: Arc<dyn SecretProvider>) -> Self {
-        let (grant, tls, lookups) = (Arc::clone(&self.grant), Arc::clone(&self.tls), Arc::clone(&self.lookups));
+        let grant = Arc::clone(&self.grant);
+        let tls = Arc::clone(&self.tls);
+        let lookups = Arc::clone(&self.lookups);
         Self { grant, tls, secrets, login: self.login.clone(), lookups }
     }
 

@@ -39,7 +39,8 @@ impl Resolver for SystemResolver {
     async fn resolve(&self, name: &str, slot: LookupSlot) -> io::Result<Vec<IpAddr>> {
         let place = Arc::clone(&self.threads).acquire_owned().await.map_err(io::Error::other)?;
         let (answer, answered) = oneshot::channel();
-        let (lookup, name) = (self.lookup, name.to_owned());
+        let lookup = self.lookup;
+        let name = name.to_owned();
         thread::Builder::new().name("deputy-lookup".into()).stack_size(STACK).spawn(move || {
             // The caller does not wait for an answer that came too late.
             answer.send(lookup(&name)).ok();

@@ -74,7 +74,6 @@ pub(crate) enum RuleTlsError {
     /// A file without certificates, or an unreadable one.
     #[error("cannot read PEM certificates from {}: {source}", path.display())]
     Certificates {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         source: pem::Error,
@@ -82,9 +81,7 @@ pub(crate) enum RuleTlsError {
     /// The secret is not a key, or not the certificate's.
     #[error("secret {secret} is not the PEM key of the certificate in {}: {source}", path.display())]
     Key {
-        /// The secret.
         secret: SecretName,
-        /// The certificate.
         path: PathBuf,
         /// What is wrong with it, without any of its text.
         source: KeyError,
@@ -95,7 +92,6 @@ pub(crate) enum RuleTlsError {
     /// A certificate that TLS can't use.
     #[error("a root certificate in {} cannot be used: {source}", path.display())]
     Root {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         source: rustls::Error,
@@ -111,7 +107,6 @@ pub(crate) enum KeyError {
     /// It is not PEM.
     #[error(transparent)]
     Pem(#[from] PemError),
-    /// The library's reason.
     #[error(transparent)]
     Tls(#[from] rustls::Error),
 }
@@ -131,7 +126,7 @@ pub(crate) enum HandshakeError {
 /// Why a connection has no TLS, or has it no longer: what is wrong, and what mends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TlsFault {
-    #[error("its certificate is not for this host: `allow` must have a name of the certificate")]
+    #[error("its certificate is for another host: `allow` must have a name of the certificate")]
     Name,
     #[error("the issuer of its certificate is not trusted: name the authority's certificate in `roots`")]
     Issuer,
@@ -145,7 +140,7 @@ pub(crate) enum TlsFault {
         "it refuses the client certificate: `client-certificate` needs one that the server trusts and that is valid"
     )]
     ClientRefused,
-    #[error("it speaks no TLS, or no version or cipher suite in common: see that the port is the one with TLS")]
+    #[error("it speaks no TLS, or no version or cipher suite in common: check that the port is the TLS port")]
     Protocol,
     #[error("the connection broke off without the end that TLS has")]
     Truncated,

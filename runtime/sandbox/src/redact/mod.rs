@@ -7,9 +7,10 @@ mod escape;
 mod secret_variants;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use deputy_core::{SecretBytes, SecretName};
+use deputy_support::LockUnpoisoned as _;
 
 pub(crate) use escape::escape;
 pub(crate) use secret_variants::SecretVariants;
@@ -35,7 +36,7 @@ impl Redactor {
 
     /// Knows one more value. None is forgotten, so that a value that was rotated away stays blanked.
     pub(crate) fn learn(&self, name: &impl fmt::Display, value: &Arc<SecretBytes>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock_unpoisoned();
         if !state.values.iter().any(|(_, old)| Arc::ptr_eq(old, value) || old.expose() == value.expose()) {
             state.values.push((name.to_string(), Arc::clone(value)));
             state.variants = None;
@@ -65,7 +66,7 @@ impl Redactor {
     }
 
     fn variants(&self) -> Arc<SecretVariants> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock_unpoisoned();
         let RedactorState { values, variants } = &mut *state;
         Arc::clone(variants.get_or_insert_with(|| Arc::new(SecretVariants::of(values))))
     }

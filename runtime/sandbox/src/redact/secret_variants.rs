@@ -171,7 +171,8 @@ fn all_variants(value: &[u8], add: &mut impl FnMut(Vec<u8>)) {
         for before in 0..3 {
             let shifted = Zeroizing::new([vec![0; before], value.to_vec()].concat());
             // Only whole letters of the value: the first may hold bits of what is before it, the last of what follows.
-            let (from, to) = ((before * 8).div_ceil(6), shifted.len() * 8 / 6);
+            let from = (before * 8).div_ceil(6);
+            let to = shifted.len() * 8 / 6;
             add(engine.encode(&*shifted).as_bytes().get(from..to).unwrap_or_default().to_vec());
         }
     }

@@ -1,7 +1,7 @@
 //! JSON Web Tokens (RFC 7519) in compact form.
 //!
-//! A component's header and claims are parsed, checked against the grant, and serialised anew, so that exactly the checked
-//! claims are signed. What two verifiers could read in two ways is rejected: a name that is there twice, one that differs from
+//! A component's header and claims are parsed, checked against the grant, and serialised again, so that exactly the checked
+//! claims are signed. What two verifiers could read in two ways is rejected: a name that occurs twice, one that differs from
 //! a registered one in case only, one with spaces or NUL in it.
 
 mod claims;
@@ -35,10 +35,8 @@ pub(super) struct UnsignedJwt {
 /// Why texts are not the parts of a token. Never quotes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum JwtRequestError {
-    /// The claims.
     #[error(transparent)]
     Claims(#[from] ClaimsError),
-    /// The header.
     #[error(transparent)]
     Header(#[from] HeaderError),
 }

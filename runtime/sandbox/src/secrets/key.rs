@@ -31,10 +31,8 @@ pub(super) enum SigningKeyError {
     /// A JWK for something else.
     #[error("the secret's JWK does not fit {0}: {1} is required")]
     Jwk(SignatureAlgorithm, &'static str),
-    /// Unreadable PEM.
     #[error(transparent)]
     Pem(#[from] PemError),
-    /// The library's reason.
     #[error("the secret's key does not fit {0}, is damaged or too small ({1})")]
     Rejected(SignatureAlgorithm, aws_lc_rs::error::KeyRejected),
     /// The RNG failed, or a fault of the key shows only when it signs.

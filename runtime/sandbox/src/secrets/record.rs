@@ -1,4 +1,4 @@
-//! What of an operation is recorded, and told to the operator: bounded, escaped, and without the values of secrets.
+//! The record of an operation, for the audit log and the operator: bounded, escaped, and without the values of secrets.
 
 use deputy_audit::AuditAction;
 use deputy_core::grant::SignatureAlgorithm;

@@ -64,15 +64,16 @@ impl CallSecrets {
         Ok(login)
     }
 
-    /// Makes the proof.
     async fn prove(
         &self,
         name: &SecretName,
         first: Option<ClientFirst>,
         server_first: &str,
     ) -> Result<ClientFinal, SecretUseError> {
-        let twice = || SecretUseError::Invalid("a SCRAM login answers one message: begin another one".to_owned());
-        let challenge: Challenge = first.ok_or_else(twice)?.read_answer(server_first, ITERATIONS).map_err(invalid)?;
+        let first = first.ok_or_else(|| {
+            SecretUseError::Invalid("a SCRAM login answers one message: begin another one".to_owned())
+        })?;
+        let challenge: Challenge = first.read_answer(server_first, ITERATIONS).map_err(invalid)?;
         let value = self.value(name).await?;
         validate(&value).map_err(|error| unusable(name, &error))?;
         self.off_thread(move || challenge.answer(&AwsLc, value.expose())).await
@@ -107,7 +108,9 @@ impl scram::HostLogin for SecretsView<'_> {
         server_first: String,
     ) -> Result<String, SecretUseError> {
         let login = self.table.get_mut(&this)?;
-        let (name, scope, first) = (login.secret.clone(), login.scope(), login.take_first());
+        let name = login.secret.clone();
+        let scope = login.scope();
+        let first = login.take_first();
         let mut record = self.secrets.begin(name.to_string(), PROOF)?;
         self.secrets.scope(&mut record, &scope);
         let result = self.secrets.prove(&name, first, &server_first).await;

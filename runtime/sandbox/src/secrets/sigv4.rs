@@ -40,7 +40,6 @@ pub(super) enum KeyPairError {
     /// A JSON text of another form.
     #[error("the secret begins like JSON but is not {FORM}: provide that, or the secret key alone")]
     Form,
-    /// A temporary key.
     #[error(
         "the secret has a SessionToken, and temporary keys are not supported: the component would have to see the token; \
          provide a long-lived key"

@@ -1,4 +1,4 @@
-//! The values of one instance's secrets, read anew where they may have changed.
+//! The values of one instance's secrets, read again where they may have changed.
 //!
 //! - A file or credential is read at each use. That costs some ten microseconds, and there is no wrong answer to whether
 //!   it changed: a time stamp has a grain, and a file that is written twice within it looks the same.
@@ -9,12 +9,12 @@
 //! The last value is kept, so that an unchanged secret is one piece of memory however many calls use it.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use deputy_core::{SecretBytes, SecretName, SecretSource, Timestamp, in_one_line};
 use deputy_sources::{SourceContext, SourceError, ValueShape};
-use deputy_support::SystemClock;
+use deputy_support::{LockUnpoisoned as _, SystemClock};
 
 use crate::secret_provider::{SecretProvider, ValueError};
 
@@ -100,7 +100,7 @@ impl SecretProvider for SecretStore {
 
 impl StoredSecret {
     fn last(&self) -> Option<CachedValue> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last.lock_unpoisoned().clone()
     }
 
     fn is_fresh(&self, last: &CachedValue, now: Timestamp) -> bool {
@@ -115,7 +115,7 @@ impl StoredSecret {
     }
 
     fn store(&self, value: SecretBytes, read_at: Timestamp) -> Arc<SecretBytes> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock_unpoisoned();
         let value = match last.take() {
             Some(last) if last.value.expose() == value.expose() => last.value,
             _ => Arc::new(value),

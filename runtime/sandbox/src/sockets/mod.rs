@@ -18,11 +18,12 @@ mod tunnel;
 mod udp;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use deputy_audit::AuditAction;
 use deputy_core::PolicyDenial;
 use deputy_core::grant::{Grant, Host, Pinned, Scheme, Target};
+use deputy_support::LockUnpoisoned as _;
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
@@ -97,7 +98,8 @@ impl Sockets {
         policy: TcpPolicy,
         lookups: Arc<Semaphore>,
     ) -> Self {
-        let (resolved, connected) = (ResolvedNames::default(), ConnectedHosts::default());
+        let resolved = ResolvedNames::default();
+        let connected = ConnectedHosts::default();
         Self { grant, budget, resolver, resolved, connected, policy, tunnels: Tunnels::default(), lookups }
     }
 
@@ -130,7 +132,7 @@ impl Sockets {
 
 impl ResolvedNames {
     fn remember(&self, host: Host, addresses: Vec<IpAddr>) {
-        let mut resolved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut resolved = self.0.lock_unpoisoned();
         // A name may resolve differently each time, and the component may still connect to an earlier address.
         let known = resolved.iter().position(|(other, _)| *other == host).map(|at| resolved.remove(at).1);
         let earlier = known.unwrap_or_default().into_iter().filter(|address| !addresses.contains(address));
@@ -141,7 +143,7 @@ impl ResolvedNames {
 
     /// The latest first.
     fn hosts_at(&self, ip: IpAddr) -> Vec<Host> {
-        let resolved = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let resolved = self.0.lock_unpoisoned();
         resolved.iter().rev().filter(|(_, addresses)| addresses.contains(&ip)).map(|(host, _)| host.clone()).collect()
     }
 }

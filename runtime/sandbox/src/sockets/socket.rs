@@ -191,7 +191,8 @@ impl Connector {
                 return Err(ErrorCode::ConnectionAborted);
             }
         };
-        let (budget, target) = (Arc::clone(&self.budget), target.clone());
+        let budget = Arc::clone(&self.budget);
+        let target = target.clone();
         let begun = self
             .tunnels
             .begin(stream, limits.handles, limits.between_bytes, move |fault| report(&budget, &target, fault));

@@ -5,11 +5,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::{Buf, Bytes, BytesMut};
 use deputy_audit::AuditAction;
 use deputy_core::{Limit, PolicyDenial};
+use deputy_support::LockUnpoisoned as _;
 use wasmtime_wasi::p2::bindings::sockets::network::ErrorCode;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
@@ -61,20 +62,20 @@ impl Halves {
     }
 
     fn reader(&self) -> Option<Arc<ReadHalf>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.read.lock_unpoisoned().clone()
     }
 
     fn writer(&self) -> Option<Arc<WriteHalf>> {
-        self.write.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.write.lock_unpoisoned().clone()
     }
 
     pub(super) fn close_read(&self) {
-        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.read.lock_unpoisoned() = None;
     }
 
     /// Shuts the sending side down: the peer sees the end of the stream.
     pub(super) fn close_write(&self) {
-        *self.write.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.write.lock_unpoisoned() = None;
     }
 
     fn deny(&self, denial: PolicyDenial) -> StreamError {
@@ -87,7 +88,8 @@ impl Halves {
 
 impl Drop for Halves {
     fn drop(&mut self) {
-        let (all_sent, all_received) = (self.sent.load(Relaxed), self.received.load(Relaxed));
+        let all_sent = self.sent.load(Relaxed);
+        let all_received = self.received.load(Relaxed);
         if let Some(AuditAction::Tcp { sent, received, .. }) = self.record.action() {
             *sent = all_sent;
             *received = all_received;

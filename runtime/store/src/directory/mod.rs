@@ -23,7 +23,7 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use deputy_core::SecretBytes;
@@ -32,7 +32,7 @@ use deputy_files::{FileError, FileRead, PrivateDir, sys};
 use self::locking::{DirectoryGuard, HeldLocks};
 use self::record::VersionRange;
 pub use self::rekey::rekey;
-use crate::change::Watchers;
+use crate::change::{Watchers, lock};
 use crate::seal::{self, OVERHEAD, Plaintext, SealLabel};
 use crate::{
     Change, ChangeKind, Changes, Corruption, ExpectedVersion, KeyPrefix, MAX_VALUE, MasterKey, Random, Store,
@@ -302,10 +302,6 @@ impl std::fmt::Debug for DirectoryStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DirectoryStore").field("path", &self.inner.dir.path()).finish_non_exhaustive()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

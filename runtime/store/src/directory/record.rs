@@ -22,7 +22,7 @@ const BLOCK: u64 = 1024;
 /// More numbers than are given out before the record is damaged again.
 const LEAP: u64 = 1 << 32;
 
-/// The numbers that this process may give out.
+/// The numbers that this process may assign.
 #[derive(Default)]
 pub(super) struct VersionRange {
     next: u64,

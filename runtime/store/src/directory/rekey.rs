@@ -1,6 +1,6 @@
 //! Another master key for a directory: all of it or nothing, whenever the process is killed.
 //!
-//! Every value is sealed anew in a file beside the old one, `.rekey-<name>`. When all of them are on the disk, the marker
+//! Every value is sealed again in a file beside the old one, `.rekey-<name>`. When all of them are on the disk, the marker
 //! `.rekeyed` is written; from then on the new files are the state, and the next process that opens the directory
 //! finishes renaming them. Before that marker the old files are the state, and the new ones are leftovers.
 

@@ -79,13 +79,11 @@ impl PartialEq for SecretIndex {
 /// What is held is not kept.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseCacheError {
-    /// By the store.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// It can't be written down.
     #[error("cannot encode the cache record; this is a bug, please report it")]
     Encode(#[from] serde_json::Error),
-    /// A name.
     #[error(transparent)]
     Key(#[from] StoreKeyError),
 }
@@ -105,7 +103,8 @@ impl StateDirLock {
     /// # Errors
     /// If there can be no such cache.
     pub fn cache(&self, worker: &str) -> Result<LeaseCache, LeaseCacheError> {
-        let (store, lock) = (Arc::clone(&self.store), Arc::clone(&self.lock));
+        let store = Arc::clone(&self.store);
+        let lock = Arc::clone(&self.lock);
         let index = StoreKey::new(&INDEX, "all")?;
         Ok(LeaseCache { store, index, worker: worker.to_owned(), versions: BTreeMap::new(), kept: None, _lock: lock })
     }
@@ -134,8 +133,8 @@ impl LeaseCache {
             if oldest.is_some_and(|oldest| is_older(delivery.stamp, oldest)) {
                 tracing::error!(
                     instance = %delivery.instance, revision = %delivery.stamp.revision,
-                    "an older lease than the last one that was kept is in the state directory, and is not used: was a \
-                     backup put back?"
+                    "ignored a cached lease that is older than the last one kept: was the state directory restored from a \
+                     backup?"
                 );
                 continue;
             }
@@ -234,7 +233,8 @@ impl LeaseCache {
         for (name, delivery) in &held.deliveries {
             let is_kept = before.as_ref().is_some_and(|before| before.deliveries.get(name) == Some(&delivery.stamp));
             if !is_kept {
-                let (key, value) = (StoreKey::of_instance(&DELIVERY, name), record::encode(&self.worker, delivery)?);
+                let key = StoreKey::of_instance(&DELIVERY, name);
+                let value = record::encode(&self.worker, delivery)?;
                 self.put_or_remove(&key, &value).await?;
             }
         }

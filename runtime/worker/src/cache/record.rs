@@ -19,7 +19,6 @@ pub(super) enum CacheRecordError {
     /// Of a later version.
     #[error("the record has format {0}, which this version of deputy does not support")]
     Format(u32),
-    /// Of another worker.
     #[error("the record belongs to another worker")]
     Foreign,
     /// Not what was written here.
@@ -142,26 +141,32 @@ fn decode_delivery(worker: &str, bytes: &[u8]) -> Result<(Option<String>, Delive
     Ok((head.receiver, delivery))
 }
 
+impl BindingHead {
+    fn of(binding: &ReceiverBinding) -> Self {
+        Self {
+            component: binding.component.to_string(),
+            settings: binding.settings.clone(),
+            instances: binding.instances.iter().map(ToString::to_string).collect(),
+            limits: binding.limits.iter().map(|(limit, number)| (limit.to_string(), number)).collect(),
+        }
+    }
+}
+
 /// The bytes of all the rest, with the leases that are on the disk.
 pub(super) fn encode_index(
     worker: &str,
     held: &DeliveredState,
     stamps: &BTreeMap<InstanceName, LeaseVersion>,
 ) -> Result<SecretBytes, serde_json::Error> {
-    let stamp = |stamp: &LeaseVersion| (stamp.revision.0, stamp.obtained_at.as_millis());
-    let names = |binding: &ReceiverBinding| binding.instances.iter().map(ToString::to_string).collect();
-    let binding = |binding: &ReceiverBinding| BindingHead {
-        component: binding.component.to_string(),
-        settings: binding.settings.clone(),
-        instances: names(binding),
-        limits: binding.limits.iter().map(|(limit, number)| (limit.to_string(), number)).collect(),
-    };
     let head = serde_json::to_vec(&IndexHead {
         format: FORMAT,
         worker: worker.to_owned(),
         instances: held.deliveries.keys().map(ToString::to_string).collect(),
-        stamps: stamps.iter().map(|(name, it)| (name.to_string(), stamp(it))).collect(),
-        receivers: held.receivers.iter().map(|(name, it)| (name.to_string(), binding(it))).collect(),
+        stamps: stamps
+            .iter()
+            .map(|(name, it)| (name.to_string(), (it.revision.0, it.obtained_at.as_millis())))
+            .collect(),
+        receivers: held.receivers.iter().map(|(name, it)| (name.to_string(), BindingHead::of(it))).collect(),
         delivered: held.group_instances.as_ref().map(|names| names.iter().map(ToString::to_string).collect()),
     })?;
     Ok(framing::join(&head, std::iter::empty()))
@@ -195,12 +200,11 @@ pub(super) fn decode_index(worker: &str, bytes: &[u8]) -> Result<(DeliveredState
         };
         held.receivers.insert(name, binding);
     }
-    let stamp = |(revision, obtained): &(u64, u64)| LeaseVersion {
-        revision: Revision(*revision),
-        obtained_at: Timestamp::from_millis(*obtained),
-    };
     let expected = head.instances.into_iter().map(|name| {
-        let stamp = head.stamps.get(&name).map(stamp);
+        let stamp = head.stamps.get(&name).map(|(revision, obtained)| LeaseVersion {
+            revision: Revision(*revision),
+            obtained_at: Timestamp::from_millis(*obtained),
+        });
         (name, stamp)
     });
     Ok((held, expected.collect()))

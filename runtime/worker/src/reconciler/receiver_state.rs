@@ -115,12 +115,12 @@ impl ReceiverState {
         published: PublishedRun,
         retry_at: Option<MonotonicTime>,
     ) -> bool {
-        let PublishedUnit { switch, told, .. } = published.unit;
+        let PublishedUnit { switch, notified, .. } = published.unit;
         let rejecting_runs =
             if published.rejected.is_empty() { 0 } else { self.rejecting_runs_with(&inputs).saturating_add(1) };
         self.applied = Some(AppliedUnit { inputs, published, rejecting_runs, retry_at });
         self.failed = None;
-        switch == PublishOutcome::Done || told == HookNotified::NotYet
+        switch == PublishOutcome::Done || notified == HookNotified::NotYet
     }
 
     /// Runs with these inputs in a row that rejected something.

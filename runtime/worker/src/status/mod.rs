@@ -13,7 +13,6 @@ pub(crate) use view::StatusView;
 pub struct WorkerReport {
     /// [`deputy_local::SCHEMA`]
     pub schema: u32,
-    /// Of the program.
     pub version: String,
     pub pid: u32,
     /// The start of the process.
@@ -118,7 +117,6 @@ pub struct ReceiverStatus {
     pub unit: Option<UnitStatus>,
     /// Failed runs in a row.
     pub failures: u32,
-    /// The last failure.
     pub trouble: Option<FailureStatus>,
     pub retry_in_ms: Option<u64>,
     /// The instances whose newest leases it rejected.

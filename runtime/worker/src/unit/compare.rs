@@ -14,7 +14,7 @@ use super::{FileAccess, UnitName};
 /// Bytes compared at a time.
 const CHUNK: usize = 16 << 10;
 
-/// A unit that cannot be read counts as different: it is written anew.
+/// A unit that cannot be read counts as different: it is written again.
 pub(super) fn holds(place: &PublishDir, unit: UnitName, outputs: &Outputs, access: &FileAccess) -> bool {
     let root = sys::open_dir(&place.container, &unit.to_string());
     root.is_ok_and(|root| directory_holds(&root, "", outputs, access).unwrap_or(false))

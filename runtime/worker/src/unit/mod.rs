@@ -6,7 +6,7 @@
 //! | `.NAME/` | the container: ours; other users may pass through it, but not list it |
 //! | `.NAME/<number>-<random>/` | a unit: a directory with its files |
 //! | `.NAME/.deputy` | marks the container as ours, and is locked by the process that publishes |
-//! | `.NAME/.told` | a link that names the unit that the hook has reported to the workload |
+//! | `.NAME/.notified` | a link that names the unit that the hook has reported to the workload |
 //! | `.NAME/.link-…` | a link before it is renamed to its place |
 //!
 //! A unit is written under a name that was never used, to which no link leads. Each file is synced, then each directory
@@ -51,7 +51,7 @@ use publish_dir::PublishDir;
 use staged_unit::StagedUnit;
 
 /// Names the unit that the hook has reported to the workload.
-const NOTIFIED: &str = ".told";
+const NOTIFIED: &str = ".notified";
 
 /// How long a unit stays after it was replaced, unless more than [`MAX_REPLACED`] follow.
 const LINGER: Span = Span::secs(10);
@@ -79,7 +79,7 @@ struct OpenUnits {
 pub struct PublishedUnit {
     pub unit: Option<UnitName>,
     pub switch: PublishOutcome,
-    pub told: HookNotified,
+    pub notified: HookNotified,
     /// The modification time of the link.
     pub since: Option<Timestamp>,
 }
@@ -127,9 +127,9 @@ impl UnitPublisher {
             && compare::holds(&open.place, unit, outputs, &access)
         {
             open.place.sync_link()?;
-            let told = hook_notified(&open.place, unit);
+            let notified = hook_notified(&open.place, unit);
             let since = open.place.since();
-            return Ok(PublishedUnit { unit: Some(unit), switch: PublishOutcome::NotNeeded, told, since });
+            return Ok(PublishedUnit { unit: Some(unit), switch: PublishOutcome::NotNeeded, notified, since });
         }
         let number = current.map_or(1, |unit| unit.number().saturating_add(1));
         let unit = UnitName::new(number, &*random)?;
@@ -142,7 +142,7 @@ impl UnitPublisher {
         open.replaced.extend(current.map(|current| (current, now)));
         open.sweep(Some(unit), now);
         let since = open.place.since();
-        Ok(PublishedUnit { unit: Some(unit), switch: PublishOutcome::Done, told: HookNotified::NotYet, since })
+        Ok(PublishedUnit { unit: Some(unit), switch: PublishOutcome::Done, notified: HookNotified::NotYet, since })
     }
 
     /// Removes the link and every unit.
@@ -153,7 +153,7 @@ impl UnitPublisher {
             return Ok(PublishedUnit {
                 unit: None,
                 switch: PublishOutcome::NotNeeded,
-                told: HookNotified::Already,
+                notified: HookNotified::Already,
                 since: None,
             });
         }
@@ -171,8 +171,8 @@ impl UnitPublisher {
         place.sync_link()?;
         open.replaced.clear();
         gc::sweep(place, &[])?;
-        let told = if switch == PublishOutcome::Done { HookNotified::NotYet } else { HookNotified::Already };
-        Ok(PublishedUnit { unit: None, switch, told, since: None })
+        let notified = if switch == PublishOutcome::Done { HookNotified::NotYet } else { HookNotified::Already };
+        Ok(PublishedUnit { unit: None, switch, notified, since: None })
     }
 
     /// Whether the link still leads to a unit that has these files. The error names what is missing.

@@ -71,11 +71,13 @@ impl<'p> StagedUnit<'p> {
                 Some(inner) => (&inner.dir, format!("{}/{name}", inner.path)),
                 None => (root, name.to_owned()),
             };
-            let dir = create_private_dir(above, name).and_then(|()| sys::open_dir(above, name));
-            let dir = dir.map_err(|error| match (error.kind(), path.parse()) {
-                (io::ErrorKind::AlreadyExists, Ok(file)) => PublishError::Collision(file),
-                _ => self.error("create", &path, error),
-            })?;
+            let dir =
+                create_private_dir(above, name).and_then(|()| sys::open_dir(above, name)).map_err(|error| {
+                    match (error.kind(), path.parse()) {
+                        (io::ErrorKind::AlreadyExists, Ok(file)) => PublishError::Collision(file),
+                        _ => self.error("create", &path, error),
+                    }
+                })?;
             open.push(OpenDir { path, dir });
         }
         Ok(())

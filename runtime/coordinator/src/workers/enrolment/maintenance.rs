@@ -48,7 +48,7 @@ impl EnrolmentActor {
             return;
         }
         for token in self.enrolment.redate_tokens(now.wall) {
-            tracing::warn!(%token, now = %now.wall, "join token was created by a clock that was ahead; its life begins now");
+            tracing::warn!(%token, now = %now.wall, "join token was created while the clock was ahead; its lifetime starts now");
             self.dirty.extend(token_key(token));
         }
     }
@@ -59,7 +59,7 @@ impl EnrolmentActor {
             self.dirty.extend(token_key(token));
         }
         for worker in self.enrolment.prune_workers(now) {
-            tracing::info!(worker = %worker.id, "worker forgotten: its last certificate expired long ago");
+            tracing::info!(worker = %worker.id, "worker record removed: its last certificate expired long ago");
             self.dirty.extend(worker_key(worker.id));
             // The record of its token may still list its join.
             if self.enrolment.token(worker.token).is_some() {
@@ -115,8 +115,8 @@ impl EnrolmentActor {
             if is_misdated {
                 tracing::warn!(
                     %now,
-                    "worker certificate authority had the dates of a wrong clock, and has others now; its key is the same, \
-                     and workers whose certificates are not valid now must join again"
+                    "worker certificate authority was dated by a wrong clock and is issued again with the same key; \
+                     workers whose certificates are not valid now must join again"
                 );
             } else {
                 tracing::info!("worker certificate authority rotated");

@@ -196,8 +196,10 @@ impl EnrolmentActor {
         worker: &EnrolledWorker,
         request: &CertificateRequest,
     ) -> Result<Certified, EnrolmentRejection> {
-        let certificate = self.authority.certify(now, worker.id, request);
-        let certificate = certificate.map_err(|error| EnrolmentRejection::internal(in_one_line(&error)))?;
+        let certificate = self
+            .authority
+            .certify(now, worker.id, request)
+            .map_err(|error| EnrolmentRejection::internal(in_one_line(&error)))?;
         let peer = PeerCertificate::parse(&certificate);
         let peer = peer.ok_or_else(|| EnrolmentRejection::internal("the issued certificate cannot be read"))?;
         self.enrolment.record_certificate(worker.id, peer.ends);

@@ -133,7 +133,9 @@ fn parse_time(day: &str, time: &str) -> Option<Timestamp> {
     let clock = time.strip_prefix(day)?.strip_prefix('T')?.strip_suffix('Z')?;
     let midnight =
         CivilDate { year: digits(day, 0..4)?, month: digits(day, 4..6)?, day: digits(day, 6..8)? }.midnight()?;
-    let (hour, minute, second) = (digits(clock, 0..2)?, digits(clock, 2..4)?, digits(clock, 4..6)?);
+    let hour = digits(clock, 0..2)?;
+    let minute = digits(clock, 2..4)?;
+    let second = digits(clock, 4..6)?;
     let is_time = day.len() == 8 && clock.len() == 6 && hour < 24 && minute < 60 && second < 60;
     is_time.then(|| midnight.plus(Span::secs(hour * 3600 + minute * 60 + second)))
 }

@@ -107,7 +107,7 @@ impl InstanceState {
         }
     }
 
-    /// The lease, if it can be renewed rather than obtained anew.
+    /// The lease, if it can be renewed rather than obtained again.
     fn renewal(&self, now: Timestamp) -> Option<&Lease> {
         let lease = self.valid(now).filter(|lease| lease.origin == LeaseOrigin::Component)?;
         let able = self.plan.component.is_some_and(|component| component.renews);

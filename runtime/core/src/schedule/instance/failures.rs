@@ -23,7 +23,7 @@ impl InstanceState {
         let retry = self.retry_policy(now.wall);
         let has_ended = failure.kind == FailureKind::Ended && !is_renewal;
         if has_ended && self.has_ended {
-            // It was obtained anew already, and that ended the same way.
+            // It was obtained again already, and that ended the same way.
             failure.kind = FailureKind::Attention;
         }
         self.has_ended = has_ended;

@@ -118,7 +118,7 @@ async fn load(
         host_facts: Vec::new(),
     };
     let loaded = sandbox.load_receiver(&plan).await?;
-    // Without the answers of all its instances, it would be told that some are not bound.
+    // Without the answers of all its instances, the receiver would find some not bound.
     if let Some(bound) = bound(receiver, instances) {
         let checked = check_binding(&loaded, &bound).await;
         checked.map_err(|error| {

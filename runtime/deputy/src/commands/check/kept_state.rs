@@ -31,11 +31,14 @@ pub(super) struct StateJson {
     pub(super) fix: Option<String>,
 }
 
+fn is_granted_state(entry: &InstanceEntry) -> bool {
+    entry.component.as_ref().is_some_and(|component| component.grant.state.is_some())
+}
+
 impl KeptStates {
     /// Asks the coordinator of this configuration, if an instance is granted state and the coordinator runs.
     pub(super) async fn ask(context: &Context, config: &CoordinatorFile) -> Self {
-        let is_granted = |entry: &InstanceEntry| entry.component.as_ref().is_some_and(|it| it.grant.state.is_some());
-        if !config.instances.values().any(is_granted) {
+        if !config.instances.values().any(is_granted_state) {
             return Self::default();
         }
         let Ok((socket, peer)) = context.control_socket(None) else { return Self::default() };

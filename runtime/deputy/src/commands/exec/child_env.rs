@@ -160,7 +160,8 @@ mod tests {
             assert!(environment.owners.contains_key(variable), "{variable} is removed");
         }
         let error = environment.add_default_variables("b", &lease(Some("s3"), payload)).unwrap_err();
-        let (first, second) = ("a".to_owned(), "b".to_owned());
+        let first = "a".to_owned();
+        let second = "b".to_owned();
         assert_eq!(error, ExecError::Conflict { variable: "AWS_ACCESS_KEY_ID".into(), first, second });
     }
 

@@ -28,7 +28,7 @@ async fn over(server: &Server, limits: Limits) -> (String, Vec<String>) {
     (format!("{error:?}"), client.limits())
 }
 
-fn told(error: &str, limit: &str) -> (String, Vec<String>) {
+fn failed_with(error: &str, limit: &str) -> (String, Vec<String>) {
     (error.into(), vec![limit.into()])
 }
 
@@ -78,7 +78,10 @@ async fn response_headers_are_limited_in_bytes_and_number() {
     let many = format!("HTTP/1.1 200 OK\r\n{}content-length: 0\r\n\r\n", "a: b\r\n".repeat(2_000));
     for answer in [long, many] {
         let (server, _) = Server::answering(answer).await;
-        assert_eq!(over(&server, Limits::default()).await, told("HttpResponseHeaderSectionSize(None)", "headers"));
+        assert_eq!(
+            over(&server, Limits::default()).await,
+            failed_with("HttpResponseHeaderSectionSize(None)", "headers")
+        );
     }
 }
 
@@ -89,7 +92,7 @@ async fn response_head_may_reach_its_limit() {
     let of = |bytes: usize| limits(|limits| limits.headers = ByteSize::bytes(bytes as u64));
     let mut exact = limited(vec![http(&format!("http://a.example:{}", server.port()))], of(head.len()));
     exact.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
-    assert_eq!(over(&server, of(head.len() - 1)).await, told("HttpResponseHeaderSectionSize(None)", "headers"));
+    assert_eq!(over(&server, of(head.len() - 1)).await, failed_with("HttpResponseHeaderSectionSize(None)", "headers"));
 }
 
 #[tokio::test]
@@ -107,7 +110,10 @@ async fn response_headers_without_end_stop_at_the_limit() {
         stream.write_all(b"HTTP/1.1 200 OK\r\n").await.ok();
         while stream.write_all(b"x: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n").await.is_ok() {}
     });
-    assert_eq!(over(&server.await, Limits::default()).await, told("HttpResponseHeaderSectionSize(None)", "headers"));
+    assert_eq!(
+        over(&server.await, Limits::default()).await,
+        failed_with("HttpResponseHeaderSectionSize(None)", "headers")
+    );
 }
 
 #[tokio::test]
@@ -130,13 +136,13 @@ async fn response_body_may_reach_its_limit() {
     let mut exact = limited(vec![http(&format!("http://a.example:{}", server.port()))], of(8));
     let response = exact.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
     assert_eq!(text(response).await.unwrap(), "abcdefgh");
-    assert_eq!(over(&server, of(7)).await, told("HttpResponseBodySize(None)", "response"));
+    assert_eq!(over(&server, of(7)).await, failed_with("HttpResponseBodySize(None)", "response"));
 
     let (server, _) = Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nabcdefgh").await;
     let mut exact = limited(vec![http(&format!("http://a.example:{}", server.port()))], of(8));
     let response = exact.get(&format!("http://a.example:{}/", server.port())).await.unwrap();
     assert_eq!(text(response).await.unwrap(), "abcdefgh");
-    assert_eq!(over(&server, of(7)).await, told("HttpResponseBodySize(None)", "response"));
+    assert_eq!(over(&server, of(7)).await, failed_with("HttpResponseBodySize(None)", "response"));
 }
 
 #[tokio::test]
@@ -201,7 +207,7 @@ async fn http_server_that_never_answers_ends_at_first_byte() {
         std::future::pending().await
     });
     let limits = limits(|limits| limits.first_byte = Span::millis(100));
-    assert_eq!(over(&server.await, limits).await, told("ConnectionReadTimeout", "first-byte"));
+    assert_eq!(over(&server.await, limits).await, failed_with("ConnectionReadTimeout", "first-byte"));
 }
 
 #[tokio::test]
@@ -213,7 +219,7 @@ async fn http_head_that_drips_ends_at_first_byte() {
         }
     });
     let limits = limits(|limits| limits.first_byte = Span::millis(200));
-    assert_eq!(over(&server.await, limits).await, told("ConnectionReadTimeout", "first-byte"));
+    assert_eq!(over(&server.await, limits).await, failed_with("ConnectionReadTimeout", "first-byte"));
 }
 
 #[tokio::test]
@@ -224,7 +230,7 @@ async fn response_that_stalls_ends_at_between_bytes() {
         std::future::pending().await
     });
     let limits = limits(|limits| limits.between_bytes = Span::millis(100));
-    assert_eq!(over(&server.await, limits).await, told("ConnectionReadTimeout", "between-bytes"));
+    assert_eq!(over(&server.await, limits).await, failed_with("ConnectionReadTimeout", "between-bytes"));
 }
 
 #[tokio::test]
@@ -240,7 +246,7 @@ async fn response_that_drips_ends_at_the_exchange_limit() {
         limits.between_bytes = Span::secs(10);
         limits.exchange = Span::millis(400);
     });
-    assert_eq!(over(&server.await, limits).await, told("HttpResponseTimeout", "exchange"));
+    assert_eq!(over(&server.await, limits).await, failed_with("HttpResponseTimeout", "exchange"));
 }
 
 #[tokio::test]
@@ -250,7 +256,7 @@ async fn response_without_end_stops_at_the_response_limit() {
         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.ok();
         while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
     });
-    assert_eq!(over(&server.await, Limits::default()).await, told("HttpResponseBodySize(None)", "response"));
+    assert_eq!(over(&server.await, Limits::default()).await, failed_with("HttpResponseBodySize(None)", "response"));
 }
 
 #[tokio::test]

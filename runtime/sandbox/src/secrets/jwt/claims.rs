@@ -1,4 +1,4 @@
-//! The claims of a token (RFC 7519, section 4), read for a grant and serialised anew.
+//! The claims of a token (RFC 7519, section 4), read for a grant and serialised again.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -26,13 +26,10 @@ pub(super) struct JwtPayload {
 /// Why a text is not a set of claims. Never quotes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::secrets) enum ClaimsError {
-    /// The audience.
     #[error("`aud` must be a string or an array of one or more strings")]
     Audience,
-    /// Too many.
     #[error("more than {MAX_FURTHER} claims beside the registered ones")]
     Count,
-    /// The issuer.
     #[error("`iss` must be a string")]
     Issuer,
     /// The name of a claim.
@@ -44,7 +41,6 @@ pub(in crate::secrets) enum ClaimsError {
     /// Another claim that is a text.
     #[error("`{0}` must be a string")]
     Text(&'static str),
-    /// A time.
     #[error("`{0}` must be a whole number of seconds since 1970")]
     Time(&'static str),
 }
@@ -69,7 +65,6 @@ impl JwtPayload {
         &self.claims
     }
 
-    /// Issuer and audiences.
     pub(super) fn scope(&self) -> String {
         match self.claims.audiences.as_slice() {
             [] => self.claims.issuer.clone(),

@@ -34,7 +34,7 @@ impl<'de> Visitor<'de> for Members {
         let mut members = Map::new();
         while let Some((name, value)) = access.next_entry()? {
             if members.insert(name, value).is_some() {
-                return Err(A::Error::custom("a name that is there twice"));
+                return Err(A::Error::custom("a name that occurs twice"));
             }
         }
         Ok(JsonObject(members))

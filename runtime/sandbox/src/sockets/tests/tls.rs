@@ -279,7 +279,7 @@ async fn tcp_tls_server_that_speaks_none_or_nothing_is_told_apart() {
     let plain = plain.await;
     let mut guest = client(&plain, trusting(&folder, &ca), &[]);
     assert_eq!(code(connect(&mut guest, &plain).await), ErrorCode::ConnectionAborted);
-    assert!(faults(&guest).contains("see that the port is the one with TLS"), "{}", faults(&guest));
+    assert!(faults(&guest).contains("check that the port is the TLS port"), "{}", faults(&guest));
 
     let silent = Server::start(|stream| async move {
         std::future::pending::<()>().await;

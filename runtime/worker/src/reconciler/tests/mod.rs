@@ -70,8 +70,8 @@ fn at(millis: u64) -> Now {
 
 fn published(number: u64, switch: PublishOutcome) -> PublishedUnit {
     let unit: UnitName = format!("{number}-0000000000000000").parse().unwrap();
-    let told = if switch == PublishOutcome::Done { HookNotified::NotYet } else { HookNotified::Already };
-    PublishedUnit { unit: Some(unit), switch, told, since: None }
+    let notified = if switch == PublishOutcome::Done { HookNotified::NotYet } else { HookNotified::Already };
+    PublishedUnit { unit: Some(unit), switch, notified, since: None }
 }
 
 fn done() -> RunOutcome {
@@ -94,12 +94,12 @@ fn rejection(message: &str) -> Rejection {
 
 /// Nothing is published any more, and the workload was not notified yet.
 fn withdrawn() -> PublishedUnit {
-    PublishedUnit { unit: None, switch: PublishOutcome::Done, told: HookNotified::NotYet, since: None }
+    PublishedUnit { unit: None, switch: PublishOutcome::Done, notified: HookNotified::NotYet, since: None }
 }
 
 /// Nothing was published before either.
 fn nothing_published() -> PublishedUnit {
-    PublishedUnit { unit: None, switch: PublishOutcome::NotNeeded, told: HookNotified::Already, since: None }
+    PublishedUnit { unit: None, switch: PublishOutcome::NotNeeded, notified: HookNotified::Already, since: None }
 }
 
 fn failure(kind: FailureKind) -> RunOutcome {

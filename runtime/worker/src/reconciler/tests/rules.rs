@@ -24,7 +24,7 @@ fn unit_that_is_published_already_is_reported_without_a_hook() {
     assert_eq!(summary(&test.finish_run(1, same)), ["report s3:1 ok"]);
     // Unless the process was killed before it could run the hook.
     test.deliver("s3", 2);
-    let unnotified = PublishedUnit { told: HookNotified::NotYet, ..published(7, PublishOutcome::NotNeeded) };
+    let unnotified = PublishedUnit { notified: HookNotified::NotYet, ..published(7, PublishOutcome::NotNeeded) };
     assert_eq!(summary(&test.finish_run(2, outcome_with(unnotified))), ["hook aws s3", "report s3:2 ok"]);
 }
 

@@ -8,7 +8,7 @@ fn publish_puts_all_files_behind_one_link() {
     let directory = folder.path().join("made/out");
     let mut units = units(&directory);
     let published = units.publish(&outputs(&[("a", "1"), ("conf/b", "2"), ("conf/deep/c", "")]), NOW).unwrap();
-    assert_eq!((published.switch, published.told), (PublishOutcome::Done, HookNotified::NotYet));
+    assert_eq!((published.switch, published.notified), (PublishOutcome::Done, HookNotified::NotYet));
     assert_eq!(published.unit.unwrap().number(), 1);
     assert_eq!(
         (read(&directory, "a"), read(&directory, "conf/b"), read(&directory, "conf/deep/c")),
@@ -165,15 +165,15 @@ fn publish_follows_a_recreated_directory() {
 fn publish_remembers_the_unit_that_the_hook_reported() {
     let folder = tempfile::tempdir().unwrap();
     let mut units = units(folder.path());
-    let told = |units: &mut UnitPublisher, number| units.publish(&alike(number), NOW).unwrap().told;
-    assert_eq!(told(&mut units, 1), HookNotified::NotYet);
-    assert_eq!(told(&mut units, 1), HookNotified::NotYet, "the hook did not run yet");
+    let notified = |units: &mut UnitPublisher, number| units.publish(&alike(number), NOW).unwrap().notified;
+    assert_eq!(notified(&mut units, 1), HookNotified::NotYet);
+    assert_eq!(notified(&mut units, 1), HookNotified::NotYet, "the hook did not run yet");
     let unit = units.publish(&alike(1), NOW).unwrap().unit.unwrap();
     units.record_notified(unit, NOW).unwrap();
     drop(units);
     let mut units = self::units(folder.path());
-    assert_eq!(told(&mut units, 1), HookNotified::Already);
-    assert_eq!(told(&mut units, 2), HookNotified::NotYet);
+    assert_eq!(notified(&mut units, 1), HookNotified::Already);
+    assert_eq!(notified(&mut units, 2), HookNotified::NotYet);
 }
 
 #[test]

@@ -46,7 +46,10 @@ fn names(directory: &Path) -> Vec<String> {
 
 /// The units in the container, and links that were never moved.
 fn there(directory: &Path) -> Vec<String> {
-    names(&directory.join(".aws")).into_iter().filter(|name| ![".deputy", ".told"].contains(&name.as_str())).collect()
+    names(&directory.join(".aws"))
+        .into_iter()
+        .filter(|name| ![".deputy", ".notified"].contains(&name.as_str()))
+        .collect()
 }
 
 fn read(directory: &Path, file: &str) -> String {

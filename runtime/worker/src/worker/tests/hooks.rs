@@ -9,7 +9,9 @@ async fn restart_keeps_the_unit_and_runs_no_hook_again() {
     let mut worker = TestWorker::start(&[("aws", &["s3"])]).await;
     worker.receive("s3", 1);
     worker.next_report().await;
-    worker.wait_until("told", async |status| status.receivers[0].hook.as_ref().is_some_and(|hook| !hook.running)).await;
+    worker
+        .wait_until("notified", async |status| status.receivers[0].hook.as_ref().is_some_and(|hook| !hook.running))
+        .await;
     let held = DeliveredState::clone(&worker.held.borrow());
     let before = fs::read_link(worker.output("aws")).unwrap();
     let folder = worker.stop().await;
@@ -20,7 +22,7 @@ async fn restart_keeps_the_unit_and_runs_no_hook_again() {
     assert_eq!(fs::read_link(worker.output("aws")).unwrap(), before);
     worker.receive("s3", 2);
     assert_eq!(worker.next_report().await, "s3:2 ok");
-    worker.wait_until("told", async |_| worker.hook_log().len() == 2).await;
+    worker.wait_until("notified", async |_| worker.hook_log().len() == 2).await;
     assert_eq!(worker.hook_log(), ["aws s3", "again"]);
     worker.stop().await;
 }
@@ -39,7 +41,7 @@ async fn hook_that_a_stop_interrupted_runs_at_the_next_start() {
     let worker =
         TestWorker::start_in(folder, held, |folder| hook("echo at last > \"$0\"/hook.log", folder, Span::secs(20)))
             .await;
-    worker.wait_until("told", async |_| worker.hook_log() == ["at last"]).await;
+    worker.wait_until("notified", async |_| worker.hook_log() == ["at last"]).await;
     worker.stop().await;
 }
 

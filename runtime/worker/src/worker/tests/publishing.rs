@@ -16,7 +16,7 @@ async fn worker_publishes_leases_and_reports_them() {
         (worker.read("aws/prod"), worker.read("aws/lab")),
         (format!("{CANARY} prod 1"), format!("{CANARY} lab 4"))
     );
-    worker.wait_until("told", async |_| worker.hook_log().len() == 2).await;
+    worker.wait_until("notified", async |_| worker.hook_log().len() == 2).await;
     assert_eq!(worker.hook_log(), ["aws prod", "aws lab,prod"]);
 
     worker
@@ -146,7 +146,7 @@ async fn unit_loses_withdrawn_unbound_and_expired_leases() {
         .await;
     worker.held.send_modify(|held| Arc::make_mut(held).deliveries.clear());
     worker.wait_until("nothing is there", async |status| status.ready && !worker.output("aws").exists()).await;
-    worker.wait_until("told", async |_| worker.hook_log().iter().any(|line| line == "aws ")).await;
+    worker.wait_until("notified", async |_| worker.hook_log().iter().any(|line| line == "aws ")).await;
     worker.stop().await;
 }
 

@@ -42,7 +42,7 @@ async fn unit_that_another_program_removes_is_published_again() {
     let mut worker = worker_of_group(&["s3"], &[("aws", &["s3"])]).await;
     worker.receive("s3", 1);
     assert_eq!(worker.next_report().await, "s3:1 ok");
-    worker.wait_until("told", async |status| status.ready && worker.hook_log().len() == 1).await;
+    worker.wait_until("notified", async |status| status.ready && worker.hook_log().len() == 1).await;
     // A rename is atomic, whatever the worker is writing there.
     let out = || worker.folder.path().join("out");
     fs::rename(out(), worker.folder.path().join("gone")).unwrap();
