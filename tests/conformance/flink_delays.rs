@@ -74,7 +74,7 @@ fn retry_delay_is_at_most_a_third_of_the_lease() {
     }
 }
 
-/// FLINK-40008 uses the greatest backoff for what has expired already. Deputy differs: backoff begins anew when a lease
+/// FLINK-40008 uses the greatest backoff for what has expired already. Deputy differs: backoff starts again when a lease
 /// has ended, and no delay is longer than the leases usually live.
 #[test]
 fn retry_after_expiry_backs_off_up_to_the_usual_life() {

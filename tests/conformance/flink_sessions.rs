@@ -24,7 +24,7 @@ fn session_started_twice_starts_once() {
     assert_eq!((schedule.calls_of("a").len(), schedule.count(&Performed::Publish("a".to_owned(), 1))), (1, 1));
 }
 
-/// `startAfterCloseMustFail`. Deputy differs: it does not fail, and nothing comes of it; another process starts anew.
+/// `startAfterCloseMustFail`. Deputy differs: it does not fail, and nothing comes of it; another process starts again.
 #[test]
 fn session_configured_after_its_stop_obtains_nothing() {
     let mut schedule = TestSchedule::unconfigured(1);

@@ -289,7 +289,7 @@ fn requests_look_ups() {
     assert_eq!(host().queries_for(&name), 4);
 }
 
-/// Refusals are bounded, in number and in length; uses of secrets are recorded after them all the same.
+/// Refusals are bounded, in number and in length; uses of secrets are recorded after them nevertheless.
 #[test]
 fn requests_refused() {
     let seen = with_hmac("requests-refused").setting("count", 1_000).obtain();

@@ -1,4 +1,4 @@
-//! How long a failure is waited for: delays double, respect what is left of a lease, begin anew after its end, and differ
+//! How long a failure is waited for: delays double, respect what is left of a lease, start again after its end, and differ
 //! by chance.
 
 use std::collections::BTreeMap;
@@ -175,7 +175,7 @@ impl Backoff {
         let had_ended = std::mem::replace(&mut failures.has_ended, kind == FailureKind::Ended && !failures.renewal);
         if kind == FailureKind::Ended {
             assert!(!had_ended, "{name} ended twice, and is no longer called without a person");
-            assert_eq!(wait, plan.policy.retry.floor.max(Span::millis(10)), "{name} is obtained anew at once");
+            assert_eq!(wait, plan.policy.retry.floor.max(Span::millis(10)), "{name} is obtained again at once");
             return;
         }
         let bounds = failures.bounds(kind, plan, left);

@@ -140,7 +140,7 @@ impl Checks {
         self.revoked.retain(|name, _| configuration.plans.contains_key(name));
         for (name, seen) in &mut self.seen {
             if !configuration.plans.contains_key(name) {
-                // It may come back while it leaves, or begin anew, with the same numbers.
+                // It may come back while it leaves, or start again, with the same numbers.
                 *seen = Seen { excused: true, ..Seen::default() };
             }
         }

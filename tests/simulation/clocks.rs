@@ -58,7 +58,7 @@ impl Clocks {
         self.wall = self.right().as_millis() * 1000;
     }
 
-    /// The machine begins anew, and so does the clock for delays.
+    /// The machine starts again, and so does the clock for delays.
     pub(crate) fn boot(&mut self) {
         self.mono = 1;
     }

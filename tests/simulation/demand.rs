@@ -16,7 +16,7 @@ struct Uses {
     users: u32,
     /// When it was last used.
     used: MonotonicTime,
-    /// The last thing that may have begun its time anew.
+    /// The last thing that may have restarted its time.
     touched: MonotonicTime,
 }
 

@@ -280,7 +280,7 @@ impl History {
         match pending {
             Pending::Call(call, outcome) => self.tell(ScheduleEvent::Finished(call, outcome)),
             Pending::Write(write) => {
-                // Some of what is said to have failed is on the disk all the same.
+                // Some of what is said to have failed is on the disk nevertheless.
                 let failed = !write.succeeds;
                 if !failed || once_in(&mut self.dice, 8) {
                     self.put(&write.name, write.record);

@@ -60,7 +60,7 @@ public final class FanOut {
         public void init(Configuration configuration) {}
     }
 
-    /** Gives out the number of the rotation. */
+    /** Returns the number of the rotation. */
     public static final class Provider extends Service implements DelegationTokenProvider {
         @Override
         public boolean delegationTokensRequired() {
