@@ -20,11 +20,12 @@ mod hive;
 mod hostile;
 mod obtained;
 mod outages;
+mod pages;
 mod rpc;
 mod web;
 mod yarn;
 
 #[test]
 fn suite_includes_every_file() {
-    deputy_test_harness::assert_modules(include_str!("main.rs"), "hadoop", 12);
+    deputy_test_harness::assert_modules(include_str!("main.rs"), "hadoop", 13);
 }

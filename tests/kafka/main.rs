@@ -10,11 +10,13 @@
     reason = "plain blocking test code: what is not as it should be ends the test"
 )]
 
+mod brokers;
 mod hostile;
 mod life;
+mod pages;
 mod tls;
 
 #[test]
 fn suite_includes_every_file() {
-    deputy_test_harness::assert_modules(include_str!("main.rs"), "kafka", 4);
+    deputy_test_harness::assert_modules(include_str!("main.rs"), "kafka", 6);
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use deputy_test_harness::{KafkaSite, fact};
+use deputy_test_harness::{KafkaSite, PRINCIPAL, fact};
 use deputy_test_servers::{Kafka, Kdc, Site, Tls};
 
 #[test]
@@ -27,8 +27,12 @@ fn kafka_tokens_come_over_tls_and_mutual_tls() {
         "tls = {{ roots = {roots:?}, client-certificate = {{ chain = {chain:?}, key = {{ secret = \"key\" }} }} }}\n"
     );
     let settings = format!("authentication = \"certificate\"\ntoken-servers = \"{sasl_server}\"");
+    let kerberos =
+        format!("[instances.gssapi.kerberos]\nlogin = \"{PRINCIPAL}\"\ntargets = [\"kafka/localhost@TEST.LOCAL\"]\n");
     let site = KafkaSite::new(&kdc)
         .scram("tls", &sasl_server, "authentication = \"SCRAM-SHA-512\"\ntoken-mechanism = \"SCRAM-SHA-256\"", &rule)
+        .scram("tls-256", &sasl_server, "authentication = \"SCRAM-SHA-256\"", &rule)
+        .kafka("gssapi", &sasl_server, "authentication = \"GSSAPI\"", &kerberos, &rule)
         .kafka("mutual", &mutual_server, &settings, &grant, &with_certificate)
         .receiver(&format!(
             "\"property.ssl.truststore.type\" = \"PEM\"\n\"property.ssl.truststore.location\" = {roots:?}"
@@ -36,11 +40,16 @@ fn kafka_tokens_come_over_tls_and_mutual_tls() {
     site.home.put_secret("tls-key", &key.serialize_pem());
     let coordinator = site.coordinator();
     let _worker = site.worker();
-    for name in ["tls", "mutual"] {
+    for (name, owner) in [
+        ("tls", "User:carol"),
+        ("tls-256", "User:carol"),
+        ("gssapi", &format!("User:{PRINCIPAL}")),
+        ("mutual", "User:CN=deputy"),
+    ] {
         site.wait_for_tokens(&coordinator, &[(name, 1)]);
+        let held = coordinator.printed_instance(name);
+        assert_eq!([fact(&held, "owner"), fact(&held, "confirmed-by")], [owner, "1 of 1 brokers"]);
     }
-    assert_eq!(fact(&coordinator.printed_instance("tls"), "owner"), "User:carol");
-    assert_eq!(fact(&coordinator.printed_instance("mutual"), "owner"), "User:CN=deputy");
     let sent = kafka.produce(sasl, &site.properties("tls"), "topic").unwrap();
     assert!(sent.contains("\"acked\":1"), "{sent}");
     assert_eq!(kafka.consume(sasl, &site.properties("mutual"), "topic").unwrap(), "0\n");

@@ -1,4 +1,4 @@
-//! Kafka: a real broker, which is its own controller, with delegation tokens.
+//! Kafka: a real broker, which is its own controller, with delegation tokens, and a second broker beside it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,13 @@ const MECHANISMS: [&str; 3] = ["GSSAPI", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 /// Any id will do.
 const CLUSTER: [&str; 2] = ["--cluster-id", "AAAAAAAAAAAAAAAAAAAAAQ"];
 
+/// What a broker logs when it serves.
+const STARTED: Ready = Ready::Logged("Kafka Server started");
+
 /// A running broker. Its ports, topics and tokens stay when it is stopped, and end with this value.
 pub struct Kafka {
     server: JavaServer,
+    second: Option<(JavaServer, Ports)>,
     client: Client,
     ports: Ports,
     place: Lasting,
@@ -50,27 +54,44 @@ impl Kafka {
         let place = Lasting::new("kafka-data")?;
         let [controller, plain, sasl, sasl_tls, mutual_tls] = lasting_ports()?;
         let ports = Ports { controller, plain, sasl, sasl_tls, mutual_tls };
-        let mut site = broker(kdc, place.path(), ports, tls.is_some())?;
+        let mut site = broker(kdc, &place.path().join("logs"), ports, tls.is_some())?;
         if let Some((tls, clients)) = tls {
             let trusted = place.path().join("clients.pem");
             fs::write(&trusted, clients).map_err(|error| Error::new(format!("{}: {error}", trusted.display())))?;
             site = site.and(&with_tls(tls, &trusted));
         }
-        let properties = place.path().join("server.properties");
-        site.and(settings).write_properties(&properties)?;
-        let client = Client::new("kafka", kdc, &place.path().join("client"), &Site::new(), "unused.xml")?;
-        let jvm = Jvm::new("kafka", "Broker", &kdc.krb5_conf(), place.path())
-            .megabytes(512)
-            .option("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
-            .option("-Dorg.slf4j.simpleLogger.log.kafka.server=info")
-            .arg(properties.display().to_string());
-        let jvm = CLUSTER.iter().fold(jvm, |jvm, argument| jvm.arg(*argument));
+        let site = site.and(settings);
+        let jvm = node(kdc, place.path(), "server.properties", &site)?;
         let jvm = ["256", "512"].iter().fold(jvm, |jvm, bits| {
             let (user, password) = (Self::USER, Self::PASSWORD);
             jvm.arg("--add-scram").arg(format!("SCRAM-SHA-{bits}=[name={user},password={password}]"))
         });
-        let server = JavaServer::start("kafka", jvm, Ready::Logged("Kafka Server started"))?;
-        Ok(Self { server, client, ports, place })
+        let client = Client::new("kafka", kdc, &place.path().join("client"), &Site::new(), "unused.xml")?;
+        let server = JavaServer::start("kafka", jvm, STARTED)?;
+        Ok(Self { server, second: None, client, ports, place })
+    }
+
+    /// Starts a cluster of two: [`Kafka::start`], and a broker beside it with the same settings and no TLS.
+    ///
+    /// # Errors
+    /// When Java or its jars are not installed, or one does not start.
+    pub fn start_two(kdc: &Kdc, settings: &Site) -> Result<Self, Error> {
+        let mut kafka = Self::start(kdc, None, settings)?;
+        let [plain, sasl, sasl_tls, mutual_tls] = lasting_ports()?;
+        let ports = Ports { plain, sasl, sasl_tls, mutual_tls, ..kafka.ports };
+        let place = kafka.place.path();
+        let site = broker(kdc, &place.join("logs-2"), ports, false)?.and(settings);
+        let listeners = [("INNER", ports.plain), ("CLIENT", ports.sasl)];
+        let site =
+            site.set("process.roles", "broker").set("node.id", "2").set("listeners", listen("127.0.0.1", &listeners));
+        let server = JavaServer::start("kafka-2", node(kdc, place, "server-2.properties", &site)?, STARTED)?;
+        kafka.second = Some((server, ports));
+        Ok(kafka)
+    }
+
+    /// The second broker's process, and where it listens, if there is one.
+    pub fn second(&mut self) -> Option<(&mut JavaServer, Ports)> {
+        self.second.as_mut().map(|(server, ports)| (server, *ports))
     }
 
     /// The broker's process, to stop it and to start it again.
@@ -140,15 +161,28 @@ impl Site {
     }
 }
 
-fn broker(kdc: &Kdc, place: &Path, ports: Ports, with_tls: bool) -> Result<Site, Error> {
+/// A broker's JVM. Its storage is formatted before its first start.
+fn node(kdc: &Kdc, place: &Path, properties: &str, site: &Site) -> Result<Jvm, Error> {
+    let properties = place.join(properties);
+    site.write_properties(&properties)?;
+    let jvm = Jvm::new("kafka", "Broker", &kdc.krb5_conf(), place)
+        .megabytes(512)
+        .option("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+        .option("-Dorg.slf4j.simpleLogger.log.kafka.server=info")
+        .arg(properties.display().to_string());
+    Ok(CLUSTER.iter().fold(jvm, |jvm, argument| jvm.arg(*argument)))
+}
+
+fn listen(host: &str, listeners: &[(&str, u16)]) -> String {
+    let each = listeners.iter().map(|(name, port)| format!("{name}://{host}:{port}"));
+    each.collect::<Vec<_>>().join(",")
+}
+
+fn broker(kdc: &Kdc, logs: &Path, ports: Ports, with_tls: bool) -> Result<Site, Error> {
     let mut listeners = vec![("CONTROLLER", ports.controller), ("INNER", ports.plain), ("CLIENT", ports.sasl)];
     if with_tls {
         listeners.extend([("TLS", ports.sasl_tls), ("MUTUAL", ports.mutual_tls)]);
     }
-    let listen = |host: &str, listeners: &[(&str, u16)]| {
-        let each = listeners.iter().map(|(name, port)| format!("{name}://{host}:{port}"));
-        each.collect::<Vec<_>>().join(",")
-    };
     let login = format!(
         "com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true storeKey=true keyTab=\"{}\" principal=\"{}\";",
         kdc.keytab("kafka/localhost")?.display(),
@@ -169,7 +203,7 @@ fn broker(kdc: &Kdc, place: &Path, ports: Ports, with_tls: bool) -> Result<Site,
         .set("delegation.token.secret.key", "the key of a broker for tests")
         // Every hour otherwise: until then, an expired token is answered with silence.
         .set("delegation.token.expiry.check.interval.ms", "1000")
-        .set("log.dirs", place.join("logs").display())
+        .set("log.dirs", logs.display())
         .set("offsets.topic.num.partitions", "1")
         .set("offsets.topic.replication.factor", "1")
         .set("group.initial.rebalance.delay.ms", "0");
