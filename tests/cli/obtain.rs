@@ -147,19 +147,20 @@ fn obtain_shows_the_lines_that_would_permit_a_denial() {
     audit [TIME] s3 failed    call obtain, [N] ms [misconfigured]
     error: s3: misconfigured: no http rule of this instance allows POST http://127.0.0.1:[PORT]/; the host's log says what would
     denied by policy: POST to http://127.0.0.1:[PORT] is not granted [method-not-granted]
-    hint: to permit it, add to deputy.toml:
+    hint: to permit it, change deputy.toml:
 
-        # a new rule:
+        # in this existing rule, number 1 of [[instances.s3.http]]:
         [[instances.s3.http]]
         allow = "http://127.0.0.1:[PORT]"
-        methods = ["POST"]
-        networks = ["loopback"]
+        methods = ["GET", "POST"]
+
+    hint: `deputy grant s3 --http http://127.0.0.1:[PORT]/ --method POST` shows that change, and writes it after a yes
     "#);
     let run = home.run(&["obtain", "s3", "--json"]);
     let seen: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((&seen["error"]["kind"], &seen["error"]["exit_code"]), (&"refused".into(), &5.into()));
     assert_eq!(seen["refusals"][0]["code"], "method-not-granted");
-    assert!(seen["refusals"][0]["fix"].as_str().unwrap().contains("methods = [\"POST\"]"));
+    assert!(seen["refusals"][0]["fix"].as_str().unwrap().contains("methods = [\"GET\", \"POST\"]"));
 }
 
 #[test]
@@ -217,11 +218,13 @@ fn obtain_names_the_limit_that_ended_the_call() {
     audit [TIME] s3 failed    call obtain, [N] ms [unavailable]
     error: s3: unavailable: http://127.0.0.1:[PORT]/: the response is larger than allowed
     denied by policy: over the limit `response` [over-limit]
-    hint: to permit it, add to deputy.toml:
+    hint: to permit it, change deputy.toml:
 
         # in this table, replacing its current lines:
         [instances.s3.limits]
         response = "20B" # "10B" now
+
+    hint: `deputy grant s3 --hint FILE` shows that change, and writes it after a yes
     "#);
 }
 

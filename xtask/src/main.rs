@@ -13,6 +13,7 @@ mod guests;
 mod process;
 mod proto;
 mod say;
+mod schema;
 mod test;
 mod tidy;
 mod tools;
@@ -50,6 +51,8 @@ enum Chore {
     Guests,
     /// Generates the Rust types of the link's messages from `link.proto`
     Proto,
+    /// Generates the JSON Schemas of deputy.toml and worker.toml
+    Schema,
     /// Runs every check and every test
     Test {
         /// Runs this part and no other; may be given more than once
@@ -81,6 +84,7 @@ fn run(chore: &Chore) -> Result<()> {
         Chore::Demo { what: Some(demo::Show::Hadoop) } => demo::hadoop::run(&workspace),
         Chore::Guests => guests::build(&workspace),
         Chore::Proto => proto::generate(&workspace),
+        Chore::Schema => schema::generate(&workspace),
         Chore::Test { only } => test::run(&workspace, only),
         Chore::Tidy => tidy::check(&workspace),
         Chore::Tools => tools::install(&workspace),

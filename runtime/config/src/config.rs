@@ -42,7 +42,7 @@ pub struct CoordinatorFile {
 
 impl CoordinatorFile {
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let text = read(path)?;
+        let text = read_text(path)?;
         Self::parse_in(&text, path, &absolute(path)?)
     }
 
@@ -108,7 +108,7 @@ impl CoordinatorFile {
 }
 
 /// Reads the text of a configuration.
-pub(crate) fn read(path: &Path) -> Result<String, ConfigErrors> {
+pub fn read_text(path: &Path) -> Result<String, ConfigErrors> {
     read_bounded(path).map_err(|source| unreadable(path, source))
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{absolute, read};
+use crate::config::{absolute, read_text};
 use crate::diagnostic::{ConfigErrors, DiagnosticSink};
 use crate::toml_syntax;
 use crate::value::TableReader;
@@ -29,7 +29,7 @@ pub enum ConfigKind {
 impl ConfigPaths {
     /// Reads a file, and ignores what is wrong in it.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let text = read(path)?;
+        let text = read_text(path)?;
         Ok(Self::parse_in(&text, absolute(path)?.parent().unwrap_or(Path::new(""))))
     }
 

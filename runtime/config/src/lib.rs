@@ -16,6 +16,7 @@ mod config_paths;
 mod coordinator;
 mod delivered;
 mod diagnostic;
+mod edit;
 mod group;
 mod inject;
 mod instance;
@@ -27,26 +28,33 @@ mod policy;
 mod position;
 mod receiver;
 mod rule;
+mod schema;
 mod secret;
 mod setting_lines;
 mod socket;
 mod state_owner;
 mod suggest;
+mod template;
 mod toml_syntax;
 mod upstream;
 mod value;
 mod worker;
 
 pub use address::{HostPort, HostPortError};
-pub use config::CoordinatorFile;
+pub use config::{CoordinatorFile, read_text};
 pub use config_paths::{ConfigKind, ConfigPaths};
 pub use coordinator::{CoordinatorSection, WorkersSection};
 pub use diagnostic::{Colour, ConfigErrors, Diagnostics, Finding, Severity};
+pub use edit::{ConfigDocument, EditError};
 pub use group::WorkerGroup;
 pub use instance::InstanceEntry;
 pub use receiver::ReceiverComponent;
+pub use schema::{coordinator_schema, worker_schema};
 pub use setting_lines::{ConfigLine, SettingLines, SettingsOwner};
 pub use socket::{SocketMode, SocketModeError};
+pub use template::{
+    COORDINATOR_SCHEMA, InstanceTemplate, OAuth2Template, S3Template, UrlError, WORKER_SCHEMA, WorkerTemplate,
+};
 pub use worker::{
     AwsEndpointConfig, Choice, Endpoints, OnChange, Publish, SocketEndpoint, WorkerConfig, WorkerReceiver,
 };

@@ -110,6 +110,7 @@ fn http_rule(
     used.extend(client.iter().map(|(_, name)| name.clone()));
     used.extend(inject.iter().map(|injection| injection.secret.clone()));
 
+    let roots_path = roots.and_then(|value| value.path(sink, base));
     let pattern = pattern?;
     if pattern.scheme() == Scheme::Http {
         for value in [roots, certificate].into_iter().flatten() {
@@ -124,13 +125,13 @@ fn http_rule(
             sink.warning(value.at(), problem).expected("needs https://");
         }
     }
-    let roots = roots.and_then(|value| value.path(sink, base));
     if let Some(first) = headers.or(form) {
         open_injection(sink, first, "secret", methods.as_deref(), paths.as_ref());
     } else if let Some(first) = negotiated {
         open_injection(sink, first, "Kerberos token", methods.as_deref(), paths.as_ref());
     }
-    let send = RequestOptions { tls: TlsOptions { roots, client }, inject, negotiate: negotiate?, allow_echo };
+    let send =
+        RequestOptions { tls: TlsOptions { roots: roots_path, client }, inject, negotiate: negotiate?, allow_echo };
     Some((
         allow?.at(),
         HttpRule { pattern, methods: methods?, paths: paths?, overrides: overrides?, networks: networks?, send },

@@ -12,7 +12,8 @@ use deputy_core::grant::{
 };
 use deputy_core::schedule::{Budget, Policy};
 use deputy_core::{
-    ByteSize, DeniedClaim, Instance, Limit, Limits, PolicyDenial, Principal, SecretName, SecretSource, Span,
+    ByteSize, DeniedClaim, DeniedRequest, Instance, Limit, Limits, PolicyDenial, Principal, SecretName, SecretSource,
+    Span,
 };
 use proptest::prelude::*;
 
@@ -175,6 +176,7 @@ fn denial_fix_is_valid_configuration() {
     let tcp = Target::new(Scheme::Tcp, "10.0.0.1".parse().unwrap(), 22);
     let class = deputy_core::grant::AddressClass::Private;
     let address = "10.0.0.1".parse().unwrap();
+    let request = Box::new(DeniedRequest { method: "GET".parse().unwrap(), path: "/v1".into() });
     let mut refusals = vec![
         PolicyDenial::Address { target: target.clone(), address, class },
         PolicyDenial::Address { target: tcp.clone(), address, class },
@@ -185,9 +187,9 @@ fn denial_fix_is_valid_configuration() {
         PolicyDenial::Host { target: tcp },
         PolicyDenial::Issuer { secret: secret.clone(), issuer: "me".into() },
         PolicyDenial::Lifetime { secret: secret.clone(), seconds: 3600 },
-        PolicyDenial::Method { target: target.clone(), method: "GET".parse().unwrap() },
+        PolicyDenial::Method { target: target.clone(), request: request.clone() },
         PolicyDenial::Name { host: Host::Name("a.example".into()) },
-        PolicyDenial::Path { target: target.clone(), path: "/v1".into() },
+        PolicyDenial::Path { target: target.clone(), request },
         PolicyDenial::Port { target: target.clone() },
         PolicyDenial::Region { secret: secret.clone(), region: "eu-west-1".into() },
         PolicyDenial::Scheme { target },

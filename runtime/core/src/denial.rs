@@ -9,10 +9,13 @@
 #![deny(missing_docs)]
 
 mod fix;
+mod fix_place;
 mod text;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+
+pub use fix_place::FixPlace;
 
 use crate::grant::{AddressClass, Host, Method, SecretOperation, SignatureAlgorithm, Target, TargetError};
 use crate::{Instance, KerberosPrincipal, Limit, Limits, ReceiverName, SecretName, Span, StateIdentity, Timestamp};
@@ -122,8 +125,8 @@ pub enum PolicyDenial {
     Method {
         /// The target that the component requested.
         target: Target,
-        /// The method.
-        method: Method,
+        /// The rest of the request.
+        request: Box<DeniedRequest>,
     },
     /// A DNS lookup of a host that no TCP rule names.
     Name {
@@ -165,8 +168,8 @@ pub enum PolicyDenial {
     Path {
         /// The target that the component requested.
         target: Target,
-        /// The path.
-        path: String,
+        /// The rest of the request.
+        request: Box<DeniedRequest>,
     },
     /// A port that no rule for the host names.
     Port {
@@ -240,6 +243,15 @@ pub enum DeniedClaim {
     Other,
     /// This text.
     Text(String),
+}
+
+/// A request whose method or path is not granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeniedRequest {
+    /// The method.
+    pub method: Method,
+    /// The path.
+    pub path: String,
 }
 
 /// A request with a header that could turn it into another one.

@@ -35,7 +35,7 @@ mod tokens;
 mod units;
 
 pub use delivery::Delivery;
-pub use denial::{DeniedClaim, OverriddenRequest, PolicyDenial, Principal};
+pub use denial::{DeniedClaim, DeniedRequest, FixPlace, OverriddenRequest, PolicyDenial, Principal};
 pub use error_chain::in_one_line;
 pub use fact::{Fact, HOST_FACT_PREFIX, LONGEST_FACT_NAME, LONGEST_FACT_VALUE, MOST_FACTS};
 pub use failure::{CallFailure, ComponentFailure};

@@ -1,7 +1,11 @@
 //! What a command reports of a call.
 
+use std::path::Path;
+
 use deputy_config::{CoordinatorFile, SettingsOwner};
-use deputy_core::{ComponentFailure, Instance, Limits, PolicyDenial, Principal, Span};
+use deputy_core::grant::Scheme;
+use deputy_core::{ComponentFailure, DeniedRequest, Instance, Limits, PolicyDenial, Principal, Span};
+use deputy_files::shell_quoted;
 use deputy_host::{failure_kind, secret_fault_text};
 use deputy_sandbox::{Call, CallError, CallUsage};
 use serde::Serialize;
@@ -137,10 +141,42 @@ pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &Instance, co
     if fixes.is_empty() {
         return;
     }
-    printer.labelled(HINT, "hint", &format!("to permit it, add to {}:", config.path.display()));
-    for fix in fixes {
+    printer.labelled(HINT, "hint", &format!("to permit it, change {}:", config.path.display()));
+    for fix in &fixes {
         printer.stderr("\n");
         printer.stderr(&indented(fix, "    "));
+    }
+    for command in grant_commands(&call.denials, instance) {
+        printer.stderr("\n");
+        printer.labelled(HINT, "hint", &format!("`{command}` shows that change, and writes it after a yes"));
+    }
+}
+
+/// The commands that would permit what was denied, each once.
+fn grant_commands(denials: &[PolicyDenial], instance: &Instance) -> Vec<String> {
+    let mut commands: Vec<String> = Vec::new();
+    for denial in denials.iter().filter(|denial| denial.fix(Principal::Instance(instance)).is_some()) {
+        let command = grant_command(denial, instance);
+        if !commands.contains(&command) {
+            commands.push(command);
+        }
+    }
+    commands
+}
+
+fn grant_command(denial: &PolicyDenial, instance: &Instance) -> String {
+    let name = &instance.name;
+    match denial {
+        PolicyDenial::Method { target, request } | PolicyDenial::Path { target, request } => {
+            let DeniedRequest { method, path } = request.as_ref();
+            let url = shell_quoted(Path::new(&format!("{target}{path}"))).to_string();
+            format!("deputy grant {name} --http {url} --method {method}")
+        }
+        PolicyDenial::Host { target } | PolicyDenial::Port { target } if target.scheme() == Scheme::Tcp => {
+            format!("deputy grant {name} --tcp {}:{}", target.host(), target.port())
+        }
+        // The rest has more to it than a command line says: the lines above are its input.
+        _ => format!("deputy grant {name} --hint FILE"),
     }
 }
 

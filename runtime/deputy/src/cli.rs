@@ -20,12 +20,14 @@ use crate::commands;
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Examples:
+  deputy init s3-sts --endpoint http://127.0.0.1:8333
   deputy check --config /etc/deputy/deputy.toml
   deputy run --config /etc/deputy/deputy.toml
   deputy status
   deputy inspect s3-sts.wasm
   deputy obtain s3-prod --out credentials.json",
     after_long_help = "Examples:
+  deputy init s3-sts --endpoint http://127.0.0.1:8333
   deputy check --config /etc/deputy/deputy.toml
   deputy run --config /etc/deputy/deputy.toml
   deputy status
@@ -89,18 +91,22 @@ pub(crate) enum Command {
     #[command(hide = true)]
     CompileComponent(commands::compile_component::CompileComponentArgs),
     Completions(commands::completions::CompletionsArgs),
+    Doctor(commands::doctor::DoctorArgs),
     Exec(commands::exec::ExecArgs),
     ExitCodes(commands::exit_codes::ExitCodesArgs),
     Get(commands::get::GetArgs),
+    Grant(commands::grant::GrantArgs),
     HadoopConf(commands::hadoop_conf::HadoopConfArgs),
     #[command(hide = true)]
     KerberosLogin(commands::kerberos_login::KerberosLoginArgs),
+    Init(commands::init::InitArgs),
     Inspect(commands::inspect::InspectArgs),
     Obtain(commands::obtain::ObtainArgs),
     Reload(commands::reload::ReloadArgs),
     Renew(commands::renew::RenewArgs),
     Revoke(commands::revoke::RevokeArgs),
     Run(commands::run::RunArgs),
+    Schema(commands::schema::SchemaArgs),
     State(commands::state::StateArgs),
     Status(commands::status::StatusArgs),
     Token(commands::token::TokenArgs),

@@ -80,6 +80,18 @@ impl Context {
         Ok(CoordinatorFile::load(self.named_config().unwrap_or(Path::new(COORDINATOR_FILE)))?)
     }
 
+    /// The path and text of the coordinator's configuration.
+    pub(crate) fn configuration_text(&self) -> Result<(PathBuf, String), CommandError> {
+        let path = self.named_config().unwrap_or(Path::new(COORDINATOR_FILE));
+        Ok((path.to_owned(), deputy_config::read_text(path)?))
+    }
+
+    /// Where a new configuration goes: the coordinator's, or a worker's.
+    pub(crate) fn new_config_path(&self, is_worker: bool) -> PathBuf {
+        let default = if is_worker { WORKER_FILE } else { COORDINATOR_FILE };
+        self.named_config().unwrap_or(Path::new(default)).to_owned()
+    }
+
     /// The coordinator's configuration if one is named, for commands that can do without.
     pub(crate) fn named_configuration(&self) -> Result<Option<CoordinatorFile>, CommandError> {
         Ok(self.named_config().map(CoordinatorFile::load).transpose()?)

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use deputy_audit::{Audit, AuditAction, AuditError, AuditEvent, AuditOutcome, AuditSubject, CallId, Receipt};
 use deputy_core::grant::{Host, Target};
-use deputy_core::{KerberosPrincipal, PolicyDenial, in_one_line};
+use deputy_core::{DeniedRequest, KerberosPrincipal, PolicyDenial, in_one_line};
 use deputy_support::SystemClock;
 use tokio::sync::Notify;
 
@@ -163,10 +163,8 @@ impl CallAudit {
                 PolicyDenial::KerberosHost { target: self.redact_principal(target) }
             }
             PolicyDenial::KerberosTarget { target } => PolicyDenial::KerberosTarget { target: self.redact(&target) },
-            PolicyDenial::Method { target, method } => {
-                let text = method.to_string();
-                let method = if self.redact(&text) == text { method } else { "BLANKED".parse().unwrap_or(method) };
-                PolicyDenial::Method { target: self.redact_target(&target), method }
+            PolicyDenial::Method { target, request } => {
+                PolicyDenial::Method { target: self.redact_target(&target), request: self.redact_request(*request) }
             }
             PolicyDenial::Name { host } => PolicyDenial::Name { host: self.redact_host(&host) },
             PolicyDenial::OverrideHeader { target, mut request } => {
@@ -179,13 +177,20 @@ impl CallAudit {
             PolicyDenial::OwnAuthorization { target } => {
                 PolicyDenial::OwnAuthorization { target: self.redact_target(&target) }
             }
-            PolicyDenial::Path { target, path } => {
-                PolicyDenial::Path { target: self.redact_target(&target), path: self.redact(&path) }
+            PolicyDenial::Path { target, request } => {
+                PolicyDenial::Path { target: self.redact_target(&target), request: self.redact_request(*request) }
             }
             PolicyDenial::Port { target } => PolicyDenial::Port { target: self.redact_target(&target) },
             PolicyDenial::Scheme { target } => PolicyDenial::Scheme { target: self.redact_target(&target) },
             other => other,
         }
+    }
+
+    fn redact_request(&self, request: DeniedRequest) -> Box<DeniedRequest> {
+        let DeniedRequest { method, path } = request;
+        let text = method.to_string();
+        let method = if self.redact(&text) == text { method } else { "BLANKED".parse().unwrap_or(method) };
+        Box::new(DeniedRequest { method, path: self.redact(&path) })
     }
 
     fn redact_target(&self, target: &Target) -> Target {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use deputy_core::{InstanceName, ReceiverName, SecretSource};
 
 use crate::address;
-use crate::config::{absolute, read};
+use crate::config::{absolute, read_text};
 use crate::diagnostic::{ConfigErrors, DiagnosticSink, Diagnostics};
 use crate::receiver::names;
 use crate::secret;
@@ -70,7 +70,7 @@ struct Wanted(Option<(BTreeSet<InstanceName>, Range<usize>)>);
 
 impl WorkerConfig {
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        let text = read(path)?;
+        let text = read_text(path)?;
         Self::parse_in(&text, path, &absolute(path)?)
     }
 

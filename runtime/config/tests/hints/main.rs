@@ -7,24 +7,23 @@ mod secrets;
 
 use std::path::Path;
 
-use deputy_config::{Colour, CoordinatorFile};
+use deputy_config::{Colour, ConfigDocument, CoordinatorFile};
 use deputy_core::{Digest, Instance, Limit, PolicyDenial, Principal, SecretName, StateIdentity};
-use toml::{Table, Value};
 
 /// Hints that are followed one after the other at the most.
 const STEPS: usize = 4;
 
-/// A configuration of the instance `a`, as an editor shows it.
-struct Editor(Table);
+/// A configuration of the instance `a`, to which hints are applied as `deputy grant` does.
+struct Editor(ConfigDocument);
 
 impl Editor {
     fn open(lines: &str) -> Self {
         let text = format!("[instances.a]\ncomponent = \"a.wasm\"\n{lines}");
-        Self(toml::from_str(&text).unwrap())
+        Self(ConfigDocument::parse(&text).unwrap())
     }
 
     fn instance(&self) -> Instance {
-        let text: String = self.0.iter().map(|(key, value)| format!("{key} = {}\n", inline(value))).collect();
+        let text = self.0.to_string();
         let config = CoordinatorFile::parse(&text, Path::new("deputy.toml"));
         let config = config.unwrap_or_else(|errors| panic!("{}\n{text}", errors.render(Colour::Never)));
         assert!(!config.warnings.render(Colour::Never).contains("never acts"), "{text}");
@@ -33,59 +32,8 @@ impl Editor {
 
     /// Does what the comment before the lines says. `fill` is what the operator puts where there is `…`.
     fn apply(&mut self, hint: &str, fill: &dyn Fn(&str) -> String) {
-        let filled = fill(hint);
-        let heading = filled.lines().find(|line| line.ends_with(':')).unwrap_or_else(|| panic!("no heading: {hint}"));
-        let lines: Table = toml::from_str(&filled).unwrap_or_else(|error| panic!("{error}: {hint}"));
-        if let Some((_, rest)) = heading.split_once("in place of `") {
-            let other = rest.split('`').next().unwrap();
-            remove(&mut self.0, other);
-        }
-        merge(&mut self.0, lines, heading.starts_with("# in this existing rule"));
+        self.0.apply(&fill(hint)).unwrap_or_else(|error| panic!("{error}: {hint}"));
     }
-}
-
-fn inline(value: &Value) -> String {
-    match value {
-        Value::Table(table) => {
-            let members: Vec<_> =
-                table.iter().map(|(key, value)| format!("{} = {}", quoted(key), inline(value))).collect();
-            format!("{{ {} }}", members.join(", "))
-        }
-        Value::Array(values) => format!("[{}]", values.iter().map(inline).collect::<Vec<_>>().join(", ")),
-        Value::String(text) => quoted(text),
-        Value::Boolean(flag) => flag.to_string(),
-        Value::Integer(number) => number.to_string(),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::to_string(text).unwrap()
-}
-
-fn merge(old: &mut Table, new: Table, into_rule: bool) {
-    for (key, value) in new {
-        match (old.get_mut(&key), value) {
-            (Some(Value::Table(old)), Value::Table(new)) => merge(old, new, into_rule),
-            (Some(Value::Array(rules)), Value::Array(new)) if key == "http" || key == "tcp" => {
-                let [Value::Table(new)] = new.as_slice() else { panic!("one rule: {new:?}") };
-                let same = |key: &str, rule: &Value| new.get(key).is_none_or(|value| rule.get(key) == Some(value));
-                let is_it = |rule: &&mut Value| ["allow", "methods", "paths"].iter().all(|key| same(key, rule));
-                match rules.iter_mut().find(is_it) {
-                    Some(Value::Table(rule)) if into_rule => merge(rule, new.clone(), false),
-                    _ if into_rule => panic!("there is no such rule: {new:?}"),
-                    _ => rules.push(Value::Table(new.clone())),
-                }
-            }
-            (_, value) => drop(old.insert(key, value)),
-        }
-    }
-}
-
-/// Removes a purpose of the instance's secret.
-fn remove(config: &mut Table, purpose: &str) {
-    let secret = config["instances"]["a"]["secrets"]["key"].as_table_mut().unwrap();
-    assert!(secret.remove(purpose).is_some(), "no {purpose} in {secret:?}");
 }
 
 /// Follows hints until `attempt` is allowed.

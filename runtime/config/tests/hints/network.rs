@@ -33,22 +33,43 @@ fn hint_for_a_host_allows_it() {
     assert_eq!(mended("", request("GET", "http://[::1]:8333/", "::1")).len(), 1);
 }
 
+/// A rule for one method and one path.
+const RULE: &str = "[[instances.a.http]]\nallow = \"https://a.example.com:8443\"\nmethods = [\"POST\"]\npaths = [\"/token\"]\n\
+                    networks = [\"private\"]";
+
 #[test]
 fn hint_for_a_part_of_a_rule_allows_it_beside_the_rule() {
-    let rule = "[[instances.a.http]]\nallow = \"https://a.example.com:8443\"\nmethods = [\"POST\"]\npaths = [\"/token\"]\n\
-                networks = [\"private\"]";
     for (method, url) in [
         ("POST", "http://a.example.com:8443/token"),
         ("POST", "https://a.example.com/token"),
-        ("PUT", "https://a.example.com:8443/token"),
-        ("POST", "https://a.example.com:8443/other"),
         ("GET", "https://a.example.com:8443/other"),
         ("POST", "https://a.example.com:8443/token/../x;y"),
     ] {
-        let hints = mended(rule, request(method, url, "10.0.0.1"));
-        assert!(hints.iter().all(|hint| hint.starts_with("# a new rule:\n")), "{hints:#?}");
-        assert!(hints.len() == 1 || method == "GET", "{method} {url}: {hints:#?}");
+        let hints = mended(RULE, request(method, url, "10.0.0.1"));
+        assert!(hints.len() == 1 && hints[0].starts_with("# a new rule:\n"), "{method} {url}: {hints:#?}");
     }
+}
+
+#[test]
+fn hint_changes_a_rule_that_then_allows_this_alone() {
+    let other =
+        "[[instances.a.http]]\nallow = \"https://a.example.com:8443\"\nmethods = [\"GET\"]\npaths = [\"/x\", \"/y\"]";
+    for (method, url, changed) in [
+        ("PUT", "https://a.example.com:8443/token", "methods = [\"POST\", \"PUT\"]\npaths = [\"/token\"]"),
+        ("POST", "https://a.example.com:8443/other", "methods = [\"POST\"]\npaths = [\"/token\", \"/other\"]"),
+    ] {
+        for (rules, number) in [(RULE.to_owned(), 1), (format!("{other}\n{RULE}"), 2)] {
+            let hints = mended(&rules, request(method, url, "10.0.0.1"));
+            let place = format!("# in this existing rule, number {number} of [[instances.a.http]]:");
+            assert_eq!(
+                hints,
+                [format!("{place}\n[[instances.a.http]]\nallow = \"https://a.example.com:8443\"\n{changed}")]
+            );
+        }
+    }
+    // `PUT /x` in its rule would permit `PUT /y`.
+    let hints = mended(other, request("PUT", "https://a.example.com:8443/x", PUBLIC));
+    assert!(hints[0].starts_with("# a new rule:\n"), "{hints:#?}");
 }
 
 #[test]
@@ -78,7 +99,7 @@ fn hint_for_an_override_header_opens_the_rule_that_is_there() {
             request_with("https://a.example.com/token", headers)(instance)?;
             request_with("https://a.example.com/token", &[])(instance)
         });
-        assert!(hints.iter().all(|hint| hint.starts_with("# in this existing rule:\n")), "{hints:#?}");
+        assert!(hints.iter().all(|hint| hint.starts_with("# in this existing rule, number ")), "{hints:#?}");
         assert_eq!(hints.len(), 3, "{hints:#?}");
         assert_eq!(hints[0].contains("x-real-ip"), rules == two, "{hints:#?}");
     }
@@ -117,7 +138,7 @@ fn hint_for_an_address_opens_the_rule_that_is_there() {
                 continue;
             }
             let hints = mended(rules, request("POST", "https://a.example.com/", address));
-            assert!(hints.iter().all(|hint| hint.starts_with("# in this existing rule:\n")), "{hints:#?}");
+            assert!(hints.iter().all(|hint| hint.starts_with("# in this existing rule, number ")), "{hints:#?}");
         }
     }
 }

@@ -17,12 +17,11 @@ use crate::grant::{
 };
 use crate::{Instance, Limit, LimitOverrides, SecretName};
 
-use super::{OverriddenRequest, PolicyDenial, Principal};
+use super::{DeniedRequest, FixPlace, OverriddenRequest, PolicyDenial, Principal};
 
-const NEW_RULE: &str = "# a new rule:";
-const OLD_RULE: &str = "# in this existing rule:";
-const NEW_TABLE: &str = "# a new table:";
-const TABLE: &str = "# in this table, replacing its current lines:";
+const NEW_RULE: FixPlace = FixPlace::NewRule;
+const NEW_TABLE: FixPlace = FixPlace::NewTable;
+const TABLE: FixPlace = FixPlace::Table;
 
 /// The maximum number of an instance's rules in a fix.
 const SHOWN_RULES: usize = 3;
@@ -51,11 +50,9 @@ pub(super) fn grant(refusal: &PolicyDenial, instance: &Instance) -> Option<Strin
         PolicyDenial::Scheme { target } | PolicyDenial::Port { target } => {
             new_rule(instance, target, rule_for_host(instance, target), "")
         }
-        PolicyDenial::Method { target, method } => {
-            new_rule(instance, target, rule_for(instance, target), &format!("\nmethods = [\"{method}\"]"))
-        }
+        PolicyDenial::Method { target, request } => method_of(instance, target, request),
         PolicyDenial::OverrideHeader { target, request } => override_header_of(instance, target, request)?,
-        PolicyDenial::Path { target, path } => path_of(instance, target, path),
+        PolicyDenial::Path { target, request } => path_of(instance, target, request),
         PolicyDenial::Name { host } => tcp(instance, host, &"PORT", &[]),
         PolicyDenial::Socket { address } => socket(instance, *address),
         PolicyDenial::State => state(instance)?,
@@ -151,17 +148,16 @@ fn is_open(address: IpAddr, networks: &[Network]) -> bool {
 /// Adds the network to the rule that allowed the request.
 fn address_of(instance: &Instance, target: &Target, address: IpAddr) -> String {
     if target.scheme() == Scheme::Tcp {
-        let rules = instance.grant.tcp.iter();
-        let rules = rules.filter(|rule| rule.host.matches(target.host()) && rule.port == target.port());
+        let rules = (1..).zip(&instance.grant.tcp);
+        let rules = rules.filter(|(_, rule)| rule.host.matches(target.host()) && rule.port == target.port());
         return open_tcp(instance, rules, target.host(), target.port(), address);
     }
-    let mut rules = instance.grant.http.iter();
     let name = &instance.name;
-    match rules.find(|rule| rule.pattern.matches(target) && !is_open(address, &rule.networks)) {
-        Some(rule) => {
-            let others = distinguishing_lines(instance, rule);
+    match find_rule(instance, |rule| rule.pattern.matches(target) && !is_open(address, &rule.networks)) {
+        Some((number, rule)) => {
             let networks = with_network(&rule.networks, address);
-            format!("{OLD_RULE}\n[[instances.{name}.http]]\nallow = \"{}\"{networks}{others}", rule.pattern)
+            let others = distinguishing_lines(instance, rule);
+            changed_rule(instance, number, rule, &format!("{networks}{others}"))
         }
         None => {
             let pattern = HttpPattern::exactly(target);
@@ -171,16 +167,31 @@ fn address_of(instance: &Instance, target: &Target, address: IpAddr) -> String {
     }
 }
 
+/// An HTTP rule of an instance, and its number in the file, from 1.
+fn find_rule(instance: &Instance, is_it: impl Fn(&HttpRule) -> bool) -> Option<(usize, &HttpRule)> {
+    (1..).zip(&instance.grant.http).find(|(_, rule)| is_it(rule))
+}
+
+/// An existing rule with its changed lines.
+fn changed_rule(instance: &Instance, number: usize, rule: &HttpRule, lines: &str) -> String {
+    let table = format!("instances.{}.http", instance.name);
+    let place = FixPlace::Rule { number, table: table.clone() };
+    format!("{place}\n[[{table}]]\nallow = \"{}\"{lines}", rule.pattern)
+}
+
 /// The methods and paths of a rule, if another one of its instance has the same pattern.
 fn distinguishing_lines(instance: &Instance, rule: &HttpRule) -> String {
     if instance.grant.http.iter().filter(|other| other.pattern == rule.pattern).count() < 2 {
         return String::new();
     }
-    let paths = match &rule.paths {
+    list_line("methods", methods(rule)) + &list_line("paths", paths(rule))
+}
+
+fn paths(rule: &HttpRule) -> Vec<String> {
+    match &rule.paths {
         PathRules::Any => Vec::new(),
         PathRules::Prefixes(prefixes) => prefixes.iter().map(|prefix| quoted(&prefix.to_string())).collect(),
-    };
-    list_line("methods", methods(rule)) + &list_line("paths", paths)
+    }
 }
 
 fn methods(rule: &HttpRule) -> Vec<String> {
@@ -194,15 +205,17 @@ fn list_line(key: &str, values: Vec<String>) -> String {
 
 fn open_tcp<'i>(
     instance: &Instance,
-    mut rules: impl Iterator<Item = &'i TcpRule>,
+    mut rules: impl Iterator<Item = (usize, &'i TcpRule)>,
     host: &Host,
     port: u16,
     address: IpAddr,
 ) -> String {
-    match rules.find(|rule| !is_open(address, &rule.networks)) {
-        Some(rule) => {
+    match rules.find(|(_, rule)| !is_open(address, &rule.networks)) {
+        Some((number, rule)) => {
             let networks = with_network(&rule.networks, address);
-            format!("{OLD_RULE}\n[[instances.{}.tcp]]\nallow = \"{rule}\"{networks}", instance.name)
+            let table = format!("instances.{}.tcp", instance.name);
+            let place = FixPlace::Rule { number, table: table.clone() };
+            format!("{place}\n[[{table}]]\nallow = \"{rule}\"{networks}")
         }
         None if is_open(address, &[]) => tcp(instance, host, &port, &[]),
         None => {
@@ -219,48 +232,81 @@ fn with_network(networks: &[Network], address: IpAddr) -> String {
 fn socket(instance: &Instance, address: SocketAddr) -> String {
     let ip = address.ip().to_canonical();
     let host = HostPattern::Exactly(Host::Address(ip));
-    let rules = instance.grant.tcp.iter().filter(|rule| rule.host == host && rule.port == address.port());
+    let rules = (1..).zip(&instance.grant.tcp).filter(|(_, rule)| rule.host == host && rule.port == address.port());
     open_tcp(instance, rules, &Host::Address(ip), address.port(), ip)
 }
 
-fn path_of(instance: &Instance, target: &Target, path: &str) -> String {
-    let nearest = rule_for(instance, target);
-    let methods = list_line("methods", nearest.map(methods).unwrap_or_default());
+/// Adds the method to the rule for this path, if that permits nothing else, or else a rule for this request.
+fn method_of(instance: &Instance, target: &Target, request: &DeniedRequest) -> String {
+    let DeniedRequest { method, path } = request;
+    let is_for_path = |rule: &HttpRule| {
+        is_plain(rule, target) && rule.paths.allow(path) && (rule.paths == PathRules::Any || paths(rule).len() == 1)
+    };
+    match find_rule(instance, is_for_path) {
+        Some((number, rule)) => {
+            let methods = methods(rule).into_iter().chain([quoted(&method.to_string())]).collect();
+            changed_rule(instance, number, rule, &(list_line("methods", methods) + &list_line("paths", paths(rule))))
+        }
+        None => new_request_rule(instance, target, request),
+    }
+}
+
+/// Adds the path to the rule for this method, if that permits nothing else, or else a rule for this request.
+fn path_of(instance: &Instance, target: &Target, request: &DeniedRequest) -> String {
+    let DeniedRequest { method, path } = request;
+    let is_for_method =
+        |rule: &HttpRule| is_plain(rule, target) && (rule.methods.is_empty() || rule.methods.iter().eq([method]));
+    match (find_rule(instance, is_for_method), path.parse::<PathPrefix>()) {
+        (Some((number, rule)), Ok(prefix)) => {
+            let paths = paths(rule).into_iter().chain([quoted(&prefix.to_string())]).collect();
+            changed_rule(instance, number, rule, &(list_line("methods", methods(rule)) + &list_line("paths", paths)))
+        }
+        _ => new_request_rule(instance, target, request),
+    }
+}
+
+/// Whether the rule is for this target and adds no secrets, which would then be added to more requests.
+fn is_plain(rule: &HttpRule, target: &Target) -> bool {
+    rule.pattern.matches(target) && rule.send.inject.is_empty() && rule.send.negotiate.is_none()
+}
+
+fn new_request_rule(instance: &Instance, target: &Target, request: &DeniedRequest) -> String {
+    let DeniedRequest { method, path } = request;
     let paths = match path.parse::<PathPrefix>() {
         Ok(path) => list_line("paths", vec![quoted(&path.to_string())]),
         // A path that servers read in different ways matches no prefix.
         Err(_) => "\n# of all paths, since this one can be read in several ways".to_owned(),
     };
-    new_rule(instance, target, nearest, &(methods + &paths))
+    let lines = format!("\nmethods = [{}]{paths}", quoted(&method.to_string()));
+    new_rule(instance, target, rule_for(instance, target), &lines)
 }
 
 /// Permits the response in the rule that adds the secret.
 fn echo_of(instance: &Instance, target: &Target, secret: &SecretName) -> Option<String> {
-    let adds = |rule: &&HttpRule| {
+    let adds = |rule: &HttpRule| {
         let is_injected = rule.send.inject.iter().any(|injection| injection.secret == *secret);
         let is_added = is_injected || (rule.send.negotiate.is_some() && *secret == SecretName::negotiate());
         rule.pattern.matches(target) && is_added && !rule.send.allow_echo
     };
-    let rule = instance.grant.http.iter().find(adds)?;
+    let (number, rule) = find_rule(instance, adds)?;
     let others = distinguishing_lines(instance, rule);
-    let lines =
-        format!("[[instances.{}.http]]\nallow = \"{}\"\nallow-echo = true{others}", instance.name, rule.pattern);
-    Some(format!("# only if the component may know the secret: a response can show it\n{OLD_RULE}\n{lines}"))
+    let lines = changed_rule(instance, number, rule, &format!("\nallow-echo = true{others}"));
+    Some(format!("# only if the component may know the secret: a response can show it\n{lines}"))
 }
 
 /// Adds the header to the rule that would allow the request without it.
 fn override_header_of(instance: &Instance, target: &Target, request: &OverriddenRequest) -> Option<String> {
     let OverriddenRequest { method, path, header } = request;
-    let allows = |rule: &&HttpRule| {
+    let allows = |rule: &HttpRule| {
         let is_method = rule.methods.is_empty() || rule.methods.contains(method);
         rule.pattern.matches(target) && is_method && rule.paths.allow(path)
     };
-    let rule = instance.grant.http.iter().find(allows)?;
+    let (number, rule) = find_rule(instance, allows)?;
     let header: OverrideHeader = header.parse().ok()?;
     let headers = rule.overrides.iter().chain([&header]).map(ToString::to_string);
     let headers = list_line("override-headers", headers.map(|header| quoted(&header)).collect());
     let others = distinguishing_lines(instance, rule);
-    Some(format!("{OLD_RULE}\n[[instances.{}.http]]\nallow = \"{}\"{headers}{others}", instance.name, rule.pattern))
+    Some(changed_rule(instance, number, rule, &format!("{headers}{others}")))
 }
 
 /// Granted already, it was used in a call that may not.

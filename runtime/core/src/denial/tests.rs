@@ -58,6 +58,18 @@ fn assert_fix(refusal: &PolicyDenial, table: &str, line: &str) {
 const NEW_RULE: &str = "# a new rule:";
 const TABLE: &str = "# in this table, replacing its current lines:";
 
+fn put(path: &str) -> Box<DeniedRequest> {
+    Box::new(DeniedRequest { method: "PUT".parse().unwrap(), path: path.into() })
+}
+
+fn method_denial() -> PolicyDenial {
+    PolicyDenial::Method { target: https(), request: put("/v1") }
+}
+
+fn path_denial(path: &str) -> PolicyDenial {
+    PolicyDenial::Path { target: https(), request: put(path) }
+}
+
 #[track_caller]
 fn assert_http_rule(denial: PolicyDenial, more: &str) {
     let rule = format!("allow = \"https://a.example:8443\"{more}");
@@ -79,8 +91,8 @@ fn denial_of_a_request_is_fixed_by_a_rule_for_that_request_only() {
     assert_http_rule(PolicyDenial::Host { target: https() }, "");
     assert_http_rule(PolicyDenial::Port { target: https() }, "");
     assert_http_rule(PolicyDenial::Scheme { target: https() }, "");
-    assert_http_rule(PolicyDenial::Method { target: https(), method: "PUT".parse().unwrap() }, "\nmethods = [\"PUT\"]");
-    assert_http_rule(PolicyDenial::Path { target: https(), path: "/v1".into() }, "\npaths = [\"/v1\"]");
+    assert_http_rule(method_denial(), "\nmethods = [\"PUT\"]\npaths = [\"/v1\"]");
+    assert_http_rule(path_denial("/v1"), "\nmethods = [\"PUT\"]\npaths = [\"/v1\"]");
     assert_http_rule(address(https(), "10.0.0.1"), "\nnetworks = [\"private\"]");
     assert_http_rule(address(https(), "192.0.2.1"), "\nnetworks = [\"192.0.2.1/32\"]");
 }
@@ -195,10 +207,10 @@ fn denial_of_a_receiver_suggests_no_grant() {
         PolicyDenial::Host { target: target(Scheme::Tcp) },
         PolicyDenial::Issuer { secret: secret(), issuer: "x".into() },
         PolicyDenial::Lifetime { secret: secret(), seconds: 601 },
-        PolicyDenial::Method { target: https(), method: "PUT".parse().unwrap() },
+        method_denial(),
         PolicyDenial::Name { host: "a.example".parse().unwrap() },
         operation(SecretOperation::Reveal),
-        PolicyDenial::Path { target: https(), path: "/v1".into() },
+        path_denial("/v1"),
         PolicyDenial::Port { target: https() },
         PolicyDenial::Region { secret: secret(), region: "eu-west-2".into() },
         PolicyDenial::Scheme { target: https() },
@@ -282,11 +294,7 @@ fn denial_of_every_kind_has_a_code_and_names_the_request() {
         (PolicyDenial::Lifetime { secret: secret(), seconds: 601 }, "lifetime-not-granted", "601 s"),
         (PolicyDenial::Limit(Limit::Wall), "over-limit", "`wall`"),
         (PolicyDenial::Listen, "listening-not-allowed", "listening"),
-        (
-            PolicyDenial::Method { target: https(), method: "PUT".parse().unwrap() },
-            "method-not-granted",
-            "PUT to https:",
-        ),
+        (method_denial(), "method-not-granted", "PUT to https:"),
         (PolicyDenial::Name { host: "b.example".parse().unwrap() }, "name-not-granted", "b.example"),
         (operation(SecretOperation::Sigv4), "operation-not-granted", "sigv4"),
         (PolicyDenial::OutputPath { path: "../x".into() }, "odd-output-path", "\"../x\" is not the path"),
@@ -297,7 +305,7 @@ fn denial_of_every_kind_has_a_code_and_names_the_request() {
             "authorization-not-allowed",
             "own authorization to https://a.example:8443 is refused",
         ),
-        (PolicyDenial::Path { target: https(), path: "/x".into() }, "path-not-granted", "\"/x\" of https:"),
+        (path_denial("/x"), "path-not-granted", "\"/x\" of https:"),
         (PolicyDenial::Port { target: https() }, "port-not-granted", "8443: this port"),
         (PolicyDenial::Region { secret: secret(), region: "x".into() }, "region-not-granted", "region x"),
         (PolicyDenial::Scheme { target: https() }, "scheme-not-granted", "this scheme"),

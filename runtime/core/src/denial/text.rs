@@ -47,7 +47,7 @@ impl fmt::Display for PolicyDenial {
             }
             Self::Limit(limit) => write!(f, "over the limit `{limit}`"),
             Self::Listen => f.write_str("listening for connections is not allowed"),
-            Self::Method { target, method } => write!(f, "{method} to {target} is not granted"),
+            Self::Method { target, request } => write!(f, "{} to {target} is not granted", request.method),
             Self::Name { host } => write!(f, "resolving {host} is not granted"),
             Self::Operation { secret, operation } => {
                 write!(f, "operation {operation} is not granted for secret {secret}")
@@ -71,7 +71,7 @@ impl fmt::Display for PolicyDenial {
                 "header {} to {target} is not granted: servers may treat the request as one with another method, host or client",
                 request.header
             ),
-            Self::Path { target, path } => write!(f, "path {path:?} of {target} is not granted"),
+            Self::Path { target, request } => write!(f, "path {:?} of {target} is not granted", request.path),
             Self::Port { target } => write!(f, "{target}: this port is not granted"),
             Self::Region { secret, region } => {
                 write!(f, "signing for region {region} is not granted for secret {secret}")

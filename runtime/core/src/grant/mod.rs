@@ -16,6 +16,7 @@ mod override_header;
 mod rule;
 mod secret;
 mod target;
+mod widening;
 
 pub use address::{AddressClass, Network, NetworkError};
 pub use host::{Host, HostError, HostPattern};
@@ -31,6 +32,7 @@ pub use secret::{
     StringToSign, StringToSignError,
 };
 pub use target::{HttpTarget, Scheme, Target, TargetError};
+pub use widening::Widening;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use super::target::{port, split};
 use super::{HostError, HostPattern, HttpTarget, KerberosTarget, Network, OverrideHeader, Scheme, Target, TargetError};
-use crate::{OverriddenRequest, PolicyDenial, SecretName};
+use crate::{DeniedRequest, OverriddenRequest, PolicyDenial, SecretName};
 
 /// The servers of an HTTP rule: `https://sts.eu-west-1.amazonaws.com`, `http://*.example.com:8080`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,6 +185,18 @@ impl HttpRule {
             && other.networks.iter().all(|network| self.networks.contains(network))
     }
 
+    /// A request that the rule allows, if it is for one host.
+    pub fn sample(&self) -> Option<HttpTarget> {
+        let HostPattern::Exactly(host) = &self.pattern.host else { return None };
+        let authority = format!("{host}:{}", self.pattern.port);
+        let method = self.methods.first().map_or("GET".to_owned(), ToString::to_string);
+        let path = match &self.paths {
+            PathRules::Any => "/".to_owned(),
+            PathRules::Prefixes(prefixes) => prefixes.first()?.to_string(),
+        };
+        HttpTarget::parse(self.pattern.scheme.name(), &authority, &method, &path, []).ok()
+    }
+
     /// `Ok` if the rule allows the request, else the first part that it does not allow.
     pub(super) fn judge(&self, request: &HttpTarget) -> Result<(), PolicyDenial> {
         let target = request.target();
@@ -195,9 +207,9 @@ impl HttpRule {
         } else if self.pattern.port != target.port() {
             Err(PolicyDenial::Port { target: target.clone() })
         } else if !self.methods.is_empty() && !self.methods.contains(request.method()) {
-            Err(PolicyDenial::Method { target: target.clone(), method: request.method().clone() })
+            Err(PolicyDenial::Method { target: target.clone(), request: denied(request) })
         } else if !self.paths.allow(request.path()) {
-            Err(PolicyDenial::Path { target: target.clone(), path: request.path().to_owned() })
+            Err(PolicyDenial::Path { target: target.clone(), request: denied(request) })
         } else if let Some(header) = request.overrides().iter().find(|header| !self.overrides.contains(header)) {
             let method = request.method().clone();
             let path = request.path().to_owned();
@@ -207,6 +219,10 @@ impl HttpRule {
             Ok(())
         }
     }
+}
+
+fn denied(request: &HttpTarget) -> Box<DeniedRequest> {
+    Box::new(DeniedRequest { method: request.method().clone(), path: request.path().to_owned() })
 }
 
 impl FromStr for HttpPattern {

@@ -97,8 +97,8 @@ pub(crate) async fn run(context: &Context, arguments: &ObtainArgs) -> Result<Exi
     };
     audit.flush().await;
     let call = match called {
-        Obtained::Called(call) => call,
-        Obtained::NotRequired(call) => {
+        ObtainedOnce::Called(call) => call,
+        ObtainedOnce::NotRequired(call) => {
             call_report::print(context.printer, &call, instance, &config);
             return not_required(context, arguments, instance, &call, &config);
         }
@@ -123,18 +123,18 @@ pub(crate) async fn run(context: &Context, arguments: &ObtainArgs) -> Result<Exi
 }
 
 /// The last call, which the command reports.
-enum Obtained {
+pub(super) enum ObtainedOnce {
     Called(Call<Tokens>),
     /// `tokens-required` failed, or no tokens are required.
     NotRequired(Call<bool>),
 }
 
 /// Calls the provider as the schedule does: `tokens-required` first.
-async fn obtain(provider: &LoadedProvider) -> Obtained {
+pub(super) async fn obtain(provider: &LoadedProvider) -> ObtainedOnce {
     let required = provider.tokens_required().await;
     match required.result {
-        Ok(true) => Obtained::Called(provider.obtain().await),
-        Ok(false) | Err(_) => Obtained::NotRequired(required),
+        Ok(true) => ObtainedOnce::Called(provider.obtain().await),
+        Ok(false) | Err(_) => ObtainedOnce::NotRequired(required),
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A list gets one more value. A token that lacks what the grant lists needs a grant without the list.
 
-use super::quoted;
 use super::secret::{in_table, narrowed, purpose};
+use super::{FixPlace, quoted};
 use crate::denial::DeniedClaim;
 use crate::grant::{ClaimGrant, ClaimName, JwtGrant, SecretPurpose};
 use crate::{Instance, SecretName, Span};
@@ -74,7 +74,8 @@ fn text(text: &str) -> Option<String> {
 
 /// The whole grant in place of the one that is there.
 fn in_place(instance: &Instance, secret: &SecretName, lines: &str) -> String {
-    format!("# in this table, in place of `jwt`:\n[instances.{}.secrets.{secret}]\n{lines}", instance.name)
+    let place = FixPlace::InPlaceOf("jwt".to_owned());
+    format!("{place}\n[instances.{}.secrets.{secret}]\n{lines}", instance.name)
 }
 
 /// The lines of a grant, but for one.

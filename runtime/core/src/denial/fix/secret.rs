@@ -1,6 +1,6 @@
 //! The lines that would permit what was denied of a secret.
 
-use super::{NEW_TABLE, TABLE, quoted};
+use super::{FixPlace, NEW_TABLE, TABLE, quoted};
 use crate::grant::{SecretGrant, SecretOperation, SecretPurpose, SignatureAlgorithm, Sigv4Grant};
 use crate::{Instance, SecretName};
 
@@ -63,11 +63,10 @@ pub(super) fn operation(instance: &Instance, secret: &SecretName, operation: Sec
         SecretOperation::Sigv4 => "sigv4 = { services = [\"…\"], regions = [\"…\"] }".to_owned(),
     };
     match purpose(instance, secret).map(SecretPurpose::operation) {
-        Some(other) if operation != SecretOperation::Reveal => format!(
-            "# in this table, in place of `{other}`, since a secret serves one purpose:\n\
-             [instances.{}.secrets.{secret}]\n{line}",
-            instance.name
-        ),
+        Some(other) if operation != SecretOperation::Reveal => {
+            let place = FixPlace::InPlaceOf(other.to_string());
+            format!("{place}\n[instances.{}.secrets.{secret}]\n{line}", instance.name)
+        }
         _ => in_table(instance, secret, &line),
     }
 }

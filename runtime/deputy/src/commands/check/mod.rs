@@ -6,6 +6,7 @@ mod instance_text;
 mod kept_state;
 mod left_open;
 mod login;
+mod online;
 mod worker;
 
 use std::sync::Arc;
@@ -24,18 +25,23 @@ use groups::{GroupJson, WorkersJson};
 use instance::InstanceJson;
 use kept_state::KeptStates;
 use login::LoginJson;
+use online::OnlineJson;
 
 /// Check the configuration, the secrets and the components
 ///
 /// Reads the configuration, reads every secret, loads every component that is enabled, and compares what each one imports with
-/// what it is granted. Obtains nothing. Checks a worker's configuration in the same way.
+/// what it is granted. Obtains nothing, unless --online is given. Checks a worker's configuration in the same way.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy check
   deputy check --config /etc/deputy/deputy.toml
+  deputy check --online
   deputy check --config /etc/deputy/worker.toml
   deputy check --json | jq .ok")]
 pub(crate) struct CheckArgs {
+    /// Look up and connect to each granted host, too, and obtain once from each provider, without publishing it
+    #[arg(long)]
+    online: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -54,16 +60,23 @@ struct CoordinatorCheckJson {
     workers: Option<WorkersJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     groups: Vec<GroupJson>,
+    /// With --online.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    online: Vec<OnlineJson>,
 }
 
 pub(crate) async fn run(context: &Context, arguments: &CheckArgs) -> Result<Exit, CommandError> {
     match context.named_worker_config()? {
+        Some(_) if arguments.online => {
+            Err(CommandError::new(Exit::Misconfigured, "--online is for a coordinator's configuration"))
+        }
         Some(path) => worker::check(context, &path, arguments.json).await,
-        None => check_coordinator(context, arguments.json).await,
+        None => check_coordinator(context, arguments).await,
     }
 }
 
-async fn check_coordinator(context: &Context, json: bool) -> Result<Exit, CommandError> {
+async fn check_coordinator(context: &Context, arguments: &CheckArgs) -> Result<Exit, CommandError> {
+    let json = arguments.json;
     let config = context.configuration()?;
     print_warnings(context, &config);
     let sandbox = context.sandbox(&config, Arc::new(Audit::nowhere())).await?;
@@ -90,7 +103,9 @@ async fn check_coordinator(context: &Context, json: bool) -> Result<Exit, Comman
         }
         groups.push(checked);
     }
+    let online = if arguments.online { online::check(context, &config, &sandbox, json).await? } else { Vec::new() };
     let ok = instances.iter().all(|instance| instance.ok)
+        && online.iter().all(|instance| instance.ok)
         && logins.iter().all(|login| login.ok)
         && groups.iter().all(|group| group.ok);
     if json {
@@ -103,9 +118,13 @@ async fn check_coordinator(context: &Context, json: bool) -> Result<Exit, Comman
             logins,
             workers: config.coordinator.workers.as_ref().map(WorkersJson::from),
             groups,
+            online,
         })?;
     } else {
         context.stdout(&summary(&config, &instances, &logins, &groups))?;
+        if online.iter().any(|instance| !instance.ok) {
+            context.stdout("online: not ok\n")?;
+        }
     }
     Ok(if ok { Exit::Done } else { Exit::Failed })
 }

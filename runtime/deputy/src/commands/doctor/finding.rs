@@ -1,0 +1,64 @@
+//! One result of `deputy doctor`.
+
+use serde::Serialize;
+
+use crate::print::{ERROR, FAINT, GOOD, HINT, WARNING, sanitize, styled};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Health {
+    Ok,
+    /// Nothing to judge, such as a coordinator that does not run.
+    Note,
+    /// It works, and may not for long or not for all.
+    Warning,
+    Failed,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct FindingJson {
+    /// What was looked at: `clock`, `dns`, `reach`, `modes`, …
+    check: &'static str,
+    /// Of what: a host, a path.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    subject: String,
+    pub(crate) health: Health,
+    text: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+}
+
+impl FindingJson {
+    pub(crate) fn new(
+        check: &'static str,
+        subject: impl Into<String>,
+        health: Health,
+        text: impl Into<String>,
+    ) -> Self {
+        Self { check, subject: subject.into(), health, text: text.into(), fix: None }
+    }
+
+    pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let (style, word) = match self.health {
+            Health::Ok => (GOOD, "ok"),
+            Health::Note => (FAINT, "note"),
+            Health::Warning => (WARNING, "warning"),
+            Health::Failed => (ERROR, "failed"),
+        };
+        let subject = if self.subject.is_empty() { String::new() } else { format!("{}: ", sanitize(&self.subject)) };
+        let mut text = format!("{:<8} {:<9} {subject}{}\n", styled(style, word), self.check, sanitize(&self.text));
+        if let Some(fix) = &self.fix {
+            for (number, line) in fix.lines().enumerate() {
+                let label = if number == 0 { styled(HINT, "fix").to_string() } else { "   ".to_owned() };
+                text.push_str(&format!("           {label} {}\n", sanitize(line)));
+            }
+        }
+        text
+    }
+}

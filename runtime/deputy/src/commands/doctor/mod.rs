@@ -1,0 +1,110 @@
+//! `deputy doctor`
+
+pub(crate) mod finding;
+pub(crate) mod hosts;
+mod machine;
+
+use std::path::Path;
+
+use clap::Args;
+use deputy_config::{CoordinatorFile, WorkerConfig};
+use deputy_coordinator::ControlClient;
+use deputy_coordinator::status::StatusQuery;
+use deputy_local::SocketClientError;
+use serde::Serialize;
+
+use crate::context::{Context, SCHEMA};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use finding::{FindingJson, Health};
+
+/// Look for what this machine or pod lacks
+///
+/// Looks at the modes of files, the limits on open files, the free space, the control socket and, for each host that an instance
+/// is granted, at its name, the way to it, its TLS and its clock, and says what fixes each. It sends each HTTP server one HEAD
+/// request without a secret. It calls no component: `deputy check --online` does. Exits with 1 if something failed.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deputy doctor
+  deputy doctor --config /etc/deputy/worker.toml
+  deputy doctor --json | jq -r '.findings[].fix'")]
+pub(crate) struct DoctorArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct DoctorJson {
+    schema: u32,
+    version: &'static str,
+    ok: bool,
+    findings: Vec<FindingJson>,
+}
+
+pub(crate) async fn run(context: &Context, arguments: &DoctorArgs) -> Result<Exit, CommandError> {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut findings = vec![FindingJson::new("version", "", Health::Ok, format!("deputy {version}"))];
+    findings.push(machine::open_files());
+    match context.named_worker_config()? {
+        Some(path) => worker(context, &path, &mut findings)?,
+        None => coordinator(context, &mut findings).await?,
+    }
+    let ok = !findings.iter().any(|finding| finding.health == Health::Failed);
+    if arguments.json {
+        context.json(&DoctorJson { schema: SCHEMA, version, ok, findings })?;
+    } else {
+        for finding in &findings {
+            context.stdout(&finding.text())?;
+        }
+    }
+    Ok(if ok { Exit::Done } else { Exit::Failed })
+}
+
+async fn coordinator(context: &Context, findings: &mut Vec<FindingJson>) -> Result<(), CommandError> {
+    let config: CoordinatorFile = context.configuration()?;
+    findings.push(machine::config(&config.path));
+    findings.extend(machine::state(&context.state_dir(Some(&config))?));
+    findings.push(socket(context).await);
+    for entry in config.instances.values().filter(|entry| entry.enabled) {
+        if let Some(instance) = &entry.component {
+            findings.extend(hosts::check(instance, || context.now()).await);
+        }
+    }
+    Ok(())
+}
+
+fn worker(context: &Context, path: &Path, findings: &mut Vec<FindingJson>) -> Result<(), CommandError> {
+    let config = WorkerConfig::load(path)?;
+    findings.push(machine::config(path));
+    findings.extend(machine::state(&context.worker_state_dir(config.state_dir.as_deref())?));
+    Ok(())
+}
+
+/// Whether a coordinator answers.
+async fn socket(context: &Context) -> FindingJson {
+    let (path, peer) = match context.control_socket(None) {
+        Ok(found) => found,
+        Err(error) => return FindingJson::new("socket", "", Health::Warning, error.json().message),
+    };
+    let client = ControlClient::new(&path, peer);
+    let path = path.display().to_string();
+    match client.status(StatusQuery::default()).await {
+        Ok(status) => {
+            let failing = status.instances.iter().filter(|instance| instance.trouble.is_some()).count();
+            let text = format!("a coordinator answers: {} instances, {failing} failing", status.instances.len());
+            let finding =
+                FindingJson::new("socket", path, if failing == 0 { Health::Ok } else { Health::Warning }, text);
+            if failing == 0 { finding } else { finding.fix("`deputy status` shows why") }
+        }
+        Err(error @ SocketClientError::Forbidden { .. }) => {
+            FindingJson::new("socket", path, Health::Warning, error.to_string())
+                .fix("run it as the coordinator's user, or set `control-mode = \"0660\"` and join its group")
+        }
+        Err(SocketClientError::Connect { .. }) => {
+            FindingJson::new("socket", path, Health::Note, "no coordinator runs here: `deputy run` starts it")
+        }
+        Err(error) => FindingJson::new("socket", path, Health::Failed, error.to_string())
+            .fix("restart the coordinator; its log says why it does not answer"),
+    }
+}

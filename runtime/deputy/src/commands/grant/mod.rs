@@ -1,0 +1,228 @@
+//! `deputy grant`
+
+mod denied;
+mod replace;
+
+use std::io::{self, IsTerminal as _, Read as _};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueHint};
+use deputy_config::{ConfigDocument, CoordinatorFile, EditError};
+use deputy_core::grant::{Grant, Widening};
+use deputy_core::{Instance, PolicyDenial, Principal};
+use serde::Serialize;
+use similar::TextDiff;
+
+use crate::commands::init::read_line;
+use crate::context::{Context, SCHEMA};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::print::{HINT, WARNING};
+use denied::DeniedUse;
+
+/// Changes that follow from each other at most: a host, then its address.
+const MAX_STEPS: usize = 4;
+
+/// The largest hint.
+const MAX_HINT: u64 = 64 << 10;
+
+/// Permit what was denied
+///
+/// Shows how the configuration would change, and writes it after a yes. Without a request or hint it takes what the audit log says
+/// was last denied to the instance. Comments and the order of the file stay. A running coordinator takes it with `deputy reload`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deputy grant s3-prod
+  deputy grant s3-prod --http https://sts.eu-west-1.amazonaws.com/ --method POST
+  deputy grant s3-prod --http http://minio:9000/ --method POST --address 10.0.0.7
+  deputy grant kafka --tcp broker.example.com:9093
+  deputy grant s3-prod --hint hint.txt --yes")]
+pub(crate) struct GrantArgs {
+    /// The name of an instance in the configuration
+    instance: String,
+    /// A request to this URL
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, conflicts_with_all = ["tcp", "hint", "audit"])]
+    http: Option<String>,
+    /// The method of the request
+    #[arg(long, value_name = "METHOD", requires = "http", default_value = "GET")]
+    method: String,
+    /// An address of the host that is not public
+    #[arg(long, value_name = "IP", conflicts_with_all = ["hint", "audit"])]
+    address: Option<IpAddr>,
+    /// A connection to this host and port
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["hint", "audit"])]
+    tcp: Option<String>,
+    /// The lines of a hint, as they were printed; - is stdin
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "audit")]
+    hint: Option<PathBuf>,
+    /// The audit log [default: see `audit` in the configuration]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    audit: Option<PathBuf>,
+    /// Write it without a question, unless it permits private addresses or subdomains, or shows a secret to the component
+    #[arg(long)]
+    yes: bool,
+    /// Print one JSON object, and write only with --yes
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct GrantJson<'a> {
+    schema: u32,
+    instance: &'a str,
+    config: String,
+    /// A unified diff; empty if nothing is to change.
+    diff: &'a str,
+    /// Why a person has to look at it.
+    cautions: Vec<String>,
+    written: bool,
+}
+
+/// A changed configuration that was not written yet.
+struct Proposal {
+    path: PathBuf,
+    old: String,
+    new: String,
+    cautions: Vec<Widening>,
+}
+
+pub(crate) fn run(context: &Context, arguments: &GrantArgs) -> Result<Exit, CommandError> {
+    let proposal = propose(context, arguments)?;
+    let path = proposal.path.display().to_string();
+    let diff = TextDiff::from_lines(&proposal.old, &proposal.new);
+    let diff = diff.unified_diff().context_radius(3).header(&path, &path).to_string();
+    let is_written = proposal.old != proposal.new && is_agreed(context, arguments, &proposal, &diff)?;
+    if is_written {
+        replace::replace(&proposal.path, &proposal.old, &proposal.new)?;
+    }
+    if arguments.json {
+        context.json(&GrantJson {
+            schema: SCHEMA,
+            instance: &arguments.instance,
+            config: path,
+            diff: if proposal.old == proposal.new { "" } else { &diff },
+            cautions: proposal.cautions.iter().map(ToString::to_string).collect(),
+            written: is_written,
+        })?;
+    } else if proposal.old == proposal.new {
+        context.stdout(&format!("{} permits it already\n", proposal.path.display()))?;
+    } else if is_written {
+        context.printer.labelled(HINT, "hint", "`deputy reload` applies it to a running coordinator");
+    }
+    Ok(if is_written || proposal.old == proposal.new || arguments.json { Exit::Done } else { Exit::Failed })
+}
+
+fn propose(context: &Context, arguments: &GrantArgs) -> Result<Proposal, CommandError> {
+    let (path, old) = context.configuration_text()?;
+    let config = CoordinatorFile::parse(&old, &path)?;
+    let instance = instance(&config, arguments)?.clone();
+    let mut document = ConfigDocument::parse(&old).map_err(misfit)?;
+    let changed = match &arguments.hint {
+        Some(hint) => {
+            document.apply(&unindented(&read_hint(hint)?)).map_err(misfit)?;
+            changed(&document, &path, arguments)?
+        }
+        None => follow(&mut document, &path, &denied_use(&config, arguments)?, arguments)?,
+    };
+    let cautions = changed.widenings(&instance.grant);
+    Ok(Proposal { path, new: document.to_string(), old, cautions })
+}
+
+/// Applies one fix after the other until the use is permitted.
+fn follow(
+    document: &mut ConfigDocument,
+    path: &Path,
+    denied: &DeniedUse,
+    arguments: &GrantArgs,
+) -> Result<Grant, CommandError> {
+    for _ in 0..MAX_STEPS {
+        let config = CoordinatorFile::parse(&document.to_string(), path)?;
+        let instance = instance(&config, arguments)?;
+        let Err(denial) = denied.judge(&instance.grant) else { return Ok(instance.grant.clone()) };
+        let fix = denial.fix(Principal::Instance(instance)).ok_or_else(|| not_permittable(&denial))?;
+        document.apply(&fix).map_err(misfit)?;
+    }
+    changed(document, path, arguments)
+}
+
+/// The instance's grant as the document has it now.
+fn changed(document: &ConfigDocument, path: &Path, arguments: &GrantArgs) -> Result<Grant, CommandError> {
+    let config = CoordinatorFile::parse(&document.to_string(), path)?;
+    Ok(instance(&config, arguments)?.grant.clone())
+}
+
+fn instance<'c>(config: &'c CoordinatorFile, arguments: &GrantArgs) -> Result<&'c Instance, CommandError> {
+    let entry = config.instances.values().find(|entry| entry.name.as_str() == arguments.instance);
+    entry.and_then(|entry| entry.component.as_ref()).ok_or_else(|| {
+        let text = format!("{} has no instance {:?} with a component", config.path.display(), arguments.instance);
+        CommandError::new(Exit::Misconfigured, text)
+    })
+}
+
+fn denied_use(config: &CoordinatorFile, arguments: &GrantArgs) -> Result<DeniedUse, CommandError> {
+    if let Some(url) = &arguments.http {
+        return DeniedUse::http(url, &arguments.method, arguments.address);
+    }
+    if let Some(target) = &arguments.tcp {
+        return DeniedUse::tcp(target, arguments.address);
+    }
+    let Some(audit) = arguments.audit.as_deref().or(config.audit.as_deref()) else {
+        let error = "there is no audit log to take the last denial from";
+        let error = CommandError::new(Exit::Misconfigured, error);
+        return Err(error.hint("name what to permit with --http, --tcp or --hint, or `audit` in the configuration"));
+    };
+    DeniedUse::last(audit, &arguments.instance)
+}
+
+/// Whether to write it: the answer to a question, or --yes where that is enough.
+fn is_agreed(context: &Context, arguments: &GrantArgs, proposal: &Proposal, diff: &str) -> Result<bool, CommandError> {
+    if !arguments.json {
+        context.stdout(diff)?;
+    }
+    for caution in &proposal.cautions {
+        context.printer.labelled(WARNING, "warning", &caution.to_string());
+    }
+    if arguments.yes && proposal.cautions.is_empty() {
+        return Ok(true);
+    }
+    if arguments.json && !arguments.yes {
+        return Ok(false);
+    }
+    if !io::stdin().is_terminal() || arguments.json {
+        let (error, hint) = if arguments.yes {
+            ("--yes does not answer for this change", "run it on a terminal, or edit the file")
+        } else {
+            ("nothing was written: there is no terminal to ask on", "add --yes, or run it on a terminal")
+        };
+        return Err(CommandError::new(Exit::Failed, error).hint(hint));
+    }
+    context.printer.stderr(&format!("write this to {}? [y/N] ", proposal.path.display()));
+    let answer = read_line().map_err(|error| CommandError::new(Exit::Failed, error))?;
+    Ok(matches!(answer.as_str(), "y" | "Y" | "yes"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "an edge: the operator's file; bounded by `take`")]
+fn read_hint(path: &Path) -> Result<String, CommandError> {
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        io::stdin().lock().take(MAX_HINT).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(MAX_HINT).read_to_string(&mut text))
+    };
+    read.map_err(|error| CommandError::new(Exit::Failed, error).context("cannot read the hint"))?;
+    Ok(text)
+}
+
+/// Lines as they are printed are indented.
+fn unindented(text: &str) -> String {
+    text.lines().flat_map(|line| [line.trim_start(), "\n"]).collect()
+}
+
+fn misfit(error: EditError) -> CommandError {
+    CommandError::new(Exit::Misconfigured, error)
+}
+
+fn not_permittable(denial: &PolicyDenial) -> CommandError {
+    CommandError::new(Exit::Misconfigured, format!("{denial} [{}]: no line permits that", denial.code()))
+}

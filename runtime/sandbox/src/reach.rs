@@ -1,0 +1,157 @@
+//! Whether this machine reaches a granted host: the way of a component's request, without a component and without a secret.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use deputy_core::grant::{Grant, HttpRule, Permit, Scheme, Target, TcpRule, TlsOptions};
+use deputy_core::{Limit, PolicyDenial, Span};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+use crate::network::{self, Connection, Deadline, LOOKUPS, Protocol, Resolver, RuleTls, SystemResolver};
+
+/// How long one host may take.
+const TIMEOUT: Span = Span::secs(10);
+
+/// The most that is read of a response.
+const MAX_HEAD: u64 = 16 << 10;
+
+/// What became of the way to one granted host.
+#[derive(Debug)]
+pub struct Reached {
+    pub target: Target,
+    /// What the host's name resolved to.
+    pub addresses: Vec<IpAddr>,
+    /// The server's clock, if it answered over HTTP: the value of `Date`.
+    pub date: Option<String>,
+    /// The first step that failed.
+    pub error: Option<ReachError>,
+}
+
+/// The step that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReachError {
+    #[error("its name does not resolve")]
+    Resolve(#[source] io::Error),
+    #[error("it did not answer within {TIMEOUT}")]
+    Slow,
+    #[error(transparent)]
+    Denied(DenialError),
+    #[error("no connection")]
+    Connect(#[source] io::Error),
+    #[error("no TLS: {0}")]
+    Tls(String),
+}
+
+/// A denial as an error.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DenialError(pub PolicyDenial);
+
+/// Tries the way to every host of a grant, one after the other. A rule for subdomains names no host.
+pub async fn reach(grant: &Grant) -> Vec<Reached> {
+    let mut found: Vec<Reached> = Vec::new();
+    for rule in &grant.http {
+        let Some(sample) = rule.sample() else { continue };
+        if !found.iter().any(|known| known.target == *sample.target()) {
+            let permit = grant.permit_http(&sample);
+            found.push(attempt(sample.target().clone(), permit, Way::Http(rule)).await);
+        }
+    }
+    for rule in &grant.tcp {
+        let deputy_core::grant::HostPattern::Exactly(host) = &rule.host else { continue };
+        let target = Target::new(Scheme::Tcp, host.clone(), rule.port);
+        if !found.iter().any(|known| known.target == target) {
+            let permit = grant.permit_tcp(&target);
+            found.push(attempt(target, permit, Way::Tcp(rule)).await);
+        }
+    }
+    found
+}
+
+/// What is spoken at the end of the way.
+enum Way<'r> {
+    Http(&'r HttpRule),
+    Tcp(&'r TcpRule),
+}
+
+impl Way<'_> {
+    fn tls(&self, target: &Target) -> Option<TlsOptions> {
+        let options = match self {
+            Self::Http(rule) => (target.scheme() == Scheme::Https).then(|| rule.send.tls.clone()),
+            Self::Tcp(rule) => rule.tls.clone(),
+        };
+        // A client certificate needs a secret, and servers ask for it at the end of the handshake.
+        options.map(|options| TlsOptions { client: None, ..options })
+    }
+
+    fn protocol(&self) -> Protocol {
+        match self {
+            Self::Http(_) => Protocol::Http,
+            Self::Tcp(_) => Protocol::Other,
+        }
+    }
+}
+
+async fn attempt(target: Target, permit: Result<Permit, PolicyDenial>, way: Way<'_>) -> Reached {
+    let mut reached = Reached { target, addresses: Vec::new(), date: None, error: None };
+    let deadline = Deadline::after(TIMEOUT, Limit::Exchange);
+    let steps = deadline.run(steps(&mut reached, permit, way, deadline)).await;
+    reached.error = steps.unwrap_or(Err(ReachError::Slow)).err();
+    reached
+}
+
+async fn steps(
+    reached: &mut Reached,
+    permit: Result<Permit, PolicyDenial>,
+    way: Way<'_>,
+    deadline: Deadline,
+) -> Result<(), ReachError> {
+    let denied = |denial| ReachError::Denied(DenialError(denial));
+    let permit = permit.map_err(denied)?;
+    let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::default());
+    let slots = Arc::new(Semaphore::new(LOOKUPS));
+    let addresses = network::resolve(resolver.as_ref(), &slots, reached.target.host()).await;
+    reached.addresses = addresses.map_err(ReachError::Resolve)?;
+    let pinned = permit.pin(&reached.addresses).map_err(denied)?;
+    let stream = network::connect(pinned, deadline).await.map_err(|error| match error {
+        network::ConnectError::TimedOut(_) => ReachError::Slow,
+        network::ConnectError::Io(error) => ReachError::Connect(error),
+    })?;
+    let mut stream = secure(&reached.target, &way, stream, deadline).await?;
+    if matches!(way, Way::Http(_)) {
+        // Only for the clock: that a server does not answer this is no fault.
+        reached.date = date(&mut stream, &reached.target).await.unwrap_or_default();
+    }
+    Ok(())
+}
+
+async fn secure(
+    target: &Target,
+    way: &Way<'_>,
+    stream: TcpStream,
+    deadline: Deadline,
+) -> Result<Connection, ReachError> {
+    let Some(options) = way.tls(target) else { return Ok(Connection::Left(stream)) };
+    let tls = RuleTls::load(&options, way.protocol()).map_err(|error| ReachError::Tls(error.to_string()))?;
+    let config = tls.config(None).await.map_err(|error| ReachError::Tls(error.to_string()))?;
+    let secured = network::handshake(stream, target.host(), config, deadline).await;
+    secured.map_err(|error| ReachError::Tls(error.to_string()))
+}
+
+/// The server's `Date`, from the head of its answer to a request for nothing.
+#[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
+async fn date(stream: &mut Connection, target: &Target) -> io::Result<Option<String>> {
+    let (host, port) = (target.host(), target.port());
+    let request =
+        format!("HEAD / HTTP/1.1\r\nhost: {host}:{port}\r\nuser-agent: deputy-doctor\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut head = Vec::new();
+    stream.take(MAX_HEAD).read_to_end(&mut head).await?;
+    let head = String::from_utf8_lossy(&head);
+    let lines = head.lines().take_while(|line| !line.is_empty());
+    let date = lines.filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case("date"));
+    Ok(date.map(|(_, value)| value.trim().to_owned()))
+}

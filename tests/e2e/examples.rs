@@ -1,0 +1,182 @@
+//! The folder `examples`: each configuration is valid, and runs where its server can be had. The JSON Schemas accept what the
+//! program accepts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use deputy_test_servers::{Seaweed, boto, guest};
+use serde_json::{Value, json};
+
+use crate::deputy::{TestEnvironment, exit};
+use crate::first_hour::EmptyFolder;
+use crate::s3::object_at;
+use crate::servers;
+
+const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
+
+/// The components that examples name.
+const COMPONENTS: [&str; 4] = ["aws-credentials", "files", "oauth2-javascript", "s3-sts"];
+
+/// The state of all examples: their components are compiled once.
+fn state() -> &'static str {
+    static STATE: LazyLock<String> = LazyLock::new(|| {
+        let home = TestEnvironment::with_compiled("oauth2-javascript");
+        home.state().to_str().unwrap().to_owned()
+    });
+    &STATE
+}
+
+/// Every file of this kind, with its path below the folder.
+fn files(kind: &str) -> Vec<PathBuf> {
+    let folders = fs::read_dir(EXAMPLES).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.filter(|path| path.to_string_lossy().ends_with(kind)).collect();
+    files.sort();
+    files
+}
+
+/// An example in a folder of its own, with a secret in each place that it names, and with these changes.
+fn example(file: &Path, changes: &[(&str, &str)]) -> EmptyFolder {
+    let folder = EmptyFolder::new();
+    fs::create_dir(folder.path("secrets")).unwrap();
+    let key = json!({"AccessKeyId": Seaweed::ACCESS_KEY, "SecretAccessKey": Seaweed::SECRET_KEY}).to_string();
+    for (name, contents) in
+        [("aws-key.json", key.as_str()), ("token", "a-token"), ("client-secret", "a-secret"), ("join", "a-join")]
+    {
+        folder.put_private(&format!("secrets/{name}"), contents);
+    }
+    let mut text = fs::read_to_string(file).unwrap();
+    for component in COMPONENTS {
+        let path = guest(component).unwrap();
+        text = text.replace(&format!("component = \"{component}\""), &format!("component = {path:?}"));
+    }
+    // What only exists in its container or service.
+    let here = folder.path("secrets");
+    text = text.replace("\"/secrets/", &format!("\"{}/", here.display()));
+    text = text.replace("{ credential = \"join\" }", "{ file = \"secrets/join\" }");
+    text = text.replace("credential = \"aws-key\"", "file = \"secrets/aws-key.json\"");
+    text = text.replace("key = { credential = \"state.key\" }\n", "");
+    for (old, new) in changes {
+        assert!(text.contains(old), "{old} in {}", file.display());
+        text = text.replace(old, new);
+    }
+    fs::write(folder.path(file.file_name().unwrap().to_str().unwrap()), text).unwrap();
+    folder
+}
+
+#[test]
+fn examples_of_coordinators_pass_check() {
+    let found = files("deputy.toml");
+    assert!(found.len() >= 9, "{found:?}");
+    for file in found {
+        let checked = example(&file, &[]).run(&["check", "--state", state()], exit::OK);
+        assert!(checked.stderr.is_empty(), "{}: {}", file.display(), checked.stderr);
+    }
+}
+
+#[test]
+fn examples_of_workers_pass_check() {
+    let found = files("worker.toml");
+    assert!(found.len() >= 3, "{found:?}");
+    for file in found {
+        let folder = example(&file, &[]);
+        let checked = folder.run(&["check", "--config", "worker.toml", "--state", state(), "--json"], exit::OK);
+        let checked: Value = serde_json::from_str(&checked.stdout).unwrap();
+        assert_eq!(checked["warnings"], json!([]), "{}", file.display());
+    }
+}
+
+#[test]
+fn examples_run_against_their_servers() {
+    let endpoint = servers::seaweed().endpoint();
+    let s3 = example(&Path::new(EXAMPLES).join("s3-seaweedfs/deputy.toml"), &[("http://127.0.0.1:8333", &endpoint)]);
+    s3.run(&["obtain", "s3", "--state", state(), "--out", "payload.json"], exit::OK);
+    let read = object_at(&endpoint, &s3.read("payload.json"), "of-an-example").unwrap();
+    assert_eq!(read, "written with obtained credentials\n");
+
+    let url = servers::oauth2().token_url();
+    let origin = url.strip_suffix("/token").unwrap();
+    let granted = format!("allow = \"{origin}\"\nnetworks = [\"loopback\"]");
+    let changes = [
+        ("token-url = \"https://login.example.com/token\"", format!("token-url = \"{url}\"")),
+        ("allow = \"https://login.example.com\"", granted),
+    ];
+    let changes: Vec<_> = changes.iter().map(|(old, new)| (*old, new.as_str())).collect();
+    let api = example(&Path::new(EXAMPLES).join("oauth2/deputy.toml"), &changes);
+    let token = api.run(&["obtain", "api", "--state", state(), "--reveal"], exit::OK).stdout;
+    assert_eq!(token.trim().split('.').count(), 3, "a JSON Web Token");
+}
+
+/// All blocks of TOML of a text, as one document.
+fn blocks(text: &str) -> String {
+    let blocks = text.split("```toml\n").skip(1).map(|block| block.split("\n```").next().unwrap());
+    blocks.flat_map(|block| [block, "\n"]).collect()
+}
+
+/// What the schema of each kind has to accept.
+static ACCEPTED: LazyLock<Vec<(&str, String)>> = LazyLock::new(|| {
+    let of_examples =
+        |kind: &'static str| files(kind).into_iter().map(move |file| (kind, fs::read_to_string(file).unwrap()));
+    let page = |name: &str| fs::read_to_string(format!("{DOCS}/{name}.md")).unwrap();
+    let (reference, workers) = (page("configuration"), page("workers"));
+    let (coordinator, worker) = reference.split_once("\n# worker.toml\n").unwrap();
+    let (of_coordinator, of_worker) = workers.split_once("\n## On the worker\n").unwrap();
+    let readme = fs::read_to_string(format!("{DOCS}/../README.md")).unwrap();
+    let pages = [
+        ("deputy.toml", blocks(coordinator)),
+        ("worker.toml", blocks(worker)),
+        ("deputy.toml", blocks(&readme)),
+        ("deputy.toml", blocks(&page("operations"))),
+        ("deputy.toml", blocks(&page("hadoop"))),
+        ("deputy.toml", blocks(&page("kafka"))),
+        ("worker.toml", blocks(&page("endpoints"))),
+        ("deputy.toml", blocks(of_coordinator)),
+        ("worker.toml", blocks(of_worker)),
+    ];
+    of_examples("deputy.toml").chain(of_examples("worker.toml")).chain(pages).collect()
+});
+
+/// Prints a line for each document that the schema refuses.
+const VALIDATE: &str = "
+import json, os, jsonschema
+try:
+    import tomllib
+except ImportError:
+    from pip._vendor import tomli as tomllib # before Python 3.11
+with open(os.environ['INPUT']) as file:
+    given = json.load(file)
+for schema in given['schemas'].values():
+    jsonschema.Draft7Validator.check_schema(schema)
+for number, (kind, text) in enumerate(given['documents']):
+    document = tomllib.loads(text)
+    errors = list(jsonschema.Draft7Validator(given['schemas'][kind]).iter_errors(document))
+    if errors:
+        print(number, errors[0].json_path, errors[0].message[:200])
+";
+
+#[test]
+fn schema_accepts_what_is_valid_and_nothing_else() {
+    let refused = [
+        ("deputy.toml", "[instances.a]\ncompnent = \"a.wasm\""),
+        ("deputy.toml", "[coordinator]\ncalls = \"many\""),
+        ("deputy.toml", "[instances.a]\nobtain = \"sometimes\""),
+        ("deputy.toml", "[[instances.a.http]]\nmethods = \"POST\""),
+        ("worker.toml", "[worker]\nexpired = \"drop\""),
+        ("worker.toml", "[[endpoints.aws]]\nport = 9911"),
+    ];
+    let accepted = ACCEPTED.iter().map(|(kind, text)| (*kind, text.as_str()));
+    let documents: Vec<_> = accepted.chain(refused).collect();
+    let folder = EmptyFolder::new();
+    let schema =
+        |arguments: &[&str]| -> Value { serde_json::from_str(&folder.run(arguments, exit::OK).stdout).unwrap() };
+    let schemas = json!({"deputy.toml": schema(&["schema"]), "worker.toml": schema(&["schema", "--worker"])});
+    let input = json!({"schemas": schemas, "documents": documents}).to_string();
+    fs::write(folder.path("input.json"), input).unwrap();
+    let input = folder.path("input.json");
+    let found = boto(VALIDATE, &[("INPUT", input.to_str().unwrap())]).unwrap();
+    let numbers: Vec<usize> = found.lines().map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect();
+    let expected: Vec<usize> = (ACCEPTED.len()..documents.len()).collect();
+    assert_eq!(numbers, expected, "{found}");
+}

@@ -1,0 +1,244 @@
+//! A user's first hour: from an empty folder to credentials that rotate, and what helps when something is denied or missing.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use deputy_test_servers::{Seaweed, guest};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::deputy::exit;
+use crate::running::PATIENCE;
+use crate::s3::object_at;
+use crate::servers;
+
+/// A folder with nothing in it, and the program with nothing in its environment.
+pub(crate) struct EmptyFolder(TempDir);
+
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl EmptyFolder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_deputy"));
+        command.args(arguments).env_clear().env("COLUMNS", "120").current_dir(self.0.path()).stdin(Stdio::null());
+        command
+    }
+
+    #[track_caller]
+    pub(crate) fn run(&self, arguments: &[&str], code: i32) -> Ran {
+        let output = self.command(arguments).output().unwrap();
+        let ran = Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        };
+        assert_eq!(ran.code, Some(code), "{arguments:?}\n{}{}", ran.stdout, ran.stderr);
+        ran
+    }
+
+    /// `(umask 077; cat > NAME)`
+    pub(crate) fn put_private(&self, name: &str, contents: &str) {
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(self.path(name));
+        file.unwrap().write_all(contents.as_bytes()).unwrap();
+    }
+
+    fn mode(&self, name: &str) -> u32 {
+        fs::metadata(self.path(name)).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn replace(&self, old: &str, new: &str) {
+        let text = self.read("deputy.toml");
+        assert_eq!(text.matches(old).count(), 1, "{old} in {text}");
+        fs::write(self.path("deputy.toml"), text.replace(old, new)).unwrap();
+    }
+}
+
+/// A process that ends with the test.
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+fn key() -> String {
+    let (id, secret) = (Seaweed::ACCESS_KEY, Seaweed::SECRET_KEY);
+    format!(r#"{{"AccessKeyId": "{id}", "SecretAccessKey": "{secret}"}}"#)
+}
+
+/// `deputy init` for the SeaweedFS that all tests share.
+fn initialised(folder: &EmptyFolder) -> Ran {
+    let component = guest("s3-sts").unwrap();
+    let endpoint = servers::seaweed().endpoint();
+    let init = ["init", "s3-sts", "--endpoint", &endpoint, "--role-arn", Seaweed::ROLE_ARN];
+    folder.run(&[&init[..], &["--component", component.to_str().unwrap()]].concat(), exit::OK)
+}
+
+#[test]
+fn first_hour_leads_to_rotating_credentials_in_six_commands() {
+    let folder = EmptyFolder::new();
+    // 1
+    let told = initialised(&folder).stdout;
+    assert!(told.contains("1. (umask 077; cat > secrets/aws-key.json)") && !told.contains("  7. "), "{told}");
+    for (name, mode) in [("deputy.toml", 0o600), ("state", 0o700), ("secrets", 0o700)] {
+        assert_eq!(folder.mode(name), mode, "{name}");
+    }
+    // 2
+    folder.put_private("secrets/aws-key.json", &key());
+    // 3
+    let check = folder.run(&["check"], exit::OK);
+    assert!(check.stdout.contains("all ok") && check.stderr.is_empty(), "{}{}", check.stdout, check.stderr);
+    // 4
+    let log = fs::File::create(folder.path("run.log")).unwrap();
+    let _running = Daemon(folder.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    // 5
+    let begun = Instant::now();
+    while !folder.command(&["get", "s3", "--out", "one.json"]).output().unwrap().status.success() {
+        assert!(begun.elapsed() < PATIENCE, "{}", folder.read("run.log"));
+        thread::sleep(Duration::from_millis(100));
+    }
+    // 6: a later revision, before its time
+    folder.run(&["renew", "s3"], exit::OK);
+    folder.run(&["get", "s3", "--out", "two.json"], exit::OK);
+    let [one, two] = ["one.json", "two.json"].map(|name| folder.read(name));
+    assert_ne!(one, two);
+    let endpoint = servers::seaweed().endpoint();
+    for payload in [one, two] {
+        assert_eq!(object_at(&endpoint, &payload, "first-hour").unwrap(), "written with obtained credentials\n");
+    }
+
+    let doctor = folder.run(&["doctor", "--json"], exit::OK);
+    let found: Value = serde_json::from_str(&doctor.stdout).unwrap();
+    let checks: Vec<_> = found["findings"].as_array().unwrap().iter().map(|it| it["check"].as_str().unwrap()).collect();
+    for check in ["version", "limits", "modes", "space", "socket", "reach", "clock"] {
+        assert!(checks.contains(&check), "{check} in {checks:?}");
+    }
+    assert!(doctor.stdout.contains("a coordinator answers: 1 instances, 0 failing"), "{}", doctor.stdout);
+    folder.run(&["check", "--online"], exit::OK);
+}
+
+#[test]
+fn init_replaces_nothing_and_needs_no_terminal() {
+    let folder = EmptyFolder::new();
+    initialised(&folder);
+    let written = folder.read("deputy.toml");
+    let again = folder.run(&["init", "s3-sts", "--region", "eu-west-1"], exit::MISCONFIGURED);
+    assert!(again.stderr.contains("deputy.toml exists: nothing was written"), "{}", again.stderr);
+    assert_eq!(folder.read("deputy.toml"), written);
+    let unasked = folder.run(&["init", "s3-sts", "--config", "other.toml"], exit::MISCONFIGURED);
+    assert!(unasked.stderr.contains("the region is missing: add --region"), "{}", unasked.stderr);
+    assert!(!folder.path("other.toml").exists());
+    folder.run(&["init", "--worker"], exit::OK);
+    assert_eq!((folder.mode("worker.toml"), folder.mode("worker-state")), (0o600, 0o700));
+    let check = folder.run(&["check", "--config", "worker.toml"], exit::OK);
+    assert!(check.stderr.is_empty(), "{}", check.stderr);
+    for schema in ["deputy.schema.json", "worker.schema.json"] {
+        assert!(folder.read(schema).contains("\"$schema\""));
+    }
+}
+
+#[test]
+fn grant_applies_what_was_denied_after_a_yes() {
+    let folder = EmptyFolder::new();
+    initialised(&folder);
+    folder.put_private("secrets/aws-key.json", &key());
+    folder.replace("methods = [\"POST\"]\n", "methods = [\"GET\"] # too few\n");
+    let denied = folder.run(&["obtain", "s3"], exit::REFUSED);
+    assert!(denied.stderr.contains("`deputy grant s3 --http http"), "{}", denied.stderr);
+
+    // From the audit log, without a terminal to ask on.
+    let before = folder.read("deputy.toml");
+    let unasked = folder.run(&["grant", "s3"], exit::FAILED);
+    assert!(unasked.stdout.contains("+methods = [\"GET\", \"POST\"] # too few"), "{}", unasked.stdout);
+    assert_eq!(folder.read("deputy.toml"), before);
+    folder.run(&["grant", "s3", "--yes"], exit::OK);
+    assert_eq!(folder.read("deputy.toml"), before.replace("[\"GET\"] # too few", "[\"GET\", \"POST\"] # too few"));
+    assert_eq!(folder.mode("deputy.toml"), 0o600);
+    folder.run(&["obtain", "s3"], exit::OK);
+    assert!(folder.run(&["grant", "s3"], exit::OK).stdout.contains("permits it already"));
+
+    // The lines of a hint, as they are printed.
+    folder.replace("regions = [\"us-east-1\"]", "regions = [\"eu-west-1\"]");
+    let denied = folder.run(&["obtain", "s3"], exit::REFUSED);
+    let (_, hint) = denied.stderr.split_once("hint: to permit it, change deputy.toml:\n").unwrap();
+    let (hint, _) = hint.split_once("hint: ").unwrap();
+    fs::write(folder.path("hint"), hint).unwrap();
+    folder.run(&["grant", "s3", "--hint", "hint", "--yes"], exit::OK);
+    folder.run(&["obtain", "s3"], exit::OK);
+
+    // What no script may answer for.
+    let before = folder.read("deputy.toml");
+    for arguments in [
+        &["grant", "s3", "--http", "http://10.0.0.7/", "--yes"][..],
+        &["grant", "s3", "--http", "https://b.example/", "--address", "169.254.169.254", "--yes"],
+        &["grant", "s3", "--tcp", "b.example:1", "--address", "127.0.0.1", "--yes", "--json"],
+    ] {
+        let refused = folder.run(arguments, exit::FAILED);
+        assert!(refused.stderr.contains("--yes does not answer for this change"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("addresses that are not public"), "{}", refused.stderr);
+    }
+    assert_eq!(folder.read("deputy.toml"), before);
+    let json = folder.run(&["grant", "s3", "--http", "https://b.example/x", "--json"], exit::OK);
+    let json: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert!(
+        json["written"] == false && json["diff"].as_str().unwrap().contains("+allow = \"https://b.example\""),
+        "{json}"
+    );
+}
+
+#[test]
+fn doctor_says_what_fixes_each_fault() {
+    let folder = EmptyFolder::new();
+    initialised(&folder);
+    let [closed] = deputy_test_servers::free_ports::<1>().unwrap();
+    let rules = format!(
+        "[[instances.s3.http]]\nallow = \"http://name.invalid\"\n[[instances.s3.http]]\nallow = \"http://127.0.0.2:{closed}\"\n\
+         networks = [\"loopback\"]\n[[instances.s3.tcp]]\nallow = \"localhost:{closed}\"\n"
+    );
+    let text = folder.read("deputy.toml") + &rules;
+    fs::write(folder.path("deputy.toml"), text).unwrap();
+    open_to_all(&folder.path("deputy.toml"));
+    open_to_all(&folder.path("state"));
+    let doctor = folder.run(&["doctor", "--json"], exit::FAILED);
+    let found: Value = serde_json::from_str(&doctor.stdout).unwrap();
+    let failed = found["findings"].as_array().unwrap().iter().filter(|finding| finding["health"] == "failed");
+    let failed: Vec<_> = failed.map(|it| (it["check"].as_str().unwrap(), it["fix"].as_str().unwrap())).collect();
+    for (check, fix) in [
+        ("modes", "chmod go-w deputy.toml"),
+        ("modes", "chmod 0700 /"),
+        ("dns", "getent hosts name.invalid"),
+        ("reach", "Deputy connects directly"),
+        ("grant", "networks = [\"loopback\"]"),
+    ] {
+        assert!(failed.iter().any(|(of, with)| *of == check && with.contains(fix)), "{check} {fix} in {failed:#?}");
+    }
+    let text = folder.run(&["doctor"], exit::FAILED).stdout;
+    assert!(text.contains("fix chmod go-w deputy.toml"), "{text}");
+}
+
+fn open_to_all(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+}
