@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use deputy_test_harness::{TestEnvironment, exit};
 use deputy_test_servers::{Seaweed, boto, guest};
 use serde_json::{Value, json};
 
-use crate::deputy::{TestEnvironment, exit};
 use crate::first_hour::EmptyFolder;
 use crate::s3::object_at;
 use crate::servers;

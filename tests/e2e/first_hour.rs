@@ -8,12 +8,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use deputy_test_harness::{PATIENCE, exit};
 use deputy_test_servers::{Seaweed, guest};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::deputy::exit;
-use crate::running::PATIENCE;
 use crate::s3::object_at;
 use crate::servers;
 
