@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use deputy_coordinator::status::{CoordinatorStatus, KerberosLoginStatus};
 use deputy_test_harness::{RunningCoordinator, TestEnvironment, copy_compiled, exit};
-use deputy_test_servers::{Kdc, Realm, free_ports, get};
+use deputy_test_servers::{AES_SHA1, AES_SHA2, Kdc, Realm, free_ports, get};
 use serde::Deserialize;
 
 use crate::faults::namespace::Namespace;
@@ -25,8 +25,9 @@ pub(crate) fn home() -> TestEnvironment {
     home
 }
 
-/// Adds a login and an instance of HDFS that has it. No NameNode answers.
+/// Adds a login and an instance of HDFS that has it. No NameNode answers. `kdc` is one address, or several with commas between.
 fn with_login(home: TestEnvironment, name: &str, principal: &str, keytab: &Path, kdc: &str) -> TestEnvironment {
+    let kdcs: Vec<_> = kdc.split(',').collect();
     let [port] = free_ports().unwrap();
     let lines = format!(
         r#"[instances.{name}.settings]
@@ -43,7 +44,7 @@ networks = ["loopback"]
 [logins.{name}]
 principal = "{principal}"
 keytab = {keytab:?}
-kdcs = ["{kdc}"]
+kdcs = {kdcs:?}
 "#
     );
     home.instance(name, "hdfs", &lines)
@@ -99,6 +100,10 @@ fn login_faults_in_check_say_what_mends_them() {
         ("away", &add(&kdc, "away"), format!("127.0.0.1:{closed}")),
         ("silent", &add(&silent, "silent"), silent.address()),
         ("well", &add(&kdc, "well"), kdc.address()),
+        // The first of two KDCs is dead.
+        ("second", &add(&kdc, "second"), format!("127.0.0.1:{closed},{}", kdc.address())),
+        ("sha1", &kdc.add_with("sha1", AES_SHA1).unwrap(), kdc.address()),
+        ("sha2", &kdc.add_with("sha2", AES_SHA2).unwrap(), kdc.address()),
     ];
     for (name, keytab, address) in &accounts {
         home = with_login(home, name, &format!("{name}@TEST.LOCAL"), keytab, address);
@@ -126,9 +131,11 @@ fn login_faults_in_check_say_what_mends_them() {
         assert_eq!(login.principal, format!("{name}@TEST.LOCAL"));
         assert_eq!(login.expiry, None);
     }
-    let well = check.login("well");
-    assert_eq!((well.ok, &well.code), (true, &None), "{well:?}");
-    assert!(well.expiry > well.last_login, "{well:?}");
+    for name in ["well", "second", "sha1", "sha2"] {
+        let well = check.login(name);
+        assert_eq!((well.ok, &well.code), (true, &None), "{well:?}");
+        assert!(well.expiry > well.last_login, "{well:?}");
+    }
 
     let text = home.deputy(&["check"]).ends_with(exit::FAILED).stdout;
     for line in [
@@ -211,6 +218,22 @@ fn login_in_status_and_metrics_follows_the_kdc() {
     assert!(metrics(health).contains("deputy_kerberos_fault{login=\"etl\",code=\"locked\"} 1\n"));
     running.wait_until("its end", || !login(&running.all_status()).ready);
     assert!(metrics(health).contains(&format!("deputy_kerberos_ready{labels} 0\n")));
+
+    // The principal has another key. A keytab that is replaced is used at once: first by one with the old key.
+    let (fresh, stale) = (kdc.change_key("etl").unwrap(), home.path("stale.keytab"));
+    kdc.unlock("etl").unwrap();
+    fs::copy(&keytab, &stale).unwrap();
+    fs::rename(stale, &keytab).unwrap();
+    running.wait_until("a wrong key", || {
+        login(&running.all_status()).fault.is_some_and(|fault| fault.code == "wrong-key")
+    });
+    let text = home.deputy(&["status"]).ends_with(exit::OK).stdout;
+    assert!(text.contains("hint: etl: export a new keytab at the KDC"), "{text}");
+    fs::rename(fresh, &keytab).unwrap();
+    running.wait_until("a ticket again", || {
+        let now = login(&running.all_status());
+        now.ready && now.fault.is_none()
+    });
 }
 
 /// The only login.

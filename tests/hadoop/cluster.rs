@@ -16,6 +16,11 @@ pub(crate) const LONGEST: u32 = 75;
 /// The user on whose behalf it obtains tokens.
 pub(crate) const PROXIED: &str = "bob";
 
+/// The realm of users whom a NameNode lets in besides those of its own realm.
+pub(crate) const OTHER_REALM: &str = "CLIENTS.LOCAL";
+/// How that NameNode shortens their names.
+const RULES: &str = "RULE:[1:$1@$0](.*@CLIENTS.LOCAL)s/@.*//\nDEFAULT";
+
 /// The servers.
 pub(crate) struct Cluster {
     pub(crate) kdc: Kdc,
@@ -50,8 +55,9 @@ impl Cluster {
             .set(&format!("hadoop.kms.proxyuser.{PRINCIPAL}.hosts"), "*")
             .set(&format!("hadoop.kms.proxyuser.{PRINCIPAL}.users"), "*");
         let tls = Tls::new().unwrap();
+        let open = Site::new().proxy_user("httpfs").proxy_user("router").set("hadoop.security.auth_to_local", RULES);
         let (kms, hdfs, lasting) = thread::scope(|scope| {
-            let lasting = scope.spawn(|| Hdfs::start_with_tls(&kdc, &Site::new().proxy_user("httpfs"), &tls).unwrap());
+            let lasting = scope.spawn(|| Hdfs::start_with_tls(&kdc, &open, &tls).unwrap());
             let kms = Kms::start(&kdc, &proxy.kms_token_lives(RENEWAL, LONGEST)).unwrap();
             let settings = Site::new()
                 .hdfs_token_lives(RENEWAL, LONGEST)

@@ -2,12 +2,13 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use deputy_test_harness::{CommandOutput, HadoopSite, exit};
-use deputy_test_servers::Kdc;
+use deputy_test_servers::{Acceptor, Kdc};
 
 use crate::cluster::{hdfs_instance, shared, web_instance};
 
@@ -19,6 +20,21 @@ const SASL_ERROR: &[u8] = b"\x08\xdf\xff\xff\xff\x0f\x10\x02";
 const SUCCESS: &[u8] = b"\x10\x00";
 const NEGOTIATE: &[u8] = b"\x10\x01";
 const CHALLENGE: &[u8] = b"\x10\x03";
+
+/// Offers of protection (RFC 4752) in which a login ends: layers, and the longest message. How the program ends, and what
+/// it says.
+const OFFERS: [(&[u8], i32, &str); 5] = [
+    (
+        &[0, 0, 0, 0],
+        exit::MISCONFIGURED,
+        "the server offers protection none, and authentication, integrity, privacy is",
+    ),
+    (&[0xf8, 0, 0, 0], exit::MISCONFIGURED, "the server offers protection none"),
+    (&[1, 0, 0], exit::DENIED, "the server's offer of protection has 3 bytes, not 4"),
+    (&[], exit::DENIED, "the server's offer of protection has 0 bytes, not 4"),
+    // Nothing fits.
+    (&[4, 0, 0, 0], exit::DENIED, "and the server takes 0"),
+];
 
 /// What a server does with a connection, once the client has said its first words.
 type Behaviour = fn(&mut TcpStream) -> std::io::Result<()>;
@@ -216,6 +232,55 @@ fn hostile_server_without_the_key_proves_nothing() {
         let (output, _) = server.obtain(&cluster.kdc, "", "");
         let said = output.ends_with(exit::DENIED).stderr;
         assert!(said.contains(says), "{said}");
+    }
+}
+
+/// Reads a frame.
+fn receive(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let mut frame = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap()];
+    stream.read_exact(&mut frame)?;
+    Ok(frame)
+}
+
+/// The port of a server that has the key, and offers these layers of protection in these bytes.
+fn offering(keytab: PathBuf, layers: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || -> std::io::Result<()> {
+        let (mut stream, _) = listener.accept()?;
+        stream.read_exact(&mut [0; b"hrpc\x09\x00\xdf".len()])?;
+        receive(&mut stream)?;
+        offer(&mut stream, "hdfs", "localhost")?;
+        let initiate = receive(&mut stream)?;
+        // A token of GSS-API has its length in its third and fourth byte.
+        let at = initiate.windows(2).position(|bytes| bytes == b"\x60\x82").unwrap();
+        let length = usize::from(initiate[at + 2]) << 8 | usize::from(initiate[at + 3]);
+        let mut acceptor = Acceptor::new(&keytab);
+        let answer = acceptor.accept(&initiate[at..at + 4 + length]).unwrap();
+        send(&mut stream, &[SASL_ANSWER, &[CHALLENGE, &field(3, &answer)].concat()])?;
+        receive(&mut stream)?;
+        send(&mut stream, &[SASL_ANSWER, &[CHALLENGE, &field(3, &acceptor.wrap(layers, false))].concat()])?;
+        receive(&mut stream)?;
+        send(&mut stream, &[SASL_ANSWER, SUCCESS])?;
+        stream.read_to_end(&mut Vec::new()).map(drop)
+    });
+    port
+}
+
+#[test]
+fn hostile_offer_of_protection_is_refused() {
+    let cluster = shared();
+    let keytab = cluster.kdc.keytab("hdfs/localhost").unwrap();
+    let ports: Vec<_> = OFFERS.iter().map(|(layers, ..)| offering(keytab.clone(), layers)).collect();
+    let site = OFFERS.iter().zip(&ports).enumerate().fold(HadoopSite::new(&cluster.kdc), |site, (at, (_, port))| {
+        let name = format!("offer-{at}");
+        site.instance(&name, &hdfs_instance(&name, &[*port], "", ""))
+    });
+    for (at, (_, code, says)) in OFFERS.iter().enumerate() {
+        let said = site.home.deputy(&["obtain", &format!("offer-{at}")]).ends_with(*code).stderr;
+        assert!(said.contains(says), "{says}: {said}");
     }
 }
 

@@ -21,11 +21,13 @@ mod hostile;
 mod obtained;
 mod outages;
 mod pages;
+mod realms;
+mod router;
 mod rpc;
 mod web;
 mod yarn;
 
 #[test]
 fn suite_includes_every_file() {
-    deputy_test_harness::assert_modules(include_str!("main.rs"), "hadoop", 13);
+    deputy_test_harness::assert_modules(include_str!("main.rs"), "hadoop", 15);
 }

@@ -1,11 +1,11 @@
 //! WebHDFS, HttpFS and KMS: tokens over HTTP, for which the host adds the tickets. One file of the worker has the tokens of
 //! all services, and clients use all of them.
 
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use deputy_test_harness::{HadoopSite, exit, fact};
-use deputy_test_servers::{HttpFs, Proof, Site};
+use deputy_test_servers::{HttpFs, Kms, Proof, Site};
 
 use crate::cluster::{Cluster, LONGEST, PROXIED, copied, shared, web_instance, writes_and_reads};
 
@@ -104,24 +104,47 @@ fn hadoop_tokens_are_for_the_proxied_user_and_cancelled() {
 }
 
 #[test]
-fn httpfs_and_webhdfs_over_tls_serve_tokens_of_their_own() {
+fn httpfs_and_servers_with_tls_give_tokens_of_their_own() {
     let cluster = shared();
-    // It acts for its users at the NameNode.
-    let httpfs = HttpFs::start(&cluster.kdc, cluster.lasting.client(), &Site::new()).unwrap();
+    let (httpfs, kms) = thread::scope(|scope| {
+        let kms = scope.spawn(|| Kms::start_with_tls(&cluster.kdc, &Site::new(), &cluster.tls).unwrap());
+        // It acts for its users at the NameNode.
+        let httpfs = HttpFs::start(&cluster.kdc, cluster.lasting.client(), &Site::new()).unwrap();
+        (httpfs, kms.join().unwrap())
+    });
     let (first, second) =
         (format!("http://localhost:{}", httpfs.port()), format!("https://localhost:{}", cluster.lasting.https_port()));
     let instance = |name: &str, url: &str| web_instance(name, "webhdfs", &[url], "", &format!("urls = \"{url}\""));
     let roots = format!("allow = {second:?}\nroots = {:?}", cluster.tls.roots());
     let secure = instance("swebhdfs", &second).replacen(&format!("allow = {second:?}"), &roots, 1);
+    // Nothing listens at the first address of the KMS.
+    let keys = kms.uri().replace("localhost", "127.0.0.2;localhost");
+    let urls = ["127.0.0.2", "localhost"].map(|host| format!("https://{host}:{}", kms.port()));
+    let mut kms_lines =
+        web_instance("kms", "kms", &urls.each_ref().map(String::as_str), "", &format!("provider = \"{keys}\""));
+    // Each rule adds a ticket for its own host.
+    cluster.kdc.keytab("HTTP/127.0.0.2").unwrap();
+    kms_lines = kms_lines.replacen("HTTP/localhost@", "HTTP/127.0.0.2@", 1);
+    for url in &urls {
+        let roots = format!("allow = {url:?}\nroots = {:?}", cluster.tls.roots());
+        kms_lines = kms_lines.replacen(&format!("allow = {url:?}"), &roots, 1);
+    }
     let site = HadoopSite::new(&cluster.kdc)
         .instance("httpfs", &instance("httpfs", &first))
+        .instance("kms", &kms_lines)
         .instance("swebhdfs", &secure)
         .receiver("");
     let coordinator = site.coordinator();
     let _worker = site.worker();
-    site.wait_for_tokens(&coordinator, &[("httpfs", 1), ("swebhdfs", 1)]);
+    site.wait_for_tokens(&coordinator, &[("httpfs", 1), ("kms", 1), ("swebhdfs", 1)]);
     let (client, local) = (cluster.lasting.client(), cluster.text("web", "over HTTP"));
     for root in [first.replace("http", "webhdfs"), second.replace("https", "swebhdfs")] {
         writes_and_reads(client, &site.token_file(), &local, &format!("{root}/open/web"), &[]);
     }
+    let held = coordinator.printed_instance("kms");
+    assert!(fact(&held, "server").starts_with(&urls[1]), "{held:?}");
+    let list = ["list", "-provider", &keys];
+    let listed =
+        client.run("org.apache.hadoop.crypto.key.KeyShell", &list, Proof::TokenFile(&site.token_file())).unwrap();
+    assert!(listed.contains("Listing keys for KeyProvider"), "{listed}");
 }

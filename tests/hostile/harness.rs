@@ -145,7 +145,7 @@ impl TestHost {
         })
     }
 
-    fn provider(&self, instance: &Instance) -> LoadedProvider {
+    pub(crate) fn provider(&self, instance: &Instance) -> LoadedProvider {
         let loaded = self.runtime.block_on(self.sandbox.load(instance));
         loaded.unwrap_or_else(|error| panic!("{} is not loaded: {}", instance.component.display(), chain(&error)))
     }

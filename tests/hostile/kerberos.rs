@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::thread::{JoinHandle, spawn};
-use std::time::Duration;
+use std::thread::{JoinHandle, sleep, spawn};
+use std::time::{Duration, Instant};
 
 use deputy_audit::{AuditAction, AuditOutcome};
 use deputy_core::grant::KerberosGrant;
 use deputy_core::{ByteSize, Krb5Conf, Limit, LoginPlan, TicketSource};
 use deputy_test_servers::{Acceptor, Kdc};
 
-use crate::harness::{Attack, host};
+use crate::harness::{Attack, ObtainReport, host};
 
 /// A login whose keytab does not exist: nothing here gets as far as a ticket.
 fn login_without_keytab() -> LoginPlan {
@@ -172,13 +172,28 @@ fn context_begun_again() {
     assert_eq!(begun.count(), 1, "one try has begun");
 }
 
+/// How many contexts of a login are open.
+fn open_contexts(login: &LoginPlan) -> usize {
+    host().runtime.block_on(host().sandbox.check_login(login)).contexts
+}
+
 #[test]
 fn context_misused() {
     let kdc = Kdc::start().unwrap();
     let login = alice(&kdc);
     kdc.add("hdfs/nn1.example.com").unwrap();
     let target = "hdfs/nn1.example.com@TEST.LOCAL";
-    let seen = granting("context-misused", login, &[target]).setting("target", target).obtain();
+    let attack = granting("context-misused", login.clone(), &[target]).setting("target", target);
+    let (seen, left) = host().during_attack(|| {
+        let provider = host().provider(&attack.instance);
+        let seen = provider.obtained();
+        let until = Instant::now() + Duration::from_secs(10);
+        while open_contexts(&login) > 0 && Instant::now() < until {
+            sleep(Duration::from_millis(10));
+        }
+        (seen, open_contexts(&login))
+    });
+    assert_eq!(left, 0, "what it still has ends with the call, while its instance goes on");
     let expected = [
         "wrap-early wrong-state",
         "unwrap-early wrong-state",

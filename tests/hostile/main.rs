@@ -35,6 +35,7 @@ mod servers;
 mod sockets;
 mod surroundings;
 mod tangled;
+mod tls;
 mod traps;
 
 use std::collections::BTreeSet;

@@ -1,7 +1,10 @@
 //! `cargo xtask bench`: how fast it is, as ratios from one run.
 
+use std::path::Path;
+
 use crate::failure::Result;
 use crate::process::Run;
+use crate::test::NATIVE;
 use crate::workspace::Workspace;
 use crate::{guests, tools};
 
@@ -14,11 +17,13 @@ const KERBEROS: &str = "kerberos";
 /// Builds the guests, then runs the benches with our own code optimised. The dependencies are optimised anyway, and
 /// said so they are not built again, as a profile of its own would have them.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    let native = workspace.target("bench-native");
     let (package, arguments) = match arguments {
         [first, rest @ ..] if first == FAN_OUT => ("deputy-fan", rest),
         all => {
             if all.iter().any(|argument| argument == KERBEROS) {
-                tools::install_hadoop(workspace)?;
+                tools::install_java(workspace)?;
+                build_native(workspace, &native)?;
             }
             guests::build(workspace)?;
             ("deputy-bench", all)
@@ -27,8 +32,19 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     Run::new("cargo")
         .args(["run", "--locked", "--package", package, "--config", "profile.dev.opt-level=3", "--"])
         .args(arguments)
+        .env("DEPUTY_BENCH_NATIVE", native.join("release/deputy-bench-native"))
         .env("DEPUTY_GUESTS", workspace.guests())
         .env("DEPUTY_TOOLS", workspace.tools())
         .dir(workspace.root())
+        .shown()
+}
+
+/// Builds the exchanges without a sandbox.
+fn build_native(workspace: &Workspace, target: &Path) -> Result<()> {
+    Run::new("cargo")
+        .args(["build", "--locked", "--release", "--manifest-path"])
+        .arg(workspace.path(NATIVE).join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(target)
         .shown()
 }

@@ -63,6 +63,9 @@ const TESTED: [&str; 5] = ["kit/hadoop", "kit/rust", "providers", "receivers", "
 /// Crates for engines, each a workspace of its own. They are built into one folder.
 const ENGINES: [&str; 1] = ["engines/object-store"];
 
+/// What the bench compares components with, a workspace of its own, which `cargo xtask bench kerberos` builds.
+pub(crate) const NATIVE: &str = "tests/bench/native";
+
 /// Runs the parts, all of them if none is named.
 pub(crate) fn run(workspace: &Workspace, only: &[Part]) -> Result<()> {
     let parts = Part::value_variants().iter().filter(|part| only.is_empty() || only.contains(part));
@@ -136,7 +139,7 @@ fn cargo(workspace: &Workspace, folder: &str) -> Run {
 }
 
 fn fmt(workspace: &Workspace) -> Result<()> {
-    for folder in [""].iter().chain(&GUESTS).chain(&ENGINES).chain(&["tests/fuzz", proto::FOLDER]) {
+    for folder in [""].iter().chain(&GUESTS).chain(&ENGINES).chain(&["tests/fuzz", proto::FOLDER, NATIVE]) {
         cargo(workspace, folder)
             .args(["fmt", "--all", "--check"])
             .shown()

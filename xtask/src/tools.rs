@@ -32,6 +32,11 @@ pub(crate) fn install_hadoop(workspace: &Workspace) -> Result<()> {
     java::install_sets(workspace, &["hadoop"])
 }
 
+/// Installs the servers in Java and their clients: those of Hadoop, HBase, Hive and Kafka.
+pub(crate) fn install_java(workspace: &Workspace) -> Result<()> {
+    java::install(workspace)
+}
+
 /// Puts a link to an installed program into `target/tools/bin`.
 fn link(workspace: &Workspace, name: &str, program: &Path) -> Result<()> {
     if !program.is_file() {

@@ -1,6 +1,5 @@
 //! The task that keeps a login's process running and its ticket fresh.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use deputy_core::{Span, TicketSource};
@@ -62,6 +61,8 @@ impl Keeper<'_> {
         let mut refused = Backoff::new(REFUSED.0, REFUSED.1);
         let mut succeeded = false;
         loop {
+            // Before it is read: one that is replaced from now on is another one.
+            let keytab = self.keytab().await;
             let outcome = self.log_in().await;
             if self.process.has_ended() || self.process.has_waited(self.shared.config.give_up) {
                 return succeeded;
@@ -81,7 +82,7 @@ impl Keeper<'_> {
                 Ok(ticket) => self.shared.obtained(ticket),
                 Err(fault) => self.shared.failed(fault),
             }
-            if self.wait(until).await {
+            if self.wait(until, keytab).await {
                 return succeeded;
             }
         }
@@ -118,7 +119,7 @@ impl Keeper<'_> {
 
     /// Waits until the next attempt is due: by time, because a caller has no ticket, or because the keytab was replaced.
     /// Returns whether the process has ended, or is stuck.
-    async fn wait(&self, until: Instant) -> bool {
+    async fn wait(&self, until: Instant, keytab: Option<FileFingerprint>) -> bool {
         let wanted = async {
             loop {
                 self.shared.wanted.notified().await;
@@ -132,7 +133,7 @@ impl Keeper<'_> {
             pause(LEAST.duration()).await;
             tokio::select! {
                 () = wanted => {}
-                () = self.keytab_replaced() => {}
+                () = self.keytab_replaced(keytab) => {}
             }
         };
         let early = async { timeout_at(until, due).await.ok() };
@@ -151,25 +152,24 @@ impl Keeper<'_> {
         }
     }
 
-    /// Waits until the keytab is another file than now. Only after a failure: a ticket that is held needs none.
-    async fn keytab_replaced(&self) {
-        let path = match &self.shared.config.source {
-            TicketSource::Keytab(path) if self.shared.has_failed() => path,
-            TicketSource::Keytab(_) | TicketSource::Cache(_) => return std::future::pending().await,
-        };
-        let now = fingerprint(path).await;
-        loop {
-            pause(KEYTAB.duration()).await;
-            if fingerprint(path).await != now {
-                return;
-            }
+    /// The keytab as it is now, if there is one.
+    async fn keytab(&self) -> Option<FileFingerprint> {
+        match &self.shared.config.source {
+            TicketSource::Keytab(path) => FileFingerprint::of_file(path).await.ok(),
+            TicketSource::Cache(_) => None,
         }
     }
-}
 
-/// `None` if there is no file.
-async fn fingerprint(path: &Path) -> Option<FileFingerprint> {
-    FileFingerprint::of_file(path).await.ok()
+    /// Waits until the keytab is another file than the one that was used. Only after a failure: a ticket that is held needs
+    /// none.
+    async fn keytab_replaced(&self, used: Option<FileFingerprint>) {
+        if matches!(self.shared.config.source, TicketSource::Cache(_)) || !self.shared.has_failed() {
+            return std::future::pending().await;
+        }
+        while self.keytab().await == used {
+            pause(KEYTAB.duration()).await;
+        }
+    }
 }
 
 impl Shared {

@@ -68,7 +68,7 @@ enum Measure {
     Calls,
     /// The first call of a process
     First,
-    /// Tokens of a real HDFS, by Kerberos
+    /// Tokens of Hadoop's services and Kafka, by Kerberos
     Kerberos,
     /// Many instances kept by a coordinator
     Leases,

@@ -11,12 +11,13 @@ use crate::process::Run;
 use crate::workspace;
 
 /// Workspaces beside the one at the root, where they are there.
-const OTHERS: [&str; 11] = [
+const OTHERS: [&str; 12] = [
     "engines/object-store/Cargo.toml",
     "kit/hadoop/Cargo.toml",
     "kit/rust/Cargo.toml",
     "providers/Cargo.toml",
     "receivers/Cargo.toml",
+    "tests/bench/native/Cargo.toml",
     "tests/fuzz/Cargo.toml",
     "tests/guests/Cargo.toml",
     "tests/plugs/outputs/Cargo.toml",
