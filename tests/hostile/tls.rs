@@ -109,7 +109,7 @@ fn tls_server_hostile() {
             "tls-truncated",
             "broke off without the end that TLS has",
         ),
-        // A wish to negotiate anew, in plain text: anyone on the way could send it.
+        // A wish to negotiate again, in plain text: anyone on the way could send it.
         (
             shaken(&well, |_, mut stream| stream.write_all(b"\x16\x03\x03\0\x04\0\0\0\0").and_then(|()| wait(stream))),
             "0 failed",

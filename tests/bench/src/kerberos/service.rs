@@ -7,7 +7,7 @@ use super::REALM;
 use crate::Result;
 use crate::sandboxed::instance;
 
-/// A kind of service that gives out tokens.
+/// A kind of service that issues tokens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServiceKind {
     HBase,
