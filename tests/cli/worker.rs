@@ -96,7 +96,7 @@ impl Worker {
             let payload = Arc::new(SecretBytes::new(payload.as_bytes().to_vec()));
             let service = service.parse().unwrap();
             let kind = "aws-credential-process/1".parse().unwrap();
-            let delivery = Delivery { instance: instance.clone(), service, kind, stamp, valid_until: UNTIL, payload };
+            let delivery = Delivery { instance: instance.clone(), service, kind, stamp, valid_until: UNTIL, next_at: None, renewable_until: None, payload };
             held.deliveries.insert(instance, delivery);
         }
         let (sender, receiver) = watch::channel(Arc::new(held));

@@ -81,6 +81,8 @@ impl Endpoint {
             kind: "aws-credential-process/1".parse().unwrap(),
             stamp: LeaseVersion { revision: Revision(revision), obtained_at: SystemClock::wall() },
             valid_until: Timestamp::from_millis(SystemClock::wall().as_millis() + millis),
+            next_at: None,
+            renewable_until: None,
             payload: Arc::new(SecretBytes::new(payload.clone().into_bytes())),
         };
         let held = DeliveredState {

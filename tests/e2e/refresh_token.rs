@@ -274,10 +274,15 @@ fn refresh_token_goes_to_other_hosts_by_inheritance_alone() {
     std::fs::write(login.home.path("deputy.toml"), &config).unwrap();
     let fix = format!("[instances.login.state]\ninherit = \"{saved}\"");
 
-    let shown = login.home.deputy(&["check"]).ends_with(exit::OK).stdout;
-    assert!(shown.contains("state is kept for another; to inherit it, write\n"), "{shown}");
-    assert!(shown.contains(&format!("inherit = \"{saved}\"")), "{shown}");
-    login.home.run_unchecked(&["reload"]).ends_with(exit::OK);
+    let warns = || {
+        let shown = login.home.deputy(&["check"]).ends_with(exit::OK).stdout;
+        assert!(shown.contains("state is kept for another; to inherit it, write\n"), "{shown}");
+        assert!(shown.contains(&format!("inherit = \"{saved}\"")), "{shown}");
+    };
+    warns();
+    running.kill();
+    warns(); // from the sealed record
+    let running = login.start();
     running.wait_until("its failure", || trouble_kind(&running).as_deref() == Some("refused"));
     assert!(running.log().contains("it stays sealed until the configuration says `inherit`"), "{}", running.log());
     assert_eq!((moved.forwarded(TOKEN), keeper(&running).as_ref()), (0, Some(&saved)));

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use deputy_core::failure::FailureNext;
 use deputy_core::grant::SecretGrant;
 use deputy_core::{
@@ -16,6 +18,7 @@ use crate::servers::Server;
 
 const VALUE: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 const HANDLE: &str = "canary-of-a-handle-of-a-lease";
+const TOKEN: &str = "canary-of-a-payload-of-a-lease";
 const STATE: &str = "canary-of-a-state-of-an-instance";
 
 /// Whether a text could forge a line or turn the reading direction.
@@ -203,6 +206,35 @@ fn log_handle_of_renewal() {
     for canary in [HANDLE, STATE] {
         let (left, right) = canary.split_at(canary.len() / 2);
         assert!(!told.contains(left) && !told.contains(right), "{told}");
+    }
+}
+
+/// What a component logs in the call that makes it is shown only when the call has ended, and then the host knows it. Every
+/// line is there, whatever ended the call, and none has what the host keeps.
+#[test]
+fn log_before_return() {
+    for end in ["ok", "failure", "trap", "loop", "odd-kind"] {
+        let case = Attack::new("log-before-return").setting("payload", TOKEN).setting("handle", HANDLE);
+        let case = case.setting("state", STATE).setting("end", end).stateful(None);
+        let seen = case.limits(|limits| limits.cpu = Span::millis(300)).obtain();
+        let log = host().log_of_call(seen.call.id);
+        let lines = log.lines().filter(|line| line.contains("deputy::guest") && line.contains("it is ")).count();
+        // Three values in five forms, at four levels and on two streams.
+        assert_eq!(lines, 3 * 5 * 6, "{end} {log}");
+        let told = format!("{seen:?} {log} {:?}", host().all_events(seen.call.id));
+        let is_kept = |canary: &&str| *canary == STATE || ["ok", "odd-kind"].contains(&end);
+        for canary in [TOKEN, HANDLE, STATE].iter().filter(|canary| is_kept(canary)) {
+            let hex: String = canary.bytes().map(|byte| format!("{byte:02x}")).collect();
+            let told = told.to_lowercase();
+            assert!(!told.contains(*canary) && !told.contains(&hex), "{end} {canary} {told}");
+            for before in ["", "user:"] {
+                let encoded = STANDARD.encode(format!("{before}{canary}"));
+                // The first letters may have bits of what is before.
+                let part = encoded.get(8..encoded.len() - 8).unwrap().to_lowercase();
+                assert!(!told.contains(&part), "{end} {part} {told}");
+            }
+        }
+        assert!(told.contains("it is [secret state]!"), "{end} {told}");
     }
 }
 

@@ -78,6 +78,8 @@ pub(crate) fn delivery(instance: &str, revision: u64, payload: &[u8]) -> Deliver
         kind: "hostile/1".parse().unwrap(),
         stamp: LeaseVersion { revision: Revision(revision), obtained_at },
         valid_until: Timestamp::from_millis(1_700_003_600_000),
+        next_at: None,
+        renewable_until: None,
         payload: Arc::new(SecretBytes::new(payload.to_vec())),
     }
 }

@@ -46,7 +46,7 @@ pub use lease_board::LeaseBoard;
 pub use login_snapshot::{LoginFaultStatus, LoginSnapshot};
 pub use provider::ConfiguredProvider;
 pub use reload::{Reload, ReloadReply, Removals};
-pub use state_keeper::{KeptStateTurn, StateKeeper, StateKeeperError};
+pub use state_keeper::{KeptStateTurn, StateKeeper, StateKeeperError, kept_state_owner};
 pub use workers::{
     AppliedStatus, Deliveries, EarlierDeliveries, EarlierReceiver, EnrolmentError, GroupDeliveries, TokenStatus,
     WorkerCondition, WorkerPage, WorkerQuery, WorkerRequestError, WorkerServiceOptions, WorkerStatus, WorkerTasks,

@@ -20,6 +20,10 @@ pub struct Delivery {
     pub stamp: LeaseVersion,
     /// The expiry; [`Timestamp::FOREVER`] if there is none.
     pub valid_until: Timestamp,
+    /// Nothing newer can be obtained before this time. For people, as the next one.
+    pub next_at: Option<Timestamp>,
+    /// Until when a renewal can prolong it, if the service said.
+    pub renewable_until: Option<Timestamp>,
     /// Opaque here.
     pub payload: Arc<SecretBytes>,
 }

@@ -22,9 +22,19 @@ impl PrivateDir {
     /// Opens a directory, and creates it if it is missing. Fails if another user owns it or may look into it.
     pub fn open(path: &Path) -> Result<Self, FileError> {
         let path = ambient::without_slash(path);
-        if !ambient::exists(&path).map_err(|error| FileError::new("open", &path, error))? {
+        if !exists(&path)? {
             ambient::create_private_dir(&path)?;
         }
+        Self::open_present(path)
+    }
+
+    /// The same of a directory that is there; `None` if it is missing.
+    pub fn open_existing(path: &Path) -> Result<Option<Self>, FileError> {
+        let path = ambient::without_slash(path);
+        if exists(&path)? { Self::open_present(path).map(Some) } else { Ok(None) }
+    }
+
+    fn open_present(path: PathBuf) -> Result<Self, FileError> {
         let dir = ambient::open_dir(&path)?;
         let access = Access::of(&dir).map_err(|error| FileError::new("inspect", &path, error))?;
         access.check_private_dir(&path)?;
@@ -101,6 +111,10 @@ impl PrivateDir {
     pub fn inode(&self, name: &str) -> Option<u64> {
         self.dir.symlink_metadata(name).ok().map(|metadata| metadata.ino())
     }
+}
+
+fn exists(path: &Path) -> Result<bool, FileError> {
+    ambient::exists(path).map_err(|error| FileError::new("open", path, error))
 }
 
 /// Whether a name is that of a file that was being written.

@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use deputy_coordinator::{LOCK, RestoreSummary, Restoring, backed_up, restore};
-use deputy_core::{SecretSource, Timestamp};
-use deputy_store::{Archive, DirectoryStore, MasterKey, Store, StoreKey, rekey};
+use deputy_coordinator::{LOCK, RestoreSummary, Restoring, StateKeeperError, backed_up, kept_state_owner, restore};
+use deputy_core::{InstanceName, SecretSource, StateIdentity, Timestamp};
+use deputy_store::{Archive, DirectoryReader, DirectoryStore, MasterKey, Store, StoreKey, rekey};
 
 use crate::error::ProcessError;
 use crate::platform::Platform;
 use crate::sandbox::master_key;
+
+/// Who saved an instance's state, if any is kept.
+pub type KeptStateOwner = Result<Option<StateIdentity>, StateKeeperError>;
 
 pub struct StateDirectory {
     pub path: PathBuf,
@@ -56,6 +59,21 @@ impl StateDirectory {
             (None, Some(_)) => return Err(ProcessError::NewKeyUnnamed),
         };
         rekey(&self.path, old, new, random, file).await.map_err(ProcessError::Rekey)
+    }
+
+    /// Who saved the state of these instances. Reads the sealed records and changes nothing, whether or not a coordinator
+    /// runs. Of each instance it is known by itself, or why it is not.
+    pub async fn kept_state_owners(
+        &self,
+        instances: &[InstanceName],
+    ) -> Result<Vec<(InstanceName, KeptStateOwner)>, ProcessError> {
+        let reader = DirectoryReader::open(&self.path, self.master_key().await?).await.map_err(ProcessError::State)?;
+        let Some(reader) = reader else { return Ok(Vec::new()) };
+        let mut owners = Vec::new();
+        for instance in instances {
+            owners.push((instance.clone(), kept_state_owner(&reader, instance).await));
+        }
+        Ok(owners)
     }
 
     async fn master_key(&self) -> Result<MasterKey, ProcessError> {

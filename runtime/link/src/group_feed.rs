@@ -95,6 +95,8 @@ impl EncodedLease {
             payload: delivery.payload.expose().to_vec(),
             kind: delivery.kind.to_string(),
             subject: String::new(),
+            next_at_ms: delivery.next_at.map(Timestamp::as_millis),
+            renewable_until_ms: delivery.renewable_until.map(Timestamp::as_millis),
         };
         let mut message = ServerMessage::from(ServerMessageKind::LeaseUpdate(update));
         let frame = encode(&message);

@@ -75,6 +75,16 @@ impl CallBudget {
         shown
     }
 
+    /// The denials, without what the call knows to be secret by now.
+    pub(crate) fn denials(&self) -> Vec<PolicyDenial> {
+        self.findings.denials().into_iter().map(|denial| self.audit.redact_denial(denial)).collect()
+    }
+
+    /// The faults of secrets, likewise.
+    pub(crate) fn faults(&self) -> Vec<SecretFault> {
+        self.findings.faults().into_iter().map(|fault| self.audit.redact_fault(fault)).collect()
+    }
+
     /// Notes a denial for the operator's report and hands it back. Writes no audit event: the capability's own event says
     /// that the use was denied.
     pub(crate) fn deny(&self, denial: PolicyDenial) -> PolicyDenial {

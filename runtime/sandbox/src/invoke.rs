@@ -12,6 +12,7 @@ use deputy_audit::AuditSubject;
 use deputy_core::{Limit, Limits, PolicyDenial};
 use tracing::Instrument;
 
+use crate::answer::GuestAnswer;
 use crate::bindings::delegation::tokens::types as wit;
 use crate::call::CallError;
 use crate::call_budget::CallBudget;
@@ -55,7 +56,7 @@ impl Invoker {
     }
 
     /// Makes one call, with a fresh store and within its limits, when a slot is free.
-    pub(crate) async fn call<T: Send + 'static>(
+    pub(crate) async fn call<T: GuestAnswer + Send + 'static>(
         &self,
         function: CalledFunction,
         context: &InstanceContext,
@@ -81,6 +82,7 @@ impl Invoker {
             shared: Arc::clone(&self.shared),
             budget: Arc::clone(&budget),
             redactor: Arc::clone(&redactor),
+            log: log.clone(),
             _slot: slot,
             record: Arc::clone(&record),
         };
@@ -88,12 +90,12 @@ impl Invoker {
         if let Err(CallError::Limit(limit)) = &result {
             budget.deny(PolicyDenial::Limit(*limit));
         }
-        log.finish();
+        log.finish(); // an overdue call has not
         RawOutcome { id, budget, record, log, redactor, result }
     }
 
     /// Runs the call, and abandons it when it is overdue.
-    async fn result<T: Send + 'static>(
+    async fn result<T: GuestAnswer + Send + 'static>(
         &self,
         running: RunningCall,
         state: CallState,

@@ -12,6 +12,7 @@
 
 #![cfg_attr(test, allow(clippy::string_slice, reason = "tests cut texts that they made themselves"))]
 
+mod answer;
 mod audit_record;
 mod backtrace;
 mod bindings;

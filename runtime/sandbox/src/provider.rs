@@ -14,6 +14,7 @@ use futures::future::BoxFuture;
 use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
 
+use crate::answer::{GuestAnswer, teach};
 use crate::bindings::delegation::tokens::types as wit;
 use crate::bindings::renews::{RenewsTokens, RenewsTokensPre};
 use crate::bindings::revokes::{RevokesTokens, RevokesTokensPre};
@@ -259,7 +260,7 @@ impl LoadedProvider {
         Some(call.await.finish(|(), _| Ok(())).await)
     }
 
-    async fn call<T: Send + 'static>(
+    async fn call<T: GuestAnswer + Send + 'static>(
         &self,
         function: &'static str,
         context: &InstanceContext,
@@ -274,8 +275,8 @@ impl LoadedProvider {
         }
         if let Some(tokens) = passed {
             // The component knows the payload and the handle: its log and its failures must not show them.
-            learn(&redactor, "payload", &tokens.payload);
-            learn(&redactor, "handle", &tokens.handle);
+            teach(&redactor, "payload", tokens.payload.expose());
+            teach(&redactor, "handle", tokens.handle.expose());
         }
         self.invoker.call(CalledFunction::Named(function), context, redactor, Box::new(run)).await
     }
@@ -289,10 +290,6 @@ impl LoadedProvider {
         }
         if payload.len().saturating_add(handle.len()) > self.invoker.limits().payload.as_usize() {
             return Err(CallError::Limit(Limit::Payload));
-        }
-        if !tokens.facts.is_empty() {
-            learn(redactor, "payload", &payload);
-            learn(redactor, "handle", &handle);
         }
         let kind: PayloadKind = tokens.kind.parse().map_err(invalid)?;
         if let Some(announced) = self.announced.get().filter(|announced| !announced.contains(&kind)) {
@@ -308,12 +305,6 @@ impl LoadedProvider {
             handle,
             facts: convert_facts(tokens.facts, redactor),
         })
-    }
-}
-
-fn learn(redactor: &Redactor, name: &str, value: &SecretBytes) {
-    if !value.is_empty() {
-        redactor.learn(&name, &Arc::new(SecretBytes::new(value.expose().to_vec())));
     }
 }
 

@@ -44,7 +44,8 @@ impl<T> RawOutcome<T> {
     pub(crate) async fn finish<U>(self, convert: impl FnOnce(T, AnsweredCall<'_>) -> Result<U, CallError>) -> Call<U> {
         let taken = Span::millis(u64::try_from(self.budget.time().begun().elapsed().as_millis()).unwrap_or(u64::MAX));
         let answered = AnsweredCall { redactor: &self.redactor, began: SystemClock::wall().minus(taken) };
-        let mut result = self.result.and_then(|value| convert(value, answered));
+        let answer = self.result.and_then(|value| convert(value, answered));
+        let mut result = answer.map_err(|error| redact_error(error, &self.redactor));
         if self.budget.audit.is_unrecorded() {
             result = Err(Interruption::Audit.into());
         }
@@ -63,12 +64,21 @@ impl<T> RawOutcome<T> {
         Call {
             id: self.id,
             result,
-            denials: self.budget.findings.denials(),
+            denials: self.budget.denials(),
             timeouts: self.budget.findings.timeouts(),
-            secret_faults: self.budget.findings.faults(),
+            secret_faults: self.budget.faults(),
             usage: CallUsage { cpu: self.budget.time().used(), ..self.budget.usage.snapshot() },
             log_tail: self.log.tail(),
         }
+    }
+}
+
+/// An error without the values of secrets: what is wrong with a result may be quoted in it.
+fn redact_error(error: CallError, redactor: &Redactor) -> CallError {
+    match error {
+        CallError::Invalid(text) => CallError::Invalid(redactor.clean(&text, MAX_FAILURE_TEXT)),
+        CallError::Trap { reason } => CallError::Trap { reason: redactor.clean(&reason, MAX_FAILURE_TEXT) },
+        other => other,
     }
 }
 

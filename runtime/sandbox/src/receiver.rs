@@ -11,6 +11,7 @@ use deputy_core::{Accepted, BoundInstance, Delivery, Fact, Kinds, Outputs, Recei
 use futures::FutureExt;
 use wasmtime::component::{Component, InstancePre};
 
+use crate::answer::GuestAnswer;
 use crate::bindings::receives::exports::delegation::tokens::receiver as wit;
 use crate::bindings::receives::{TokenReceiver, TokenReceiverPre};
 use crate::call::{Call, CallError};
@@ -130,7 +131,7 @@ impl LoadedReceiver {
         call.await.finish(convert).await
     }
 
-    async fn call<T: Send + 'static>(
+    async fn call<T: GuestAnswer + Send + 'static>(
         &self,
         function: CalledFunction,
         context: &InstanceContext,

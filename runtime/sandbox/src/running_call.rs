@@ -8,11 +8,13 @@ use futures::future::BoxFuture;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::{Store, UpdateDeadline};
 
+use crate::answer::GuestAnswer;
 use crate::backtrace;
 use crate::bindings::delegation::tokens::types as wit;
 use crate::call::{CallError, Interruption, classify};
 use crate::call_budget::CallBudget;
 use crate::call_context::CallState;
+use crate::guest_log::GuestLog;
 use crate::open_call::OpenCall;
 use crate::raw_outcome::convert_failure;
 use crate::redact::Redactor;
@@ -34,6 +36,7 @@ type GuestResult<T> = Result<T, wit::Failure>;
 pub(crate) struct RunningCall {
     pub(crate) budget: Arc<CallBudget>,
     pub(crate) redactor: Arc<Redactor>,
+    pub(crate) log: GuestLog,
     pub(crate) record: Arc<OpenCall>,
     pub(crate) _slot: Option<OwnedSemaphorePermit>,
     pub(crate) shared: Arc<SandboxShared>,
@@ -50,13 +53,13 @@ enum RunEnd<T> {
 }
 
 /// Runs a call. An abandoned call is ended, and its end is still recorded.
-pub(crate) async fn run<T: Send + 'static>(
+pub(crate) async fn run<T: GuestAnswer + Send + 'static>(
     running: RunningCall,
     state: CallState,
     run: GuestCall<T>,
     mut abandoned: AbandonSignal,
 ) -> Result<T, CallError> {
-    let RunningCall { budget, redactor, record, shared, .. } = &running;
+    let RunningCall { budget, redactor, log, record, shared, .. } = &running;
     let _watch = record.watch(&shared.watchdog);
     let ticking = shared.ticker.tick();
     let mut store = store(shared, budget, state);
@@ -71,11 +74,15 @@ pub(crate) async fn run<T: Send + 'static>(
             () = abandoned.wait() => RunEnd::Abandoned,
         }
     };
+    if let RunEnd::Returned(Ok(Ok(answer))) = &end {
+        answer.teach(redactor); // before anything of the call is shown, whatever becomes of its caller
+    }
     let stopped = ticking.stopped();
     drop(ticking);
     drop(store); // ends what the call has begun, so that its audit events come before the call's own
     // An aborted task ends as soon as its thread gets to it.
     tokio::time::timeout(SETTLE_TIMEOUT, budget.audit.settle()).await.ok();
+    log.finish();
     let result = match end {
         RunEnd::Abandoned => Err(CallError::Internal("the caller stopped waiting".to_owned())),
         RunEnd::TimedOut { awaits_network: true } => Err(Interruption::Network(Limit::Wall).into()),

@@ -104,6 +104,8 @@ mod tests {
             kind: "test/1".parse().unwrap(),
             stamp: LeaseVersion { revision: Revision(7), obtained_at: Timestamp::from_millis(5) },
             valid_until,
+            next_at: None,
+            renewable_until: None,
             payload: Arc::new(SecretBytes::new(b"payload".to_vec())),
         }
     }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 pub use archive::{Archive, ArchiveError, MAX_ARCHIVE};
 pub use change::{Change, ChangeKind, Changes};
-pub use directory::{DirectoryStore, rekey};
+pub use directory::{DirectoryReader, DirectoryStore, rekey};
 pub use error::{Corruption, StoreError};
 pub use key::{KeyPrefix, Namespace, StoreKey, StoreKeyError};
 pub use lock::{LockGuard, StoreLock};

@@ -29,6 +29,8 @@ pub(crate) fn delivery(instance: &str, revision: u64, valid_until: u64) -> Deliv
         kind: "test/1".parse().unwrap(),
         stamp: LeaseVersion { revision: Revision(revision), obtained_at: Timestamp::from_millis(revision) },
         valid_until: Timestamp::from_millis(valid_until),
+        next_at: None,
+        renewable_until: None,
         payload: Arc::new(SecretBytes::new(format!("payload of {instance} {revision}").into_bytes())),
     }
 }

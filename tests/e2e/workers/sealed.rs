@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use deputy_core::Timestamp;
 use deputy_link::message::{ClientMessage, ClientMessageKind, Subscribe};
 use deputy_link::{COORDINATOR_NAME, JoinString, WorkerKey, client, encode};
 use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit};
@@ -23,6 +24,10 @@ const HANDLE: &str = "canary-handle/of+lease~";
 const STATE: &str = "canary-state/of+login~";
 /// A payload is where it belongs, and is found there.
 const PAYLOAD: &str = "payload-of-a-worker";
+
+/// What the service says of lasting leases, and workers show of it.
+const NEXT_AT: Timestamp = Timestamp::from_millis(4_102_444_800_000);
+const RENEWABLE_UNTIL: Timestamp = Timestamp::from_millis(4_102_448_400_000);
 
 /// Where the payload is, and no canary.
 const PUBLISHED: &str = "out/app/lease";
@@ -53,8 +58,12 @@ impl Service {
             _ => {}
         }
         *last = (format!("{HANDLE}{function}-{number}"), format!("{STATE}{function}-{number}"));
-        let life = if self.is_calm.load(Ordering::Relaxed) { "3600000" } else { "4000" };
-        format!("payload {PAYLOAD} {function} {number}\nhandle {}\nfact state {}\nafter-ms {life}\n", last.0, last.1)
+        let life = if self.is_calm.load(Ordering::Relaxed) {
+            format!("after-ms 3600000\nnext-at {}\nrenewable-until {}\n", NEXT_AT.as_millis(), RENEWABLE_UNTIL.as_millis())
+        } else {
+            "after-ms 4000\n".to_owned()
+        };
+        format!("payload {PAYLOAD} {function} {number}\nhandle {}\nfact state {}\n{life}", last.0, last.1)
     }
 }
 
@@ -210,6 +219,9 @@ fn sealed_handles_and_states_are_in_the_store_alone() {
     let worker = sealed.worker(&[]);
     home.run_unchecked(&["renew", "lease"]).ends_with(exit::OK);
     sealed.wait_for(&worker, &format!("obtain {}", obtained + 2));
+    let held = worker.status().unwrap().instances.remove(0);
+    let stated = [NEXT_AT, RENEWABLE_UNTIL].map(|time| Some(time.to_string()));
+    assert_eq!((held.kind.as_str(), [held.next_at, held.renewable_until]), ("hostile/1", stated));
     let lease = coordinator.instance_status("lease").lease.unwrap();
     assert!(lease.facts[0].value.starts_with("it is [secret "), "{lease:?}");
     sealed.ask_everything(&worker);

@@ -152,6 +152,8 @@ impl Site {
             kind: KIND.parse()?,
             stamp: LeaseVersion { revision: Revision(self.revision), obtained_at: now() },
             valid_until: now().plus(Span::secs(3600)),
+            next_at: None,
+            renewable_until: None,
             payload: Arc::new(SecretBytes::new(vec![b'x'; size])),
         }))
     }

@@ -58,13 +58,14 @@ impl exports::delegation::tokens::revocation::Guest for Guest {
     }
 }
 
-/// Saves the state, and tells what it is and what the handle is. In its log the host knows a handle once it has it.
+/// Saves the state, and tells what it is and what the handle is before the host has either.
 fn brought(answer: Result<Option<Tokens>, Failure>) -> Obtained {
     let mut tokens = answer?.expect("a payload in the script");
     let position = tokens.facts.iter().position(|fact| fact.name == "state").expect("a state in the script");
     let saved = tokens.facts.remove(position).value.into_bytes();
-    state::save(&saved).expect("room for state");
     talk(&saved);
+    talk(&tokens.handle);
+    state::save(&saved).expect("room for state");
     for value in [saved, tokens.handle.clone()] {
         let text = String::from_utf8(value.clone()).expect("text");
         tokens.facts.push(fact("told", format!("it is {text}, {}", hex(&value))));

@@ -52,6 +52,8 @@ fn holding(revision: u64, payload: &str, life: Span) -> Arc<DeliveredState> {
         kind: "aws-credential-process/1".parse().unwrap(),
         stamp: LeaseVersion { revision: Revision(revision), obtained_at: NOW },
         valid_until: NOW.plus(life),
+        next_at: None,
+        renewable_until: None,
         payload: Arc::new(SecretBytes::new(payload.as_bytes().to_vec())),
     };
     let deliveries = BTreeMap::from([(delivery.instance.clone(), delivery)]);

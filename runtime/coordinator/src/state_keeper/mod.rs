@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use deputy_core::{InstanceName, PolicyDenial, SecretBytes, Span, StateGrant, StateIdentity};
 use deputy_store::{
-    ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, StoredValue, Version, overwrite,
+    DirectoryReader, ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, StoredValue, Version, overwrite,
 };
 use deputy_support::LockUnpoisoned;
 use tokio::sync::{Mutex as TurnMutex, Notify, OwnedMutexGuard, Semaphore};
@@ -59,9 +59,23 @@ pub enum StateKeeperError {
     #[error("cannot encode the record; this is a bug, please report it")]
     Encode(#[from] serde_json::Error),
     #[error("cannot decode {0}: {1}")]
-    Newer(StoreKey, String),
+    Decode(StoreKey, String),
     #[error("the coordinator stopped")]
     Stopped,
+}
+
+/// Who saved what is kept for an instance, for a command that only looks.
+///
+/// # Errors
+/// If the record cannot be read: then it is not known.
+pub async fn kept_state_owner(
+    reader: &DirectoryReader,
+    instance: &InstanceName,
+) -> Result<Option<StateIdentity>, StateKeeperError> {
+    let key = StoreKey::of_instance(&STATE, instance);
+    let Some(value) = reader.get(&key).await? else { return Ok(None) };
+    let record = record::decode(value.expose()).map_err(|error| StateKeeperError::Decode(key, error.to_string()))?;
+    Ok(Some(record.owner))
 }
 
 impl StateKeeper {
@@ -126,7 +140,7 @@ impl StateKeeper {
         let found = match found {
             Some((Ok(record), version)) => Some((record, version)),
             Some((Err(error), _)) if error.is_newer() => {
-                return Err(StateKeeperError::Newer(key, error.to_string()));
+                return Err(StateKeeperError::Decode(key, error.to_string()));
             }
             // The next save replaces it.
             Some((Err(error), _)) => {

@@ -118,6 +118,8 @@ impl Fanout {
             kind: kind.clone(),
             stamp: LeaseVersion { revision: lease.revision, obtained_at: lease.obtained_at },
             valid_until: lease.valid_until,
+            next_at: lease.next_at,
+            renewable_until: lease.renewable_until,
             payload: Arc::clone(&lease.payload),
         });
         for (name, group) in &deliveries.groups {

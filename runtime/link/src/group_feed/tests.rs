@@ -14,6 +14,8 @@ fn lease(instance: &str, revision: u64) -> EncodedLease {
         kind: "aws-credential-process/1".parse().unwrap(),
         stamp: stamp(revision),
         valid_until: Timestamp::from_millis(9_000_000),
+        next_at: Some(Timestamp::from_millis(5_000_000)),
+        renewable_until: None,
         payload: Arc::new(SecretBytes::new(format!("{instance} {revision}").into_bytes())),
     })
 }

@@ -82,6 +82,8 @@ fn server_messages() -> Vec<ServerMessageKind> {
             payload: vec![4, 5],
             kind: "pem/1".to_owned(),
             subject: String::new(),
+            next_at_ms: None,
+            renewable_until_ms: None,
         }),
         ServerMessageKind::LeaseWithdrawn(LeaseWithdrawn { instance: "s3".to_owned() }),
         ServerMessageKind::ReceiverBound(ReceiverBound {
@@ -151,6 +153,41 @@ fn message_encoding_of_servers_is_stable() {
         assert_eq!(hex(&encoded), expected, "{message:?}");
         assert_eq!(ServerMessage::decode(encoded.as_slice()).unwrap(), message);
     }
+}
+
+/// `LeaseUpdate` as versions knew it that had no times but the expiry.
+#[derive(Clone, PartialEq, Message)]
+struct EarlierLeaseUpdate {
+    #[prost(string, tag = "1")]
+    instance: String,
+    #[prost(uint64, tag = "3")]
+    revision: u64,
+    #[prost(uint64, tag = "5")]
+    valid_until_ms: u64,
+    #[prost(bytes = "vec", tag = "6")]
+    payload: Vec<u8>,
+    #[prost(string, tag = "7")]
+    kind: String,
+}
+
+#[test]
+fn message_lease_times_are_additive() {
+    let update = LeaseUpdate {
+        instance: "s3".to_owned(),
+        revision: 1,
+        valid_until_ms: 3,
+        payload: vec![4],
+        kind: "pem/1".to_owned(),
+        next_at_ms: Some(2),
+        renewable_until_ms: Some(0),
+        ..LeaseUpdate::default()
+    };
+    assert_eq!(hex(update.encode_to_vec()), "0a027333180128033201043a0570656d2f3148025000");
+    assert_eq!(LeaseUpdate::decode(update.encode_to_vec().as_slice()).unwrap(), update, "0 is a time");
+    let earlier = EarlierLeaseUpdate::decode(update.encode_to_vec().as_slice()).unwrap();
+    assert_eq!((earlier.revision, earlier.valid_until_ms, earlier.kind.as_str()), (1, 3, "pem/1"));
+    let from_earlier = LeaseUpdate::decode(earlier.encode_to_vec().as_slice()).unwrap();
+    assert_eq!(from_earlier, LeaseUpdate { next_at_ms: None, renewable_until_ms: None, ..update });
 }
 
 #[test]

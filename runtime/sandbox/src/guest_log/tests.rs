@@ -1,4 +1,5 @@
 use super::capture::Capture;
+use super::line::MAX_LINE;
 use super::*;
 use deputy_audit::{Audit, AuditSubject};
 use deputy_core::{ByteSize, Limits, SecretBytes};
@@ -21,6 +22,7 @@ fn log() -> GuestLog {
 fn seen(log: GuestLog, write: impl FnOnce(&GuestLog)) -> (Vec<String>, GuestLog) {
     let (capture, _guard) = Capture::start();
     write(&log);
+    assert_eq!(capture.lines(), [""; 0], "it holds everything");
     log.finish();
     (capture.lines(), log)
 }
@@ -41,8 +43,9 @@ fn log_line_is_an_event_of_its_instance_and_call() {
     let event = |level: &str, stream: &str, text: &str| {
         format!("{level} deputy::guest message={text} instance=s3 call=7 stream=\"{stream}\"")
     };
+    let without_time = |line: &String| line.split_once(" after_ms=").unwrap().0.to_owned();
     assert_eq!(
-        lines,
+        lines.iter().map(without_time).collect::<Vec<_>>(),
         [
             event("INFO", "stdout", "one"),
             event("INFO", "stdout", "two"),
@@ -56,7 +59,7 @@ fn log_line_is_an_event_of_its_instance_and_call() {
 }
 
 #[test]
-fn log_line_is_written_when_complete() {
+fn log_lines_are_shown_at_the_end_in_their_order() {
     let (capture, _guard) = Capture::start();
     let log = log();
     for piece in ["a", "b", "", "c\nd", "e\n\n", "f"] {
@@ -69,7 +72,7 @@ fn log_line_is_written_when_complete() {
             .map(|line| line.split("message=").nth(1).unwrap().split(" instance").next().unwrap().into())
             .collect()
     };
-    assert_eq!(texts(&capture.lines()), ["abc", "de", ""]);
+    assert_eq!(texts(&capture.lines()), [""; 0]);
     log.finish();
     log.finish();
     log.write(LogSource::Stdout, b"late\n");
@@ -249,6 +252,7 @@ async fn log_streams_are_ready_and_no_terminal() {
     let mut stream = Box::into_pin(log.stderr().async_stream());
     tokio::io::AsyncWriteExt::write_all(&mut stream, b"two\n").await.unwrap();
     tokio::io::AsyncWriteExt::shutdown(&mut stream).await.unwrap();
+    log.finish();
     let lines = capture.lines();
     assert!(lines[0].contains("message=one") && lines[0].contains("stdout"));
     assert!(lines[1].contains("message=two") && lines[1].contains("stderr"));
@@ -269,7 +273,57 @@ fn log_over_its_limit_reads_little_of_dropped_text() {
 fn log_reads_no_more_of_a_message_than_fits() {
     let limits = Limits { log_lines: 1_000_000, ..Limits::default() };
     let (lines, _) = seen(log_with(limits, &[]), |log| log.log(Level::Info, &"x\n".repeat(2 << 20)));
-    assert_eq!(lines.len(), LOOKED_AT / 2 + 2);
-    let dropped = format!("dropped {} lines", (2 << 20) - LOOKED_AT / 2);
+    assert_eq!(lines.len(), LOOKED_AT + 1, "as many bytes as the log may have");
+    let dropped = format!("dropped at least {} lines", LOOKED_AT / 2 + 1);
     assert!(lines.last().is_some_and(|line| line.contains(&dropped)), "{:?}", lines.last());
+}
+
+#[test]
+fn log_blanks_what_is_known_at_the_end_only() {
+    let (capture, _guard) = Capture::start();
+    let log = log_with(Limits::default(), &[]);
+    let hex: String = VALUE.bytes().map(|byte| format!("{byte:02x}")).collect();
+    for text in [VALUE, "HUNTER2HUNTER2", &hex] {
+        log.log(Level::Debug, &format!("it is {text}!"));
+        log.write(LogSource::Stdout, format!("it is {text}!\n").as_bytes());
+        log.write(LogSource::Stderr, format!("it is {text}!\n").as_bytes());
+    }
+    log.0.redactor.learn(&"handle", &Arc::new(SecretBytes::new(VALUE.into())));
+    log.finish();
+    let text = capture.lines().join("\n") + "\n" + &log.tail();
+    assert_eq!(text.matches("it is [secret handle]!").count(), 12, "{text}");
+}
+
+#[test]
+fn log_cut_before_a_secret_was_known_shows_no_piece_of_it() {
+    for before in MAX_LINE - 20..=MAX_LINE + 5 {
+        for written in [
+            |log: &GuestLog, text: &str| log.log(Level::Info, text),
+            |log: &GuestLog, text: &str| log.write(LogSource::Stderr, format!("{text}\nnext\n").as_bytes()),
+            |log: &GuestLog, text: &str| log.write(LogSource::Stderr, text.as_bytes()),
+        ] {
+            let (capture, _guard) = Capture::start();
+            let log = log_with(Limits::default(), &[]);
+            written(&log, &format!("{}{VALUE}{}", "x".repeat(before), "y".repeat(MAX_LINE)));
+            log.0.redactor.learn(&"handle", &Arc::new(SecretBytes::new(VALUE.into())));
+            let tail = log.tail();
+            log.finish();
+            let text = capture.lines().join("\n") + &tail + &log.tail();
+            assert!(text.contains("xxx") && text.contains('…') && !text.contains("hu"), "{before} {text}");
+        }
+    }
+}
+
+#[test]
+fn log_holds_no_more_than_its_limits() {
+    let limits = Limits { log_lines: 100, log_bytes: ByteSize::kib(8), ..Limits::default() };
+    let log = log_with(limits, &[]);
+    for _ in 0..100 {
+        log.write(LogSource::Stdout, b"z\n");
+        log.log(Level::Info, &"x".repeat(100_000));
+        log.write(LogSource::Stderr, &[b'y'; 10_000]);
+    }
+    let state = log.0.state.lock().unwrap();
+    assert_eq!((state.held.len(), state.counts.bytes), (3, MAX_LINE as u64 + 2));
+    assert!(state.stderr.raw().len() <= MAX_LINE);
 }

@@ -60,6 +60,12 @@ impl Redactor {
         self.variants().blank(raw, upto)
     }
 
+    /// The bytes of a text that was cut at its end, with every known secret blanked. What may be the beginning of one there
+    /// is left out.
+    pub(crate) fn blank_cut(&self, raw: &[u8]) -> Vec<u8> {
+        self.variants().blank_cut(raw)
+    }
+
     /// Bytes of the longest form that a known secret may have.
     pub(crate) fn longest(&self) -> usize {
         self.variants().longest()

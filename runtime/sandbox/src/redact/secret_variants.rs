@@ -14,6 +14,8 @@ const ENCODED_FROM: usize = 6;
 const ENCODED_UPTO: usize = 64 << 10;
 /// A part of a value (a line of a key, a member of a JSON object) is a secret of its own from this length on.
 const PART_FROM: usize = 8;
+/// As many parts of a value are looked for, and the forms of as many of their bytes: a component chooses what it returns.
+const MAX_PARTS: usize = 1024;
 /// Members of a JSON object that are no secrets: identifiers and public keys.
 const PUBLIC: [&str; 14] = [
     "AccessKeyId",
@@ -58,8 +60,10 @@ impl SecretVariants {
             };
             let value = value.expose();
             all_variants(value, &mut add);
-            for part in parts(value) {
-                all_variants(&part, &mut add);
+            let mut encoded = 0;
+            for part in parts(value).into_iter().take(MAX_PARTS) {
+                encoded += part.len();
+                if encoded <= ENCODED_UPTO { all_variants(&part, &mut add) } else { add(part.to_vec()) }
             }
         }
         variants.sort_by(|a, b| b.bytes.len().cmp(&a.bytes.len()).then_with(|| a.bytes.cmp(&b.bytes)));
@@ -74,17 +78,33 @@ impl SecretVariants {
         Self { variants, by_first, longest }
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.variants.len()
+    }
+
     pub(crate) fn longest(&self) -> usize {
         self.longest
     }
 
     pub(crate) fn blank(&self, raw: &[u8], upto: usize) -> Vec<u8> {
+        self.blank_until(raw, upto, |_| false)
+    }
+
+    /// Blanks a text that was cut at its end. What may be the beginning of a secret there is left out.
+    pub(crate) fn blank_cut(&self, raw: &[u8]) -> Vec<u8> {
+        self.blank_until(raw, raw.len(), |rest| self.is_begun_by(rest))
+    }
+
+    fn blank_until(&self, raw: &[u8], upto: usize, is_end: impl Fn(&[u8]) -> bool) -> Vec<u8> {
         let mut blanked = Vec::with_capacity(raw.len().min(upto));
         let mut at = 0;
         while at < upto
-            && let Some((first, _)) = raw.get(at..).and_then(<[u8]>::split_first)
+            && let Some(rest) = raw.get(at..)
+            && let Some(first) = rest.first()
+            && !is_end(rest)
         {
-            match self.at(raw.get(at..).unwrap_or_default()) {
+            match self.at(rest) {
                 Some(variant) => {
                     blanked.extend_from_slice(format!("[secret {}]", variant.name).as_bytes());
                     at += variant.bytes.len();
@@ -107,11 +127,13 @@ impl SecretVariants {
     /// How many bytes at a text's end may be the beginning of a secret that what follows completes.
     pub(crate) fn begun(&self, text: &[u8]) -> usize {
         let from = text.len().saturating_sub(self.longest);
-        let begins = |at: &usize| {
-            let rest = text.get(*at..).unwrap_or_default();
-            self.candidates(rest).any(|variant| variant.bytes.len() > rest.len() && begins_with(&variant.bytes, rest))
-        };
+        let begins = |at: &usize| self.is_begun_by(text.get(*at..).unwrap_or_default());
         (from..text.len()).find(begins).map_or(0, |at| text.len() - at)
+    }
+
+    /// Whether this is the beginning of a secret, and not the whole.
+    fn is_begun_by(&self, text: &[u8]) -> bool {
+        self.candidates(text).any(|variant| variant.bytes.len() > text.len() && begins_with(&variant.bytes, text))
     }
 
     /// The longest form that a text begins with.

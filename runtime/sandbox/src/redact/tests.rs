@@ -177,3 +177,22 @@ fn redact_blanks_a_very_long_value_verbatim_only() {
     let redactor = redactor(&[("key", &long)]);
     assert_eq!(redactor.longest(), long.len(), "its forms would take many times its size");
 }
+
+#[test]
+fn redact_bounds_what_is_looked_for_of_a_value() {
+    let texts: Vec<String> = (0..200_000).map(|number| format!("text{number:06}")).collect();
+    let value = SecretBytes::new(serde_json::to_vec(&serde_json::json!({ "texts": texts })).unwrap());
+    let variants = SecretVariants::of(&[("key".to_owned(), Arc::new(value))]);
+    assert!(variants.len() < 1024 * 20, "{}", variants.len());
+    assert_eq!((variants.find(b"text000000"), variants.find(b"text001023")), (Some("key"), Some("key")));
+}
+
+#[test]
+fn redact_leaves_out_the_beginning_of_a_secret_at_a_cut() {
+    let redactor = redactor(&[("key", "hunter2-hunter3"), ("short", "hunter2")]);
+    let blanked = |text: &str| String::from_utf8(redactor.blank_cut(text.as_bytes())).unwrap();
+    assert_eq!(blanked("it is hunter2-hunter3, hunter2 and hunt"), "it is [secret key], [secret short] and ");
+    assert_eq!(blanked("it is hunter2-hun"), "it is ", "no piece of the longer one");
+    assert_eq!(blanked(&format!("a {}", &STANDARD.encode("hunter2-hunter3")[..9])), "a ");
+    assert_eq!(blanked("nothing of it"), "nothing of it");
+}

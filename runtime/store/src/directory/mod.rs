@@ -16,6 +16,7 @@
 
 mod locking;
 mod names;
+mod reader;
 mod record;
 mod rekey;
 
@@ -31,6 +32,7 @@ use deputy_files::{FileError, FileRead, PrivateDir, sys};
 
 use self::locking::{DirectoryGuard, HeldLocks};
 use self::record::VersionRange;
+pub use self::reader::DirectoryReader;
 pub use self::rekey::rekey;
 use crate::change::{Watchers, lock};
 use crate::seal::{self, OVERHEAD, Plaintext, SealLabel};

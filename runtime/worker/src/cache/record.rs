@@ -39,6 +39,10 @@ struct DeliveryHead {
     revision: u64,
     obtained_at: u64,
     valid_until: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    next_at: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    renewable_until: Option<u64>,
     payload: usize,
 }
 
@@ -97,6 +101,8 @@ fn encode_delivery(
         revision: delivery.stamp.revision.0,
         obtained_at: delivery.stamp.obtained_at.as_millis(),
         valid_until: delivery.valid_until.as_millis(),
+        next_at: delivery.next_at.map(Timestamp::as_millis),
+        renewable_until: delivery.renewable_until.map(Timestamp::as_millis),
         payload: delivery.payload.len(),
     })?;
     Ok(framing::join(&head, std::iter::once(&*delivery.payload)))
@@ -136,6 +142,8 @@ fn decode_delivery(worker: &str, bytes: &[u8]) -> Result<(Option<String>, Delive
             obtained_at: Timestamp::from_millis(head.obtained_at),
         },
         valid_until: Timestamp::from_millis(head.valid_until),
+        next_at: head.next_at.map(Timestamp::from_millis),
+        renewable_until: head.renewable_until.map(Timestamp::from_millis),
         payload: Arc::new(payload),
     };
     Ok((head.receiver, delivery))

@@ -41,6 +41,8 @@ fn held(deliveries: &[(&str, u64)]) -> DeliveredState {
             kind: "aws-credential-process/1".parse().unwrap(),
             stamp: LeaseVersion { revision: Revision(*revision), obtained_at: Timestamp::from_millis(*revision) },
             valid_until: Timestamp::from_millis(revision + 1000),
+            next_at: Some(Timestamp::from_millis(revision + 500)),
+            renewable_until: Some(Timestamp::from_millis(revision + 2000)),
             payload: Arc::new(SecretBytes::new(format!("payload of {name} {revision}").into_bytes())),
         };
         (instance, delivery)

@@ -114,7 +114,7 @@ impl HttpHandler for LocalEndpoint {
 }
 
 fn lease_reply(delivery: Delivery) -> Response<Bytes> {
-    let Delivery { instance, service, kind, stamp, valid_until, payload } = delivery;
+    let Delivery { instance, service, kind, stamp, valid_until, payload, .. } = delivery;
     tracing::info!(%instance, revision = %stamp.revision, "payload sent over the worker's socket");
     reply::lease(LeaseHeaders { version: stamp, service: Some(service), kind: Some(kind), valid_until }, payload)
 }

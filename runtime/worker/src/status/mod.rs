@@ -79,12 +79,21 @@ pub struct ConnectionStatus {
 pub struct DeliveryStatus {
     pub name: String,
     pub service: String,
+    /// Of the payload. Workers of earlier versions do not say.
+    #[serde(default)]
+    pub kind: String,
     pub revision: u64,
     pub obtained_at: String,
     /// RFC 3339, or `never`.
     pub valid_until: String,
     /// Negative if it has expired; `null` if it does not expire.
     pub valid_for_ms: Option<i64>,
+    /// The service has nothing newer before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<String>,
+    /// Until when renewals can prolong it, if the service said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewable_until: Option<String>,
     /// When it came to this process.
     pub received_at: String,
     /// Since `received_at`.

@@ -196,10 +196,13 @@ impl DeliveryStatus {
         Self {
             name: delivery.instance.to_string(),
             service: delivery.service.to_string(),
+            kind: delivery.kind.to_string(),
             revision: delivery.stamp.revision.0,
             obtained_at: delivery.stamp.obtained_at.to_string(),
             valid_until: delivery.valid_until.to_string(),
             valid_for_ms: valid_for_millis(now, delivery.valid_until),
+            next_at: delivery.next_at.map(|at| at.to_string()),
+            renewable_until: delivery.renewable_until.map(|until| until.to_string()),
             received_at: arrival.received_at().to_string(),
             age_ms: now.since(arrival.received_at()).as_millis(),
             bytes: delivery.payload.len(),

@@ -106,6 +106,10 @@ impl LoadedJson {
         text.push_str(&section(&styled(WARNING, "imported and unknown"), unknown));
         let open = self.left_open.iter().map(|open| [open.secret.clone(), open.what.clone()]).collect();
         text.push_str(&section(&styled(WARNING, "left open by the grant"), open));
+        if let Some(why) = self.state.as_ref().and_then(|state| state.unknown.as_ref()) {
+            let unknown = format!("it is not known whose state is kept: {}", sanitize(why));
+            text.push_str(&format!("  {}\n", styled(WARNING, unknown)));
+        }
         if let Some(fix) = self.state.as_ref().and_then(|state| state.fix.as_ref()) {
             text.push_str(&format!("  {}\n", styled(WARNING, "state is kept for another; to inherit it, write")));
             text.push_str(&indented(fix, "    "));

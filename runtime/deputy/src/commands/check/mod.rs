@@ -80,7 +80,7 @@ async fn check_coordinator(context: &Context, arguments: &CheckArgs) -> Result<E
     let config = context.configuration()?;
     print_warnings(context, &config);
     let sandbox = context.sandbox(&config, Arc::new(Audit::nowhere())).await?;
-    let kept = KeptStates::ask(context, &config).await;
+    let kept = KeptStates::find(context, &config).await;
     let mut instances = Vec::new();
     for entry in config.instances.values() {
         let checked = instance::check(&sandbox, entry, &kept, &config.setting_lines).await;

@@ -45,8 +45,14 @@ fn text(status: &WorkerReport, width: Option<usize>) -> String {
     let mut text = summary(status, width);
     if !status.instances.is_empty() {
         let mut table = Table::default();
-        table.row(["INSTANCE", "SERVICE", "REVISION", "VALID FOR", "STATE", "WHY"]);
+        table.row(["INSTANCE", "SERVICE", "KIND", "REVISION", "VALID FOR", "STATE", "WHY"]);
         status.instances.iter().for_each(|instance| table.row(instance_row(instance)));
+        text.push_str(&format!("\n{}", table.render_with_heading(width)));
+    }
+    if status.instances.iter().any(|instance| instance.next_at.is_some() || instance.renewable_until.is_some()) {
+        let mut table = Table::default();
+        table.row(["INSTANCE", "NEXT AT", "RENEWABLE UNTIL"]);
+        status.instances.iter().for_each(|instance| table.row(times_row(instance)));
         text.push_str(&format!("\n{}", table.render_with_heading(width)));
     }
     if !status.receivers.is_empty() {
@@ -111,14 +117,23 @@ fn link(connection: &ConnectionStatus) -> String {
     format!("{}, {} since {}, {contact}", connection.coordinator, connection.state, connection.since)
 }
 
-fn instance_row(instance: &DeliveryStatus) -> [String; 6] {
+fn instance_row(instance: &DeliveryStatus) -> [String; 7] {
     [
         instance.name.clone(),
         instance.service.clone(),
+        instance.kind.clone(),
         instance.revision.to_string(),
         valid_for(instance.valid_for_ms),
         instance.state.clone(),
         instance.reason.clone().unwrap_or_default(),
+    ]
+}
+
+fn times_row(instance: &DeliveryStatus) -> [&str; 3] {
+    [
+        &instance.name,
+        instance.next_at.as_deref().unwrap_or("-"),
+        instance.renewable_until.as_deref().unwrap_or("-"),
     ]
 }
 
@@ -160,7 +175,7 @@ mod tests {
                 "refused": [],
             },
             "instances": [{
-                "name": "s3-prod", "service": "s3", "revision": 4, "obtained_at": "", "valid_until": "",
+                "name": "s3-prod", "service": "s3", "kind": "aws-credential-process/1", "revision": 4, "obtained_at": "", "valid_until": "",
                 "valid_for_ms": 61000, "received_at": "", "age_ms": 0, "bytes": 100, "state": "failed",
                 "reason": "it failed ".repeat(30),
             }],
@@ -186,5 +201,20 @@ mod tests {
         }
         let text = strip_str(&text(&status(), None)).to_string();
         assert!(text.contains("next attempt in 5s") && !text.contains('…'), "{text}");
+        assert!(text.contains("aws-credential-process/1") && !text.contains("NEXT AT"), "{text}");
+    }
+
+    #[test]
+    fn worker_status_shows_what_the_service_said_of_times() {
+        let mut status = status();
+        let mut other = status.instances[0].clone();
+        other.name = "vault".to_owned();
+        other.next_at = Some("2026-01-01T02:00:00.000Z".to_owned());
+        status.instances.push(other);
+        let text = strip_str(&text(&status, Some(100))).to_string();
+        let line = |start: &str| text.lines().rfind(|line| line.starts_with(start)).unwrap().to_owned();
+        let words = |line: String| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(line("vault")), ["vault", "2026-01-01T02:00:00.000Z", "-"], "{text}");
+        assert_eq!(words(line("INSTANCE")), ["INSTANCE", "NEXT", "AT", "RENEWABLE", "UNTIL"], "{text}");
     }
 }

@@ -28,6 +28,8 @@ impl ClientSession<'_> {
                 obtained_at: Timestamp::from_millis(update.obtained_ms),
             },
             valid_until: Timestamp::from_millis(update.valid_until_ms),
+            next_at: update.next_at_ms.map(Timestamp::from_millis),
+            renewable_until: update.renewable_until_ms.map(Timestamp::from_millis),
             payload,
         };
         tracing::info!(

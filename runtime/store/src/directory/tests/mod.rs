@@ -5,6 +5,7 @@ mod crash;
 mod damage;
 mod full_disk;
 mod locks;
+mod reader;
 mod record;
 
 use std::path::PathBuf;

@@ -50,6 +50,8 @@ fn delivery(instance: &str, revision: u64, obtained_at: u64) -> Delivery {
         kind: "aws-credential-process/1".parse().unwrap(),
         stamp: LeaseVersion { revision: Revision(revision), obtained_at: Timestamp::from_millis(obtained_at) },
         valid_until: Timestamp::from_millis(obtained_at + LIFE),
+        next_at: None,
+        renewable_until: None,
         payload: Arc::new(SecretBytes::new(vec![1])),
     }
 }

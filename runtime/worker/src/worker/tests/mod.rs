@@ -297,6 +297,8 @@ fn delivery(instance: &str, service: &str, revision: u64, life: Span) -> Deliver
         kind: format!("{service}/1").parse().unwrap(),
         stamp: LeaseVersion { revision: Revision(revision), obtained_at: now },
         valid_until: now.plus(life),
+        next_at: None,
+        renewable_until: None,
         payload: Arc::new(SecretBytes::new(format!("{CANARY} {instance} {revision}").into_bytes())),
     }
 }
