@@ -35,10 +35,13 @@ impl StatusSource for Said {
         let instance = |name: &str, state: &str, reason: Option<&str>| DeliveryStatus {
             name: name.to_owned(),
             service: name.to_owned(),
+            kind: format!("{name}-token/1"),
             revision: 7,
             obtained_at: "2026-01-01T00:00:00.000Z".to_owned(),
             valid_until: "2026-01-01T01:00:00.000Z".to_owned(),
             valid_for_ms: Some(1_800_000),
+            next_at: None,
+            renewable_until: None,
             received_at: "2026-01-01T00:00:00.000Z".to_owned(),
             age_ms: 1_800_000,
             bytes: 21,
@@ -96,7 +99,16 @@ impl Worker {
             let payload = Arc::new(SecretBytes::new(payload.as_bytes().to_vec()));
             let service = service.parse().unwrap();
             let kind = "aws-credential-process/1".parse().unwrap();
-            let delivery = Delivery { instance: instance.clone(), service, kind, stamp, valid_until: UNTIL, next_at: None, renewable_until: None, payload };
+            let delivery = Delivery {
+                instance: instance.clone(),
+                service,
+                kind,
+                stamp,
+                valid_until: UNTIL,
+                next_at: None,
+                renewable_until: None,
+                payload,
+            };
             held.deliveries.insert(instance, delivery);
         }
         let (sender, receiver) = watch::channel(Arc::new(held));
@@ -176,9 +188,9 @@ fn worker_status_shows_leases_and_receivers() {
     no lease     the coordinator has no lease of kafka yet
     version      0.1.0, process 7, running since 2026-01-01T00:00:00.000Z
 
-    INSTANCE  SERVICE  REVISION  VALID FOR  STATE    WHY
-    s3        s3       7         30m        applied
-    hdfs      hdfs     7         30m        failed   a receiver �[2J failed
+    INSTANCE  SERVICE  KIND          REVISION  VALID FOR  STATE    WHY
+    s3        s3       s3-token/1    7         30m        applied
+    hdfs      hdfs     hdfs-token/1  7         30m        failed   a receiver �[2J failed
     ");
     let run = home.run(&["worker", "status", "--json", "--socket", "worker.sock"]);
     let status: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();

@@ -221,7 +221,7 @@ fn log_before_return() {
         let lines = log.lines().filter(|line| line.contains("deputy::guest") && line.contains("it is ")).count();
         // Three values in five forms, at four levels and on two streams.
         assert_eq!(lines, 3 * 5 * 6, "{end} {log}");
-        let told = format!("{seen:?} {log} {:?}", host().all_events(seen.call.id));
+        let told = format!("{:?} {log} {:?}", seen.call, host().all_events(seen.call.id));
         let is_kept = |canary: &&str| *canary == STATE || ["ok", "odd-kind"].contains(&end);
         for canary in [TOKEN, HANDLE, STATE].iter().filter(|canary| is_kept(canary)) {
             let hex: String = canary.bytes().map(|byte| format!("{byte:02x}")).collect();

@@ -1,7 +1,8 @@
 //! What a call returned, for the call's redactor: a component may have written it to the log before.
 
-use deputy_core::{Outputs, SecretBytes};
 use std::sync::Arc;
+
+use deputy_core::{Outputs, SecretBytes};
 
 use crate::bindings::delegation::tokens::types as wit;
 use crate::bindings::receives::exports::delegation::tokens::receiver::Accepted;

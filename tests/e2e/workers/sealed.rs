@@ -59,7 +59,11 @@ impl Service {
         }
         *last = (format!("{HANDLE}{function}-{number}"), format!("{STATE}{function}-{number}"));
         let life = if self.is_calm.load(Ordering::Relaxed) {
-            format!("after-ms 3600000\nnext-at {}\nrenewable-until {}\n", NEXT_AT.as_millis(), RENEWABLE_UNTIL.as_millis())
+            format!(
+                "after-ms 3600000\nnext-at {}\nrenewable-until {}\n",
+                NEXT_AT.as_millis(),
+                RENEWABLE_UNTIL.as_millis()
+            )
         } else {
             "after-ms 4000\n".to_owned()
         };

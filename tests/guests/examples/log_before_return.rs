@@ -33,7 +33,8 @@ guest!(|settings| {
 /// At each level and on both streams, in pieces as well.
 fn tell(value: &str) {
     let bytes = value.as_bytes();
-    for form in [value.to_owned(), value.to_uppercase(), base64(bytes), base64(format!("user:{value}").as_bytes()), hex(bytes)]
+    for form in
+        [value.to_owned(), value.to_uppercase(), base64(bytes), base64(format!("user:{value}").as_bytes()), hex(bytes)]
     {
         for level in [logging::Level::Debug, logging::Level::Info, logging::Level::Warn, logging::Level::Error] {
             logging::log(level, &format!("it is {form}!"));

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use deputy_core::{InstanceName, PolicyDenial, SecretBytes, Span, StateGrant, StateIdentity};
 use deputy_store::{
-    DirectoryReader, ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, StoredValue, Version, overwrite,
+    DirectoryReader, ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, StoredValue, Version,
+    overwrite,
 };
 use deputy_support::LockUnpoisoned;
 use tokio::sync::{Mutex as TurnMutex, Notify, OwnedMutexGuard, Semaphore};

@@ -155,7 +155,7 @@ async fn state_of_a_newer_version_is_left_alone() {
     let bytes = [&u32::try_from(head.len()).unwrap().to_be_bytes()[..], head].concat();
     let key = StoreKey::of_instance(&STATE, &name());
     kept.keeper.store.put(&key, &SecretBytes::new(bytes), ExpectedVersion::Absent).await.unwrap();
-    assert!(matches!(kept.save(&PLAIN, identity(1), "x").await, Err(StateKeeperError::Newer(..))));
+    assert!(matches!(kept.save(&PLAIN, identity(1), "x").await, Err(StateKeeperError::Decode(..))));
     let error = kept.keeper.restore().await.unwrap_err();
     assert!(error.to_string().contains("only a newer version"), "{error}");
 }

@@ -182,7 +182,7 @@ fn message_lease_times_are_additive() {
         renewable_until_ms: Some(0),
         ..LeaseUpdate::default()
     };
-    assert_eq!(hex(update.encode_to_vec()), "0a027333180128033201043a0570656d2f3148025000");
+    assert_eq!(hex(&update.encode_to_vec()), "0a027333180128033201043a0570656d2f3148025000");
     assert_eq!(LeaseUpdate::decode(update.encode_to_vec().as_slice()).unwrap(), update, "0 is a time");
     let earlier = EarlierLeaseUpdate::decode(update.encode_to_vec().as_slice()).unwrap();
     assert_eq!((earlier.revision, earlier.valid_until_ms, earlier.kind.as_str()), (1, 3, "pem/1"));

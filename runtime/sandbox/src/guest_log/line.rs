@@ -57,8 +57,7 @@ impl LineBlock {
 
     /// The lines as they are shown: blanked, escaped and bounded.
     pub(super) fn lines(&self, redactor: &Redactor) -> Vec<String> {
-        let blanked =
-            if self.cut { redactor.blank_cut(&self.raw) } else { redactor.blank(&self.raw, self.raw.len()) };
+        let blanked = if self.cut { redactor.blank_cut(&self.raw) } else { redactor.blank(&self.raw, self.raw.len()) };
         let last = newlines(&blanked);
         let lines = blanked.split(|byte| *byte == b'\n').enumerate();
         let shown = lines.map(|(number, line)| {

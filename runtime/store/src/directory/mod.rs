@@ -31,8 +31,8 @@ use deputy_core::SecretBytes;
 use deputy_files::{FileError, FileRead, PrivateDir, sys};
 
 use self::locking::{DirectoryGuard, HeldLocks};
-use self::record::VersionRange;
 pub use self::reader::DirectoryReader;
+use self::record::VersionRange;
 pub use self::rekey::rekey;
 use crate::change::{Watchers, lock};
 use crate::seal::{self, OVERHEAD, Plaintext, SealLabel};

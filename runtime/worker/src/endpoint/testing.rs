@@ -16,7 +16,16 @@ pub(super) fn held(payload: &str) -> Arc<DeliveredState> {
     let payload = Arc::new(SecretBytes::new(payload.as_bytes().to_vec()));
     let service = "s3".parse().unwrap();
     let kind = "aws-credential-process/1".parse().unwrap();
-    let delivery = Delivery { instance: instance.clone(), service, kind, stamp, valid_until: HOUR, next_at: None, renewable_until: None, payload };
+    let delivery = Delivery {
+        instance: instance.clone(),
+        service,
+        kind,
+        stamp,
+        valid_until: HOUR,
+        next_at: None,
+        renewable_until: None,
+        payload,
+    };
     Arc::new(DeliveredState { deliveries: [(instance, delivery)].into(), complete: true, ..DeliveredState::default() })
 }
 

@@ -130,11 +130,7 @@ fn instance_row(instance: &DeliveryStatus) -> [String; 7] {
 }
 
 fn times_row(instance: &DeliveryStatus) -> [&str; 3] {
-    [
-        &instance.name,
-        instance.next_at.as_deref().unwrap_or("-"),
-        instance.renewable_until.as_deref().unwrap_or("-"),
-    ]
+    [&instance.name, instance.next_at.as_deref().unwrap_or("-"), instance.renewable_until.as_deref().unwrap_or("-")]
 }
 
 fn receiver_row(receiver: &ReceiverStatus) -> [String; 5] {
