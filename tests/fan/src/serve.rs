@@ -170,5 +170,7 @@ fn frame(revision: u64) -> Bytes {
         payload: vec![b'x'; PAYLOAD],
         kind: KIND.to_owned(),
         subject: String::new(),
+        next_at_ms: None,
+        renewable_until_ms: None,
     })))
 }
