@@ -111,7 +111,7 @@ struct TailLine {
 }
 
 impl Tail {
-    /// Adds the lines of a text, the last of which may be cut.
+    /// Adds the lines of a text. The last one may be cut.
     pub(super) fn push(&mut self, text: &[u8], cut: bool) {
         // Of a text of a megabyte the last few lines do.
         let mut begin = text.len();

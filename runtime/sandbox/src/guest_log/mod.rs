@@ -291,7 +291,7 @@ impl LogState {
 }
 
 impl LogCounts {
-    /// Takes a line of so many bytes, if it fits.
+    /// Takes a line of `bytes` bytes, if it fits.
     fn take(&mut self, limits: &Limits, bytes: usize) -> bool {
         let bytes = self.bytes.saturating_add(bytes as u64);
         if self.lines >= limits.log_lines {
