@@ -16,6 +16,10 @@ demo-hadoop:
 test *arguments:
     cargo xtask test {{ arguments }}
 
+# A release: the archive and the Debian package, optimised, in half an hour; `just dist --profile dev` packs what is built
+dist *arguments:
+    cargo xtask dist {{ arguments }}
+
 # The guest components alone
 guests:
     cargo xtask guests

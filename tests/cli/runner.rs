@@ -18,6 +18,7 @@ mod bindings;
 mod check;
 mod check_grants;
 mod completions;
+mod components;
 mod coordinator;
 mod documents;
 mod exec;

@@ -213,7 +213,7 @@ fn check_of_a_worker_loads_its_receivers() {
     let json: serde_json::Value = serde_json::from_str(&good.stdout).unwrap();
     assert_eq!((&json["ok"], &json["receivers"][0]["instances"][0]), (&true.into(), &"s3".into()));
     assert_eq!(json["receivers"][1]["component"], serde_json::Value::Null);
-    home.write("worker.toml", "[worker]\noutput = \"out\"\nstate = \"state\"\n[receivers.aws]\ncomponent = \"worker.toml\"\ninstances = [\"s3\"]\n");
+    home.write("worker.toml", "[worker]\noutput = \"out\"\nstate = \"state\"\n[receivers.aws]\ncomponent = \"./worker.toml\"\ninstances = [\"s3\"]\n");
     let bad = home.run(&["check", "--config", "worker.toml"]);
     assert_eq!(bad.code, Some(1), "{}", bad.stdout);
     assert!(bad.stdout.contains("worker.toml is text, not a component"), "{}", bad.stdout);

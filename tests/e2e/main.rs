@@ -35,6 +35,7 @@ mod loading;
 mod local;
 mod logins;
 mod oauth_answers;
+mod own_receivers;
 mod page;
 mod parallel;
 mod receivers;

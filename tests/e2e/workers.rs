@@ -12,6 +12,7 @@ mod fullness;
 mod joining;
 mod kills;
 mod lives;
+mod once;
 mod partition;
 mod paused;
 mod rejections;

@@ -143,7 +143,7 @@ fn load_changed(changes: &[(&str, &str)], world: &str) -> Result<(), LoadError> 
             if world.contains("receiver") {
                 let plan = ReceiverPlan {
                     name: "changed".parse().unwrap(),
-                    component: file.to_path_buf(),
+                    component: file.to_path_buf().into(),
                     sha256: None,
                     settings: std::collections::BTreeMap::new(),
                     limits: deputy_core::Limits::default(),
@@ -314,6 +314,7 @@ fn small(name: &str, compiler: Compiler) -> Sandbox {
         compiler,
         audit: std::sync::Arc::new(deputy_audit::Audit::memory()),
         resolver: std::sync::Arc::new(NoNames),
+        folders: deputy_sandbox::ComponentFolders::default(),
     };
     host().runtime.block_on(async { Sandbox::new(options).unwrap() })
 }
@@ -327,14 +328,14 @@ fn explodes(name: &str, bytes: &[u8], compiler: Compiler, how: fn(&CompileError)
     host().during_attack(|| {
         host().runtime.block_on(async {
             let begun = Instant::now();
-            let error = sandbox.inspect(&file).await.expect_err("it is compiled");
+            let error = sandbox.inspect(&file.clone().into()).await.expect_err("it is compiled");
             let took = begun.elapsed();
             let LoadError::Cache { source: CacheError::Compile(error), .. } = &error else {
                 panic!("{}", chain(&error))
             };
             assert!(how(error), "{error}");
             assert!(took < most, "{took:?}");
-            sandbox.inspect(&guest_file("benign")).await.map(drop).expect("the next one is compiled");
+            sandbox.inspect(&guest_file("benign").into()).await.map(drop).expect("the next one is compiled");
         });
     });
     let left = std::fs::read_dir(folder_of(name).join("components")).unwrap().count();
@@ -399,15 +400,15 @@ fn compile_refusal_is_remembered() {
     let sandbox = small("remembered", compiler);
     host().during_attack(|| {
         host().runtime.block_on(async {
-            let first = sandbox.inspect(&bomb).await.expect_err("it is compiled");
+            let first = sandbox.inspect(&bomb.clone().into()).await.expect_err("it is compiled");
             let begun = Instant::now();
             for _ in 0..20 {
-                let again = sandbox.inspect(&bomb).await.expect_err("it is compiled");
+                let again = sandbox.inspect(&bomb.clone().into()).await.expect_err("it is compiled");
                 assert!(matches!(again, LoadError::Cache { source: CacheError::Refused(_), .. }), "{}", chain(&again));
                 assert_eq!(chain(&again), chain(&first), "an operator sees the same");
             }
             assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-            sandbox.inspect(&guest_file("benign")).await.map(drop).expect("another one is compiled");
+            sandbox.inspect(&guest_file("benign").into()).await.map(drop).expect("another one is compiled");
         });
     });
 }

@@ -13,7 +13,7 @@ use deputy_core::grant::{AddressClass, Grant, HttpRule, Network, PathRules, Requ
 use deputy_core::{
     Accepted, Instance, Limit, Limits, PolicyDenial, SecretSource, Span, StateGrant, StateIdentity, Tokens,
 };
-use deputy_sandbox::{Call, CallError, LoadedProvider, Sandbox, SandboxOptions};
+use deputy_sandbox::{Call, CallError, ComponentFolders, LoadedProvider, Sandbox, SandboxOptions};
 use tokio::runtime::Runtime;
 
 use crate::memory_state::MemoryState;
@@ -68,6 +68,7 @@ impl TestHost {
             compiler: compiler(),
             audit: Arc::clone(&audit),
             resolver: Arc::clone(&names) as _,
+            folders: ComponentFolders::default(),
         };
         let sandbox = runtime.block_on(async { Sandbox::new(options).unwrap() });
         let (events, turn, usual) = (Mutex::default(), RwLock::new(()), OnceLock::new());
@@ -147,7 +148,7 @@ impl TestHost {
 
     pub(crate) fn provider(&self, instance: &Instance) -> LoadedProvider {
         let loaded = self.runtime.block_on(self.sandbox.load(instance));
-        loaded.unwrap_or_else(|error| panic!("{} is not loaded: {}", instance.component.display(), chain(&error)))
+        loaded.unwrap_or_else(|error| panic!("{} is not loaded: {}", instance.component, chain(&error)))
     }
 
     fn compute(&self, provider: &LoadedProvider) -> Duration {
@@ -210,7 +211,7 @@ impl Attack {
     pub(crate) fn of_component(name: &str, component: &Path) -> Self {
         let instance = Instance {
             name: name.parse().unwrap(),
-            component: component.to_owned(),
+            component: component.to_owned().into(),
             sha256: None,
             settings: BTreeMap::new(),
             grant: Grant::default(),

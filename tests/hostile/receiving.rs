@@ -26,7 +26,7 @@ impl Bound {
     pub(crate) fn new(guest: &str) -> Self {
         let plan = ReceiverPlan {
             name: guest.parse().unwrap(),
-            component: guest_file(guest),
+            component: guest_file(guest).into(),
             sha256: None,
             settings: BTreeMap::new(),
             limits: Limits::default(),
@@ -55,7 +55,7 @@ impl Bound {
     /// Loads it, without a call.
     pub(crate) fn load(&self) -> LoadedReceiver {
         let loaded = host().runtime.block_on(host().sandbox.load_receiver(&self.plan));
-        loaded.unwrap_or_else(|error| panic!("{} is not loaded: {}", self.plan.component.display(), chain(&error)))
+        loaded.unwrap_or_else(|error| panic!("{} is not loaded: {}", self.plan.component, chain(&error)))
     }
 
     /// Calls `accept`.

@@ -8,6 +8,7 @@
 mod bench;
 mod demo;
 mod digest;
+mod dist;
 mod failure;
 mod guests;
 mod process;
@@ -47,6 +48,12 @@ enum Chore {
         #[arg(value_enum)]
         what: Option<demo::Show>,
     },
+    /// Makes a release: an archive with the program and all connectors, and a Debian package, in `target/dist`
+    Dist {
+        /// How the program is built: `dist` takes half an hour, `dev` packs what a test or build left
+        #[arg(long, value_enum, default_value = "dist")]
+        profile: dist::Profile,
+    },
     /// Builds every guest component into `target/guests`
     Guests,
     /// Generates the Rust types of the link's messages from `link.proto`
@@ -82,6 +89,7 @@ fn run(chore: &Chore) -> Result<()> {
         Chore::Bench { arguments } => bench::run(&workspace, arguments),
         Chore::Demo { what: None } => demo::run(&workspace),
         Chore::Demo { what: Some(demo::Show::Hadoop) } => demo::hadoop::run(&workspace),
+        Chore::Dist { profile } => dist::run(&workspace, *profile),
         Chore::Guests => guests::build(&workspace),
         Chore::Proto => proto::generate(&workspace),
         Chore::Schema => schema::generate(&workspace),

@@ -15,7 +15,7 @@ use crate::failure::{Failure, Result};
 use crate::process::Run;
 use crate::say::{self, Step};
 use crate::workspace::Workspace;
-use crate::{demo, guests, proto, tidy, tools};
+use crate::{demo, dist, guests, proto, tidy, tools};
 
 /// How many tests there are at the least: a run that finds fewer has lost some.
 const LEAST: usize = 1200;
@@ -39,6 +39,8 @@ pub(crate) enum Part {
     Clippy,
     /// All tests
     Tests,
+    /// The archive of a release, used in an empty folder
+    Dist,
     /// Each fuzz target for a short while
     Fuzz,
     /// The demonstration of the README, which fails if a read fails
@@ -112,6 +114,7 @@ impl Part {
             Self::Guests => "building the guest components",
             Self::Clippy => "linting (the first time takes some minutes)",
             Self::Tests => "running all tests (the first build takes about ten minutes on two cores)",
+            Self::Dist => "packing a release of what was tested, and using it in an empty folder",
             Self::Fuzz => "fuzzing the parsers for a short while",
             Self::Demo => "running the demonstrations (takes three minutes)",
         }
@@ -127,6 +130,7 @@ impl Part {
             Self::Guests => guests::build(workspace),
             Self::Clippy => clippy(workspace),
             Self::Tests => tests(workspace, count),
+            Self::Dist => dist::test(workspace),
             Self::Fuzz => fuzz::run(workspace),
             Self::Demo => demo::run(workspace).and_then(|()| demo::hadoop::run(workspace)),
         }

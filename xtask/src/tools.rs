@@ -27,6 +27,11 @@ pub(crate) fn install_python(workspace: &Workspace) -> Result<()> {
     python::install(workspace)
 }
 
+/// Installs what is missing of what a release is linked with.
+pub(crate) fn install_release(workspace: &Workspace) -> Result<()> {
+    python::install_release(workspace)
+}
+
 /// Installs what is missing of what the demonstration with Hadoop needs: one set of jars.
 pub(crate) fn install_hadoop(workspace: &Workspace) -> Result<()> {
     java::install_sets(workspace, &["hadoop"])

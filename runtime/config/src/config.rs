@@ -5,9 +5,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use deputy_core::schedule::{Budget, UpstreamName};
+use deputy_core::schedule::{Budget, ObtainMode, UpstreamName};
 use deputy_core::{GroupName, InstanceName};
 
+use crate::components::ComponentBase;
 use crate::coordinator::{self, CoordinatorSection};
 use crate::diagnostic::{ConfigErrors, DiagnosticSink, Diagnostics};
 use crate::group::{self, WorkerGroup};
@@ -17,6 +18,7 @@ use crate::setting_lines::SettingLines;
 use crate::toml_syntax;
 use crate::upstream::Upstreams;
 use crate::value::TableReader;
+use crate::worker::{WorkerConfig, read_local};
 
 /// The largest configuration.
 const MAX_BYTES: u64 = 1 << 20;
@@ -27,6 +29,8 @@ pub struct CoordinatorFile {
     pub path: PathBuf,
     pub state_dir: Option<PathBuf>,
     pub audit: Option<PathBuf>,
+    /// The folder in which components are found by name.
+    pub components: Option<PathBuf>,
     pub coordinator: CoordinatorSection,
     /// The budget of each service and endpoint without one of its own.
     pub default_budget: Budget,
@@ -36,6 +40,8 @@ pub struct CoordinatorFile {
     pub instances: BTreeMap<InstanceName, InstanceEntry>,
     /// Has every group that an instance is delivered to.
     pub groups: BTreeMap<GroupName, WorkerGroup>,
+    /// What the coordinator publishes and serves itself, as a worker would.
+    pub local: Option<WorkerConfig>,
     pub warnings: Diagnostics,
     pub setting_lines: SettingLines,
 }
@@ -57,21 +63,24 @@ impl CoordinatorFile {
         let table = toml_syntax::parse(&mut sink, text);
         let mut state_dir = None;
         let mut audit = None;
+        let mut components = None;
         let mut coordinator = None;
         let mut upstreams = Upstreams::default();
         let mut instances = BTreeMap::new();
         let mut groups = BTreeMap::new();
+        let mut local = None;
         let mut setting_lines = SettingLines::default();
         if let Some(table) = &table {
             let mut fields = TableReader::new(table.get_ref(), 0..0);
             state_dir = fields.optional("state").and_then(|value| value.path(&mut sink, base));
             audit = fields.optional("audit").and_then(|value| value.path(&mut sink, base));
+            let component_base = ComponentBase::read(&mut sink, base, &mut fields);
             let written = fields.optional("coordinator");
             coordinator =
                 written.map_or(Some(CoordinatorSection::default()), |v| coordinator::read(&mut sink, base, v));
             upstreams = fields.optional("upstreams").map(|v| Upstreams::read(&mut sink, v)).unwrap_or_default();
             let logins = fields.optional("logins").map(|v| LoginTable::read(&mut sink, base, v)).unwrap_or_default();
-            let mut reader = InstanceReader::new(base, &upstreams, &logins);
+            let mut reader = InstanceReader::new(&component_base, &upstreams, &logins);
             if let Some(value) = fields.optional("instances") {
                 let entries = value.entries(&mut sink, "[instances.NAME]");
                 let entries = entries.into_iter().filter_map(|(key, value)| reader.read(&mut sink, &key, value));
@@ -81,9 +90,18 @@ impl CoordinatorFile {
             if coordinator.as_ref().is_some_and(|coordinator| coordinator.workers.is_none()) {
                 delivered.warn_undeliverable(&mut sink);
             }
-            groups = group::read(&mut sink, base, fields.optional("groups"), &instances, &delivered);
+            groups = group::read(&mut sink, &component_base, fields.optional("groups"), &instances, &delivered);
+            local = read_local(&mut sink, path, &component_base, &mut fields, &delivered);
             fields.finish(&mut sink);
+            components = component_base.folder;
             setting_lines = SettingLines::of_coordinator(path, text, table.get_ref());
+        }
+        // What is published here is needed for as long as this runs.
+        for name in local.iter().flat_map(WorkerConfig::named_instances) {
+            if let Some(entry) = instances.get_mut(&name) {
+                let entry: &mut InstanceEntry = entry;
+                entry.policy.mode = ObtainMode::Always;
+            }
         }
         let coordinator = coordinator.unwrap_or_default();
         let (default_budget, budgets) = upstreams.into_parts();
@@ -96,11 +114,13 @@ impl CoordinatorFile {
             path: path.to_owned(),
             state_dir,
             audit,
+            components,
             coordinator,
             default_budget,
             budgets,
             instances,
             groups,
+            local,
             warnings: findings,
             setting_lines,
         })

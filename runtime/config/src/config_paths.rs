@@ -22,7 +22,7 @@ pub enum ConfigKind {
     /// `deputy.toml`
     #[default]
     Coordinator,
-    /// `worker.toml`: it has a table `[worker]` or `[endpoints]`.
+    /// `worker.toml`: it has a table `[worker]`, or `[endpoints]` and no table of a coordinator.
     Worker,
 }
 
@@ -40,7 +40,8 @@ impl ConfigPaths {
         // A worker has its state in its own table, and its socket among its endpoints.
         let worker = fields.optional("worker").and_then(|value| value.table(&mut sink, ""));
         let endpoints = fields.optional("endpoints").and_then(|value| value.table(&mut sink, ""));
-        if worker.is_some() || endpoints.is_some() {
+        let is_coordinator = ["coordinator", "instances"].iter().any(|table| fields.key(table).is_some());
+        if worker.is_some() || (endpoints.is_some() && !is_coordinator) {
             let socket = endpoints.and_then(|mut fields| fields.optional("socket")?.table(&mut sink, ""));
             return Self {
                 program: ConfigKind::Worker,

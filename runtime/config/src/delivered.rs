@@ -56,6 +56,26 @@ impl Delivered {
         }
     }
 
+    /// Checks that there is an instance of this name; reports an error at this position otherwise.
+    pub(crate) fn check_name(&self, sink: &mut DiagnosticSink, instance: &InstanceName, at: Range<usize>) -> bool {
+        self.find(sink, instance, at).is_some()
+    }
+
+    fn find(&self, sink: &mut DiagnosticSink, instance: &InstanceName, at: Range<usize>) -> Option<&DeliveredInstance> {
+        let text = instance.as_str();
+        let found = self.list.iter().find(|delivery| delivery.written == text);
+        if found.is_none() {
+            let known: Vec<_> = self.list.iter().map(|delivery| delivery.written.as_str()).collect();
+            let error = sink.error(at, format!("there is no instance `{text}`"));
+            match (nearest(text, known.iter().copied()), known.as_slice()) {
+                (Some(meant), _) => error.expected(format!("did you mean `{meant}`?")),
+                (None, []) => error.expected("define it under [instances.NAME]"),
+                (None, known) => error.expected(format!("one of {}", truncated(&join_quoted(known)))),
+            };
+        }
+        found
+    }
+
     /// Checks that an instance of this name is delivered to the group; reports an error at this position otherwise.
     pub(crate) fn check(
         &self,
@@ -65,16 +85,7 @@ impl Delivered {
         group: Option<&GroupName>,
     ) -> bool {
         let text = instance.as_str();
-        let Some(delivery) = self.list.iter().find(|delivery| delivery.written == text) else {
-            let known: Vec<_> = self.list.iter().map(|delivery| delivery.written.as_str()).collect();
-            let error = sink.error(at, format!("there is no instance `{text}`"));
-            match (nearest(text, known.iter().copied()), known.as_slice()) {
-                (Some(meant), _) => error.expected(format!("did you mean `{meant}`?")),
-                (None, []) => error.expected("define it under [instances.NAME]"),
-                (None, known) => error.expected(format!("one of {}", truncated(&join_quoted(known)))),
-            };
-            return false;
-        };
+        let Some(delivery) = self.find(sink, instance, at.clone()) else { return false };
         let (Some(groups), Some(group)) = (&delivery.groups, group) else { return false };
         if !groups.contains(group) {
             let words: Vec<_> = groups.iter().chain([group]).map(|group| format!("\"{group}\"")).collect();

@@ -1,10 +1,10 @@
 //! `[groups.NAME]`: the receivers that all workers of a group run.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use deputy_core::{GroupName, InstanceName, ReceiverName};
 
+use crate::components::ComponentBase;
 use crate::delivered::Delivered;
 use crate::diagnostic::DiagnosticSink;
 use crate::instance::InstanceEntry;
@@ -23,7 +23,7 @@ pub struct WorkerGroup {
 /// All groups: those that an instance is delivered to, and those that have a table.
 pub(crate) fn read(
     sink: &mut DiagnosticSink,
-    base: &Path,
+    base: &ComponentBase<'_>,
     value: Option<Located<'_>>,
     instances: &BTreeMap<InstanceName, InstanceEntry>,
     delivered: &Delivered,
@@ -51,7 +51,7 @@ pub(crate) fn read(
 
 fn receivers(
     sink: &mut DiagnosticSink,
-    base: &Path,
+    base: &ComponentBase<'_>,
     group: &Key<'_>,
     name: Option<&GroupName>,
     value: Located<'_>,
@@ -73,13 +73,13 @@ fn receivers(
 
 fn component(
     sink: &mut DiagnosticSink,
-    base: &Path,
+    base: &ComponentBase<'_>,
     group: Option<&GroupName>,
     value: Located<'_>,
     delivered: &Delivered,
 ) -> Option<ReceiverComponent> {
     let mut fields = value.table(sink, "[groups.NAME.receivers.NAME]")?;
-    let needed = fields.required(sink, "component", "\"receiver.wasm\"").is_some()
+    let needed = fields.required(sink, "component", "\"aws-credentials\"").is_some()
         & fields.required(sink, "instances", "[\"s3-prod\"]").is_some();
     let mut is_valid = needed;
     let parts = Parts::read(sink, base, &mut fields);

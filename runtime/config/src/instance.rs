@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use deputy_core::grant::Grant;
 use deputy_core::schedule::{Policy, PreferredSource, UpstreamName};
@@ -11,6 +11,7 @@ use deputy_core::{
     is_secret_setting,
 };
 
+use crate::components::ComponentBase;
 use crate::delivered::Delivered;
 use crate::diagnostic::DiagnosticSink;
 use crate::limits::UnsetLimits;
@@ -43,7 +44,7 @@ pub struct InstanceEntry {
 /// Reads the instances one after the other, and collects what they refer to.
 #[derive(Debug)]
 pub(crate) struct InstanceReader<'c> {
-    base: &'c Path,
+    base: &'c ComponentBase<'c>,
     upstreams: &'c Upstreams,
     logins: &'c LoginTable,
     used: BTreeSet<UpstreamName>,
@@ -71,7 +72,7 @@ const COMPONENT_KEYS: [&str; 14] = [
 ];
 
 impl<'c> InstanceReader<'c> {
-    pub(crate) fn new(base: &'c Path, upstreams: &'c Upstreams, logins: &'c LoginTable) -> Self {
+    pub(crate) fn new(base: &'c ComponentBase<'c>, upstreams: &'c Upstreams, logins: &'c LoginTable) -> Self {
         Self {
             base,
             upstreams,
@@ -133,7 +134,7 @@ impl<'c> InstanceReader<'c> {
     fn file(&mut self, sink: &mut DiagnosticSink, value: Located<'_>) -> Option<FileSource> {
         let mut fields = value.table(sink, "{ path = \"token.json\", lifetime = \"1h\" }")?;
         let written = fields.required(sink, "path", "\"token.json\"");
-        let path = written.and_then(|v| v.path(sink, self.base));
+        let path = written.and_then(|v| v.path(sink, self.base.directory));
         let lifetime = fields.required(sink, "lifetime", "\"1h\"");
         let lifetime = lifetime.and_then(|v| v.span(sink, "\"1h\"", Span::secs(1)..=policy::MAX_LIFETIME));
         fields.finish(sink);
@@ -178,7 +179,7 @@ fn check_combinations(sink: &mut DiagnosticSink, fields: &TableReader<'_>, key: 
     }
     if !has_component && !has_file {
         sink.error(fields.at(), "`component` is missing")
-            .expected("needs component = \"provider.wasm\"")
+            .expected("needs component = \"s3-sts\"")
             .hint(format!("or [instances.{}.file], for a file that another program maintains", truncated(key.name)));
         is_valid = false;
     }
@@ -200,12 +201,13 @@ fn check_combinations(sink: &mut DiagnosticSink, fields: &TableReader<'_>, key: 
 /// Reads the component with its grant; `Some(None)` if there is none.
 fn component(
     sink: &mut DiagnosticSink,
-    base: &Path,
+    components: &ComponentBase<'_>,
     logins: &LoginTable,
     fields: &mut TableReader<'_>,
     name: Option<&InstanceName>,
 ) -> Option<Option<Instance>> {
-    let component = optional(fields.optional("component"), |v| v.path(sink, base));
+    let base = components.directory;
+    let component = components.component(sink, fields);
     let sha256 = optional(fields.optional("sha256"), |v| v.parsed(sink, "the SHA-256 of the component"));
     let settings = fields.optional("settings").map(|v| written_settings(sink, v)).unwrap_or_default();
     let secrets = fields.optional("secrets").map(|v| SecretTable::read(sink, base, v)).unwrap_or_default();

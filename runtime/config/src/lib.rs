@@ -11,6 +11,7 @@
 
 mod address;
 mod canonical;
+mod components;
 mod config;
 mod config_paths;
 mod coordinator;

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 
-use deputy_core::{Digest, InstanceName, LimitOverrides};
+use deputy_core::{ComponentRef, Digest, InstanceName, LimitOverrides};
 
+use crate::components::ComponentBase;
 use crate::diagnostic::DiagnosticSink;
 use crate::instance::settings;
 use crate::limits::{self, UnsetLimits};
@@ -14,7 +14,7 @@ use crate::value::{Located, TableReader, optional};
 /// A receiver's component and its arguments. It has no grant: no network, no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiverComponent {
-    pub component: PathBuf,
+    pub component: ComponentRef,
     /// The expected SHA-256 of the component's file.
     pub sha256: Option<Digest>,
     pub settings: BTreeMap<String, String>,
@@ -25,7 +25,7 @@ pub struct ReceiverComponent {
 
 /// The keys of a receiver's component, and its limits; each is `None` after an error.
 pub(crate) struct Parts {
-    component: Option<Option<PathBuf>>,
+    component: Option<Option<ComponentRef>>,
     sha256: Option<Option<Digest>>,
     settings: BTreeMap<String, String>,
     instances: Option<Vec<(InstanceName, Range<usize>)>>,
@@ -36,14 +36,14 @@ pub(crate) struct Parts {
 pub(crate) const COMPONENT_KEYS: [&str; 3] = ["instances", "settings", "sha256"];
 
 impl Parts {
-    pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, fields: &mut TableReader<'_>) -> Self {
+    pub(crate) fn read(sink: &mut DiagnosticSink, base: &ComponentBase<'_>, fields: &mut TableReader<'_>) -> Self {
         let instances = fields.optional("instances");
         let has_component = fields.key("component").is_some();
         let unwritten = if has_component { UnsetLimits::Default } else { UnsetLimits::Coordinator };
         let limits = |v| limits::read(sink, v, "{ memory = \"64MiB\" }", unwritten);
         let limits = optional(fields.optional("limits"), limits).map(Option::unwrap_or_default);
         Self {
-            component: optional(fields.optional("component"), |v| v.path(sink, base)),
+            component: base.component(sink, fields),
             sha256: optional(fields.optional("sha256"), |v| v.parsed(sink, "the SHA-256 of the component")),
             settings: fields.optional("settings").map(|v| settings(sink, v)).unwrap_or_default(),
             instances: instances.and_then(|value| names(sink, value)),

@@ -18,7 +18,7 @@ pub enum SettingsOwner {
     GroupReceiver(GroupName, ReceiverName),
     /// `[instances.NAME]` of a coordinator.
     Instance(InstanceName),
-    /// `[receivers.NAME]` of a worker.
+    /// `[receivers.NAME]` of a worker, or of a coordinator that publishes itself.
     WorkerReceiver(ReceiverName),
 }
 
@@ -73,6 +73,9 @@ impl SettingLines {
                 let owner = group.name.parse().ok().zip(key.name.parse().ok());
                 reader.add(owner.map(|(group, name)| SettingsOwner::GroupReceiver(group, name)), &key, value);
             }
+        }
+        for (key, value) in reader.entries(fields.optional("receivers")) {
+            reader.add(key.name.parse().ok().map(SettingsOwner::WorkerReceiver), &key, value);
         }
         Self { file: file.to_owned(), owners: reader.owners }
     }

@@ -9,7 +9,7 @@ use deputy_core::retry::RetryPolicy;
 use deputy_core::schedule::{
     Budget, CallRate, ObtainMode, Policy, PreferredSource, Ratio, RevocationPolicy, Switch, UpstreamName,
 };
-use deputy_core::{FileSource, SecretSource, Span};
+use deputy_core::{Expired, FileSource, SecretSource, Span};
 
 const FULL: &str = include_str!("../samples/valid/full.toml");
 
@@ -186,4 +186,18 @@ fn instances_with_the_same_file_are_a_warning() {
         let config = parse(&(instance("a", first) + &instance("b", second)));
         assert_eq!(config.warnings.len(), warnings, "{first} {second}");
     }
+}
+
+#[test]
+fn receivers_of_a_coordinator_need_their_instances_at_any_time() {
+    let config = parse(include_str!("../samples/valid/local.toml"));
+    let local = config.local.as_ref().unwrap();
+    assert_eq!(local.named_instances(), ["s3-prod".parse().unwrap()].into());
+    let receiver = local.receivers.values().next().unwrap();
+    assert_eq!(receiver.publish.output, Some(PathBuf::from("/run/deputy")));
+    assert_eq!(
+        (receiver.publish.expired, entry(&config, "s3-prod").policy.mode),
+        (Expired::Remove, ObtainMode::Always)
+    );
+    assert!(parse(FULL).local.is_none());
 }

@@ -20,6 +20,17 @@ const README: &str = include_str!("../../../README.md");
 
 /// Every table, each with a key that there is not: what is said about it names those that there are.
 const ALL_TABLES: &str = r#"zzz = 1
+[components]
+zzz = 1
+[receivers.r]
+zzz = 1
+on-change = { zzz = 1 }
+[endpoints]
+zzz = 1
+[endpoints.socket]
+zzz = 1
+[[endpoints.aws]]
+zzz = 1
 [coordinator]
 zzz = 1
 key = { zzz = 1 }
@@ -59,6 +70,8 @@ tls = { zzz = 1 }
 
 /// The same of a worker's file.
 const ALL_OF_A_WORKER: &str = r#"zzz = 1
+[components]
+zzz = 1
 [worker]
 zzz = 1
 join = { zzz = 1 }

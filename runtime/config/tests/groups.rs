@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use deputy_config::{Colour, CoordinatorFile, ReceiverComponent, WorkerGroup, WorkersSection};
-use deputy_core::{Limit, LimitOverrides, Span};
+use deputy_core::{ComponentRef, Limit, LimitOverrides, Span};
 
 const FULL: &str = include_str!("../samples/valid/full.toml");
 
@@ -43,7 +43,10 @@ fn instance_is_delivered_to_the_groups_that_it_names() {
 fn group_receivers_are_parsed() {
     let receivers = group(&parse(FULL), "analytics").receivers;
     let expected = ReceiverComponent {
-        component: "/etc/deputy/aws-credentials.wasm".into(),
+        component: ComponentRef::Installed {
+            name: "aws-credentials".parse().unwrap(),
+            folder: Some("/etc/deputy/components".into()),
+        },
         sha256: Some("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".parse().unwrap()),
         settings: [("default".to_owned(), "s3-prod".to_owned())].into(),
         instances: ["s3-prod".parse().unwrap()].into(),

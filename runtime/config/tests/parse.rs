@@ -12,8 +12,8 @@ use deputy_core::grant::{
 };
 use deputy_core::schedule::{Budget, Policy};
 use deputy_core::{
-    ByteSize, DeniedClaim, DeniedRequest, Instance, Limit, Limits, PolicyDenial, Principal, SecretName, SecretSource,
-    Span,
+    ByteSize, ComponentRef, DeniedClaim, DeniedRequest, Instance, Limit, Limits, PolicyDenial, Principal, SecretName,
+    SecretSource, Span,
 };
 use proptest::prelude::*;
 
@@ -55,7 +55,7 @@ fn keys_that_are_absent_have_defaults() {
     assert_eq!(config.coordinator, CoordinatorSection::default());
     assert_eq!((config.default_budget, config.budgets.len()), (Budget::DEFAULT, 0));
     let instance = instance(&config, "a");
-    assert_eq!(instance.component, Path::new("/etc/deputy/a.wasm"));
+    assert_eq!(instance.component, ComponentRef::File("/etc/deputy/a.wasm".into()));
     assert_eq!(instance.sha256, None);
     assert_eq!(instance.limits, Limits::default());
     assert_eq!(instance.grant, deputy_core::grant::Grant::default());
@@ -82,7 +82,7 @@ fn paths_are_relative_to_the_file() {
     );
 
     let here = CoordinatorFile::parse("[instances.a]\ncomponent = \"a.wasm\"", Path::new("deputy.toml")).unwrap();
-    assert_eq!(instance(&here, "a").component, Path::new("a.wasm"));
+    assert_eq!(instance(&here, "a").component, ComponentRef::File("a.wasm".into()));
 }
 
 #[test]
@@ -94,7 +94,8 @@ fn file_is_loaded_with_absolute_paths() {
     let relative = Path::new(".").join(folder.path().file_name().unwrap()).join("deputy.toml");
     let config = CoordinatorFile::load(&relative).unwrap();
     assert_eq!(config.path, relative);
-    assert_eq!(instance(&config, "a").component, std::path::absolute(folder.path()).unwrap().join("a.wasm"));
+    let file = std::path::absolute(folder.path()).unwrap().join("a.wasm");
+    assert_eq!(instance(&config, "a").component, ComponentRef::File(file));
 }
 
 #[test]
@@ -266,7 +267,7 @@ fn finding_has_file_line_column_message_and_expectation() {
     let errors = CoordinatorFile::parse("[instances.a]\ncomponent = 1", Path::new("deputy.toml")).unwrap_err();
     assert_eq!(
         serde_json::to_string(&errors.findings()).unwrap(),
-        r#"[{"severity":"error","file":"deputy.toml","line":2,"column":13,"message":"expected a string, found a whole number","expected":"write \"/path/to/file\""}]"#
+        r#"[{"severity":"error","file":"deputy.toml","line":2,"column":13,"message":"expected a string, found a whole number","expected":"write \"s3-sts\""}]"#
     );
 }
 

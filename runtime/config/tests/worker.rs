@@ -9,8 +9,8 @@ use deputy_config::{
     SocketMode, WorkerConfig, WorkerReceiver,
 };
 use deputy_core::{
-    Account, Expired, FileMode, HookCommand, HookSignal, Limit, LimitOverrides, Limits, PolicyDenial, Principal,
-    ReceiverName, SecretSource, Span,
+    Account, ComponentRef, Expired, FileMode, HookCommand, HookSignal, Limit, LimitOverrides, Limits, PolicyDenial,
+    Principal, ReceiverName, SecretSource, Span,
 };
 use proptest::prelude::*;
 
@@ -50,7 +50,7 @@ fn worker_table_is_parsed() {
 fn worker_receiver_is_parsed() {
     let aws = receiver(&parse(FULL), "aws");
     let component = ReceiverComponent {
-        component: "/etc/deputy/aws-credentials.wasm".into(),
+        component: ComponentRef::File("/etc/deputy/aws-credentials.wasm".into()),
         sha256: Some("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855".parse().unwrap()),
         settings: [("default".to_owned(), "s3-prod".to_owned())].into(),
         instances: ["s3-prod", "s3-lab"].map(|name| name.parse().unwrap()).into(),

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::handle::{ControlRequestError, CoordinatorHandle};
 use crate::lease_board::LeaseBoard;
+use crate::local_worker_view::LocalWorkerView;
 use crate::parameters::JoinTokenRequest;
 use crate::reload::{Reload, Removals};
 use crate::status::StatusQuery;
@@ -32,6 +33,8 @@ pub struct Control {
     reload: Arc<dyn Reload>,
     /// `None` without `listen` in the configuration.
     workers: Option<Workers>,
+    /// `None` without receivers and endpoints in the configuration.
+    local: Option<Arc<dyn LocalWorkerView>>,
 }
 
 /// A page of workers, in the order of their ids.
@@ -64,13 +67,30 @@ impl Control {
         clock: Arc<dyn Clock>,
         reload: Arc<dyn Reload>,
     ) -> Self {
-        Self { handle, board, clock, reload, workers: None }
+        Self { handle, board, clock, reload, workers: None, local: None }
     }
 
     /// Also answers requests about workers and join tokens.
     #[must_use]
     pub fn with_workers(self, workers: Option<Workers>) -> Self {
         Self { workers, ..self }
+    }
+
+    /// Also shows what this process publishes itself.
+    #[must_use]
+    pub fn with_local(self, local: Option<Arc<dyn LocalWorkerView>>) -> Self {
+        Self { local, ..self }
+    }
+
+    async fn status(&self, query: StatusQuery) -> Result<Response<Bytes>, ControlError> {
+        let mut status = self.handle.status(query).await?;
+        if let Some(local) = &self.local
+            && let Some((report, ready)) = local.status().await
+        {
+            status.ready &= ready;
+            status.local = Some(report);
+        }
+        json(&status)
     }
 
     async fn route(&self, request: &Request<()>) -> Result<Response<Bytes>, ControlError> {
@@ -103,7 +123,7 @@ impl Control {
                 self.workers()?.revoke_token(parse(id)?).await?;
                 done("revoke")
             }
-            ControlRequest::Status => json(&self.handle.status(StatusQuery::decode(&parameters)?).await?),
+            ControlRequest::Status => self.status(StatusQuery::decode(&parameters)?).await,
             ControlRequest::Tokens => json(&TokenList { schema: SCHEMA, tokens: self.workers()?.tokens().await? }),
             ControlRequest::Workers => {
                 let page = self.workers()?.worker_page(&WorkerQuery::decode(&parameters)?).await?;

@@ -10,17 +10,33 @@ use deputy_support::single_line;
 use http::{Request, Response};
 
 use crate::handle::CoordinatorHandle;
+use crate::local_worker_view::LocalWorkerView;
 use crate::status::{CoordinatorStatus, InstanceStatus, StatusQuery};
 
 pub struct CoordinatorHealth {
     handle: CoordinatorHandle,
     metrics: Arc<CoordinatorMetrics>,
     audit: Arc<Audit>,
+    /// `None` without receivers and endpoints in the configuration.
+    local: Option<Arc<dyn LocalWorkerView>>,
 }
 
 impl CoordinatorHealth {
     pub fn new(handle: CoordinatorHandle, metrics: Arc<CoordinatorMetrics>, audit: Arc<Audit>) -> Self {
-        Self { handle, metrics, audit }
+        Self { handle, metrics, audit, local: None }
+    }
+
+    /// Also answers for what this process publishes itself.
+    #[must_use]
+    pub fn with_local(self, local: Option<Arc<dyn LocalWorkerView>>) -> Self {
+        Self { local, ..self }
+    }
+
+    async fn local_ready(&self) -> Result<String, String> {
+        match &self.local {
+            Some(local) => local.ready().await,
+            None => Ok(String::new()),
+        }
     }
 
     async fn status(&self, query: StatusQuery) -> Result<CoordinatorStatus, String> {
@@ -52,14 +68,22 @@ impl HealthCheck for CoordinatorHealth {
         if let Some(trouble) = &trouble {
             text.push_str(&format!("audit log not ready: {}\n", single_line(trouble)));
         }
-        if status.ready && trouble.is_none() { Ok(text) } else { Err(text) }
+        let local = self.local_ready().await;
+        let is_ready = status.ready && trouble.is_none() && local.is_ok();
+        text.push_str(&local.unwrap_or_else(|reasons| reasons));
+        if is_ready { Ok(text) } else { Err(text) }
     }
 
     async fn metrics(&self) -> Result<String, String> {
         let held = self.handle.metrics().await.map_err(|error| format!("{error}\n"))?;
         self.metrics.set_audit_status(&self.audit.status());
         let text = self.metrics.encode(&held.leases, &held.upstreams, &held.logins);
-        text.map_err(|_| "metrics cannot be encoded\n".to_owned())
+        let text = text.map_err(|_| "metrics cannot be encoded\n".to_owned())?;
+        match &self.local {
+            // One end for both.
+            Some(local) => Ok(text.replace("# EOF\n", "") + &local.metrics().await?),
+            None => Ok(text),
+        }
     }
 }
 

@@ -22,6 +22,8 @@ mod health;
 mod lease_board;
 mod lease_record;
 mod lease_store;
+mod local_feed;
+mod local_worker_view;
 mod login_snapshot;
 mod parameters;
 mod pending_instances;
@@ -43,6 +45,8 @@ pub use coordinator::{Coordinator, CoordinatorError, CoordinatorOptions, LOCK, L
 pub use handle::{ControlRequestError, CoordinatorHandle};
 pub use health::CoordinatorHealth;
 pub use lease_board::LeaseBoard;
+pub use local_feed::{LocalFeed, LocalFeedOptions};
+pub use local_worker_view::LocalWorkerView;
 pub use login_snapshot::{LoginFaultStatus, LoginSnapshot};
 pub use provider::ConfiguredProvider;
 pub use reload::{Reload, ReloadReply, Removals};

@@ -8,15 +8,15 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::grant::Grant;
-use crate::{InstanceName, Limits, SecretName, Span};
+use crate::{ComponentRef, InstanceName, Limits, SecretName, Span};
 
 /// One configured instance of a component. Paths are absolute or relative to the process; the configuration has resolved its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
     /// Its name.
     pub name: InstanceName,
-    /// The component's file.
-    pub component: PathBuf,
+    /// The component.
+    pub component: ComponentRef,
     /// The SHA-256 that the component's file must have.
     pub sha256: Option<Digest>,
     /// The component's arguments. No secrets.

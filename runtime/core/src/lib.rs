@@ -8,6 +8,7 @@
 //!
 //! This crate never does I/O, reads no clock, knows no runtime and no file format: time and addresses are arguments.
 
+mod component;
 mod delivery;
 mod denial;
 mod error_chain;
@@ -34,6 +35,7 @@ pub mod time;
 mod tokens;
 mod units;
 
+pub use component::{ComponentRef, ComponentRefError};
 pub use delivery::Delivery;
 pub use denial::{DeniedClaim, DeniedRequest, FixPlace, OverriddenRequest, PolicyDenial, Principal};
 pub use error_chain::in_one_line;
@@ -45,7 +47,7 @@ pub use kerberos_principal::{KerberosPrincipal, KerberosPrincipalError};
 pub use kind::{Kinds, KindsError, PayloadKind, PayloadKindError};
 pub use limits::{Limit, LimitError, LimitOverrides, LimitValue, Limits};
 pub use login::{KdcAddress, KdcAddressError, KerberosRealm, KerberosRealmError, Krb5Conf, LoginPlan, TicketSource};
-pub use name::{GroupName, InstanceName, LoginName, NameError, ReceiverName, SecretName, ServiceName};
+pub use name::{ComponentName, GroupName, InstanceName, LoginName, NameError, ReceiverName, SecretName, ServiceName};
 pub use output::{OutputPath, OutputPathError, Outputs};
 pub use publish::{Account, AccountError, Expired, FileMode, FileModeError};
 pub use receiver::{Accepted, BoundInstance, ReceiverPlan};

@@ -1,4 +1,4 @@
-//! Names that operators and authors give: instances, secrets, services, groups of workers, receivers.
+//! Names that operators and authors give: instances, components, secrets, services, groups of workers, receivers.
 //!
 //! All obey one rule, so that a name is safe in a file name, a log line, a TOML key and a metric's label.
 
@@ -11,6 +11,10 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a name: use 1 to 63 lower-case letters, digits and inner hyphens, beginning with a letter")]
 pub struct NameError(String);
+
+/// The name of an installed component: `s3-sts`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ComponentName(String);
 
 /// The name of a group of workers, which may all have the same: `analytics`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +65,7 @@ macro_rules! name {
     };
 }
 
+name!(ComponentName);
 name!(GroupName);
 name!(InstanceName);
 name!(LoginName);

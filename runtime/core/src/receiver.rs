@@ -3,9 +3,10 @@
 #![deny(missing_docs)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
-use crate::{ComponentFailure, Digest, Fact, InstanceName, Limits, Outputs, PayloadKind, ReceiverName, ServiceName};
+use crate::{
+    ComponentFailure, ComponentRef, Digest, Fact, InstanceName, Limits, Outputs, PayloadKind, ReceiverName, ServiceName,
+};
 
 /// A receiver's component and what it is called with. There is no grant in it: a receiver reaches no network and no
 /// secret, it gets deliveries and leaves files.
@@ -13,8 +14,8 @@ use crate::{ComponentFailure, Digest, Fact, InstanceName, Limits, Outputs, Paylo
 pub struct ReceiverPlan {
     /// Its name.
     pub name: ReceiverName,
-    /// The component's file.
-    pub component: PathBuf,
+    /// The component.
+    pub component: ComponentRef,
     /// What the component's file must have as its SHA-256.
     pub sha256: Option<Digest>,
     /// The component's arguments. No secrets.

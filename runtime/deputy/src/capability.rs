@@ -232,6 +232,8 @@ mod tests {
             functions: functions.iter().map(|function| (*function).to_owned()).collect(),
         };
         ComponentInfo {
+            path: "a.wasm".into(),
+            contract: "0.2.0".into(),
             digest: Digest::new([0; 32]),
             size: 1,
             kind: ComponentKind::Provider,

@@ -35,11 +35,12 @@ use crate::commands;
   deputy obtain s3-prod --out credentials.json
 
 Environment variables:
-  DEPUTY_CONFIG  like --config
-  DEPUTY_LOG     like --log
-  DEPUTY_SOCKET  like --socket
-  DEPUTY_STATE   like --state
-  NO_COLOR       like --color never
+  DEPUTY_COMPONENTS  the folder in which components are found by name first
+  DEPUTY_CONFIG      like --config
+  DEPUTY_LOG         like --log
+  DEPUTY_SOCKET      like --socket
+  DEPUTY_STATE       like --state
+  NO_COLOR           like --color never
 
 Exit codes: see `deputy help exit-codes`"
 )]
@@ -90,6 +91,7 @@ pub(crate) enum Command {
     Check(commands::check::CheckArgs),
     #[command(hide = true)]
     CompileComponent(commands::compile_component::CompileComponentArgs),
+    Components(commands::components::ComponentsArgs),
     Completions(commands::completions::CompletionsArgs),
     Doctor(commands::doctor::DoctorArgs),
     Exec(commands::exec::ExecArgs),
@@ -101,6 +103,8 @@ pub(crate) enum Command {
     KerberosLogin(commands::kerberos_login::KerberosLoginArgs),
     Init(commands::init::InitArgs),
     Inspect(commands::inspect::InspectArgs),
+    #[command(hide = true)]
+    ManPages(commands::man_pages::ManPagesArgs),
     Obtain(commands::obtain::ObtainArgs),
     Reload(commands::reload::ReloadArgs),
     Renew(commands::renew::RenewArgs),

@@ -10,7 +10,7 @@ use deputy_config::{ConfigKind, ConfigPaths, CoordinatorFile, WorkerConfig};
 use deputy_core::{SecretSource, Timestamp};
 use deputy_host::{Platform, coordinator, sandbox, worker};
 use deputy_local::SocketPeer;
-use deputy_sandbox::Sandbox;
+use deputy_sandbox::{ComponentFolders, Sandbox};
 use deputy_sources::SourceContext;
 use deputy_support::SystemClock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -37,6 +37,14 @@ pub(crate) struct Context {
     environment: EnvConfig,
 }
 
+/// What a command about components needs.
+pub(crate) struct FoundConfig {
+    pub(crate) state_dir: PathBuf,
+    pub(crate) key: Option<SecretSource>,
+    /// The folder in which components are found by name.
+    pub(crate) components: Option<PathBuf>,
+}
+
 #[derive(Serialize)]
 struct FailedJson<'a> {
     schema: u32,
@@ -50,8 +58,10 @@ impl Context {
 
     #[expect(clippy::disallowed_methods, reason = "the program's entry point brings the randomness")]
     pub(crate) fn platform(&self) -> Result<Platform, CommandError> {
+        let compiler = compile_component::compiler()?;
         Ok(Platform {
-            compiler: compile_component::compiler()?,
+            components: ComponentFolders::new(&compiler.program, self.environment.components.clone()),
+            compiler,
             random: Arc::new(SystemRandom::new()),
             sources: Arc::new(SourceContext::of_process()),
         })
@@ -92,9 +102,27 @@ impl Context {
         self.named_config().unwrap_or(Path::new(default)).to_owned()
     }
 
-    /// The coordinator's configuration if one is named, for commands that can do without.
-    pub(crate) fn named_configuration(&self) -> Result<Option<CoordinatorFile>, CommandError> {
-        Ok(self.named_config().map(CoordinatorFile::load).transpose()?)
+    /// What a command about components takes from a configuration, a coordinator's or a worker's. One that is only in the
+    /// current directory may be invalid, and is then ignored.
+    pub(crate) fn found_config(&self) -> Result<FoundConfig, CommandError> {
+        if let Some(path) = self.named_config() {
+            return self.config_of(path);
+        }
+        let found = self.config_or(COORDINATOR_FILE).or_else(|| self.config_or(WORKER_FILE));
+        match found.map(|path| self.config_of(path)) {
+            Some(Ok(config)) => Ok(config),
+            _ => Ok(FoundConfig { state_dir: self.state_dir(None)?, key: None, components: None }),
+        }
+    }
+
+    fn config_of(&self, path: &Path) -> Result<FoundConfig, CommandError> {
+        if ConfigPaths::load(path)?.program == ConfigKind::Worker {
+            let WorkerConfig { state_dir, key, components, .. } = WorkerConfig::load(path)?;
+            return Ok(FoundConfig { state_dir: self.worker_state_dir(state_dir.as_deref())?, key, components });
+        }
+        let config = CoordinatorFile::load(path)?;
+        let state_dir = self.state_dir(Some(&config))?;
+        Ok(FoundConfig { state_dir, key: config.coordinator.key, components: config.components })
     }
 
     /// The named configuration file, if it is a worker's.
@@ -135,12 +163,7 @@ impl Context {
         self.open_sandbox(self.state_dir(Some(config))?, config.coordinator.key.as_ref(), audit).await
     }
 
-    /// The same for a command that has no configuration.
-    pub(crate) async fn sandbox_without_config(&self, audit: Arc<Audit>) -> Result<Sandbox, CommandError> {
-        self.open_sandbox(self.state_dir(None)?, None, audit).await
-    }
-
-    async fn open_sandbox(
+    pub(crate) async fn open_sandbox(
         &self,
         state_dir: PathBuf,
         key: Option<&SecretSource>,

@@ -8,6 +8,8 @@ const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_pr
 
 #[derive(Debug, Default)]
 pub(crate) struct EnvConfig {
+    /// The folder in which components are found by name first.
+    pub(crate) components: Option<PathBuf>,
     pub(crate) config: Option<PathBuf>,
     pub(crate) log: Option<String>,
     pub(crate) socket: Option<PathBuf>,
@@ -51,6 +53,7 @@ impl EnvConfig {
         let xdg = variables.absolute_path("XDG_STATE_HOME").map(|directory| directory.join("deputy"));
         let home = variables.absolute_path("HOME").map(|directory| directory.join(".local/state/deputy"));
         Self {
+            components: variables.path("DEPUTY_COMPONENTS"),
             config: variables.path("DEPUTY_CONFIG"),
             log: variables.get("DEPUTY_LOG").map(|value| value.to_string_lossy().into_owned()),
             socket: variables.path("DEPUTY_SOCKET"),

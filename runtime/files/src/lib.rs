@@ -15,6 +15,7 @@
 mod access;
 pub mod ambient;
 mod error;
+pub mod judge;
 mod private_dir;
 mod read;
 mod staged;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deputy_sandbox::Compiler;
+use deputy_sandbox::{Compiler, ComponentFolders};
 use deputy_sources::SourceContext;
 use deputy_store::Random;
 
@@ -11,6 +11,8 @@ use deputy_store::Random;
 pub struct Platform {
     /// How to start the process that compiles a component.
     pub compiler: Compiler,
+    /// Where components are found by name.
+    pub components: ComponentFolders,
     pub random: Random,
     pub sources: Arc<SourceContext>,
 }

@@ -38,7 +38,8 @@ pub async fn open_without_state(
 
 pub(crate) fn open(cache: Option<CodeCache>, audit: Arc<Audit>, platform: &Platform) -> Result<Sandbox, ProcessError> {
     let compiler = platform.compiler.clone();
-    Ok(Sandbox::new(SandboxOptions { cache, compiler, audit, resolver: Arc::new(SystemResolver::default()) })?)
+    let (resolver, folders) = (Arc::new(SystemResolver::default()), platform.components.clone());
+    Ok(Sandbox::new(SandboxOptions { cache, compiler, audit, resolver, folders })?)
 }
 
 /// The master key: from its configured source, or from the state directory.

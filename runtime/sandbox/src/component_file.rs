@@ -5,10 +5,11 @@ use std::io::{self, Read, Take};
 use std::path::Path;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use deputy_core::{Digest, Span};
+use deputy_core::{ComponentRef, Digest, Span};
 use deputy_files::ambient;
 
 use crate::blocking::blocking;
+use crate::component_folders::ComponentFolders;
 use crate::load_error::LoadError;
 
 const MAX_COMPONENT: u64 = 256 << 20;
@@ -19,10 +20,11 @@ const READ_TIMEOUT: Span = Span::secs(60);
 /// The SHA-256 of a component's file, read within the bounds on size and time that hold when the component is loaded.
 ///
 /// # Errors
-/// If the file cannot be read within them.
-pub async fn component_digest(path: &Path) -> Result<Digest, LoadError> {
-    let file = path.to_owned();
-    in_time(path, move || digest(&file)).await.map(|(digest, _)| digest)
+/// If the file is not found, or cannot be read within them.
+pub async fn component_digest(folders: &ComponentFolders, component: &ComponentRef) -> Result<Digest, LoadError> {
+    let path = folders.find(component).await?;
+    let file = path.clone();
+    in_time(&path, move || digest(&file)).await.map(|(digest, _)| digest)
 }
 
 /// Reads beside the runtime's threads, within the time for one read: a hanging file system keeps the thread.
@@ -139,7 +141,7 @@ mod tests {
         let fifo = folder.path().join("fifo");
         rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RUSR).unwrap();
         for path in [Path::new("/dev/zero"), &fifo, folder.path()] {
-            let refused = component_digest(path).await;
+            let refused = component_digest(&ComponentFolders::default(), &path.to_owned().into()).await;
             assert!(matches!(refused, Err(LoadError::Irregular { .. })), "{}: {refused:?}", path.display());
         }
     }

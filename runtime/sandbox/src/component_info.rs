@@ -1,7 +1,7 @@
 //! What a component is, read from its compiled form: what it exports, and what it can ever ask for.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use deputy_core::Digest;
 use wasmtime::Engine;
@@ -16,12 +16,16 @@ use crate::not_connector::NotConnector;
 /// What a component is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentInfo {
+    /// Its file.
+    pub path: PathBuf,
     /// The SHA-256 of its file.
     pub digest: Digest,
     /// The size of its file in bytes.
     pub size: u64,
     /// What it is for.
     pub kind: ComponentKind,
+    /// The contract's version that it was built with.
+    pub contract: String,
     /// Whether it can prolong tokens.
     pub renews: bool,
     /// Whether it can revoke tokens.
@@ -82,9 +86,11 @@ impl ComponentInfo {
             });
         };
         Ok(Self {
+            path: path.to_owned(),
             digest,
             size,
             kind,
+            contract: exports.version.clone(),
             renews: exports.has("renewal"),
             revokes: exports.has("revocation"),
             imports: own.imports(engine).map(|(name, item)| import(engine, name, &item.ty)).collect(),

@@ -54,6 +54,8 @@ const INTERFACES: [Interface; 4] = [
 #[derive(Debug, Default)]
 pub(crate) struct ContractExports {
     interfaces: Vec<&'static str>,
+    /// Of the last of them; all have the same in what the toolchains build.
+    pub(crate) version: String,
     pub(crate) others: Vec<String>,
 }
 
@@ -124,6 +126,7 @@ impl ContractExports {
         let more = functions.iter().filter(|own| !known.functions.iter().any(|(name, _)| name == *own));
         self.others.extend(more.map(|own| format!("{PACKAGE}/{interface}@{version}#{own}")));
         self.interfaces.push(known.name);
+        version.clone_into(&mut self.version);
         Ok(())
     }
 }

@@ -1,9 +1,10 @@
 //! Why a component is not loaded.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use deputy_core::{Digest, Span};
+use deputy_core::{ComponentName, Digest, Span};
+use deputy_files::FileError;
 
 use crate::compile_cache::CacheError;
 use crate::component_info::ComponentKind;
@@ -57,9 +58,33 @@ pub enum LoadError {
     /// A file that a TCP rule names can't be used.
     #[error("cannot use the TCP rules of {instance}")]
     Tcp { instance: String, source: TcpPolicyError },
+    /// No folder has a component of this name.
+    #[error("no component `{name}` is installed in {}: {}", all_of(folders), other_names(known))]
+    NotInstalled { name: ComponentName, folders: Vec<PathBuf>, known: Vec<ComponentName> },
+    /// Another user could have put it there.
+    #[error("{} is not used, because another user could have replaced it", path.display())]
+    Untrusted { path: PathBuf, source: FileError },
     /// A connector of the other kind.
     #[error("{} is not a {expected}: configure it where the other kind of component belongs", path.display())]
     Kind { path: PathBuf, expected: ComponentKind },
+}
+
+/// `a, b or c`
+fn all_of(folders: &[PathBuf]) -> String {
+    let folders: Vec<String> = folders.iter().map(|folder| Path::display(folder).to_string()).collect();
+    match folders.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => "any folder".to_owned(),
+    }
+}
+
+fn other_names(known: &[ComponentName]) -> String {
+    if known.is_empty() {
+        return "install it there, or write a path with / or .wasm".to_owned();
+    }
+    let names: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    format!("install it there, or write one of {}, or a path with / or .wasm", names.join(", "))
 }
 
 /// WASI 0.3 is asynchronous, and is not in this program.

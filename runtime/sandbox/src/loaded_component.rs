@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deputy_core::{Digest, Span};
+use deputy_core::{ComponentRef, Digest, Span};
 use wasmtime::component::Component;
 
 use crate::blocking::blocking;
@@ -28,8 +28,14 @@ pub(crate) struct LoadedComponent {
 }
 
 impl LoadedComponent {
-    /// Reads and compiles a component. Runs nothing of it.
-    pub(crate) async fn load(shared: &SandboxShared, path: &Path, expected: Option<Digest>) -> Result<Self, LoadError> {
+    /// Finds, reads and compiles a component. Runs nothing of it.
+    pub(crate) async fn load(
+        shared: &SandboxShared,
+        component: &ComponentRef,
+        expected: Option<Digest>,
+    ) -> Result<Self, LoadError> {
+        let path = shared.folders.find(component).await?;
+        let path = path.as_path();
         let file = path.to_owned();
         let (digest, size) = read_file(shared, path, move || component_file::digest(&file)).await?;
         if let Some(expected) = expected.filter(|expected| *expected != digest) {

@@ -81,10 +81,10 @@ impl LoadedProvider {
         LoadedComponent { component, info }: LoadedComponent,
     ) -> Result<Self, LoadError> {
         if info.kind != ComponentKind::Provider {
-            return Err(LoadError::Kind { path: instance.component, expected: ComponentKind::Provider });
+            return Err(LoadError::Kind { path: info.path, expected: ComponentKind::Provider });
         }
-        let exports = Exports::new(linked, &info)
-            .map_err(|source| LoadError::Import { path: instance.component.clone(), source })?;
+        let exports =
+            Exports::new(linked, &info).map_err(|source| LoadError::Import { path: info.path.clone(), source })?;
         let secrets = Arc::new(SecretStore::new(&instance.sources));
         let login = instance.grant.kerberos.as_ref().map(|grant| shared.logins.of(&grant.login));
         let http = HttpPolicy::new(&instance, Arc::clone(&secrets) as _)

@@ -50,10 +50,10 @@ impl LoadedReceiver {
         LoadedComponent { component, info }: LoadedComponent,
     ) -> Result<Self, LoadError> {
         if info.kind != ComponentKind::Receiver {
-            return Err(LoadError::Kind { path: plan.component, expected: ComponentKind::Receiver });
+            return Err(LoadError::Kind { path: info.path, expected: ComponentKind::Receiver });
         }
-        let receives = TokenReceiverPre::new(linked)
-            .map_err(|source| LoadError::Import { path: plan.component.clone(), source })?;
+        let receives =
+            TokenReceiverPre::new(linked).map_err(|source| LoadError::Import { path: info.path.clone(), source })?;
         let secrets = Arc::new(SecretStore::new(&BTreeMap::new()));
         let accepting = InstanceContext::ungranted(&shared.resolver, &secrets, OutputMode::Staged);
         let ungranted = InstanceContext::ungranted(&shared.resolver, &secrets, OutputMode::Denied);

@@ -1,13 +1,13 @@
 //! The sandbox of a process: one engine, one cache, and the components that are loaded with them.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use deputy_audit::Audit;
-use deputy_core::{Instance, LoginPlan, ReceiverPlan};
+use deputy_core::{ComponentRef, Instance, LoginPlan, ReceiverPlan};
 use deputy_kerberos::LoginStatus;
 use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
@@ -17,6 +17,7 @@ use crate::call_context;
 use crate::clock;
 use crate::compile::Compiler;
 use crate::compile_cache::{Cache, CacheError, CacheKey};
+use crate::component_folders::ComponentFolders;
 use crate::component_info::ComponentInfo;
 use crate::engine::{self, CONCURRENT_CALLS, Ticker};
 use crate::kerberos::Logins;
@@ -37,6 +38,8 @@ pub struct SandboxOptions {
     pub compiler: Compiler,
     pub audit: Arc<Audit>,
     pub resolver: Arc<dyn Resolver>,
+    /// Where components are found by name.
+    pub folders: ComponentFolders,
 }
 
 /// Where compiled code is kept, and the key that authenticates it.
@@ -92,6 +95,7 @@ impl Sandbox {
             ticker: Ticker::new(&engine)?,
             watchdog: Watchdog::new()?,
             logins: Logins::new(options.compiler.program.clone()),
+            folders: options.folders,
             cache: Cache::new(engine.clone(), options.compiler, folder)?,
             readers: Arc::new(Semaphore::new(MAX_READERS)),
             engine,
@@ -109,7 +113,7 @@ impl Sandbox {
         let shared = Arc::clone(&self.shared);
         let instance = instance.clone();
         blocking(move |thread| {
-            let linked = shared.link(&instance.component, &loaded.component, thread)?;
+            let linked = shared.link(&loaded.info.path, &loaded.component, thread)?;
             LoadedProvider::new(shared, instance, linked, loaded)
         })
         .await
@@ -124,7 +128,7 @@ impl Sandbox {
         let shared = Arc::clone(&self.shared);
         let plan = plan.clone();
         blocking(move |thread| {
-            let linked = shared.link(&plan.component, &loaded.component, thread)?;
+            let linked = shared.link(&loaded.info.path, &loaded.component, thread)?;
             LoadedReceiver::new(shared, plan, linked, loaded)
         })
         .await
@@ -134,12 +138,11 @@ impl Sandbox {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub async fn inspect(&self, path: &Path) -> Result<ComponentInfo, LoadError> {
-        let LoadedComponent { component, mut info } = LoadedComponent::load(&self.shared, path, None).await?;
+    pub async fn inspect(&self, component: &ComponentRef) -> Result<ComponentInfo, LoadError> {
+        let LoadedComponent { component, mut info } = LoadedComponent::load(&self.shared, component, None).await?;
         let shared = Arc::clone(&self.shared);
-        let path = path.to_owned();
         blocking(move |thread| {
-            match shared.link(&path, &component, thread) {
+            match shared.link(&info.path, &component, thread) {
                 Ok(_) => {}
                 Err(LoadError::MissingImports { imports, .. }) => info.missing_imports = imports,
                 Err(error) => return Err(error),

@@ -12,6 +12,7 @@ use wasmtime::component::{Component, InstancePre, Linker};
 use crate::blocking::BlockingThread;
 use crate::call_context::CallState;
 use crate::compile_cache::Cache;
+use crate::component_folders::ComponentFolders;
 use crate::denial_budget::DenialBudget;
 use crate::engine::Ticker;
 use crate::imports;
@@ -34,6 +35,7 @@ pub(crate) struct SandboxShared {
     pub(crate) ticker: Ticker,
     pub(crate) watchdog: Watchdog,
     pub(crate) cache: Cache,
+    pub(crate) folders: ComponentFolders,
     /// Held while a component's file is read.
     pub(crate) readers: Arc<Semaphore>,
     pub(crate) engine: Engine,

@@ -38,7 +38,7 @@ pub(crate) fn tcp(pattern: &str) -> TcpRule {
 pub(crate) fn instance(http: Vec<HttpRule>, limits: Limits) -> Instance {
     Instance {
         name: "lab".parse().unwrap(),
-        component: PathBuf::new(),
+        component: PathBuf::new().into(),
         sha256: None,
         settings: BTreeMap::new(),
         grant: Grant { http, ..Grant::default() },

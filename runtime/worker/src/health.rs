@@ -58,7 +58,7 @@ fn failed_hooks(status: &WorkerReport) -> String {
 }
 
 /// A line for each reason not to be ready.
-fn unready_reasons(status: &WorkerReport) -> String {
+pub fn unready_reasons(status: &WorkerReport) -> String {
     let mut text = String::new();
     if status.connection.state == ConnectionPhase::Out.word() {
         let error = status.connection.error.as_deref().unwrap_or_default();

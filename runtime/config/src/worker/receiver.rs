@@ -1,10 +1,10 @@
 //! `[receivers.NAME]` of a worker: a receiver of its own, or settings for one that the coordinator chose.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use deputy_core::{LimitOverrides, ReceiverName};
 
+use crate::components::ComponentBase;
 use crate::diagnostic::DiagnosticSink;
 use crate::receiver::{COMPONENT_KEYS, Parts, ReceiverComponent};
 use crate::value::{Located, truncated};
@@ -41,8 +41,8 @@ impl WorkerReceiver {
 /// All receivers with a table. They are not compared with an invalid [worker].
 pub(super) fn read(
     sink: &mut DiagnosticSink,
-    base: &Path,
-    worker: Option<&WorkerSection>,
+    base: &ComponentBase<'_>,
+    worker: Option<&WorkerSection<'_>>,
     value: Located<'_>,
 ) -> BTreeMap<ReceiverName, WorkerReceiver> {
     let mut receivers = BTreeMap::new();
@@ -56,16 +56,24 @@ pub(super) fn read(
     receivers
 }
 
+/// Where the directory of all receivers is configured.
+fn output_hint(worker: Option<&WorkerSection<'_>>) -> &'static str {
+    match worker {
+        Some(worker) if worker.wanted.is_of_coordinator() => "set it here, or before all tables for all receivers",
+        _ => "set it here, or in [worker] for all receivers",
+    }
+}
+
 fn one(
     sink: &mut DiagnosticSink,
-    base: &Path,
-    worker: Option<&WorkerSection>,
+    base: &ComponentBase<'_>,
+    worker: Option<&WorkerSection<'_>>,
     like: &str,
     value: Located<'_>,
 ) -> Option<WorkerReceiver> {
     let mut fields = value.table(sink, like)?;
     let default = worker.map(|worker| worker.publish.clone()).unwrap_or_default();
-    let publish = publish::read(sink, base, &mut fields, &default);
+    let publish = publish::read(sink, base.directory, &mut fields, &default);
     let parts = Parts::read(sink, base, &mut fields);
     let mut is_valid = true;
     let has_component = fields.key("component").is_some();
@@ -74,9 +82,11 @@ fn one(
         if worker.is_some() && publish.as_ref().is_some_and(|publish| publish.output.is_none()) {
             sink.error(fields.at(), "`output` is missing")
                 .expected("needs output = \"/run/deputy\"")
-                .hint("set it here, or in [worker] for all receivers");
+                .hint(output_hint(worker));
             is_valid = false;
         }
+    } else if worker.is_some_and(|worker| worker.wanted.is_of_coordinator()) {
+        is_valid &= fields.required(sink, "component", "\"aws-credentials\"").is_some();
     } else {
         for key in COMPONENT_KEYS {
             if let Some(at) = fields.key(key) {

@@ -27,7 +27,7 @@ use crate::lease_store::LeaseStore;
 use crate::pending_instances::PendingInstances;
 use crate::provider::Providers;
 use crate::state_keeper::StateKeeper;
-use crate::workers::Workers;
+use crate::workers::{Deliveries, Workers};
 use crate::write_queue::WriteQueue;
 use tasks::{ActiveCall, TaskOutcome, TaskSubject};
 
@@ -65,6 +65,8 @@ pub struct Coordinator {
     configured: watch::Sender<bool>,
     /// `None` without `listen` in the configuration.
     workers: Option<Workers>,
+    /// The deliveries of each configuration, for what this process publishes itself.
+    deliveries: watch::Sender<Arc<Deliveries>>,
     stop_at: Option<MonotonicTime>,
     lock: StoreLock,
     /// Whether a write found the lock in other hands.
@@ -83,6 +85,11 @@ impl Coordinator {
     #[must_use]
     pub fn with_workers(self, workers: Option<Workers>) -> Self {
         Self { workers, ..self }
+    }
+
+    /// Follows the deliveries of each configuration.
+    pub fn deliveries(&self) -> watch::Receiver<Arc<Deliveries>> {
+        self.deliveries.subscribe()
     }
 
     /// Keeps the state of instances for as long as this coordinator runs.

@@ -99,6 +99,7 @@ impl Coordinator {
             pending,
             configured,
             workers: None,
+            deliveries: watch::Sender::new(Arc::default()),
             stop_at: None,
             lock,
             is_lock_lost: false,

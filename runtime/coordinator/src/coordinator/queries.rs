@@ -44,6 +44,7 @@ impl Coordinator {
                 .take(MAX_LISTED)
                 .map(|login| KerberosLoginStatus::of(login, now.wall))
                 .collect(),
+            local: None,
             orphans: self
                 .schedule
                 .orphans(now)

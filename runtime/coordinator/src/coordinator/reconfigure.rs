@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::mem;
+use std::sync::Arc;
 
 use deputy_core::InstanceName;
 use deputy_core::schedule::{ScheduleConfig, ScheduleEvent};
@@ -113,6 +114,7 @@ impl Coordinator {
     }
 
     fn deliver(&self, deliveries: Deliveries) {
+        self.deliveries.send_replace(Arc::new(deliveries.clone()));
         if let Some(workers) = &self.workers {
             workers.deliver(deliveries);
         }

@@ -30,7 +30,7 @@ pub struct CoordinatorStatus {
     pub now: String,
     /// Whether the first configuration is still being prepared. Then there are no instances.
     pub starting: bool,
-    /// Whether all instances are ready.
+    /// Whether all instances are ready, and what this process publishes itself.
     pub ready: bool,
     /// All instances, whatever was selected.
     pub instance_count: usize,
@@ -48,6 +48,9 @@ pub struct CoordinatorStatus {
     pub logins: Vec<KerberosLoginStatus>,
     /// Instances that are no longer configured, and whose lease or state is kept sealed for a while: the first thousand.
     pub orphans: Vec<OrphanStatus>,
+    /// What this process publishes and serves itself, as `deputy worker status` shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -78,6 +78,6 @@ impl Audience {
 
 /// Whether a lease was obtained under the configuration in use. While the component of its instance is being loaded, the
 /// answer is no.
-pub(super) fn is_current(deliveries: &Deliveries, instance: &InstanceName, lease: &Lease) -> bool {
+pub(crate) fn is_current(deliveries: &Deliveries, instance: &InstanceName, lease: &Lease) -> bool {
     deliveries.fingerprints.get(instance).is_none_or(|current| *current == lease.fingerprint)
 }

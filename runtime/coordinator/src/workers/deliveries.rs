@@ -12,6 +12,8 @@ pub struct Deliveries {
     pub groups: BTreeMap<GroupName, GroupDeliveries>,
     /// The configuration of each instance. A lease of another configuration reaches only the groups that had it.
     pub fingerprints: BTreeMap<InstanceName, ConfigFingerprint>,
+    /// Instances whose component is being loaded.
+    pub loading: BTreeSet<InstanceName>,
     /// What each group got from earlier processes.
     pub before: BTreeMap<GroupName, EarlierDeliveries>,
 }

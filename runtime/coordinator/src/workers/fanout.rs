@@ -110,18 +110,8 @@ impl Fanout {
     }
 
     fn publish(&mut self, deliveries: &Deliveries, instance: &InstanceName, lease: &Lease) {
-        // No receiver can use a lease without its service and kind. A file's are unknown until its component is loaded.
-        let (Some(service), Some(kind)) = (&lease.service, &lease.kind) else { return };
-        let encoded = EncodedLease::new(&Delivery {
-            instance: instance.clone(),
-            service: service.clone(),
-            kind: kind.clone(),
-            stamp: LeaseVersion { revision: lease.revision, obtained_at: lease.obtained_at },
-            valid_until: lease.valid_until,
-            next_at: lease.next_at,
-            renewable_until: lease.renewable_until,
-            payload: Arc::clone(&lease.payload),
-        });
+        let Some(delivery) = delivery(instance, lease) else { return };
+        let encoded = EncodedLease::new(&delivery);
         for (name, group) in &deliveries.groups {
             let feed = self.feeds.group(name);
             if group.instances.contains(instance) && self.audience.may_get(deliveries, (name, &feed), instance, lease) {
@@ -219,6 +209,21 @@ impl Fanout {
             .filter_map(|instance| self.board.lease(instance).filter(|lease| !is_current(deliveries, instance, lease)))
             .collect()
     }
+}
+
+/// A lease as it is delivered. No receiver can use one without its service and kind. A file's are unknown until its component
+/// is loaded.
+pub(crate) fn delivery(instance: &InstanceName, lease: &Lease) -> Option<Delivery> {
+    Some(Delivery {
+        instance: instance.clone(),
+        service: lease.service.clone()?,
+        kind: lease.kind.clone()?,
+        stamp: LeaseVersion { revision: lease.revision, obtained_at: lease.obtained_at },
+        valid_until: lease.valid_until,
+        next_at: lease.next_at,
+        renewable_until: lease.renewable_until,
+        payload: Arc::clone(&lease.payload),
+    })
 }
 
 #[expect(clippy::disallowed_methods, reason = "workers are counted at a fixed pace")]

@@ -18,8 +18,10 @@ mod tests;
 mod trusted_clock;
 mod usage;
 
+pub(crate) use audience::is_current;
 pub use deliveries::{Deliveries, EarlierDeliveries, EarlierReceiver, GroupDeliveries};
 pub use enrolment::EnrolmentError;
 pub(crate) use enrolment::{AUTHORITY, WORKER};
+pub(crate) use fanout::delivery;
 pub use service::{WorkerRequestError, WorkerServiceOptions, WorkerTasks, Workers, WorkersError};
 pub use status::{AppliedStatus, TokenStatus, WorkerCondition, WorkerPage, WorkerQuery, WorkerStatus};

@@ -36,7 +36,7 @@ fn claim(name: &str, value: DeniedClaim) -> PolicyDenial {
 fn instance() -> Instance {
     Instance {
         name: "s3".parse().unwrap(),
-        component: PathBuf::new(),
+        component: PathBuf::new().into(),
         sha256: None,
         settings: BTreeMap::new(),
         grant: Grant::default(),

@@ -1,13 +1,13 @@
 //! `deputy inspect`
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use clap::{Args, ValueHint};
 use deputy_audit::Audit;
 use deputy_core::grant::Grant;
-use deputy_core::{Instance, Limits, NameError, ReceiverPlan, in_one_line};
+use deputy_core::{ComponentRef, Instance, Limits, NameError, ReceiverPlan, in_one_line};
 use deputy_sandbox::{Call, CallError, ComponentInfo, ComponentKind, Import, LoadError, Sandbox};
 use serde::Serialize;
 
@@ -23,12 +23,13 @@ use crate::table::Table;
 /// A component can only do what it imports. So its imports say what it can never do, whatever it is granted.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  deputy inspect s3-sts.wasm
-  deputy inspect s3-sts.wasm --json | jq -r .sha256")]
+  deputy inspect s3-sts
+  deputy inspect ./s3-sts.wasm
+  deputy inspect s3-sts --json | jq -r .sha256")]
 pub(crate) struct InspectArgs {
-    /// The component
-    #[arg(value_name = "FILE.wasm", value_hint = ValueHint::FilePath)]
-    file: PathBuf,
+    /// The name of an installed component, or a file
+    #[arg(value_name = "NAME|FILE.wasm", value_hint = ValueHint::FilePath)]
+    component: ComponentRef,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -36,6 +37,8 @@ pub(crate) struct InspectArgs {
 
 #[derive(Serialize)]
 pub(crate) struct ComponentJson {
+    /// Its file.
+    pub(crate) path: String,
     pub(crate) kind: String,
     pub(crate) sha256: String,
     pub(crate) size: u64,
@@ -61,7 +64,6 @@ pub(crate) struct ImportJson {
 #[derive(Serialize)]
 struct InspectJson<'a> {
     schema: u32,
-    path: String,
     /// `null` for a receiver, and if it depends on settings.
     service: Option<&'a str>,
     /// The kinds of payload that it obtains or takes, `*` for all; `null` if they depend on settings.
@@ -82,6 +84,7 @@ struct InspectJson<'a> {
 impl From<&ComponentInfo> for ComponentJson {
     fn from(info: &ComponentInfo) -> Self {
         Self {
+            path: info.path.display().to_string(),
             kind: info.kind.to_string(),
             sha256: info.digest.to_string(),
             size: info.size,
@@ -99,56 +102,61 @@ impl From<&Import> for ImportJson {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &InspectArgs) -> Result<Exit, CommandError> {
-    let audit = Arc::new(Audit::nowhere());
-    let sandbox = match context.named_configuration()? {
-        Some(config) => context.sandbox(&config, audit).await?,
-        None => context.sandbox_without_config(audit).await?,
-    };
-    let info = sandbox.inspect(&arguments.file).await?;
-    let answers = ask(&sandbox, &arguments.file, &info).await;
+    let found = context.found_config()?;
+    let component = arguments.component.clone().of_configuration(Path::new(""), found.components.as_deref());
+    let sandbox = context.open_sandbox(found.state_dir, found.key.as_ref(), Arc::new(Audit::nowhere())).await?;
+    let inspected = inspect(&sandbox, &component).await?;
     if arguments.json {
-        context.json(&json(&arguments.file, &info, &answers))?;
+        context.json(&json(&inspected))?;
     } else {
-        context.stdout(&text(&arguments.file, &info, &answers))?;
+        context.stdout(&text(&inspected))?;
     }
+    let info = inspected.info;
     if info.missing_imports.is_empty() {
         return Ok(Exit::Done);
     }
-    let error = LoadError::MissingImports { path: arguments.file.clone(), imports: info.missing_imports };
+    let error = LoadError::MissingImports { path: info.path, imports: info.missing_imports };
     context.printer.labelled(ERROR, "error", &error.to_string());
     Ok(Exit::Misconfigured)
 }
 
-/// What a component answers without settings.
-struct Answers {
+/// What a component is, and what it answers without settings.
+pub(crate) struct Inspected {
+    pub(crate) info: ComponentInfo,
     /// Of a provider.
-    service: Option<Result<String, String>>,
-    kinds: Result<Vec<String>, String>,
+    pub(crate) service: Option<Result<String, String>>,
+    pub(crate) kinds: Result<Vec<String>, String>,
 }
 
-impl Answers {
-    fn none(info: &ComponentInfo, why: &str) -> Self {
+impl Inspected {
+    fn silent(info: ComponentInfo, why: &str) -> Self {
         let service = (info.kind == ComponentKind::Provider).then(|| Err(why.to_owned()));
-        Self { service, kinds: Err(why.to_owned()) }
+        Self { info, service, kinds: Err(why.to_owned()) }
     }
 }
 
-/// What the component answers without settings and grants, or why it does not: most answers depend on settings.
-async fn ask(sandbox: &Sandbox, path: &Path, info: &ComponentInfo) -> Answers {
+/// Inspects a component, and asks it what it answers without settings and grants: most answers depend on settings.
+pub(crate) async fn inspect(sandbox: &Sandbox, component: &ComponentRef) -> Result<Inspected, LoadError> {
+    let info = sandbox.inspect(component).await?;
     if !info.missing_imports.is_empty() {
-        return Answers::none(info, "unknown: the component cannot run here");
+        return Ok(Inspected::silent(info, "unknown: the component cannot run here"));
     }
     let asked = match info.kind {
-        ComponentKind::Provider => ask_provider(sandbox, path, info).await,
-        ComponentKind::Receiver => ask_receiver(sandbox, path, info).await,
+        ComponentKind::Provider => ask_provider(sandbox, &info).await,
+        ComponentKind::Receiver => ask_receiver(sandbox, &info).await,
     };
-    asked.unwrap_or_else(|error| Answers::none(info, &format!("unknown: {error}")))
+    Ok(match asked {
+        Ok((service, kinds)) => Inspected { info, service, kinds },
+        Err(error) => Inspected::silent(info, &format!("unknown: {error}")),
+    })
 }
 
-async fn ask_provider(sandbox: &Sandbox, path: &Path, info: &ComponentInfo) -> Result<Answers, String> {
+type Answers = (Option<Result<String, String>>, Result<Vec<String>, String>);
+
+async fn ask_provider(sandbox: &Sandbox, info: &ComponentInfo) -> Result<Answers, String> {
     let instance = Instance {
         name: "inspected".parse().map_err(|error: NameError| error.to_string())?,
-        component: path.to_owned(),
+        component: info.path.clone().into(),
         sha256: Some(info.digest),
         settings: BTreeMap::new(),
         grant: Grant::default(),
@@ -162,20 +170,20 @@ async fn ask_provider(sandbox: &Sandbox, path: &Path, info: &ComponentInfo) -> R
     }
     let service = answer(service).map(|service| service.to_string());
     let kinds = answer(provider.kinds().await).map(|kinds| kinds.iter().map(ToString::to_string).collect());
-    Ok(Answers { service: Some(service), kinds })
+    Ok((Some(service), kinds))
 }
 
-async fn ask_receiver(sandbox: &Sandbox, path: &Path, info: &ComponentInfo) -> Result<Answers, String> {
+async fn ask_receiver(sandbox: &Sandbox, info: &ComponentInfo) -> Result<Answers, String> {
     let plan = ReceiverPlan {
         name: "inspected".parse().map_err(|error: NameError| error.to_string())?,
-        component: path.to_owned(),
+        component: info.path.clone().into(),
         sha256: Some(info.digest),
         settings: BTreeMap::new(),
         limits: Limits::default(),
         host_facts: Vec::new(),
     };
     let receiver = sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
-    Ok(Answers { service: None, kinds: answer(receiver.kinds().await).map(|kinds| kinds.texts()) })
+    Ok((None, answer(receiver.kinds().await).map(|kinds| kinds.texts())))
 }
 
 fn answer<T>(call: Call<T>) -> Result<T, String> {
@@ -185,12 +193,12 @@ fn answer<T>(call: Call<T>) -> Result<T, String> {
     })
 }
 
-fn json<'a>(path: &Path, info: &'a ComponentInfo, answers: &'a Answers) -> InspectJson<'a> {
+fn json(inspected: &Inspected) -> InspectJson<'_> {
+    let info = &inspected.info;
     InspectJson {
         schema: SCHEMA,
-        path: path.display().to_string(),
-        service: answers.service.as_ref().and_then(|service| service.as_deref().ok()),
-        kinds: answers.kinds.as_deref().ok(),
+        service: inspected.service.as_ref().and_then(|service| service.as_deref().ok()),
+        kinds: inspected.kinds.as_deref().ok(),
         component: ComponentJson::from(info),
         can_if_granted: keys(&imported(info, Decision::ByGrant)),
         can: keys(&imported(info, Decision::Always)),
@@ -218,9 +226,10 @@ fn not_imported(info: &ComponentInfo) -> Vec<Capability> {
         .collect()
 }
 
-fn text(path: &Path, info: &ComponentInfo, answers: &Answers) -> String {
-    let mut text = format!("{}\n", styled(HEADING, sanitize(&path.display().to_string())));
-    text.push_str(&facts(info, answers).render(2));
+fn text(inspected: &Inspected) -> String {
+    let info = &inspected.info;
+    let mut text = format!("{}\n", styled(HEADING, sanitize(&info.path.display().to_string())));
+    text.push_str(&facts(inspected).render(2));
     let never = match info.kind {
         ComponentKind::Provider => "Never, whatever it is granted",
         ComponentKind::Receiver => "Never",
@@ -235,13 +244,14 @@ fn text(path: &Path, info: &ComponentInfo, answers: &Answers) -> String {
     text
 }
 
-fn facts(info: &ComponentInfo, answers: &Answers) -> Table {
+fn facts(inspected: &Inspected) -> Table {
+    let info = &inspected.info;
     let mut table = Table::default();
     table.row(["kind", &info.kind.to_string()]);
-    if let Some(service) = &answers.service {
+    if let Some(service) = &inspected.service {
         table.row(["service", service.as_ref().unwrap_or_else(|why| why)]);
     }
-    match &answers.kinds {
+    match &inspected.kinds {
         Ok(kinds) if kinds.iter().any(|kind| kind == "*") => table.row(["payloads", "of all kinds"]),
         Ok(kinds) => table.row(["payloads", &kinds.join(", ")]),
         Err(why) => table.row(["payloads", why]),

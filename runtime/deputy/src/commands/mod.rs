@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod compile_component;
 pub(crate) mod completions;
+pub(crate) mod components;
 pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod exit_codes;
@@ -13,6 +14,7 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 mod instance_action;
 pub(crate) mod kerberos_login;
+pub(crate) mod man_pages;
 pub(crate) mod obtain;
 pub(crate) mod reload;
 pub(crate) mod renew;
@@ -36,6 +38,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Co
         Command::Check(arguments) => check::run(context, arguments).await,
         // `main` runs both without a runtime.
         Command::CompileComponent(_) | Command::KerberosLogin(_) => Ok(Exit::Internal),
+        Command::Components(arguments) => components::run(context, arguments).await,
         Command::Completions(arguments) => completions::run(context, arguments),
         Command::Doctor(arguments) => doctor::run(context, arguments).await,
         Command::Exec(arguments) => exec::run(context, arguments).await,
@@ -45,6 +48,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Co
         Command::HadoopConf(arguments) => hadoop_conf::run(context, arguments),
         Command::Init(arguments) => init::run(context, arguments),
         Command::Inspect(arguments) => inspect::run(context, arguments).await,
+        Command::ManPages(_) => man_pages::run(context),
         Command::Obtain(arguments) => obtain::run(context, arguments).await,
         Command::Reload(arguments) => reload::run(context, arguments).await,
         Command::Renew(arguments) => renew::run(context, arguments).await,

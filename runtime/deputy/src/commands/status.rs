@@ -8,9 +8,11 @@ use deputy_coordinator::ControlClient;
 use deputy_coordinator::status::{CoordinatorStatus, InstanceStatus, KerberosLoginStatus, LeaseStatus, StatusQuery};
 use deputy_local::{FactStatus, SocketClientError};
 use deputy_support::pause;
+use deputy_worker::status::WorkerReport;
 use serde::Serialize;
 
 use super::socket_args::ControlSocketArgs;
+use super::worker::status::receiver_table;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -149,7 +151,15 @@ fn overview(status: &CoordinatorStatus) -> String {
             truncate(&instance.reason),
         ]);
     }
-    format!("{}{}{}\n", table.render_with_heading(None), login_table(&status.logins), summary(status))
+    let receivers = receivers(status);
+    format!("{}{}{receivers}{}\n", table.render_with_heading(None), login_table(&status.logins), summary(status))
+}
+
+/// What the coordinator publishes itself.
+fn receivers(status: &CoordinatorStatus) -> String {
+    let local = status.local.clone().and_then(|local| serde_json::from_value::<WorkerReport>(local).ok());
+    let local = local.filter(|local| !local.receivers.is_empty());
+    local.map(|local| format!("\n{}\n", receiver_table(&local, None))).unwrap_or_default()
 }
 
 fn summary(status: &CoordinatorStatus) -> String {

@@ -114,8 +114,9 @@ impl ComponentLoader {
             host_facts: Vec::new(),
         };
         let loaded = self.sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
-        let path = receiver.component.display();
-        let bytes = read_at_most(&receiver.component, loaded.info().size.saturating_add(1))
+        let file = &loaded.info().path;
+        let path = file.display();
+        let bytes = read_at_most(file, loaded.info().size.saturating_add(1))
             .await
             .map_err(|error| format!("cannot read {path}: {error}"))?;
         if sha256(&bytes) == loaded.info().digest {

@@ -52,7 +52,8 @@ impl EffectiveConfig {
         match (component, ready) {
             (ConfiguredComponent::Instance(name), ReadyComponent::Instance(instance)) => {
                 let fingerprint = instance.plan.fingerprint;
-                if self.deliveries.fingerprints.insert(name.clone(), fingerprint) != Some(fingerprint) {
+                let is_new = self.deliveries.loading.remove(&name);
+                if self.deliveries.fingerprints.insert(name.clone(), fingerprint) != Some(fingerprint) || is_new {
                     loaded.deliveries = Some(self.deliveries.clone());
                 }
                 loaded.plans.insert(name.clone(), instance.plan);

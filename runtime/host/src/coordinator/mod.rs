@@ -6,6 +6,7 @@ mod effective_config;
 mod instance_plan;
 mod instance_state;
 mod loading_tasks;
+mod local_worker;
 mod provider_answers;
 mod reload_report;
 mod reloader;
@@ -39,6 +40,7 @@ use crate::error::ProcessError;
 use crate::platform::Platform;
 use crate::{fd_limit, local_socket, sandbox};
 use component_loader::ComponentLoader;
+use local_worker::{LocalWorker, LocalWorkerOptions};
 use reloader::{ReloadHandle, Reloader};
 
 pub use reload_report::config_warnings;
@@ -62,6 +64,7 @@ pub struct CoordinatorProcess {
     coordinator: Coordinator,
     handle: CoordinatorHandle,
     workers: Option<(Workers, WorkerTasks)>,
+    local: Option<LocalWorker>,
     reloader: Reloader,
     reloads: Arc<ReloadHandle>,
     previous: ConfigurationNames,
@@ -144,6 +147,22 @@ impl CoordinatorProcess {
             ),
             None => None,
         };
+        let local = match &config.local {
+            Some(own) => {
+                let options = LocalWorkerOptions {
+                    state_dir: &state_dir,
+                    store: Arc::clone(&store),
+                    sandbox: &sandbox,
+                    audit: &audit,
+                    board: &board,
+                    deliveries: coordinator.deliveries(),
+                    clock: Arc::clone(&clock) as _,
+                    platform: &platform,
+                };
+                Some(LocalWorker::build(own, options).await?)
+            }
+            None => None,
+        };
         let state_keeper = Arc::clone(coordinator.state_keeper());
         let loader = ComponentLoader::new(sandbox.clone(), Arc::clone(&clock) as _, state_keeper);
         let (reloader, reloads) = Reloader::new(loader, config, handle.clone(), Arc::clone(&audit), store);
@@ -152,6 +171,7 @@ impl CoordinatorProcess {
             coordinator,
             handle,
             workers,
+            local,
             reloader,
             reloads,
             previous,
@@ -187,11 +207,15 @@ impl CoordinatorProcess {
         let (listener, socket_file) = self.control;
         let control = Control::new(self.handle.clone(), self.board, self.clock, self.reloads as _);
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, Arc::new(control.with_workers(workers.clone()))));
+        let status =
+            self.local.as_ref().map(|local| Arc::new(local.status()) as Arc<dyn deputy_coordinator::LocalWorkerView>);
+        let control = control.with_workers(workers.clone()).with_local(status.clone());
+        tasks.spawn(serve(listener, Arc::new(control)));
         if let Some((_, listener)) = self.health {
             let health = CoordinatorHealth::new(self.handle, self.metrics, Arc::clone(&self.audit));
-            tasks.spawn(serve(listener, Arc::new(health)));
+            tasks.spawn(serve(listener, Arc::new(health.with_local(status))));
         }
+        let local = self.local.map(|local| local.spawn(&mut tasks));
         tasks.spawn(async move { self.reloader.run(&self.previous).await });
         let (stop, stopped) = watch::channel(false);
         let serve_workers = async {
@@ -208,7 +232,7 @@ impl CoordinatorProcess {
         // Calls that were cut off are in the audit log before the program ends.
         self.sandbox.settle().await;
         drop(tasks);
-        drop(socket_file);
+        drop((socket_file, local));
         self.audit.flush().await;
         Ok(ended?)
     }

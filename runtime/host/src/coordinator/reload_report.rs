@@ -35,7 +35,18 @@ pub(crate) fn reload_warnings(current: &CoordinatorFile, next: &CoordinatorFile)
         warnings
             .push("changes to `audit` and to [coordinator], except `calls`, take effect at the next start".to_owned());
     }
+    if local_text(next) != local_text(current) {
+        warnings.push(
+            "changes to `output`, `expired`, [receivers] and [endpoints] take effect at the next start".to_owned(),
+        );
+    }
     warnings
+}
+
+/// What the coordinator publishes and serves itself, to compare it.
+fn local_text(config: &CoordinatorFile) -> Option<String> {
+    let local = config.local.as_ref()?;
+    Some(format!("{:?} {:?} {:?}", local.publish, local.receivers, local.endpoints))
 }
 
 pub(crate) fn truncated(config: &CoordinatorFile, lost: &MissingNames) -> ControlError {

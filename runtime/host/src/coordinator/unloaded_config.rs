@@ -41,6 +41,7 @@ pub(crate) fn unloaded_config(config: &CoordinatorFile) -> CoordinatorConfig {
                 (entry.name.clone(), plan.map_or(ConfigFingerprint::UNKNOWN, |plan| plan.fingerprint))
             })
             .collect(),
+        loading: with_component.iter().map(|entry| entry.name.clone()).collect(),
         before: BTreeMap::new(),
     };
     CoordinatorConfig {

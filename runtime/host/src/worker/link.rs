@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use deputy_config::WorkerConfig;
 use deputy_core::time::Clock;
-use deputy_link::client::{ClientOptions, Link, LinkClient, LinkPhase, LinkState};
+use deputy_link::client::{ClientOptions, ClientStopped, Link, LinkClient, LinkPhase, LinkState};
 use deputy_link::{DeliveredState, JoinString, WorkerIdentity};
 use deputy_store::Store;
 use deputy_support::SystemClock;
@@ -103,6 +103,10 @@ impl WorkerLink {
         }
         tasks.spawn(async move {
             let reason = self.client.run().await;
+            // The worker is stopping.
+            if matches!(reason, ClientStopped::Unused) {
+                return;
+            }
             self.records.link_stopped(&self.names.worker, &reason).await;
             tracing::error!("link to the coordinator closed: {reason}; held leases stay in use{hint}");
         });

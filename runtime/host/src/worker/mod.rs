@@ -8,6 +8,7 @@ mod enrolment;
 mod identity_records;
 mod join_watch;
 mod link;
+mod once;
 mod receiver_policies;
 mod sandboxed_receiver;
 
@@ -34,11 +35,12 @@ use tokio::task::JoinSet;
 use crate::error::ProcessError;
 use crate::platform::Platform;
 use crate::{fd_limit, sandbox};
-use endpoints::EndpointServers;
+pub(crate) use endpoints::EndpointServers;
 use link::WorkerLink;
-use sandboxed_receiver::SandboxedReceivers;
+pub(crate) use sandboxed_receiver::{SandboxedReceivers, WorkerNames};
 
 pub use enrolment::EnrolmentFailure;
+pub use once::OnceOutcome;
 pub use receiver_policies::receiver_policies;
 
 /// A worker's socket in its state directory.
@@ -90,7 +92,7 @@ impl WorkerProcess {
         let WorkerProcessOptions { config, state_dir, join, audit, version, platform } = options;
         fd_limit::raise();
         let (store, cache_key) = open_state(&config, &state_dir, &platform).await?;
-        let policies = Arc::new(receiver_policies(&config, &state_dir).await?);
+        let policies = Arc::new(receiver_policies(&config, &state_dir, &platform.components).await?);
         let state_lock = StateDirLock::take(Arc::clone(&store)).await.map_err(ProcessError::LeaseCache)?;
 
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
@@ -101,7 +103,9 @@ impl WorkerProcess {
         let sandbox = sandbox::open(Some(code_cache), Arc::clone(&audit), &platform)?;
         let components =
             ComponentStore::open(state_dir.join("components")).await.map_err(ProcessError::ComponentStore)?;
-        let receivers = SandboxedReceivers::new(sandbox.clone(), components.clone(), &link, &config);
+        let fetched = Some((components.clone(), link.link.clone()));
+        let names = WorkerNames { worker: link.worker(), group: link.group() };
+        let receivers = SandboxedReceivers::new(sandbox.clone(), fetched, names, &config);
         let applied_cache = state_lock.applied(link.worker());
         let applied = applied_cache.restore(known_receivers(&link.in_use.borrow(), &policies).as_ref()).await;
         let (worker, handle) = Worker::new(WorkerOptions {

@@ -6,7 +6,7 @@ use std::path::Path;
 use deputy_config::{Choice, OnChange, Publish, ReceiverComponent, WorkerConfig};
 use deputy_core::{LimitOverrides, ReceiverName};
 use deputy_link::ReceiverBinding;
-use deputy_sandbox::component_digest;
+use deputy_sandbox::{ComponentFolders, component_digest};
 use deputy_worker::hook::Hook;
 use deputy_worker::unit::{AccessError, FileAccess, group, user};
 use deputy_worker::{ReceiverPolicies, ReceiverPolicy};
@@ -14,7 +14,11 @@ use deputy_worker::{ReceiverPolicies, ReceiverPolicy};
 use crate::error::ProcessError;
 
 /// The policies of all receivers, and the bindings of those that the worker's own configuration chooses.
-pub async fn receiver_policies(config: &WorkerConfig, state_dir: &Path) -> Result<ReceiverPolicies, ProcessError> {
+pub async fn receiver_policies(
+    config: &WorkerConfig,
+    state_dir: &Path,
+    folders: &ComponentFolders,
+) -> Result<ReceiverPolicies, ProcessError> {
     let mut policies = ReceiverPolicies {
         default: policy(&config.publish, LimitOverrides::default(), state_dir)?,
         receivers: BTreeMap::new(),
@@ -26,7 +30,7 @@ pub async fn receiver_policies(config: &WorkerConfig, state_dir: &Path) -> Resul
     for (name, receiver) in &config.receivers {
         let limits = match &receiver.choice {
             Choice::Worker(component) => {
-                policies.bindings.insert(name.clone(), binding(name, component).await?);
+                policies.bindings.insert(name.clone(), binding(name, component, folders).await?);
                 LimitOverrides::default()
             }
             Choice::Coordinator(limits) => limits.clone(),
@@ -36,8 +40,12 @@ pub async fn receiver_policies(config: &WorkerConfig, state_dir: &Path) -> Resul
     Ok(policies)
 }
 
-async fn binding(name: &ReceiverName, component: &ReceiverComponent) -> Result<ReceiverBinding, ProcessError> {
-    let digest = component_digest(&component.component)
+async fn binding(
+    name: &ReceiverName,
+    component: &ReceiverComponent,
+    folders: &ComponentFolders,
+) -> Result<ReceiverBinding, ProcessError> {
+    let digest = component_digest(folders, &component.component)
         .await
         .map_err(|source| ProcessError::ReceiverComponent { name: name.clone(), source: Box::new(source) })?;
     Ok(ReceiverBinding {

@@ -18,17 +18,22 @@ use deputy_sandbox::{Call, CallError, LoadedReceiver, Sandbox};
 use deputy_worker::components::ComponentStore;
 use deputy_worker::{AcceptError, FailureOrigin, Receiver, ReceiverLoader};
 
-use super::link::WorkerLink;
 use crate::call_failure::{call_failure, log_stderr};
 
 /// Loads receivers: those of the worker's configuration from their files, the coordinator's by their digest.
 pub(crate) struct SandboxedReceivers {
     sandbox: Sandbox,
-    components: ComponentStore,
-    link: Link,
+    /// Where the coordinator's components come from. `None` without a link: there are none.
+    fetched: Option<(ComponentStore, Link)>,
     /// This worker's, for all receivers.
     host_facts: Vec<Fact>,
     configured: BTreeMap<ReceiverName, ReceiverComponent>,
+}
+
+/// What receivers learn of the worker that runs them.
+pub(crate) struct WorkerNames<'a> {
+    pub(crate) worker: &'a str,
+    pub(crate) group: &'a str,
 }
 
 struct SandboxedReceiver {
@@ -39,21 +44,29 @@ struct SandboxedReceiver {
 }
 
 impl SandboxedReceivers {
-    pub(crate) fn new(sandbox: Sandbox, components: ComponentStore, link: &WorkerLink, config: &WorkerConfig) -> Self {
+    pub(crate) fn new(
+        sandbox: Sandbox,
+        fetched: Option<(ComponentStore, Link)>,
+        names: WorkerNames<'_>,
+        config: &WorkerConfig,
+    ) -> Self {
         let configured = config.receivers.iter();
         let configured = configured.filter_map(|(name, receiver)| Some((name.clone(), receiver.component()?.clone())));
-        let host_facts = vec![host_fact("worker", link.worker()), host_fact("group", link.group())];
-        Self { sandbox, components, link: link.link.clone(), host_facts, configured: configured.collect() }
+        let host_facts = vec![host_fact("worker", names.worker), host_fact("group", names.group)];
+        Self { sandbox, fetched, host_facts, configured: configured.collect() }
     }
 
     /// The file of the component with this digest, which the coordinator sends if it is not there.
     async fn fetch(&self, digest: Digest) -> Result<PathBuf, AcceptError> {
-        if self.components.load(digest).await.map_err(|error| unavailable(&error))?.is_none() {
+        let Some((components, link)) = &self.fetched else {
+            return Err(AcceptError::host(FailureKind::Misconfigured, "this receiver has no component"));
+        };
+        if components.load(digest).await.map_err(|error| unavailable(&error))?.is_none() {
             tracing::info!(%digest, "fetching the receiver's component");
-            let bytes = self.link.fetch(digest).await.map_err(|error| unavailable(&error))?;
-            self.components.keep(digest, bytes.to_vec()).await.map_err(|error| unavailable(&error))?;
+            let bytes = link.fetch(digest).await.map_err(|error| unavailable(&error))?;
+            components.keep(digest, bytes.to_vec()).await.map_err(|error| unavailable(&error))?;
         }
-        Ok(self.components.path(digest))
+        Ok(components.path(digest))
     }
 }
 
@@ -70,7 +83,7 @@ impl ReceiverLoader for SandboxedReceivers {
     async fn load(&self, name: &ReceiverName, binding: &ReceiverBinding) -> Result<Arc<dyn Receiver>, AcceptError> {
         let (component, sha256) = match self.configured.get(name) {
             Some(configured) => (configured.component.clone(), configured.sha256),
-            None => (self.fetch(binding.component).await?, Some(binding.component)),
+            None => (self.fetch(binding.component).await?.into(), Some(binding.component)),
         };
         let plan = ReceiverPlan {
             name: name.clone(),

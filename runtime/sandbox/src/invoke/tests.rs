@@ -6,6 +6,7 @@ use futures::FutureExt;
 
 use super::*;
 use crate::compile::Compiler;
+use crate::component_folders::ComponentFolders;
 use crate::http::HttpPolicy;
 use crate::outputs::OutputMode;
 use crate::sandbox::{Sandbox, SandboxOptions};
@@ -30,6 +31,7 @@ impl TestSandbox {
             compiler: Compiler::new("/bin/false".into(), Vec::new()),
             audit: Arc::clone(&audit),
             resolver: names(),
+            folders: ComponentFolders::default(),
         });
         let sandbox = sandbox.unwrap();
         let shared = Arc::clone(sandbox.shared());

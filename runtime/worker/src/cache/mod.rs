@@ -89,7 +89,7 @@ pub enum LeaseCacheError {
 }
 
 impl StateDirLock {
-    /// Takes a store that is used for nothing but a worker.
+    /// Takes a store: a worker's own, or that of the coordinator in whose process it runs.
     ///
     /// # Errors
     /// [`StoreError::Locked`] if another worker uses it.

@@ -26,7 +26,6 @@ mod access;
 mod compare;
 mod error;
 mod gc;
-mod judge;
 mod name;
 mod publish_dir;
 mod staged_unit;

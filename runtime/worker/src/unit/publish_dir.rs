@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 
 use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, MetadataExt as _};
 use deputy_core::{ReceiverName, Timestamp};
-use deputy_files::{FileError, Identity, ambient, sys};
+use deputy_files::{FileError, Identity, ambient, judge, sys};
 
-use super::judge;
 use super::{FileAccess, PublishError, UnitName};
 
 /// Marks a directory as ours; it is locked by the process that publishes there.
@@ -154,7 +153,7 @@ pub(super) fn check(path: &Path) -> Result<(), PublishError> {
     if ambient::exists(&path).map_err(failed)? {
         judge::operators_directory(&ambient::open_dir(&path)?, &path)?;
     }
-    judge::directories_above(&path)
+    Ok(judge::directories_above(&path)?)
 }
 
 /// The operator's directory; it is created if it is missing.

@@ -86,7 +86,7 @@ async fn check_receiver(
     GroupReceiverJson {
         name: name.to_string(),
         ok: error.is_none(),
-        component: receiver.component.display().to_string(),
+        component: receiver.component.to_string(),
         instances: names(&receiver.instances),
         loaded: loaded.ok(),
         error,
@@ -101,7 +101,7 @@ async fn load(
     settings: OwnSettings<'_>,
 ) -> Result<ComponentJson, CommandError> {
     let info = sandbox.inspect(&receiver.component).await?;
-    let path = receiver.component.display().to_string();
+    let path = info.path.display().to_string();
     if receiver.sha256.is_some_and(|digest| digest != info.digest) {
         let found = info.digest.to_string();
         return Err(CommandError::new(Exit::Misconfigured, ReceiverError::Digest { path, found }));
@@ -149,6 +149,9 @@ impl GroupJson {
             table.row(["receiver", &format!("{}, for {}", receiver.name, receiver.instances.join(", "))]);
             table.row(["component", &receiver.component]);
             if let Some(loaded) = &receiver.loaded {
+                if loaded.path != receiver.component {
+                    table.row(["", &loaded.path]);
+                }
                 table.row(["", &format!("{}, {}", loaded.kind, bytes(loaded.size))]);
                 table.row(["sha256", &loaded.sha256]);
             }

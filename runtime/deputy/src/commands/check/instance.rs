@@ -111,7 +111,7 @@ pub(super) async fn check(
         name: entry.name.to_string(),
         enabled: entry.enabled,
         ok: true,
-        component: entry.component.as_ref().map(|instance| instance.component.display().to_string()),
+        component: entry.component.as_ref().map(|instance| instance.component.to_string()),
         file: entry.file.as_ref().map(|source| TokenFileJson::check(source, entry.enabled)),
         service: entry.service.as_ref().map(ToString::to_string),
         deliver_to: entry.deliver_to.iter().map(ToString::to_string).collect(),

@@ -31,6 +31,9 @@ impl InstanceJson {
             table.row(["component", component]);
         }
         if let Some(loaded) = &self.loaded {
+            if self.component.as_ref() != Some(&loaded.component.path) {
+                table.row(["", &loaded.component.path]);
+            }
             loaded.add_facts(&mut table);
         }
         if let Some(file) = &self.file {

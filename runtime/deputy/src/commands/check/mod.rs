@@ -26,6 +26,7 @@ use instance::InstanceJson;
 use kept_state::KeptStates;
 use login::LoginJson;
 use online::OnlineJson;
+use worker::LocalJson;
 
 /// Check the configuration, the secrets and the components
 ///
@@ -63,6 +64,9 @@ struct CoordinatorCheckJson {
     /// With --online.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     online: Vec<OnlineJson>,
+    /// What the coordinator publishes itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local: Option<LocalJson>,
 }
 
 pub(crate) async fn run(context: &Context, arguments: &CheckArgs) -> Result<Exit, CommandError> {
@@ -104,8 +108,19 @@ async fn check_coordinator(context: &Context, arguments: &CheckArgs) -> Result<E
         groups.push(checked);
     }
     let online = if arguments.online { online::check(context, &config, &sandbox, json).await? } else { Vec::new() };
-    let ok = instances.iter().all(|instance| instance.ok)
+    let local = match &config.local {
+        Some(own) => {
+            let state_dir = context.state_dir(Some(&config))?;
+            Some(worker::check_local(context, &sandbox, own, &state_dir, &config.setting_lines).await?)
+        }
+        None => None,
+    };
+    if let Some(local) = local.as_ref().filter(|_| !json) {
+        context.stdout(&local.text())?;
+    }
+    let ok = local.as_ref().is_none_or(|local| local.ok)
         && online.iter().all(|instance| instance.ok)
+        && instances.iter().all(|instance| instance.ok)
         && logins.iter().all(|login| login.ok)
         && groups.iter().all(|group| group.ok);
     if json {
@@ -119,9 +134,12 @@ async fn check_coordinator(context: &Context, arguments: &CheckArgs) -> Result<E
             workers: config.coordinator.workers.as_ref().map(WorkersJson::from),
             groups,
             online,
+            local,
         })?;
     } else {
-        context.stdout(&summary(&config, &instances, &logins, &groups))?;
+        let local_failed = local.as_ref().is_some_and(|local| !local.ok);
+        let failed = usize::from(local_failed) + failed(&instances, &logins, &groups);
+        context.stdout(&summary(&config, &instances, &groups, failed))?;
         if online.iter().any(|instance| !instance.ok) {
             context.stdout("online: not ok\n")?;
         }
@@ -140,11 +158,14 @@ fn print_warnings(context: &Context, config: &CoordinatorFile) {
     }
 }
 
-fn summary(config: &CoordinatorFile, instances: &[InstanceJson], logins: &[LoginJson], groups: &[GroupJson]) -> String {
-    let enabled = instances.iter().filter(|instance| instance.enabled).count();
-    let failed = instances.iter().filter(|instance| !instance.ok).count()
+fn failed(instances: &[InstanceJson], logins: &[LoginJson], groups: &[GroupJson]) -> usize {
+    instances.iter().filter(|instance| !instance.ok).count()
         + logins.iter().filter(|login| !login.ok).count()
-        + groups.iter().filter(|group| !group.ok).count();
+        + groups.iter().filter(|group| !group.ok).count()
+}
+
+fn summary(config: &CoordinatorFile, instances: &[InstanceJson], groups: &[GroupJson], failed: usize) -> String {
+    let enabled = instances.iter().filter(|instance| instance.enabled).count();
     let mut text = format!("{}: {}", sanitize(&config.path.display().to_string()), count(enabled, "instance"));
     if !groups.is_empty() {
         text.push_str(&format!(", {}", count(groups.len(), "group")));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deputy_audit::Audit;
-use deputy_config::{Colour, Finding, ReceiverComponent, SettingsOwner, WorkerConfig};
+use deputy_config::{Colour, Finding, ReceiverComponent, SettingLines, SettingsOwner, WorkerConfig};
 use deputy_core::{
     BoundInstance, ByteSize, InstanceName, Limits, ReceiverName, ReceiverPlan, SecretSource, in_one_line,
 };
@@ -49,6 +49,15 @@ struct PathJson {
     error: Option<String>,
 }
 
+/// What a coordinator publishes itself.
+#[derive(Serialize)]
+pub(super) struct LocalJson {
+    pub(super) ok: bool,
+    receivers: Vec<WorkerReceiverJson>,
+    /// In which files are published.
+    directories: Vec<PathJson>,
+}
+
 /// A receiver of the worker's own, or its settings for one that the coordinator chooses.
 #[derive(Serialize)]
 struct WorkerReceiverJson {
@@ -73,16 +82,10 @@ pub(super) async fn check(context: &Context, path: &Path, json: bool) -> Result<
     context.printer.stderr(&config.warnings.render(Colour::Always));
     context.print_unused_proxy_warning();
     let state_dir = context.worker_state_dir(config.state_dir.as_deref())?;
-    let policies = receiver_policies(&config, &state_dir).await?;
     let platform = context.platform()?;
+    let policies = receiver_policies(&config, &state_dir, &platform.components).await?;
     let sandbox = open_without_state(state_dir, config.key.as_ref(), Arc::new(Audit::nowhere()), &platform).await?;
-    let mut receivers = Vec::new();
-    for (name, receiver) in &config.receivers {
-        let output = policies.policy(name).directory.join(name.as_str());
-        let owner = SettingsOwner::WorkerReceiver(name.clone());
-        let settings = OwnSettings::new(&config.setting_lines, &owner);
-        receivers.push(check_receiver(&sandbox, name, receiver.component(), &output, settings).await);
-    }
+    let receivers = check_receivers(&sandbox, &config, &policies, &config.setting_lines).await;
     let directories = check_directories(&policies);
     let files = check_files(&config, &platform.sources).await;
     let ok = receivers.iter().all(|receiver| receiver.ok) && directories.iter().chain(&files).all(|path| path.ok);
@@ -101,6 +104,37 @@ pub(super) async fn check(context: &Context, path: &Path, json: bool) -> Result<
         context.stdout(&checked.text())?;
     }
     Ok(if ok { Exit::Done } else { Exit::Failed })
+}
+
+/// Checks what a coordinator publishes itself. `lines` are those of its file.
+pub(super) async fn check_local(
+    context: &Context,
+    sandbox: &Sandbox,
+    config: &WorkerConfig,
+    state_dir: &Path,
+    lines: &SettingLines,
+) -> Result<LocalJson, CommandError> {
+    let policies = receiver_policies(config, state_dir, &context.platform()?.components).await?;
+    let receivers = check_receivers(sandbox, config, &policies, lines).await;
+    let directories = check_directories(&policies);
+    let ok = receivers.iter().all(|receiver| receiver.ok) && directories.iter().all(|path| path.ok);
+    Ok(LocalJson { ok, receivers, directories })
+}
+
+async fn check_receivers(
+    sandbox: &Sandbox,
+    config: &WorkerConfig,
+    policies: &ReceiverPolicies,
+    lines: &SettingLines,
+) -> Vec<WorkerReceiverJson> {
+    let mut receivers = Vec::new();
+    for (name, receiver) in &config.receivers {
+        let output = policies.policy(name).directory.join(name.as_str());
+        let owner = SettingsOwner::WorkerReceiver(name.clone());
+        let settings = OwnSettings::new(lines, &owner);
+        receivers.push(check_receiver(sandbox, name, receiver.component(), &output, settings).await);
+    }
+    receivers
 }
 
 async fn check_receiver(
@@ -123,7 +157,7 @@ async fn check_receiver(
         name: name.to_string(),
         ok: failure.is_none(),
         output: output.display().to_string(),
-        component: component.map(|component| component.component.display().to_string()),
+        component: component.map(|component| component.component.to_string()),
         sha256,
         instances: component.iter().flat_map(|component| &component.instances).map(ToString::to_string).collect(),
         error: failure.as_ref().map(|(error, at)| FailedSetting::locate(at.as_ref(), error)),
@@ -203,14 +237,25 @@ fn unknown(instance: &InstanceName) -> BoundInstance {
 impl WorkerCheckJson {
     fn text(&self) -> String {
         let mut text: String = self.receivers.iter().map(WorkerReceiverJson::text).collect();
-        for path in self.directories.iter().chain(&self.files) {
-            if let Some(error) = &path.error {
-                text.push_str(&format!("{}: {}\n", styled(ERROR, sanitize(&path.path)), sanitize(error)));
-            }
-        }
+        text.push_str(&path_errors(self.directories.iter().chain(&self.files)));
         text.push_str(&format!("{}: {}\n", self.config, ok_or_not(self.ok)));
         text
     }
+}
+
+impl LocalJson {
+    pub(super) fn text(&self) -> String {
+        let receivers: String = self.receivers.iter().map(WorkerReceiverJson::text).collect();
+        receivers + &path_errors(&self.directories)
+    }
+}
+
+fn path_errors<'p>(paths: impl IntoIterator<Item = &'p PathJson>) -> String {
+    let line = |path: &PathJson| {
+        let error = path.error.as_ref()?;
+        Some(format!("{}: {}\n", styled(ERROR, sanitize(&path.path)), sanitize(error)))
+    };
+    paths.into_iter().filter_map(line).collect()
 }
 
 impl WorkerReceiverJson {

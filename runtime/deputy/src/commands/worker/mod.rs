@@ -1,6 +1,6 @@
 //! `deputy worker`
 
-mod status;
+pub(crate) mod status;
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -10,7 +10,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 use deputy_config::WorkerConfig;
-use deputy_host::worker::{WorkerAddresses, WorkerControls, WorkerProcess, WorkerProcessOptions};
+use deputy_core::Span;
+use deputy_host::worker::{OnceOutcome, WorkerAddresses, WorkerControls, WorkerProcess, WorkerProcessOptions};
 use deputy_link::{JoinString, JoinStringError};
 use zeroize::Zeroizing;
 
@@ -34,6 +35,7 @@ const MAX_JOIN_STRING: u64 = 4096;
     after_help = "Examples:
   deputy worker --join join.txt --output /run/deputy
   deputy worker --config /etc/deputy/worker.toml
+  deputy worker --once --timeout 30s
   deputy worker status"
 )]
 pub(crate) struct WorkerArgs {
@@ -45,6 +47,12 @@ pub(crate) struct WorkerArgs {
     /// The directory in which receivers' files are published [default: see `output` in the configuration]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     output: Option<PathBuf>,
+    /// Apply what the coordinator delivers, and exit: with code 0 if all of it is applied
+    #[arg(long)]
+    once: bool,
+    /// How long --once waits until all is applied
+    #[arg(long, value_name = "DURATION", default_value = "60s", requires = "once")]
+    timeout: Span,
     /// Append what receivers do as JSON lines to a file; - is stdout [default: see `audit` in the configuration]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     audit: Option<PathBuf>,
@@ -76,16 +84,47 @@ async fn run_worker(context: &Context, arguments: &WorkerArgs) -> Result<Exit, C
         platform: context.platform()?,
     };
     let mut signals = DaemonSignals::new()?;
-    let Some(worker) = signals.stop.unless_stopped(WorkerProcess::build(options)).await else {
-        return Ok(Exit::Done);
-    };
+    let built = signals.stop.unless_stopped(build(options, arguments.once.then_some(arguments.timeout)));
+    let Some(worker) = built.await else { return Ok(Exit::Done) };
     let worker = worker?;
     log_addresses(&worker.addresses());
     let controls = worker.controls();
+    if arguments.once {
+        return tokio::select! {
+            outcome = worker.run_once(arguments.timeout) => once(outcome),
+            never = obey(signals, controls) => match never {},
+        };
+    }
     tokio::select! {
         () = worker.run() => Ok(Exit::Done),
         never = obey(signals, controls) => match never {},
     }
+}
+
+/// Joins the coordinator if it has to, for no longer than the limit if there is one.
+async fn build(options: WorkerProcessOptions, limit: Option<Span>) -> Result<WorkerProcess, CommandError> {
+    let building = WorkerProcess::build(options);
+    let Some(limit) = limit else { return Ok(building.await?) };
+    match tokio::time::timeout(limit.duration(), building).await {
+        Ok(worker) => Ok(worker?),
+        Err(_) => {
+            Err(CommandError::new(Exit::Unavailable, format!("the worker did not join the coordinator in {limit}")))
+        }
+    }
+}
+
+/// What `--once` ends with.
+fn once(outcome: OnceOutcome) -> Result<Exit, CommandError> {
+    let (error, reasons) = match outcome {
+        OnceOutcome::Applied | OnceOutcome::Stopped => return Ok(Exit::Done),
+        OnceOutcome::NotAdmitted(reasons) => {
+            (CommandError::new(Exit::Denied, "the coordinator does not admit this worker"), reasons)
+        }
+        OnceOutcome::Missing(reasons) => {
+            (CommandError::new(Exit::Unavailable, "not everything was applied in time"), reasons)
+        }
+    };
+    Err(reasons.lines().fold(error, CommandError::hint))
 }
 
 fn configuration(context: &Context, arguments: &WorkerArgs) -> Result<WorkerConfig, CommandError> {

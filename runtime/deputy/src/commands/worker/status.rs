@@ -56,10 +56,7 @@ fn text(status: &WorkerReport, width: Option<usize>) -> String {
         text.push_str(&format!("\n{}", table.render_with_heading(width)));
     }
     if !status.receivers.is_empty() {
-        let mut table = Table::default();
-        table.row(["RECEIVER", "STATE", "UNIT", "FILES AT", "WHY"]);
-        status.receivers.iter().for_each(|receiver| table.row(receiver_row(receiver)));
-        text.push_str(&format!("\n{}", table.render_with_heading(width)));
+        text.push_str(&format!("\n{}", receiver_table(status, width)));
     }
     if status.receivers.iter().any(|receiver| !receiver.facts.is_empty()) {
         let mut table = Table::default();
@@ -70,6 +67,14 @@ fn text(status: &WorkerReport, width: Option<usize>) -> String {
         text.push_str(&format!("\n{}", table.render_with_heading(width)));
     }
     text
+}
+
+/// The receivers, a line each.
+pub(crate) fn receiver_table(status: &WorkerReport, width: Option<usize>) -> String {
+    let mut table = Table::default();
+    table.row(["RECEIVER", "STATE", "UNIT", "FILES AT", "WHY"]);
+    status.receivers.iter().for_each(|receiver| table.row(receiver_row(receiver)));
+    table.render_with_heading(width)
 }
 
 fn summary(status: &WorkerReport, width: Option<usize>) -> String {
