@@ -44,6 +44,7 @@ fmt:
     cd kit/rust && cargo fmt --all
     cd providers && cargo fmt --all
     cd receivers && cargo fmt --all
+    cd tests/clients/rust && cargo fmt --all
     cd tests/fuzz && cargo fmt --all
     cd tests/guests && cargo fmt --all
     cd tests/plugs/outputs && cargo fmt --all

@@ -48,6 +48,22 @@ fn get_hides_the_payload_by_default() {
 }
 
 #[test]
+fn get_prints_credentials_as_a_credential_process_does() {
+    let home = TestEnvironment::with_s3(&granting(), "");
+    let coordinator = Coordinator::start(&home);
+    coordinator.until_ready();
+    let run = coordinator.run(&["get", "s3", "--format", "aws-process"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let printed: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&printed["Version"], &printed["SessionToken"]), (&1.into(), &SESSION.into()));
+    assert_eq!(printed["Expiration"], "2100-01-01T00:00:00Z");
+    let run = coordinator.run(&["get", "s3", "--format", "env"]);
+    let expected = format!("export AWS_ACCESS_KEY_ID='ASIAEXAMPLE'\nexport AWS_SECRET_ACCESS_KEY='secret-{SESSION}'\n");
+    assert!(run.stdout.starts_with(&expected), "{}", run.stdout);
+    assert_eq!(coordinator.run(&["get", "s3", "--format", "env", "--reveal"]).code, Some(2));
+}
+
+#[test]
 fn get_writes_files_only_the_owner_can_read() {
     let home = TestEnvironment::with_s3(&granting(), "");
     home.write("credentials.json", "old");

@@ -99,7 +99,7 @@ impl TestEnvironment {
     fn search(&self, output: &Output, arguments: &[&str]) {
         let asked = |option: &str| arguments.contains(&option);
         let mut places = vec![("stderr".to_owned(), output.stderr.clone(), false)];
-        places.push(("stdout".to_owned(), output.stdout.clone(), asked("--reveal")));
+        places.push(("stdout".to_owned(), output.stdout.clone(), asked("--reveal") || asked("--format")));
         for entry in fs::read_dir(self.folder.path()).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();

@@ -22,6 +22,7 @@ mod components;
 mod coordinator;
 mod documents;
 mod exec;
+mod exec_restart;
 mod get;
 mod held;
 mod home;

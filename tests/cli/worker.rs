@@ -23,7 +23,7 @@ const UNTIL: Timestamp = Timestamp::from_millis(4_070_908_800_000);
 pub(crate) struct Worker {
     _runtime: Runtime,
     _file: SocketFile,
-    _held: watch::Sender<Arc<DeliveredState>>,
+    held: watch::Sender<Arc<DeliveredState>>,
 }
 
 /// What it says of itself.
@@ -123,7 +123,16 @@ impl Worker {
             ));
             file
         });
-        Self { _runtime: runtime, _file: file, _held: sender }
+        Self { _runtime: runtime, _file: file, held: sender }
+    }
+
+    /// Replaces the payload of an instance, by a lease with the next revision.
+    pub(crate) fn replace(&self, name: &str, payload: &str) {
+        let mut held = DeliveredState::clone(&self.held.borrow());
+        let delivery = held.deliveries.get_mut(&name.parse::<InstanceName>().unwrap()).unwrap();
+        delivery.stamp.revision = Revision(delivery.stamp.revision.0 + 1);
+        delivery.payload = Arc::new(SecretBytes::new(payload.as_bytes().to_vec()));
+        self.held.send(Arc::new(held)).unwrap();
     }
 }
 

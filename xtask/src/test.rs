@@ -143,7 +143,8 @@ fn cargo(workspace: &Workspace, folder: &str) -> Run {
 }
 
 fn fmt(workspace: &Workspace) -> Result<()> {
-    for folder in [""].iter().chain(&GUESTS).chain(&ENGINES).chain(&["tests/fuzz", proto::FOLDER, NATIVE]) {
+    let others = ["tests/clients/rust", "tests/fuzz", proto::FOLDER, NATIVE];
+    for folder in [""].iter().chain(&GUESTS).chain(&ENGINES).chain(&others) {
         cargo(workspace, folder)
             .args(["fmt", "--all", "--check"])
             .shown()

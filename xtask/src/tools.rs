@@ -4,6 +4,7 @@
 //! a folder for each set of jars.
 
 mod cargo;
+mod go;
 mod java;
 mod node;
 mod python;
@@ -19,6 +20,9 @@ pub(crate) fn install(workspace: &Workspace) -> Result<()> {
     python::install(workspace)?;
     java::install(workspace)?;
     node::install(workspace)?;
+    python::install_clients(workspace)?;
+    go::install(workspace)?;
+    cargo::install_client(workspace)?;
     cargo::install(workspace)
 }
 

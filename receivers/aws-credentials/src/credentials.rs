@@ -1,31 +1,51 @@
-//! The payload of a delivery: the JSON of AWS's `credential_process`, version 1, whose fields are safe in a line of a file.
+//! What a delivery holds. Its payload is the JSON of AWS's `credential_process`, version 1, whose fields are safe in a line of a file.
 
+use crate::bindings::exports::delegation::tokens::receiver::Delivery;
 use deputy_kit::failure;
+use deputy_kit::time::rfc3339;
 use deputy_kit::tokens::AWS_CREDENTIAL_PROCESS;
-use deputy_kit::types::Failure;
-use deputy_payloads::{AwsCredentials, AwsError};
+use deputy_kit::types::{Expiry, Failure};
+use deputy_payloads::{AwsCredentials, AwsError, aws_expiration};
+
+/// The host's fact about where the files of this receiver appear.
+const DIRECTORY: &str = "deputy.directory";
 
 pub(crate) struct InstanceCredentials<'a> {
     pub(crate) instance: &'a str,
     pub(crate) aws: AwsCredentials<'a>,
+    /// When the lease ends, which can be before the service ends the credentials.
+    pub(crate) expiration: String,
+    /// Where the files of this receiver appear, if the host says it.
+    pub(crate) directory: Option<&'a str>,
 }
 
 impl<'a> InstanceCredentials<'a> {
-    /// Parses a payload. The error names the field, never its value.
-    pub(crate) fn read(instance: &'a str, kind: &str, payload: &'a [u8]) -> Result<Self, Failure> {
-        if kind != AWS_CREDENTIAL_PROCESS {
-            let problem = format!("its payload is not of kind {AWS_CREDENTIAL_PROCESS}; bind another receiver to it");
-            return Err(misconfigured(instance, &problem));
+    /// Reads a delivery. The error names the field, never its value.
+    pub(crate) fn of(delivery: &'a Delivery) -> Result<Self, Failure> {
+        let aws = parse(&delivery.instance, &delivery.kind, &delivery.payload)?;
+        let expiration = match delivery.expiry {
+            Expiry::At(time) => aws_expiration(&rfc3339(time)),
+            // The host delivers no other than these two.
+            _ => aws_expiration("never"),
+        };
+        let directory = delivery.facts.iter().find(|fact| fact.name == DIRECTORY).map(|fact| fact.value.as_str());
+        Ok(Self { instance: &delivery.instance, aws, expiration, directory })
+    }
+}
+
+fn parse<'a>(instance: &str, kind: &str, payload: &'a [u8]) -> Result<AwsCredentials<'a>, Failure> {
+    if kind != AWS_CREDENTIAL_PROCESS {
+        let problem = format!("its payload is not of kind {AWS_CREDENTIAL_PROCESS}; bind another receiver to it");
+        return Err(misconfigured(instance, &problem));
+    }
+    match AwsCredentials::parse(payload) {
+        Ok(aws) => Ok(aws),
+        Err(AwsError::Missing(name)) => Err(misconfigured(instance, &format!("its payload has no field {name}"))),
+        Err(AwsError::Value(name)) => {
+            Err(misconfigured(instance, &format!("field {name} of its payload is not one word of printable ASCII")))
         }
-        match AwsCredentials::parse(payload) {
-            Ok(aws) => Ok(Self { instance, aws }),
-            Err(AwsError::Missing(name)) => Err(misconfigured(instance, &format!("its payload has no field {name}"))),
-            Err(AwsError::Value(name)) => {
-                Err(misconfigured(instance, &format!("field {name} of its payload is not one word of printable ASCII")))
-            }
-            Err(error @ (AwsError::Form | AwsError::Version)) => {
-                Err(misconfigured(instance, &format!("its payload cannot be used: {error}")))
-            }
+        Err(error @ (AwsError::Form | AwsError::Version)) => {
+            Err(misconfigured(instance, &format!("its payload cannot be used: {error}")))
         }
     }
 }
@@ -46,12 +66,12 @@ mod tests {
     #[test]
     fn credentials_are_accepted_as_the_vectors_say() {
         for (accepted, payload) in VECTORS {
-            assert_eq!(InstanceCredentials::read("s3-prod", KIND, payload.as_bytes()).is_ok(), accepted, "{payload}");
+            assert_eq!(parse("s3-prod", KIND, payload.as_bytes()).is_ok(), accepted, "{payload}");
         }
     }
 
     fn error_text(kind: &str, payload: &str) -> String {
-        match InstanceCredentials::read("s3-prod", kind, payload.as_bytes()) {
+        match parse("s3-prod", kind, payload.as_bytes()) {
             Err(failure) => {
                 assert_eq!((failure.next, failure.setting), (Next::Misconfigured, None));
                 failure.message
@@ -63,11 +83,11 @@ mod tests {
     #[test]
     fn credentials_of_s3_sts_are_parsed() {
         let payload = br#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"a/b+c=","SessionToken":"t","Expiration":"2026-11-22T18:00:00Z"}"#;
-        let aws = InstanceCredentials::read("s3-prod", KIND, payload).unwrap().aws;
+        let aws = parse("s3-prod", KIND, payload).unwrap();
         assert_eq!((aws.access_key_id(), aws.secret_access_key()), ("AKIA", "a/b+c="));
         assert_eq!((aws.session_token(), aws.expiration()), (Some("t"), Some("2026-11-22T18:00:00Z")));
         let long_lived = br#"{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"x","SessionToken":null}"#;
-        assert!(InstanceCredentials::read("s3-prod", KIND, long_lived).unwrap().aws.session_token().is_none());
+        assert!(parse("s3-prod", KIND, long_lived).unwrap().session_token().is_none());
     }
 
     #[test]

@@ -3,8 +3,10 @@
 use crate::credentials::InstanceCredentials;
 use crate::profiles::profiles;
 use crate::settings::ProfileSettings;
+use deputy_kit::failure::misconfigured;
 use deputy_kit::outputs::OutputFiles;
 use deputy_kit::types::Failure;
+use deputy_payloads::AwsCredentials;
 
 const HEAD: &str = "# Deputy replaces this file whenever its credentials change.\n";
 
@@ -22,12 +24,13 @@ pub(crate) fn all<'a>(
     let mut files = OutputFiles::new();
     let credentials = sections.iter().map(|(profile, held)| credentials_section(profile, held));
     files.insert("credentials".to_owned(), file(credentials));
-    if settings.has_config() {
-        let config = sections.iter().map(|(profile, held)| config_section(profile, settings, held.instance));
-        files.insert("config".to_owned(), file(config));
+    let config = sections.iter().filter_map(|(profile, held)| config_section(profile, settings, held));
+    let config: Vec<String> = config.collect();
+    if !config.is_empty() {
+        files.insert("config".to_owned(), file(config.into_iter()));
     }
     for held in held {
-        files.insert(format!("{}.json", held.instance), credential_process(held).into_bytes());
+        files.insert(format!("{}.json", held.instance), credential_process(held)?.into_bytes());
     }
     Ok(files)
 }
@@ -48,32 +51,39 @@ fn credentials_section(profile: &str, credentials: &InstanceCredentials) -> Stri
     section
 }
 
-/// In the config file all profiles but `default` have the prefix `profile`.
-fn config_section(profile: &str, settings: &ProfileSettings, instance: &str) -> String {
-    let mut section = if profile == "default" { "[default]\n".to_owned() } else { format!("[profile {profile}]\n") };
-    let lines = [("region", settings.region(instance)), ("endpoint_url", settings.endpoint(instance))];
-    for (name, value) in lines.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-        section.push_str(&format!("{name} = {value}\n"));
-    }
-    section
+/// In the config file all profiles but `default` have the prefix `profile`. None if there is nothing to say of one.
+fn config_section(profile: &str, settings: &ProfileSettings, held: &InstanceCredentials) -> Option<String> {
+    let head = if profile == "default" { "[default]\n".to_owned() } else { format!("[profile {profile}]\n") };
+    let lines = [
+        ("credential_process", settings.process(held.instance, held.directory)),
+        ("region", settings.region(held.instance).map(str::to_owned)),
+        ("endpoint_url", settings.endpoint(held.instance).map(str::to_owned)),
+    ];
+    let lines = lines.into_iter().filter_map(|(name, value)| Some(format!("{name} = {}\n", value?)));
+    let lines: String = lines.collect();
+    (!lines.is_empty()).then(|| head + &lines)
 }
 
-/// The output of a program that is configured as `credential_process`.
-fn credential_process(held: &InstanceCredentials) -> String {
-    held.aws.to_json() + "\n"
+/// The output of a program that is configured as `credential_process`. It ends with the lease: a program that refreshes by the
+/// expiry reads the next one in time.
+fn credential_process(held: &InstanceCredentials) -> Result<String, Failure> {
+    let aws = &held.aws;
+    let parts = (aws.access_key_id(), aws.secret_access_key(), aws.session_token());
+    let aws = AwsCredentials::new(parts.0, parts.1, parts.2, Some(&held.expiration));
+    let aws = aws.map_err(|error| misconfigured(format!("instance `{}`: {error}", held.instance)))?;
+    Ok(aws.to_json() + "\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use deputy_kit::types::Setting;
-    use deputy_payloads::AwsCredentials;
     use std::collections::BTreeMap;
 
     fn credentials(instance: &str) -> InstanceCredentials<'_> {
         let key_id = format!("AKIA-{instance}").leak();
         let aws = AwsCredentials::new(key_id, "a/b\"c", Some("t=="), Some("2026-11-22T18:00:00Z")).unwrap();
-        InstanceCredentials { instance, aws }
+        InstanceCredentials { instance, aws, expiration: "2026-11-22T17:00:00Z".to_owned(), directory: None }
     }
 
     fn written(settings: &[(&str, &str)], held: &[InstanceCredentials]) -> Result<BTreeMap<String, String>, Failure> {
@@ -101,18 +111,28 @@ mod tests {
         assert_eq!(
             files["s3-prod.json"],
             "{\"Version\":1,\"AccessKeyId\":\"AKIA-s3-prod\",\"SecretAccessKey\":\"a/b\\\"c\",\"SessionToken\":\"t==\",\
-             \"Expiration\":\"2026-11-22T18:00:00Z\"}\n"
+             \"Expiration\":\"2026-11-22T17:00:00Z\"}\n",
+            "it ends with the lease"
         );
     }
 
     #[test]
-    fn files_include_a_config_if_settings_need_one() {
+    fn files_include_a_config_with_what_settings_say() {
         let settings = [("region", "us-east-1"), ("endpoint.s3-lab", "http://127.0.0.1:8333"), ("default", "s3-lab")];
         let files = written(&settings, &[credentials("s3-prod"), credentials("s3-lab")]).unwrap();
         let lab = "region = us-east-1\nendpoint_url = http://127.0.0.1:8333\n";
         let expected =
             format!("{HEAD}\n[default]\n{lab}\n[profile s3-lab]\n{lab}\n[profile s3-prod]\nregion = us-east-1\n");
         assert_eq!(files["config"], expected);
+    }
+
+    #[test]
+    fn files_have_programs_read_their_credentials_again() {
+        let mut held = credentials("s3-prod");
+        held.directory = Some("/run/deputy/aws");
+        let files = written(&[("profile.s3-prod", "prod"), ("region", "eu-west-1")], &[held]).unwrap();
+        let process = "credential_process = cat /run/deputy/aws/s3-prod.json\n";
+        assert_eq!(files["config"], format!("{HEAD}\n[profile prod]\n{process}region = eu-west-1\n"));
     }
 
     #[test]
@@ -126,12 +146,15 @@ mod tests {
         let held = [InstanceCredentials {
             instance: "old",
             aws: AwsCredentials::new("AKIA-old", "a/b\"c", None, None).unwrap(),
+            expiration: "9999-12-31T23:59:59Z".to_owned(),
+            directory: None,
         }];
         let files = written(&[], &held).unwrap();
         assert!(!files["credentials"].contains("aws_session_token"));
         assert_eq!(
             files["old.json"],
-            "{\"Version\":1,\"AccessKeyId\":\"AKIA-old\",\"SecretAccessKey\":\"a/b\\\"c\"}\n"
+            "{\"Version\":1,\"AccessKeyId\":\"AKIA-old\",\"SecretAccessKey\":\"a/b\\\"c\",\
+             \"Expiration\":\"9999-12-31T23:59:59Z\"}\n"
         );
     }
 }

@@ -1,5 +1,5 @@
 //! S3 credentials as AWS's tools and SDKs read them: a shared credentials file with a profile for each instance, a config
-//! file if settings need one, and for each instance the JSON of a `credential_process`.
+//! file by which a program reads again what it has held too long, and for each instance the JSON of a `credential_process`.
 //!
 //! `settings` and `credentials` parse the input, `profiles` and `files` make the output; they do no I/O and are tested
 //! natively. Each call writes all files from all deliveries. A delivery with a value that could begin another line of a file is
@@ -45,7 +45,7 @@ impl Guest for AwsCredentialsReceiver {
         let mut held = Vec::new();
         let mut rejected = Vec::new();
         for delivery in &deliveries {
-            match InstanceCredentials::read(&delivery.instance, &delivery.kind, &delivery.payload) {
+            match InstanceCredentials::of(delivery) {
                 Ok(credentials) => held.push(credentials),
                 Err(failure) => rejected.push(Rejection { instance: delivery.instance.clone(), failure }),
             }

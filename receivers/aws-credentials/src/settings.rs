@@ -4,8 +4,14 @@ use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
 
-const KNOWN: [&str; 2] = ["default", "region"];
+const KNOWN: [&str; 3] = ["default", "process", "region"];
 const FAMILIES: [&str; 3] = ["profile", "region", "endpoint"];
+
+/// What stands for the instance's name in a command.
+const INSTANCE: &str = "{instance}";
+
+/// Instead of a command: there is none.
+const NO_PROCESS: &str = "none";
 
 /// The checked settings. Those of an instance without a lease have no effect: the lease may come later.
 pub(crate) struct ProfileSettings<'a>(SettingsReader<'a>);
@@ -17,6 +23,7 @@ impl<'a> ProfileSettings<'a> {
         check_family(&reader, "region", check_region)?;
         check_family(&reader, "endpoint", |url| Url::parse(url).map(|_| ()))?;
         reader.parsed("region", check_region)?;
+        reader.parsed("process", check_process)?;
         Ok(Self(reader))
     }
 
@@ -52,11 +59,17 @@ impl<'a> ProfileSettings<'a> {
         self.member("endpoint", instance)
     }
 
-    /// Whether a config file is needed.
-    pub(crate) fn has_config(&self) -> bool {
-        self.0.optional("region").is_some()
-            || self.0.family("region").next().is_some()
-            || self.0.family("endpoint").next().is_some()
+    /// The command that prints the instance's credentials. By default it prints the file of this receiver, where its
+    /// directory is known and can be written without quotes.
+    pub(crate) fn process(&self, instance: &str, directory: Option<&str>) -> Option<String> {
+        match self.0.optional("process") {
+            Some(NO_PROCESS) => None,
+            Some(command) => Some(command.replace(INSTANCE, instance)),
+            None => {
+                let directory = directory.filter(|directory| is_plain_path(directory))?;
+                Some(format!("cat {directory}/{instance}.json"))
+            }
+        }
     }
 
     fn member(&self, family: &'a str, instance: &str) -> Option<&'a str> {
@@ -84,6 +97,21 @@ fn check_profile(name: &str) -> Result<(), String> {
     }
 }
 
+/// A command is a line of a file, at whose end some readers see comments.
+fn check_process(command: &str) -> Result<(), String> {
+    let is_line = command.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic() && byte != b'#' && byte != b';');
+    if is_line && (1..=1024).contains(&command.len()) && command.trim() == command {
+        Ok(())
+    } else {
+        Err("must be a command of printable ASCII without `#` and `;`, or `none`".to_owned())
+    }
+}
+
+/// Whether neither a shell nor a reader of the file sees more in a path than a path.
+fn is_plain_path(path: &str) -> bool {
+    path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./+@:,=".contains(&byte))
+}
+
 fn check_region(name: &str) -> Result<(), String> {
     let is_plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if is_plain && (1..=63).contains(&name.len()) { Ok(()) } else { Err("not a region, such as eu-west-1".to_owned()) }
@@ -99,7 +127,21 @@ mod tests {
     fn settings_default_to_the_instance_s_name() {
         let config = ProfileSettings::read(&[]).unwrap();
         assert_eq!(config.profile("s3-prod"), "s3-prod");
-        assert!(!config.is_default("s3-prod") && !config.has_config() && config.region("s3-prod").is_none());
+        assert!(!config.is_default("s3-prod") && config.region("s3-prod").is_none());
+    }
+
+    #[test]
+    fn settings_choose_the_process_of_a_profile() {
+        fn process(pairs: &[(&str, &str)], directory: Option<&str>) -> Option<String> {
+            ProfileSettings::read(&settings(pairs)).unwrap().process("s3", directory)
+        }
+        assert_eq!(process(&[], Some("/run/deputy/aws")).as_deref(), Some("cat /run/deputy/aws/s3.json"));
+        for directory in [None, Some("/run/my deputy"), Some("/run/$(x)"), Some("/run/'"), Some("/run/#")] {
+            assert_eq!(process(&[], directory), None, "{directory:?}");
+        }
+        let own = [("process", "deputy get {instance} --format aws-process")];
+        assert_eq!(process(&own, None).as_deref(), Some("deputy get s3 --format aws-process"));
+        assert_eq!(process(&[("process", "none")], Some("/run")), None);
     }
 
     #[test]
@@ -115,7 +157,7 @@ mod tests {
         assert_eq!((config.region("s3-prod"), config.region("s3-lab")), (Some("eu-west-1"), Some("us-east-1")));
         assert_eq!((config.profile("s3-prod"), config.profile("s3-lab")), ("prod", "s3-lab"));
         assert_eq!((config.endpoint("s3-prod"), config.endpoint("s3-lab")), (None, Some("http://127.0.0.1:8333")));
-        assert!(config.is_default("s3-prod") && !config.is_default("s3-lab") && config.has_config());
+        assert!(config.is_default("s3-prod") && !config.is_default("s3-lab"));
     }
 
     #[test]
@@ -129,6 +171,9 @@ mod tests {
             ("endpoint.a", "https://h/\nx = y"),
             ("endpoint.a", "h:80"),
             ("default", " "),
+            ("process", "cat x\nrole_arn = y"),
+            ("process", "cat x # y"),
+            ("process", "cat é"),
             ("regoin", "x"),
             ("profile", "x"),
             ("profile.", "x"),

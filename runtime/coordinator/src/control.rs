@@ -12,7 +12,7 @@ use deputy_http_server::HttpHandler;
 use deputy_link::{EnrolmentStatus, WorkerId};
 use deputy_local::reply::{self, LeaseHeaders, json};
 use deputy_local::{
-    ControlError, ControlRequest, OTHER_GROUPS, Parameters, SCHEMA, TOKEN_EXPIRES, TOKEN_ID, lease_wait,
+    ControlError, ControlRequest, OTHER_GROUPS, Parameters, S3Place, SCHEMA, TOKEN_EXPIRES, TOKEN_ID, lease_wait,
 };
 use http::{Request, Response};
 use serde::{Deserialize, Serialize};
@@ -251,6 +251,7 @@ fn lease_reply(instance: &InstanceName, lease: &Lease) -> Response<Bytes> {
         service: lease.service.clone(),
         kind: lease.kind.clone(),
         valid_until: lease.valid_until,
+        place: S3Place::default(),
     };
     reply::lease(headers, Arc::clone(&lease.payload))
 }

@@ -79,6 +79,11 @@ impl Context {
         })
     }
 
+    /// A line for people about what a command does while it runs.
+    pub(crate) fn note(&self, text: &str) {
+        self.printer.stderr(&format!("deputy: {text}\n"));
+    }
+
     pub(crate) fn print_unused_proxy_warning(&self) {
         if let Some(warning) = self.unused_proxy_warning() {
             self.printer.labelled(WARNING, "warning", &warning);

@@ -5,21 +5,22 @@ use std::process::ExitCode;
 use deputy_core::failure::FailureKind;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub(crate) enum Exit {
-    Done = 0,
-    Failed = 1,
-    Misconfigured = 2,
-    Denied = 3,
-    Unavailable = 4,
-    Refused = 5,
-    OverLimit = 6,
-    Broken = 7,
-    Internal = 70,
+    Done,
+    Failed,
+    Misconfigured,
+    Denied,
+    Unavailable,
+    Refused,
+    OverLimit,
+    Broken,
+    Internal,
+    /// That of a program which this one ran.
+    Program(u8),
 }
 
 impl Exit {
-    /// All of them, in the order of their codes.
+    /// All of this program's own, in the order of their codes.
     pub(crate) const ALL: [Self; 9] = [
         Self::Done,
         Self::Failed,
@@ -33,7 +34,18 @@ impl Exit {
     ];
 
     pub(crate) fn code(self) -> u8 {
-        self as u8
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Misconfigured => 2,
+            Self::Denied => 3,
+            Self::Unavailable => 4,
+            Self::Refused => 5,
+            Self::OverLimit => 6,
+            Self::Broken => 7,
+            Self::Internal => 70,
+            Self::Program(code) => code,
+        }
     }
 
     /// For programs.
@@ -48,6 +60,7 @@ impl Exit {
             Self::OverLimit => "over-limit",
             Self::Broken => "broken",
             Self::Internal => "internal",
+            Self::Program(_) => "program",
         }
     }
 
@@ -63,6 +76,7 @@ impl Exit {
             Self::OverLimit => "the component exceeded one of its limits",
             Self::Broken => "the component crashed, or returned an invalid result",
             Self::Internal => "a bug in deputy: please report it",
+            Self::Program(_) => "the program's own, of `exec`",
         }
     }
 }

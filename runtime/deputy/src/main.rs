@@ -2,7 +2,7 @@
 //! that is documented (`deputy help exit-codes`).
 //!
 //! Data goes to stdout, everything else to stderr, an error once and with its causes. It never prints a secret, prints a
-//! payload only with `--reveal`, leaves no core dump, and is closed to debuggers of other processes of the same user.
+//! payload only with `--reveal` or `--format`, leaves no core dump, and is closed to debuggers of other processes of the same user.
 
 mod audit_printer;
 mod call_report;

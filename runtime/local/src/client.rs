@@ -15,9 +15,9 @@ use tokio::net::UnixStream;
 use zeroize::Zeroizing;
 
 use crate::control_error::ErrorReply;
-use crate::headers::{KIND, REVISION, SERVICE, VALID_UNTIL, header_text};
+use crate::headers::{ENDPOINT, KIND, REGION, REVISION, SERVICE, VALID_UNTIL, header_text};
 use crate::request::WAIT;
-use crate::{ControlRequest, Parameters, SocketClientError, SocketPeer};
+use crate::{ControlRequest, Parameters, S3Place, SocketClientError, SocketPeer};
 
 /// The largest reply: the status of some ten thousand instances.
 const MAX_REPLY: usize = 64 << 20;
@@ -43,6 +43,7 @@ pub struct ReceivedPayload {
     pub valid_until: Option<String>,
     pub service: Option<String>,
     pub kind: Option<String>,
+    pub place: S3Place,
 }
 
 impl SocketClient {
@@ -78,6 +79,10 @@ impl SocketClient {
             valid_until: header_text(&head.headers, VALID_UNTIL),
             service: header_text(&head.headers, SERVICE),
             kind: header_text(&head.headers, KIND),
+            place: S3Place {
+                region: header_text(&head.headers, REGION),
+                endpoint: header_text(&head.headers, ENDPOINT),
+            },
         })
     }
 

@@ -6,6 +6,9 @@ pub(crate) const OBTAINED_AT: &str = "deputy-obtained-at";
 pub(crate) const REVISION: &str = "deputy-revision";
 pub(crate) const KIND: &str = "deputy-kind";
 pub(crate) const SERVICE: &str = "deputy-service";
+/// Where the S3 of an instance is.
+pub(crate) const REGION: &str = "deputy-region";
+pub(crate) const ENDPOINT: &str = "deputy-endpoint";
 pub(crate) const VALID_UNTIL: &str = "deputy-valid-until";
 
 /// The groups that receive instances, if the group of a new join token receives none.

@@ -7,8 +7,9 @@ use deputy_core::{LeaseVersion, PayloadKind, SecretBytes, ServiceName, Timestamp
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use serde::Serialize;
 
+use crate::S3Place;
 use crate::control_error::ErrorReply;
-use crate::headers::{KIND, OBTAINED_AT, REVISION, SERVICE, VALID_UNTIL};
+use crate::headers::{ENDPOINT, KIND, OBTAINED_AT, REGION, REVISION, SERVICE, VALID_UNTIL};
 use crate::{ControlError, ControlRequest, Parameters, lease_wait};
 
 /// The version of the JSON that is served. It grows when a field is removed or changes its meaning.
@@ -45,17 +46,20 @@ pub struct LeaseHeaders {
     pub service: Option<ServiceName>,
     pub kind: Option<PayloadKind>,
     pub valid_until: Timestamp,
+    pub place: S3Place,
 }
 
 /// A lease: its payload as the body, which is wiped after it was sent, and its metadata as headers.
 pub fn lease(lease: LeaseHeaders, payload: Arc<SecretBytes>) -> Response<Bytes> {
-    let LeaseHeaders { version, service, kind, valid_until } = lease;
+    let LeaseHeaders { version, service, kind, valid_until, place } = lease;
     let headers = [
         (REVISION, Some(version.revision.to_string())),
         (OBTAINED_AT, Some(version.obtained_at.to_string())),
         (VALID_UNTIL, Some(valid_until.to_string())),
         (SERVICE, service.map(|service| service.to_string())),
         (KIND, kind.map(|kind| kind.to_string())),
+        (REGION, place.region),
+        (ENDPOINT, place.endpoint),
     ];
     secret(headers.into_iter().filter_map(|(name, value)| Some((name, value?))), payload)
 }
@@ -100,12 +104,14 @@ mod tests {
                 service: Some("s3".parse().unwrap()),
                 kind: None,
                 valid_until: Timestamp::FOREVER,
+                place: S3Place { region: Some("eu-west-1".to_owned()), endpoint: None },
             },
             Arc::new(SecretBytes::new(b"payload".to_vec())),
         );
         let header = |name: &str| lease.headers().get(name).map(|value| value.to_str().unwrap());
         assert_eq!((header("deputy-service"), header("deputy-revision")), (Some("s3"), Some("7")));
         assert_eq!((header("deputy-kind"), header("deputy-valid-until")), (None, Some("never")));
+        assert_eq!((header("deputy-region"), header("deputy-endpoint")), (Some("eu-west-1"), None));
         assert_eq!(lease.body().as_ref(), b"payload");
     }
 

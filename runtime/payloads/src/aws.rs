@@ -152,6 +152,18 @@ impl<'p> AwsCredentials<'p> {
     }
 }
 
+/// When a lease ends, as AWS's libraries read it. `valid_until` is RFC 3339 in UTC, or `never`.
+///
+/// Not every library parses a fraction of a second, so it is left out. Credentials that do not expire end with the year 9999:
+/// clients take a missing expiration for an error.
+pub fn aws_expiration(valid_until: &str) -> String {
+    const LAST: &str = "9999-12-31T23:59:59Z";
+    match valid_until.split(['.', 'Z']).next() {
+        Some(seconds) if seconds.len() == "2015-08-30T12:36:00".len() => format!("{seconds}Z"),
+        _ => LAST.to_owned(),
+    }
+}
+
 /// Whether a text is one word for every program that reads such values: some take a `#` after a space for a comment, some
 /// take away spaces at the ends, and no header holds a letter beyond ASCII.
 fn is_word(text: &str) -> bool {

@@ -9,5 +9,5 @@
 mod aws;
 mod kafka;
 
-pub use aws::{AwsCredentials, AwsError};
+pub use aws::{AwsCredentials, AwsError, aws_expiration};
 pub use kafka::{KafkaToken, KafkaTokenError};

@@ -31,6 +31,15 @@ pub(crate) fn java_set(name: &str) -> Result<PathBuf, Error> {
         .ok_or_else(|| Error::new(format!("the Java programs of {name} are not installed: run `cargo xtask tools`")))
 }
 
+/// The class path of a set of Java programs by name: its classes and its jars.
+///
+/// # Errors
+/// When it is not installed.
+pub fn class_path(set: &str) -> Result<String, Error> {
+    let set = java_set(set)?;
+    Ok(format!("{}:{}", set.join("classes").display(), set.join("jars/*").display()))
+}
+
 /// A built component by name. The folder is DEPUTY_GUESTS, or else `guests` of the target directory that the running
 /// test was built in.
 ///

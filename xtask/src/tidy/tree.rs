@@ -11,13 +11,14 @@ use crate::process::Run;
 use crate::workspace;
 
 /// Workspaces beside the one at the root, where they are there.
-const OTHERS: [&str; 12] = [
+const OTHERS: [&str; 13] = [
     "engines/object-store/Cargo.toml",
     "kit/hadoop/Cargo.toml",
     "kit/rust/Cargo.toml",
     "providers/Cargo.toml",
     "receivers/Cargo.toml",
     "tests/bench/native/Cargo.toml",
+    "tests/clients/rust/Cargo.toml",
     "tests/fuzz/Cargo.toml",
     "tests/guests/Cargo.toml",
     "tests/plugs/outputs/Cargo.toml",

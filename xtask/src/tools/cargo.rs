@@ -1,4 +1,4 @@
-//! What comes from crates.io: `wac`, which composes components.
+//! What comes from crates.io: `wac`, which composes components, and the client of S3 in Rust.
 
 use std::fs;
 
@@ -12,7 +12,10 @@ use crate::workspace::Workspace;
 /// The version of `wac-cli`.
 const WAC: &str = "0.12.0";
 
-/// Builds and installs it.
+/// The source of the client.
+const CLIENT: &str = "tests/clients/rust";
+
+/// Builds and installs `wac`.
 pub(super) fn install(workspace: &Workspace) -> Result<()> {
     let folder = workspace.tools().join("cargo");
     let stamp =
@@ -41,5 +44,34 @@ pub(super) fn install(workspace: &Workspace) -> Result<()> {
     }
     stamp.set()?;
     step.end("wac installed");
+    Ok(())
+}
+
+/// Builds and installs the client.
+pub(super) fn install_client(workspace: &Workspace) -> Result<()> {
+    let source = workspace.path(CLIENT);
+    let folder = workspace.tools().join("rust");
+    let rustc = Run::new("rustc").arg("--version").quiet()?;
+    let inputs = Digest::new().text(rustc).text(folder.to_string_lossy()).path(&source)?;
+    let stamp = Stamp::new(workspace.tools().join("rust.stamp"), inputs);
+    if stamp.is_current() {
+        say::note("rust", "AWS's SDK for Rust: there");
+        return Ok(());
+    }
+    let step = Step::begin("rust", format!("building {CLIENT} into {}: takes minutes", workspace.shown(&folder)));
+    let products = workspace.tools().join("rust-build");
+    Run::new("cargo")
+        .args(["install", "--locked", "--debug", "--quiet", "--path"])
+        .arg(&source)
+        .arg("--root")
+        .arg(&folder)
+        .arg("--target-dir")
+        .arg(&products)
+        .dir(workspace.root())
+        .quiet()?;
+    link(workspace, "client-rust", &folder.join("bin/client-rust"))?;
+    fs::remove_dir_all(&products).doing(|| format!("removing {}", products.display()))?;
+    stamp.set()?;
+    step.end("AWS's SDK for Rust: built");
     Ok(())
 }

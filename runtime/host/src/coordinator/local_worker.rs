@@ -73,7 +73,7 @@ impl LocalWorker {
         let policies = Arc::new(receiver_policies(config, state_dir, &platform.components).await?);
         let state_lock = StateDirLock::take(store).await.map_err(ProcessError::LeaseCache)?;
         let names = WorkerNames { worker: NAME, group: NAME };
-        let receivers = SandboxedReceivers::new(sandbox.clone(), None, names, config);
+        let receivers = SandboxedReceivers::new(sandbox.clone(), None, names, config, Arc::clone(&policies));
         let instances = config.named_instances();
         let (feed, held) = LocalFeed::new(LocalFeedOptions {
             board: Arc::clone(board),

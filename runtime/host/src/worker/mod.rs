@@ -105,7 +105,7 @@ impl WorkerProcess {
             ComponentStore::open(state_dir.join("components")).await.map_err(ProcessError::ComponentStore)?;
         let fetched = Some((components.clone(), link.link.clone()));
         let names = WorkerNames { worker: link.worker(), group: link.group() };
-        let receivers = SandboxedReceivers::new(sandbox.clone(), fetched, names, &config);
+        let receivers = SandboxedReceivers::new(sandbox.clone(), fetched, names, &config, Arc::clone(&policies));
         let applied_cache = state_lock.applied(link.worker());
         let applied = applied_cache.restore(known_receivers(&link.in_use.borrow(), &policies).as_ref()).await;
         let (worker, handle) = Worker::new(WorkerOptions {

@@ -16,7 +16,7 @@ use deputy_link::ReceiverBinding;
 use deputy_link::client::Link;
 use deputy_sandbox::{Call, CallError, LoadedReceiver, Sandbox};
 use deputy_worker::components::ComponentStore;
-use deputy_worker::{AcceptError, FailureOrigin, Receiver, ReceiverLoader};
+use deputy_worker::{AcceptError, FailureOrigin, Receiver, ReceiverLoader, ReceiverPolicies};
 
 use crate::call_failure::{call_failure, log_stderr};
 
@@ -28,6 +28,7 @@ pub(crate) struct SandboxedReceivers {
     /// This worker's, for all receivers.
     host_facts: Vec<Fact>,
     configured: BTreeMap<ReceiverName, ReceiverComponent>,
+    policies: Arc<ReceiverPolicies>,
 }
 
 /// What receivers learn of the worker that runs them.
@@ -49,11 +50,12 @@ impl SandboxedReceivers {
         fetched: Option<(ComponentStore, Link)>,
         names: WorkerNames<'_>,
         config: &WorkerConfig,
+        policies: Arc<ReceiverPolicies>,
     ) -> Self {
         let configured = config.receivers.iter();
         let configured = configured.filter_map(|(name, receiver)| Some((name.clone(), receiver.component()?.clone())));
         let host_facts = vec![host_fact("worker", names.worker), host_fact("group", names.group)];
-        Self { sandbox, fetched, host_facts, configured: configured.collect() }
+        Self { sandbox, fetched, host_facts, configured: configured.collect(), policies }
     }
 
     /// The file of the component with this digest, which the coordinator sends if it is not there.
@@ -67,6 +69,15 @@ impl SandboxedReceivers {
             components.keep(digest, bytes.to_vec()).await.map_err(|error| unavailable(&error))?;
         }
         Ok(components.path(digest))
+    }
+
+    /// The host's facts in each delivery to a receiver. Where its files appear is one, since some files name others.
+    fn facts_of(&self, name: &ReceiverName) -> Vec<Fact> {
+        let directory = self.policies.policy(name).directory.join(name.as_str());
+        // Without a directory of its own, a process has no absolute paths.
+        let directory = std::path::absolute(&directory).unwrap_or(directory);
+        let own = [host_fact("receiver", name.as_str()), host_fact("directory", &directory.to_string_lossy())];
+        self.host_facts.iter().cloned().chain(own).collect()
     }
 }
 
@@ -91,7 +102,7 @@ impl ReceiverLoader for SandboxedReceivers {
             sha256,
             settings: binding.settings.clone(),
             limits: Limits::default().with(&binding.limits),
-            host_facts: self.host_facts.iter().cloned().chain([host_fact("receiver", name.as_str())]).collect(),
+            host_facts: self.facts_of(name),
         };
         let receiver = self
             .sandbox

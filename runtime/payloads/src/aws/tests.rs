@@ -52,3 +52,15 @@ fn aws_payload_parts_have_the_rules_of_a_payload() {
         assert_eq!(AwsCredentials::new("A", "s", Some(value), None).unwrap_err(), AwsError::Value("SessionToken"));
     }
 }
+
+#[test]
+fn aws_expiration_is_in_whole_seconds_until_the_year_9999() {
+    for (valid_until, expiration) in [
+        ("2015-08-30T12:36:00.999Z", "2015-08-30T12:36:00Z"),
+        ("2015-08-30T12:36:00Z", "2015-08-30T12:36:00Z"),
+        ("never", "9999-12-31T23:59:59Z"),
+        ("12000-01-01T00:00:00.000Z", "9999-12-31T23:59:59Z"),
+    ] {
+        assert_eq!(aws_expiration(valid_until), expiration);
+    }
+}

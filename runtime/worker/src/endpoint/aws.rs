@@ -16,7 +16,7 @@ use bytes::Bytes;
 use deputy_core::{Delivery, InstanceName, Span, Timestamp};
 use deputy_http_server::HttpHandler;
 use deputy_link::DeliveredState;
-use deputy_payloads::AwsCredentials;
+use deputy_payloads::{AwsCredentials, aws_expiration};
 use deputy_support::RateLimiter;
 use http::header::{self, HeaderName, HeaderValue};
 use http::uri::Authority;
@@ -132,7 +132,7 @@ impl AwsContainerEndpoint {
             access_key_id: credentials.access_key_id(),
             secret_access_key: credentials.secret_access_key(),
             token: credentials.session_token().unwrap_or_default(),
-            expiration: in_seconds(delivery.valid_until),
+            expiration: aws_expiration(&delivery.valid_until.to_string()),
         };
         // With room for every character escaped: a buffer that grows leaves copies of the secret behind.
         let mut text = Zeroizing::new(Vec::with_capacity(payload.len().saturating_mul(6).saturating_add(256)));
@@ -205,17 +205,6 @@ fn is_loopback(authority: &Authority) -> bool {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let is_loopback = bare.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback());
     is_loopback || host.eq_ignore_ascii_case("localhost")
-}
-
-/// A time rounded down to seconds, since not every library parses fractions. Credentials that do not expire end with the year 9999: clients take
-/// a missing expiration for an error.
-fn in_seconds(time: Timestamp) -> String {
-    const LAST: Timestamp = Timestamp::from_millis(253_402_300_799_000);
-    let text = time.min(LAST).to_string();
-    match text.split_once('.') {
-        Some((seconds, _)) => format!("{seconds}Z"),
-        None => text,
-    }
 }
 
 #[cfg(test)]

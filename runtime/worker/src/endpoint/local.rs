@@ -10,7 +10,7 @@ use deputy_core::{Delivery, InstanceName, Span};
 use deputy_http_server::HttpHandler;
 use deputy_link::DeliveredState;
 use deputy_local::reply::LeaseHeaders;
-use deputy_local::{ControlError, ControlRequest, Parameters, lease_wait, reply};
+use deputy_local::{ControlError, ControlRequest, Parameters, S3Place, lease_wait, reply};
 use http::{Request, Response};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -69,7 +69,7 @@ impl LocalEndpoint {
             .parse()
             .map_err(|_| ControlError::new("unknown", &format!("{name:?} is not a valid instance name")))?;
         match tokio::time::timeout(wait.duration(), self.valid_delivery(&instance)).await.unwrap_or_default() {
-            Some(delivery) => Ok(lease_reply(delivery)),
+            Some(delivery) => Ok(lease_reply(delivery, &self.held.borrow())),
             None => Err(self.not_ready(&instance)),
         }
     }
@@ -113,10 +113,18 @@ impl HttpHandler for LocalEndpoint {
     }
 }
 
-fn lease_reply(delivery: Delivery) -> Response<Bytes> {
+fn lease_reply(delivery: Delivery, held: &DeliveredState) -> Response<Bytes> {
     let Delivery { instance, service, kind, stamp, valid_until, payload, .. } = delivery;
+    // The settings of its receivers name it; a program that uses the socket needs no configuration of its own.
+    let place = held
+        .receivers
+        .values()
+        .filter(|receiver| receiver.instances.contains(&instance))
+        .map(|receiver| S3Place::of_settings(&receiver.settings, instance.as_str()))
+        .fold(S3Place::default(), S3Place::or);
     tracing::info!(%instance, revision = %stamp.revision, "payload sent over the worker's socket");
-    reply::lease(LeaseHeaders { version: stamp, service: Some(service), kind: Some(kind), valid_until }, payload)
+    let headers = LeaseHeaders { version: stamp, service: Some(service), kind: Some(kind), valid_until, place };
+    reply::lease(headers, payload)
 }
 
 #[cfg(test)]

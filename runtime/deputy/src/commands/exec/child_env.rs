@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
-use deputy_local::ReceivedPayload;
-use deputy_payloads::AwsCredentials;
+use deputy_local::{ReceivedPayload, S3Place};
+use deputy_payloads::{AwsCredentials, aws_expiration};
 use rustix::fs::{MemfdFlags, Mode, SealFlags};
 
 use super::ExecError;
@@ -17,9 +17,16 @@ use super::targets::PassedAs;
 use crate::error::CommandError;
 use crate::exit::Exit;
 
+/// From where AWS's libraries take a region: some read the first only, some the second only.
+const REGIONS: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+
+/// From where they take an endpoint of S3. All that know the second know the first.
+const ENDPOINTS: [&str; 2] = ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"];
+
 /// Variables to set and to remove, with the files that some of them name.
-#[derive(Default)]
 pub(super) struct ChildEnv {
+    /// Whether the environment has a variable.
+    is_set: fn(&str) -> bool,
     set: BTreeMap<String, OsString>,
     /// The instance of each variable, including those that are removed.
     owners: BTreeMap<String, String>,
@@ -27,6 +34,15 @@ pub(super) struct ChildEnv {
 }
 
 impl ChildEnv {
+    /// Beside the environment of this process.
+    pub(super) fn new() -> Self {
+        Self::beside(|variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty()))
+    }
+
+    fn beside(is_set: fn(&str) -> bool) -> Self {
+        Self { is_set, set: BTreeMap::new(), owners: BTreeMap::new(), files: Vec::new() }
+    }
+
     /// Adds the payload of an instance: in the variables that were named, or else in those of its service.
     pub(super) fn add(
         &mut self,
@@ -64,17 +80,36 @@ impl ChildEnv {
         }
         let credentials = AwsCredentials::parse(lease.payload.expose())
             .map_err(|error| ExecError::Payload { instance: instance.to_owned(), reason: error.to_string() })?;
+        let expiration = lease.valid_until.as_deref().map(aws_expiration);
         let credentials = [
             ("AWS_ACCESS_KEY_ID", Some(credentials.access_key_id())),
             ("AWS_SECRET_ACCESS_KEY", Some(credentials.secret_access_key())),
             ("AWS_SESSION_TOKEN", credentials.session_token()),
-            ("AWS_CREDENTIAL_EXPIRATION", lease.valid_until.as_deref()),
+            ("AWS_CREDENTIAL_EXPIRATION", expiration.as_deref()),
         ];
+        self.add_place(instance, &lease.place)?;
         // Variables of another identity must not stay.
         let removed = IDENTITY_VARIABLES.map(|variable| (variable, None));
         for (variable, value) in credentials.into_iter().chain(removed) {
             self.claim(instance, variable)?;
             self.set.extend(value.map(|value| (variable.to_owned(), value.into())));
+        }
+        Ok(())
+    }
+
+    /// Adds region and endpoint where they are known and the environment has none.
+    fn add_place(&mut self, instance: &str, place: &S3Place) -> Result<(), ExecError> {
+        for (variables, set, value) in
+            [(&REGIONS[..], &REGIONS[..], &place.region), (&ENDPOINTS[..], &ENDPOINTS[..1], &place.endpoint)]
+        {
+            let Some(value) = value else { continue };
+            if variables.iter().any(|variable| (self.is_set)(variable)) {
+                continue;
+            }
+            for variable in set {
+                self.claim(instance, variable)?;
+                self.set.insert((*variable).to_owned(), value.into());
+            }
         }
         Ok(())
     }
@@ -136,6 +171,7 @@ mod tests {
             kind: None,
             valid_until: Some("2100-01-01T00:00:00.000Z".into()),
             service: service.map(str::to_owned),
+            place: S3Place { region: Some("eu-west-1".into()), endpoint: Some("http://s3".into()) },
         }
     }
 
@@ -145,14 +181,14 @@ mod tests {
 
     #[test]
     fn exec_sets_aws_variables_and_removes_all_others() {
-        let mut environment = ChildEnv::default();
+        let mut environment = ChildEnv::beside(|_| true);
         let payload = br#"{"AccessKeyId":"AKIA","SecretAccessKey":"hunter2"}"#;
         environment.add("a", &[], &lease(Some("s3"), payload)).unwrap();
         assert_eq!(
             variables(&environment),
             [
                 ("AWS_ACCESS_KEY_ID", "AKIA"),
-                ("AWS_CREDENTIAL_EXPIRATION", "2100-01-01T00:00:00.000Z"),
+                ("AWS_CREDENTIAL_EXPIRATION", "2100-01-01T00:00:00Z"),
                 ("AWS_SECRET_ACCESS_KEY", "hunter2")
             ]
         );
@@ -165,19 +201,33 @@ mod tests {
         assert_eq!(error, ExecError::Conflict { variable: "AWS_ACCESS_KEY_ID".into(), first, second });
     }
 
+    #[test]
+    fn exec_sets_region_and_endpoint_unless_they_are_set() {
+        fn place(is_set: fn(&str) -> bool) -> Vec<String> {
+            let mut environment = ChildEnv::beside(is_set);
+            let payload = br#"{"AccessKeyId":"AKIA","SecretAccessKey":"hunter2"}"#;
+            environment.add("a", &[], &lease(Some("s3"), payload)).unwrap();
+            let is_place = |name: &String| REGIONS.contains(&name.as_str()) || ENDPOINTS.contains(&name.as_str());
+            environment.set.into_keys().filter(is_place).collect()
+        }
+        assert_eq!(place(|_| false), ["AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_REGION"]);
+        assert_eq!(place(|name| name == "AWS_REGION"), ["AWS_ENDPOINT_URL"]);
+        assert_eq!(place(|name| name == "AWS_ENDPOINT_URL_S3"), ["AWS_DEFAULT_REGION", "AWS_REGION"]);
+    }
+
     include!("../../../../payloads/vectors/aws.in");
 
     #[test]
     fn exec_accepts_the_aws_payloads_that_the_vectors_accept() {
         for (accepted, payload) in VECTORS {
-            let result = ChildEnv::default().add_default_variables("a", &lease(Some("s3"), payload.as_bytes()));
+            let result = ChildEnv::beside(|_| true).add_default_variables("a", &lease(Some("s3"), payload.as_bytes()));
             assert_eq!(result.is_ok(), accepted, "{payload}");
         }
     }
 
     #[test]
     fn exec_errors_never_have_the_payload() {
-        let mut environment = ChildEnv::default();
+        let mut environment = ChildEnv::beside(|_| true);
         for lease in [lease(Some("s3"), b"hunter2"), lease(Some("hdfs"), b"hunter2"), lease(None, b"hunter2")] {
             let error = environment.add_default_variables("a", &lease).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
@@ -188,7 +238,7 @@ mod tests {
 
     #[test]
     fn exec_variable_is_set_by_one_instance() {
-        let mut environment = ChildEnv::default();
+        let mut environment = ChildEnv::beside(|_| true);
         environment.add("a", &[(PassedAs::Value, "A"), (PassedAs::Value, "B")], &lease(None, b"payload")).unwrap();
         assert_eq!(variables(&environment), [("A", "payload"), ("B", "payload")]);
         assert!(environment.add("b", &[(PassedAs::Value, "A")], &lease(None, b"other")).is_err());
@@ -196,7 +246,7 @@ mod tests {
 
     #[test]
     fn exec_memory_file_can_be_read_twice_and_not_changed() {
-        let mut environment = ChildEnv::default();
+        let mut environment = ChildEnv::beside(|_| true);
         environment.add("a", &[(PassedAs::File, "FILE")], &lease(None, b"\0payload")).unwrap();
         let path = environment.set["FILE"].clone();
         for _ in 0..2 {

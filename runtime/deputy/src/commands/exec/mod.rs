@@ -2,10 +2,12 @@
 //!
 //! The program takes the place of this process, so signals, exit code and process ID are its own. A payload is never on a
 //! command line, which every user can read. A variable does not change: a program that outlives its credentials needs a worker's
-//! endpoint or the files of a receiver.
+//! endpoint or the files of a receiver, or is started again by `supervisor`.
 
 mod aws_variables;
 mod child_env;
+mod forwarded_signals;
+mod supervisor;
 mod targets;
 
 use std::ffi::OsString;
@@ -27,11 +29,13 @@ use targets::{Targets, VariableTarget};
 ///
 /// Asks the running coordinator or worker, then becomes the program: signals, exit code and process ID are the program's own. S3
 /// credentials go into the variables that AWS libraries read; for any service, --env and --file-env pass the payload unchanged.
-/// The credentials do not change while the program runs, and it leaves no core dump.
+/// The credentials do not change while the program runs, and it leaves no core dump. With --restart-on-change this process stays,
+/// and starts the program again when a lease was replaced.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy exec s3-prod -- aws s3 ls
   deputy exec hdfs --file-env HADOOP_TOKEN_FILE_LOCATION -- hdfs dfs -ls /
+  deputy exec s3-prod --restart-on-change --grace 30s -- ./server
   deputy exec s3-prod api --env API_TOKEN=api --config worker.toml -- ./job")]
 pub(crate) struct ExecArgs {
     /// The names of instances
@@ -46,6 +50,15 @@ pub(crate) struct ExecArgs {
     /// How long to wait for a lease, at most 60s
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_wait)]
     wait: Span,
+    /// Start the program again when a lease was replaced, for a program that reads its environment once
+    #[arg(long)]
+    restart_on_change: bool,
+    /// How long the program may take to end before it is started again; then it is killed
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    grace: Span,
+    /// Of the process that another one starts with --restart-on-change
+    #[arg(long, hide = true, conflicts_with = "restart_on_change")]
+    supervised: bool,
     #[command(flatten)]
     socket: LeaseSocketArgs,
     /// The program and its arguments
@@ -76,7 +89,13 @@ pub(crate) async fn run(context: &Context, arguments: &ExecArgs) -> Result<Exit,
         return Err(CommandError::new(Exit::Misconfigured, "no program to run"));
     };
     let client = arguments.socket.client(context)?;
-    let mut environment = ChildEnv::default();
+    if arguments.restart_on_change {
+        return supervisor::run(context, arguments, &client).await;
+    }
+    if arguments.supervised {
+        supervisor::end_with_parent()?;
+    }
+    let mut environment = ChildEnv::new();
     for (instance, targets) in &targets.by_instance {
         let lease = client.lease(instance, arguments.wait).await?;
         environment.add(instance, targets, &lease)?;
