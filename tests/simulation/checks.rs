@@ -7,7 +7,7 @@ mod snapshots;
 use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::schedule::{
-    ConfigFingerprint, InstancePlan, LeaseRecord, ProviderCall, ScheduleConfig, ScheduleEvent,
+    ConfigFingerprint, FilePayload, InstancePlan, LeaseRecord, ProviderCall, ScheduleConfig, ScheduleEvent,
 };
 use deputy_core::time::MonotonicTime;
 use deputy_core::{InstanceName, Revision, Span};
@@ -18,12 +18,15 @@ use crate::history::Process;
 use crate::leases::{Leases, Reasons};
 use crate::loops::Loops;
 use crate::rates::Rates;
+use crate::removal::Removal;
+use crate::service::number;
 
 #[derive(Default)]
 pub(crate) struct Checks {
     pub(crate) loops: Loops,
     pub(crate) leases: Leases,
     pub(crate) rates: Rates,
+    pub(crate) removal: Removal,
     backoff: Backoff,
     demand: Demand,
     /// Of those that are configured, and of those that were and may still be leaving.
@@ -44,6 +47,12 @@ pub(crate) struct Checks {
     pub(crate) unsaved: BTreeSet<InstanceName>,
     /// Whose lease may not end any longer.
     pub(crate) settled: BTreeSet<InstanceName>,
+    /// An answer under a former configuration that is to be held: the number of its payload.
+    replaces: Option<(InstanceName, u64)>,
+    /// What the file held when its instance was called last: the number of its payload.
+    passed: BTreeMap<InstanceName, u64>,
+    /// What the files of instances hold, as this process was told.
+    files: BTreeMap<InstanceName, Option<FilePayload>>,
 }
 
 #[derive(Default)]
@@ -84,6 +93,32 @@ impl Checks {
         &self.plans[name]
     }
 
+    /// The plans before another configuration, and what of them is no longer configured.
+    pub(crate) fn before(&self) -> (&BTreeMap<InstanceName, InstancePlan>, &BTreeSet<InstanceName>) {
+        (&self.plans, &self.left)
+    }
+
+    pub(crate) fn file_observed(&mut self, name: &InstanceName, file: Option<FilePayload>) {
+        self.excuse(name);
+        self.files.insert(name.clone(), file);
+    }
+
+    /// All that followed from an event was done.
+    pub(crate) fn handled(&self) {
+        let lost = &self.replaces;
+        assert!(lost.is_none(), "{lost:?} got a lease of the configuration that it holds one of, and drops it");
+    }
+
+    /// A component is called: what the file holds now had its turn.
+    pub(crate) fn pass_file(&mut self, name: &InstanceName, file: Option<&FilePayload>) {
+        self.passed.extend(file.map(|file| (name.clone(), number(&file.payload))));
+    }
+
+    /// Whether an instance need not be called now, whatever changed.
+    pub(crate) fn may_rest(&mut self, name: &InstanceName, process: Process, now: MonotonicTime) -> bool {
+        process != Process::Up || self.plans[name].component.is_none() || self.rates.wait(name, now) > Span::millis(0)
+    }
+
     /// The configuration that obtained something.
     pub(crate) fn owner(&self, name: &InstanceName, fingerprint: ConfigFingerprint) -> &InstancePlan {
         &self.former[&(name.clone(), fingerprint)]
@@ -109,6 +144,7 @@ impl Checks {
             self.demand.touched(name, now);
             self.rates.configured(name, plan.policy.calls, is_known(name), now);
             if !is_known(name) {
+                self.passed.remove(name);
                 self.backoff.removed(name);
                 self.demand.removed(name);
                 self.demand.touched(name, now);
@@ -118,6 +154,7 @@ impl Checks {
             } else if let Some(old) = &old {
                 if old.fingerprint != plan.fingerprint || self.left.contains(name) {
                     self.backoff.changed(name);
+                    self.rates.taken(name);
                     self.seen(name).needless = false;
                 }
                 if old.policy.mode != plan.policy.mode {
@@ -136,6 +173,7 @@ impl Checks {
         }
         let left = self.plans.keys().filter(|name| !configuration.plans.contains_key(*name));
         self.left.extend(left.cloned());
+        self.files.retain(|name, _| configuration.plans.contains_key(name));
         // The requests of the operator end with the instance.
         self.revoked.retain(|name, _| configuration.plans.contains_key(name));
         for (name, seen) in &mut self.seen {
@@ -156,6 +194,7 @@ impl Checks {
 
     pub(crate) fn revoked(&mut self, name: &InstanceName, serial: u64) {
         self.excuse(name);
+        self.passed.remove(name);
         self.backoff.wished(name);
         self.rates.requested(name);
         self.revoked.insert(name.clone(), serial);
@@ -169,7 +208,10 @@ impl Checks {
         self.unsaved.clear();
         self.seen.clear();
         self.revoked.clear();
-        (self.leases, self.backoff, self.demand, self.rates) = Default::default();
+        self.replaces = None;
+        self.passed.clear();
+        self.files.clear();
+        (self.leases, self.backoff, self.demand, self.rates, self.removal) = Default::default();
     }
 
     /// A lease of a known instance is requested, or its number of users reported.
@@ -199,6 +241,7 @@ impl Checks {
             removed: !configuration.plans.contains_key(name),
             stopping: matches!(process, Process::Stopping(_)),
             reconfigured: self.reconfigured,
+            foreign: self.removal.foreign(name),
             able: self.able(name),
         }
     }

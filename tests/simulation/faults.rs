@@ -42,7 +42,8 @@ impl History {
                 self.tell_users();
                 self.tell_files(|name| !before.plans.contains_key(name));
             }
-            18..=23 => self.tell(ScheduleEvent::Renew(name)),
+            18..=19 => self.hurry(&name),
+            20..=23 => self.tell(ScheduleEvent::Renew(name)),
             24..=28 => self.tell(ScheduleEvent::Revoke(name)),
             29..=36 => self.tell(ScheduleEvent::LeaseRequested(name)),
             37..=45 => {
@@ -104,6 +105,31 @@ impl History {
                 }
             }
             _ => self.tell(ScheduleEvent::TimerFired),
+        }
+    }
+
+    /// One instance changes again and again while it is called, is revoked, removed and comes back.
+    fn hurry(&mut self, name: &InstanceName) {
+        let running = self.running.values().nth(self.dice.usize(..self.running.len().max(1)));
+        let name = running.map_or(name, |(name, _)| name).clone();
+        let Some(mut plan) = self.configuration.plans.get(&name).cloned() else { return };
+        for _ in 0..self.dice.usize(2..9) {
+            match self.dice.u8(..8) {
+                0 => self.tell(ScheduleEvent::Revoke(name.clone())),
+                1 => self.tell(ScheduleEvent::Renew(name.clone())),
+                2 => drop(self.configuration.plans.remove(&name)),
+                3 => drop(self.configuration.plans.insert(name.clone(), plan.clone())),
+                _ => {
+                    (plan.fingerprint, plan.component) = generate::configured(&mut self.dice);
+                    self.configuration.plans.insert(name.clone(), plan.clone());
+                }
+            }
+            self.counts.reloads += 1;
+            self.tell(ScheduleEvent::Configured(self.configuration.clone()));
+            self.tell_users();
+            self.tell_files(|other| *other == name);
+            let gap = if self.dice.bool() { 0 } else { millis(&mut self.dice, 1, 3000) };
+            self.go_on(self.clocks.truth + gap, self.step + 20);
         }
     }
 

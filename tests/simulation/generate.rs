@@ -45,7 +45,26 @@ pub(crate) fn configuration(dice: &mut Rng) -> ScheduleConfig {
     let mut configuration =
         ScheduleConfig { plans, default_budget: Budget::DEFAULT, budgets: BTreeMap::new(), calls: 1 };
     budgets(dice, &mut configuration);
+    if once_in(dice, 12) {
+        crowd(dice, &mut configuration);
+    }
     configuration
+}
+
+/// More instances than there are places for their calls, and a budget that bears all of them.
+fn crowd(dice: &mut Rng, configuration: &mut ScheduleConfig) {
+    configuration.calls = dice.usize(16..=20);
+    configuration.default_budget = Budget { per_minute: 60_000, burst: 50 };
+    configuration.budgets.clear();
+    let upstreams = dice.usize(1..=3);
+    for (number, name) in names().into_iter().take(configuration.calls + dice.usize(4..=16)).enumerate() {
+        let mut plan = plan(dice);
+        plan.upstream = ["u", "v", "w"][number % upstreams].parse().unwrap();
+        plan.account = None;
+        plan.policy.mode = ObtainMode::Always;
+        plan.policy.calls.per_hour = 100_000;
+        configuration.plans.insert(name, plan);
+    }
 }
 
 fn budget(dice: &mut Rng) -> Budget {
@@ -77,7 +96,7 @@ fn plan(dice: &mut Rng) -> InstancePlan {
 }
 
 /// A component with its settings and grant: of one fingerprint, it can always do the same.
-fn configured(dice: &mut Rng) -> (ConfigFingerprint, Option<OptionalExports>) {
+pub(crate) fn configured(dice: &mut Rng) -> (ConfigFingerprint, Option<OptionalExports>) {
     let number = if once_in(dice, 10) { 5 } else { dice.u8(1..=4) };
     let component = OptionalExports { renews: number % 2 == 0, revokes: number > 2 };
     (ConfigFingerprint([number; 16]), (number < 5).then_some(component))

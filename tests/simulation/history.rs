@@ -11,6 +11,7 @@ use deputy_core::time::MonotonicTime;
 use fastrand::Rng;
 
 use crate::budget::Budgets;
+use crate::changes::Changes;
 use crate::checks::Checks;
 use crate::clocks::Clocks;
 use crate::counts::Counts;
@@ -18,6 +19,7 @@ use crate::generate;
 use crate::jumps::Jumps;
 use crate::pace::{Caller, Paces};
 use crate::places::Places;
+use crate::saves::Saves;
 use crate::service::Instance;
 use crate::shell::Pending;
 use crate::waits::Waits;
@@ -55,6 +57,8 @@ pub(crate) struct History {
     pub(crate) checks: Checks,
     pub(crate) jumps: Jumps,
     pub(crate) places: Places,
+    pub(crate) saves: Saves,
+    pub(crate) changes: Changes,
     pub(crate) counts: Counts,
     pub(crate) log: Log,
     pub(crate) step: u64,
@@ -128,6 +132,8 @@ impl History {
             checks: Checks::default(),
             jumps: Jumps::default(),
             places: Places::default(),
+            saves: Saves::default(),
+            changes: Changes::default(),
             counts: Counts::default(),
             log,
             step: 0,

@@ -40,6 +40,11 @@ impl Jumps {
         self.reported = Some(by);
     }
 
+    /// Nothing is left that would know the numbers of an instance.
+    pub(crate) fn lost(&mut self, name: &InstanceName) {
+        self.distrusted.remove(name);
+    }
+
     /// All that followed from the event was done.
     pub(crate) fn handled(&self) {
         assert_eq!(self.reported, self.expected, "a jump of the clock was reported, and another one happened");

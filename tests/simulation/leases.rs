@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::schedule::{
-    ASSUMED_LIFETIME, CallOutcome, ConfigFingerprint, InstancePlan, Lease, LeaseOrigin, LeaseRecord, ProviderCall,
-    RetiredLease, Switch,
+    ASSUMED_LIFETIME, CallOutcome, ConfigFingerprint, InstancePlan, Lease, LeaseOrigin, LeaseRecord, MOST_RETIRED,
+    NotRevoked, ProviderCall, RetiredLease, Switch,
 };
 use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{InstanceName, Revision, Span, Timestamp, TokenExpiry, Tokens};
@@ -22,6 +22,10 @@ pub(crate) struct Leases {
     late: BTreeMap<InstanceName, BTreeMap<u64, Timestamp>>,
     /// Leases that were revoked, or reported as given up.
     settled: BTreeSet<(InstanceName, Revision)>,
+    /// Tokens of calls that were given up, and that the configuration leaves to expire.
+    unwanted: BTreeMap<InstanceName, BTreeSet<u64>>,
+    /// The last revocation that failed, when there is another, and what was to be revoked beside it.
+    failed: BTreeMap<InstanceName, (Revision, MonotonicTime, BTreeSet<Revision>)>,
     /// The clock was set, so what is due by it is another matter.
     has_jumped: bool,
 }
@@ -44,6 +48,8 @@ pub(crate) struct Reasons {
     pub(crate) stopping: bool,
     /// There is another configuration just now.
     pub(crate) reconfigured: bool,
+    /// What the instance held when it came back as another one.
+    pub(crate) foreign: Option<Revision>,
     /// The configurations whose components revoke.
     pub(crate) able: BTreeSet<ConfigFingerprint>,
 }
@@ -78,6 +84,10 @@ fn expected_end(
 }
 
 impl Leases {
+    pub(crate) fn record(&self, name: &InstanceName) -> Option<&LeaseRecord> {
+        self.known.get(name)
+    }
+
     /// The lease that an instance holds.
     pub(crate) fn held(&self, name: &InstanceName) -> Option<&Lease> {
         self.known.get(name)?.lease.as_ref()
@@ -131,10 +141,13 @@ impl Leases {
         name: &InstanceName,
         outcome: &CallOutcome,
         plan: &InstancePlan,
-        wanted: bool,
+        (wanted, unwanted): (bool, bool),
         now: Now,
     ) {
         let CallOutcome::Obtained(tokens) = outcome else { return };
+        if unwanted {
+            self.unwanted.entry(name.clone()).or_default().insert(number(&tokens.payload));
+        }
         // The expiry is at most as early as this, whatever the call took and the service says.
         let most = plan.policy.lifetime.map(|life| now.wall.minus(Span::secs(120)).plus(life));
         let end = [stated(tokens), most].into_iter().flatten().min().unwrap_or(now.wall.plus(Span::secs(1800)));
@@ -167,13 +180,33 @@ impl Leases {
         );
     }
 
-    pub(crate) fn given_up(&mut self, name: &InstanceName, revision: Revision) {
+    /// A revocation failed, and is repeated after `wait`.
+    pub(crate) fn revocation_failed(&mut self, name: &InstanceName, revision: Revision, wait: Span, now: Now) {
+        let retired = self.known.get(name).into_iter().flat_map(|record| &record.retired);
+        let others = retired.filter(|retired| retired.revoke_at <= now.wall && retired.lease.revision != revision);
+        let others = others.map(|retired| retired.lease.revision).collect();
+        self.failed.insert(name.clone(), (revision, now.mono.plus(wait), others));
+    }
+
+    pub(crate) fn given_up(&mut self, name: &InstanceName, revision: Revision, why: NotRevoked) {
+        let retired = self.known.get(name).into_iter().flat_map(|record| &record.retired);
+        let this = retired.clone().find(|retired| retired.lease.revision == revision);
+        if let (NotRevoked::TooMany, Some(this)) = (why, this) {
+            let first = retired.map(|retired| retired.lease.valid_until).min();
+            assert_eq!(Some(this.lease.valid_until), first, "{name} leaves a lease that others end before");
+        }
         self.settled.insert((name.clone(), revision));
     }
 
-    pub(crate) fn revoking(&self, name: &InstanceName, lease: &Lease, now: Timestamp) {
+    pub(crate) fn revoking(&mut self, name: &InstanceName, lease: &Lease, now: Now) {
         let retired = self.known.get(name).into_iter().flat_map(|record| &record.retired);
-        let mut due = retired.filter(|retired| retired.revoke_at <= now);
+        if let Some((failed, again, others)) = self.failed.remove(name) {
+            assert!(now.mono >= again, "{name}'s lease is revoked again before {again:?}");
+            let due = retired.clone().filter(|retired| retired.revoke_at <= now.wall);
+            let other = due.map(|retired| retired.lease.revision).find(|revision| others.contains(revision));
+            assert!(failed != lease.revision || other.is_none(), "{name} revokes {failed} again, and not {other:?}");
+        }
+        let mut due = retired.filter(|retired| retired.revoke_at <= now.wall);
         let is_due = due.any(|retired| retired.lease.revision == lease.revision);
         assert!(is_due, "{name}'s lease is revoked before its time");
     }
@@ -187,6 +220,11 @@ impl Leases {
         now: Timestamp,
     ) {
         let old = self.known.insert(name.clone(), record.clone()).unwrap_or_default();
+        assert!(record.retired.len() <= MOST_RETIRED, "{name} keeps {} leases to revoke", record.retired.len());
+        if let Some(unwanted) = self.unwanted.get(name) {
+            let revoked = record.retired.iter().find(|retired| unwanted.contains(&payload(&retired.lease)));
+            assert!(revoked.is_none(), "{name} revokes {revoked:?}, which it was to leave");
+        }
         let held = old.lease.as_ref().map(|lease| lease.revision);
         if let Some(lease) = record.lease.as_ref().filter(|lease| Some(lease.revision) != held) {
             self.is_as_brought(name, lease, plan, &old);
@@ -269,7 +307,8 @@ impl Leases {
             return;
         }
         let given_up = self.settled.contains(&(name.clone(), lease.revision));
-        if lease.origin == LeaseOrigin::File || given_up || !why.able.contains(&lease.fingerprint) {
+        let is_foreign = why.foreign == Some(lease.revision);
+        if lease.origin == LeaseOrigin::File || is_foreign || given_up || !why.able.contains(&lease.fingerprint) {
             return;
         }
         let revoked = why.revoked >= payload(lease);
@@ -302,7 +341,7 @@ impl Leases {
             assert!(same || sooner, "{name}'s {revision} is revoked sooner than it was to be");
             return;
         }
-        let left = (why.removed || why.reconfigured) && plan.policy.revoke.removed.is_none();
+        let left = (why.removed || why.reconfigured || why.foreign.is_some()) && plan.policy.revoke.removed.is_none();
         let done = left || !old.lease.is_valid(now) || self.settled.contains(&(name.clone(), revision));
         assert!(done, "{name}'s {revision} was to be revoked, and is forgotten");
     }

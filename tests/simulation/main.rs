@@ -4,7 +4,8 @@
 //!
 //! What holds is in a file for each subject: budgets (`budget`), rates of an instance (`rates`), the pace of a
 //! throttled account (`pace`), turns and pauses (`waits`), places for calls (`places`),
-//! retries (`backoff`), what is kept and revoked (`leases`), what is given out and taken back (`checks`, `demand`), clocks
+//! retries (`backoff`), what is kept and revoked (`leases`), what is saved (`saves`), what changes (`changes`) and
+//! leaves (`removal`), what is given out and taken back (`checks`, `demand`), clocks
 //! that were set (`jumps`), and recovery after an outage (`calm`). Each repeats the rule from the schedule's documentation
 //! by itself, so a rule that is broken there fails here.
 //!
@@ -23,6 +24,7 @@
 mod backoff;
 mod budget;
 mod calm;
+mod changes;
 mod checks;
 mod clocks;
 mod counts;
@@ -36,6 +38,8 @@ mod loops;
 mod pace;
 mod places;
 mod rates;
+mod removal;
+mod saves;
 mod service;
 mod shell;
 mod waits;

@@ -131,6 +131,7 @@ impl Paces {
         &mut self,
         views: impl Iterator<Item = InstanceSnapshot<'a>>,
         configuration: &ScheduleConfig,
+        at_risk: impl Fn(&Caller) -> Option<MonotonicTime>,
         now: MonotonicTime,
         counts: &mut Counts,
     ) {
@@ -138,7 +139,9 @@ impl Paces {
             let InstanceActivity::Waiting(Some(wait)) = view.activity else { continue };
             let mut most = gap(per_minute(&view.plan.upstream, configuration));
             if let Some(pace) = self.0.get_mut(&caller(view.plan)) {
-                most = most.max(pace.paused.since(now));
+                // An instance whose lease is at risk passes the pause.
+                let passes = at_risk(&caller(view.plan)).map_or(pace.paused, |at| pace.paused.min(at));
+                most = most.max(passes.since(now));
                 if let Some(throttled) = &mut pace.throttled {
                     throttled.go_on(now);
                     if throttled.is_uncertain {

@@ -15,6 +15,8 @@ pub(crate) struct Rates {
     instances: BTreeMap<InstanceName, Rate>,
     /// Instances that an operator has had renewed or revoked, until the next call has ended.
     requested: BTreeSet<InstanceName>,
+    /// Those of them that are to be called at once.
+    asked: BTreeSet<InstanceName>,
 }
 
 struct Rate {
@@ -32,7 +34,7 @@ impl Rates {
     /// An instance with this rate, which was not there before, or whose rate was another one.
     pub(crate) fn configured(&mut self, name: &InstanceName, calls: CallRate, is_known: bool, now: MonotonicTime) {
         if !is_known {
-            self.requested.remove(name);
+            self.done(name);
             self.instances.remove(name);
         }
         if self.instances.get(name).is_none_or(|rate| rate.calls != calls) {
@@ -43,11 +45,23 @@ impl Rates {
 
     pub(crate) fn requested(&mut self, name: &InstanceName) {
         self.requested.insert(name.clone());
+        self.asked.insert(name.clone());
     }
 
     /// It has another lease, or needs none.
     pub(crate) fn done(&mut self, name: &InstanceName) {
         self.requested.remove(name);
+        self.asked.remove(name);
+    }
+
+    /// It is called for tokens, or is not to be for this reason any longer.
+    pub(crate) fn taken(&mut self, name: &InstanceName) {
+        self.asked.remove(name);
+    }
+
+    /// Whether an operator wants another lease, and it was not called yet.
+    pub(crate) fn is_asked(&self, name: &InstanceName) -> bool {
+        self.asked.contains(name)
     }
 
     /// It is called for tokens. Returns whether an operator had it called although it had been called often.

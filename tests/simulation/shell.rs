@@ -1,13 +1,16 @@
 //! The shell of the simulation: one event in, actions out, and the end of the process in between.
 
+use std::collections::BTreeSet;
+
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{
-    CallOutcome, LeaseOrigin, LeaseRecord, OperatorEvent, ProviderCall, SaveId, ScheduleAction, ScheduleEvent,
-    ScheduledCallId,
+    CallOutcome, InstanceActivity, LeaseOrigin, LeaseRecord, OperatorEvent, ProviderCall, SaveId, ScheduleAction,
+    ScheduleEvent, ScheduledCallId,
 };
 use deputy_core::time::MonotonicTime;
 use deputy_core::{CallFailure, InstanceName, Span};
 
+use crate::checks::Checks;
 use crate::generate::{self, millis, once_in};
 use crate::history::{Disk, History, Process, Weather};
 use crate::pace::{self, Caller};
@@ -42,7 +45,11 @@ impl History {
         self.before(&event);
         let now = self.clocks.now();
         self.jumps.look(now, &self.published);
+        let entered = matches!(event, ScheduleEvent::Configured(_));
         self.schedule.handle(now, event);
+        if entered {
+            self.places.configured(&self.configuration, self.schedule.instances(now).map(|view| &view.plan.upstream));
+        }
         let mut actions = 0;
         while let Some(action) = self.schedule.next_action() {
             if self.weather == Weather::Faults && once_in(&mut self.dice, 3000) {
@@ -53,13 +60,24 @@ impl History {
             actions += 1;
         }
         self.jumps.handled();
+        if entered {
+            self.look_at_calls();
+        }
+        self.checks.handled();
+        let Checks { leases, removal, .. } = &mut self.checks;
+        removal.handled(|name| leases.held(name));
+        let (schedule, checks) = (&self.schedule, &mut self.checks);
+        self.changes.handled(schedule.instances(now), |name| checks.may_rest(name, self.process, now.mono), now);
         let wake = self.schedule.wake_at(now);
         assert!(wake.is_none_or(|at| at > now.mono), "it wants to be woken in the past: {wake:?}");
         if idle {
             self.checks.loops.woke(now.mono, actions, self.schedule.instances(now).count());
         }
         self.waits.look(self.schedule.instances(now), &self.configuration, now, &mut self.counts);
-        self.paces.look(self.schedule.instances(now), &self.configuration, now.mono, &mut self.counts);
+        let waits = &self.waits;
+        let at_risk = |caller: &Caller| waits.first_at_risk(caller);
+        self.paces.look(self.schedule.instances(now), &self.configuration, at_risk, now.mono, &mut self.counts);
+        self.look_at_rest();
         let views = self.schedule.instances(now);
         let surroundings = (self.process, now);
         self.checks.views(views, &self.published, surroundings, &mut self.jumps, &mut self.counts);
@@ -76,12 +94,24 @@ impl History {
                 self.budgets.configure(configuration, self.clocks.truth);
                 self.paces.configure(configuration, now.mono);
                 self.waits.restart();
+                let views = || self.schedule.instances(now);
+                self.places.known = views().map(|view| view.name.clone()).collect();
+                self.changes.configured(configuration, self.checks.before(), views(), now);
+                let Checks { leases, removal, .. } = &mut self.checks;
+                let (leases, store) = (&*leases, &self.store);
+                let held = |name: &InstanceName| leases.record(name).or_else(|| store.get(name));
+                let writes = self.pending.values().filter_map(|pending| match pending {
+                    Pending::Write(write) => Some(&write.name),
+                    Pending::Call(..) => None,
+                });
+                let writing = writes.cloned().collect();
+                removal.configured(configuration, &self.places.known, held, &writing, now);
                 self.checks.configured(configuration, now.mono, |name| self.schedule.instance(name, now).is_some());
             }
-            ScheduleEvent::LeaseRequested(name)
-            | ScheduleEvent::FileObserved(name, _)
-            | ScheduleEvent::Renew(name)
-            | ScheduleEvent::Used(name, _) => {
+            ScheduleEvent::FileObserved(name, file) => {
+                self.checks.file_observed(name, file.clone());
+            }
+            ScheduleEvent::LeaseRequested(name) | ScheduleEvent::Renew(name) | ScheduleEvent::Used(name, _) => {
                 self.checks.excuse(name);
                 if self.schedule.instance(name, now).is_some() {
                     self.checks.asked(event, now.mono);
@@ -104,9 +134,10 @@ impl History {
                     (self.running.remove(call), self.began.remove(call))
                 {
                     self.paced(&name, &work, outcome, (began, now.mono), &caller);
-                    self.checks.came(&name, outcome, (made, unwanted), now, &self.configuration);
+                    self.checks.came(&name, outcome, (made, unwanted, detached), now, &self.configuration);
                     self.counts.fruitless += u64::from(matches!(outcome, CallOutcome::NotRequired));
                     if !detached {
+                        self.changes.ended(&name);
                         self.checks.finished(&name, &work, outcome, (began, now), &self.configuration);
                     }
                 }
@@ -121,7 +152,11 @@ impl History {
         match action {
             ScheduleAction::Call(call, name, work) => self.call(call, name, work),
             ScheduleAction::Cancel(call) => {
-                assert!(self.running.remove(&call).is_some(), "a call is cancelled that is not under way");
+                let cancelled = self.running.remove(&call);
+                let Some((name, work)) = cancelled else { panic!("a call is cancelled that is not under way") };
+                if !matches!(work, ProviderCall::Revoke(_)) {
+                    self.changes.gave_up(&name);
+                }
                 self.pending.retain(|_, pending| !matches!(pending, Pending::Call(other, _) if *other == call));
                 self.places.ended(call);
                 self.counts.cancelled += 1;
@@ -130,11 +165,16 @@ impl History {
                 let (name, _) = &self.running[&call];
                 let mut others = self.detached.iter().filter_map(|other| self.running.get(other));
                 assert!(others.all(|(other, _)| other != name), "{name} gives up two calls at once");
+                self.changes.gave_up(name);
                 self.detached.insert(call);
                 self.counts.detached += 1;
             }
             ScheduleAction::Forget(ticket, name) => {
-                if self.schedule.instance(&name, now).is_none() {
+                let is_there = self.schedule.instance(&name, now).is_some();
+                self.saves.begins(&name, None, self.process == Process::Up, now);
+                self.checks.removal.deleted(&name, is_there, self.store.get(&name), now);
+                self.jumps.lost(&name);
+                if !is_there {
                     self.checks.lost(&name); // whenever it is deleted: nothing of it is remembered
                     self.checks.leases.orphaned(&name);
                     self.orphans.insert(name.clone());
@@ -146,10 +186,15 @@ impl History {
                 self.counts.published += 1;
                 self.counts.from_files += u64::from(lease.origin == LeaseOrigin::File);
                 self.checks.publish(&name, &lease, self.store.get(&name), now);
-                self.places.published(&lease);
+                self.checks.removal.published(&name, lease.revision);
+                self.places.published(&name, &lease, self.checks.reconfigured);
                 self.published.insert(name, lease);
             }
             ScheduleAction::Save(ticket, name, record) => {
+                self.saves.begins(&name, Some(&record), self.process == Process::Up, now);
+                self.places.saved(&record);
+                let is_configured = self.configuration.plans.contains_key(&name);
+                self.checks.removal.saved(&name, &record, is_configured, self.schedule.instance(&name, now).is_some());
                 self.checks.save(&name, &record, self.store.get(&name), now.mono);
                 self.checks.keeps(&name, &record, self.process, now, &self.configuration);
                 self.write(ticket, name, Some(record));
@@ -170,6 +215,9 @@ impl History {
         assert!(waited_for.all(|(_, (other, _))| *other != name), "{name} is called twice at once");
         let most = self.configuration.calls.max(1);
         assert!(self.running.len() < most, "more than {most} calls at once");
+        if !matches!(work, ProviderCall::Revoke(_)) {
+            self.checks.pass_file(&name, self.instances[&name].file.as_ref());
+        }
         let upstream =
             self.checks.called(&name, &work, self.store.get(&name), self.published.get(&name), self.process, now);
         let caller = pace::caller(self.checks.plan(&name));
@@ -223,7 +271,8 @@ impl History {
                 self.checks.failed(name, (&failure.failure, *wait), now, &mut self.counts);
                 self.throttled(name, &failure.failure);
             }
-            OperatorEvent::RevokeFailed(name, revision, failure, _) => {
+            OperatorEvent::RevokeFailed(name, revision, failure, wait) => {
+                self.checks.leases.revocation_failed(name, *revision, *wait, self.clocks.now());
                 let record = self.store.get(name).expect("it is saved that it is to be revoked");
                 let lease =
                     record.retired.iter().map(|retired| &retired.lease).find(|lease| lease.revision == *revision);
@@ -233,14 +282,21 @@ impl History {
                     self.throttled(name, &failure.failure);
                 }
             }
-            OperatorEvent::SaveFailed(..) => self.counts.save_failures += 1,
-            OperatorEvent::Orphaned(..) => self.counts.orphaned += 1,
+            OperatorEvent::SaveFailed(name, _, wait) => {
+                self.counts.save_failures += 1;
+                self.saves.failed(name, *wait, self.clocks.now());
+            }
+            OperatorEvent::Orphaned(name, until) => {
+                self.counts.orphaned += 1;
+                self.checks.removal.orphaned(name, *until, self.store.get(name), self.clocks.now());
+            }
             OperatorEvent::Expired(name, _) => {
                 self.counts.expired += 1;
                 self.checks.expired(name);
             }
             OperatorEvent::ExpiryAssumed(..) => self.counts.assumed += 1,
-            OperatorEvent::PublishedUnsaved(name, _) => {
+            OperatorEvent::PublishedUnsaved(name, revision) => {
+                self.saves.published(name, *revision, self.published.get(name), self.clocks.now());
                 self.counts.unsaved += 1;
                 self.checks.unsaved.insert(name.clone());
             }
@@ -249,7 +305,47 @@ impl History {
                 self.jumps.reported(*by);
                 self.waits.restart();
             }
-            OperatorEvent::RevokeGivenUp(name, revision, _) => self.checks.leases.given_up(name, *revision),
+            OperatorEvent::RevokeGivenUp(name, revision, why) => self.checks.leases.given_up(name, *revision, *why),
+        }
+    }
+
+    /// There is another configuration: calls that it makes useless are given up.
+    fn look_at_calls(&self) {
+        let detached: BTreeSet<_> = self.detached.iter().filter_map(|call| Some(&self.running.get(call)?.0)).collect();
+        for (call, (name, work)) in self.running.iter().filter(|(_, (name, _))| !detached.contains(name)) {
+            if matches!(work, ProviderCall::Revoke(_)) {
+                continue;
+            }
+            let plan = self.configuration.plans.get(name);
+            assert!(plan.is_some(), "{name} is removed, and its call for {} goes on", work.word());
+            if plan.is_some_and(|plan| plan.fingerprint != self.began[call].1) {
+                self.changes.goes_on(name);
+            }
+        }
+    }
+
+    /// Nothing that is possible is left undone.
+    fn look_at_rest(&self) {
+        if self.process != Process::Up {
+            return;
+        }
+        let now = self.clocks.now();
+        let is_written = |name: &InstanceName| {
+            self.pending.values().any(|pending| matches!(pending, Pending::Write(write) if write.name == *name))
+        };
+        for view in self.schedule.instances(now) {
+            let (held, given) = (self.checks.leases.held(view.name), self.published.get(view.name));
+            let at_risk = self.waits.is_at_risk(view.name, now.mono);
+            self.places.look(&view, at_risk, &self.configuration);
+            if self.configuration.plans.contains_key(view.name) {
+                self.saves.look(&view, held, given, is_written, now);
+                self.checks.is_given_out(&view, held, given, is_written, now);
+                self.checks.file_is_held(&view, given, now);
+            } else if view.activity == InstanceActivity::Leaving && !is_written(view.name) {
+                let is_kept = held.is_none_or(|lease| !lease.is_valid(now.wall))
+                    || self.checks.removal.keeps(view.name, view.plan, now);
+                assert!(is_kept, "{} was removed long ago, and its lease is kept", view.name);
+            }
         }
     }
 
@@ -282,6 +378,9 @@ impl History {
             Pending::Write(write) => {
                 // Some of what is said to have failed is on the disk nevertheless.
                 let failed = !write.succeeds;
+                if !failed {
+                    self.saves.succeeded(&write.name);
+                }
                 if !failed || once_in(&mut self.dice, 8) {
                     self.put(&write.name, write.record);
                 }
@@ -331,6 +430,8 @@ impl History {
         self.paces = Default::default();
         self.jumps = Default::default();
         self.places = Default::default();
+        self.saves = Default::default();
+        self.changes = Default::default();
         self.process = Process::Down;
     }
 

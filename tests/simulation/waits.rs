@@ -23,6 +23,8 @@ type Caller = (UpstreamName, Option<UpstreamAccount>);
 #[derive(Default)]
 pub(crate) struct Waits {
     waiting: BTreeMap<InstanceName, Waiting>,
+    /// When the leases of those are at risk that waited already before the last configuration.
+    at_risk: BTreeMap<InstanceName, MonotonicTime>,
     /// The end of the delays that services stated.
     paused: BTreeMap<Caller, MonotonicTime>,
     /// When an account was throttled last.
@@ -50,7 +52,10 @@ fn caller(plan: &InstancePlan) -> Caller {
 impl Waits {
     /// Another configuration: other budgets, upstreams and limits. Or another time, by which leases last longer or less.
     pub(crate) fn restart(&mut self) {
-        self.waiting.clear();
+        for (name, waiting) in std::mem::take(&mut self.waiting) {
+            let at_risk = waiting.third.map(|third| waiting.since.plus(third));
+            self.at_risk.extend(at_risk.map(|at| (name, at)));
+        }
     }
 
     /// The last call of this instance was throttled.
@@ -97,7 +102,9 @@ impl Waits {
             assert!(other.is_none(), "{name}'s lease is revoked, and {other:?} waits for tokens");
         }
         let Some(waiting) = self.waiting.remove(name) else { return false };
-        let at_risk = waiting.third.is_some_and(|third| waiting.since.plus(third) <= now);
+        let before = self.at_risk.remove(name);
+        let at_risk =
+            before.is_some_and(|at| at <= now) || waiting.third.is_some_and(|third| waiting.since.plus(third) <= now);
         let paused = until > now && !at_risk;
         assert!(!paused, "{name} is called, and its service asked to be left alone until {until:?}");
         self.passed += u64::from(until > now);
@@ -114,6 +121,7 @@ impl Waits {
         for view in views {
             if !matches!(view.activity, InstanceActivity::Waiting(_)) {
                 self.waiting.remove(view.name);
+                self.at_risk.remove(view.name);
             } else if let Some(waiting) = self.waiting.get(view.name) {
                 let until = waiting.until;
                 assert!(now.mono <= until, "{} starves: its turn should have come at {until:?}", view.name);
@@ -128,6 +136,18 @@ impl Waits {
                 self.waiting.insert(view.name.clone(), Waiting { caller, since: now.mono, third, until });
             }
         }
+    }
+
+    /// When the first lease is at risk whose instance waits for this caller.
+    pub(crate) fn first_at_risk(&self, caller: &Caller) -> Option<MonotonicTime> {
+        let own = self.waiting.values().filter(|waiting| waiting.caller == *caller);
+        own.filter_map(|waiting| Some(waiting.since.plus(waiting.third?))).min()
+    }
+
+    /// Whether an instance has waited for a third of what was left of its lease.
+    pub(crate) fn is_at_risk(&self, name: &InstanceName, now: MonotonicTime) -> bool {
+        let waiting = self.waiting.get(name);
+        waiting.is_some_and(|waiting| waiting.third.is_some_and(|third| waiting.since.plus(third) <= now))
     }
 
     /// For how long a caller leaves its service alone.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::bare::{self, Bare};
+use crate::contract::{Failure, Setting};
 use crate::report::Report;
 use crate::sandboxed::{instance, sandbox};
 
@@ -34,13 +35,17 @@ async fn bare_call(language: &str, code: &Path) -> Result<Duration> {
     let begun = Instant::now();
     let engine = bare::engine()?;
     if language == "Rust" {
-        let bare = Bare::new(engine, code)?;
-        bare.call::<(), (String,)>("service-name", ()).await?;
-        return Ok(begun.elapsed());
+        name(&Bare::new(engine, code)?).await?;
+    } else {
+        name(&Bare::with_wasi(engine, code)?).await?;
     }
-    let bare = Bare::with_wasi(engine, code)?;
-    bare.call::<(), (String,)>("service-name", ()).await?;
     Ok(begun.elapsed())
+}
+
+async fn name<T: Default + Send + 'static>(bare: &Bare<T>) -> Result {
+    let settings = Vec::<Setting>::new();
+    let (name,) = bare.call::<_, (std::result::Result<String, Failure>,)>("service-name", (settings,)).await?;
+    name.map(drop).map_err(|failure| failure.message.into())
 }
 
 /// From nothing to the answer, in a sandbox made for it.

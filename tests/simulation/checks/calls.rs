@@ -5,10 +5,11 @@ use deputy_core::schedule::{
     CallOutcome, ConfigFingerprint, Lease, LeaseRecord, ProviderCall, ScheduleConfig, UpstreamName,
 };
 use deputy_core::time::{MonotonicTime, Now};
-use deputy_core::{CallFailure, InstanceName, Span};
+use deputy_core::{CallFailure, InstanceName, Span, TokenExpiry};
 
 use crate::counts::Counts;
 use crate::history::Process;
+use crate::service::number;
 
 use super::{ASK_AGAIN, Checks, floor, nearly};
 
@@ -44,7 +45,7 @@ impl Checks {
             let mut retired = saved.iter().flat_map(|record| &record.retired);
             let is_saved = retired.any(|retired| retired.lease.revision == lease.revision);
             assert!(is_saved, "it is not saved that {name}'s lease is revoked");
-            self.leases.revoking(name, lease, now.wall);
+            self.leases.revoking(name, lease, now);
             return plan.upstream;
         }
         assert!(process == Process::Up, "{name} is called for tokens, and it stops");
@@ -57,6 +58,7 @@ impl Checks {
         }
         let is_called_anyway = self.backoff.is_called_anyway(name);
         self.backoff.called(name, work, &plan, self.leases.held(name), now);
+        self.rates.taken(name);
         let seen = self.seen(name);
         seen.work = Some(work.clone());
         let excused = std::mem::take(&mut seen.excused);
@@ -131,7 +133,7 @@ impl Checks {
         &mut self,
         name: &InstanceName,
         outcome: &CallOutcome,
-        (made, unwanted): (ConfigFingerprint, bool),
+        (made, unwanted, detached): (ConfigFingerprint, bool, bool),
         now: Now,
         configuration: &ScheduleConfig,
     ) {
@@ -141,7 +143,15 @@ impl Checks {
             true => unwanted || revoke.replaced.is_some(),
             false => revoke.removed.is_some(),
         };
-        let wanted = wanted && self.able(name).contains(&made);
-        self.leases.came(name, outcome, plan, wanted, now);
+        let able = self.able(name).contains(&made);
+        // An answer under a former configuration replaces what it obtained, as long as that is held.
+        let held = self.leases.held(name).filter(|lease| lease.is_valid(now.wall));
+        let replaces = made != plan.fingerprint && held.is_some_and(|lease| lease.fingerprint == made);
+        if let (CallOutcome::Obtained(tokens), true, false, false) = (outcome, replaces, unwanted, detached)
+            && (plan.policy.lifetime.is_some() || !matches!(tokens.expiry, TokenExpiry::At(end) if end <= now.wall))
+        {
+            self.replaces = configuration.plans.contains_key(name).then(|| (name.clone(), number(&tokens.payload)));
+        }
+        self.leases.came(name, outcome, plan, (wanted && able, detached && !wanted), now);
     }
 }

@@ -50,9 +50,23 @@ impl Checks {
         configuration: &ScheduleConfig,
     ) {
         let why = self.reasons(name, process, configuration);
-        let held = self.leases.held(name).map(|lease| lease.revision);
+        let held = self.leases.held(name);
+        let was_good = held.is_some_and(|lease| {
+            lease.origin == LeaseOrigin::Component
+                && lease.is_valid(now.wall)
+                && lease.fingerprint == self.plans[name].fingerprint
+                && payload(lease) > why.revoked
+                && why.foreign != Some(lease.revision)
+        });
+        let held = held.map(|lease| lease.revision);
         self.leases.save(name, record, &self.plans[name], &why, now.wall);
+        self.replaces.take_if(|(_, number)| record.lease.as_ref().is_some_and(|lease| payload(lease) == *number));
+        let of_files = record.retired.iter().find(|retired| retired.lease.origin == LeaseOrigin::File);
+        assert!(of_files.is_none(), "{name} is to revoke what its file held: {of_files:?}");
         let Some(lease) = record.lease.as_ref().filter(|lease| Some(lease.revision) != held) else { return };
+        if lease.origin == LeaseOrigin::File && was_good && self.plans[name].component.is_some() {
+            self.is_better(name, lease, now);
+        }
         self.demand.touched(name, now.mono);
         let plan = &self.plans[name];
         match (&self.seen.entry(name.clone()).or_default().work, lease.origin) {
@@ -64,9 +78,21 @@ impl Checks {
             }
             (_, LeaseOrigin::File) if plan.component.is_none() || plan.policy.prefer == PreferredSource::File => {
                 self.backoff.reset(name);
+                self.rates.taken(name);
             }
             _ => {}
         }
+    }
+
+    /// A file takes the place of a lease that is good: it is preferred, young, and did not have its turn.
+    fn is_better(&self, name: &InstanceName, lease: &Lease, now: Now) {
+        let policy = &self.plans[name].policy;
+        assert!(policy.prefer == PreferredSource::File, "{name} holds its file, and its component's lease is good");
+        let life = lease.valid_until.since(lease.obtained_at);
+        let most = policy.jitter.complement().apply(policy.ratio.apply(life));
+        assert!(lease.obtained_at.plus(most) > now.wall, "{name} holds its file, which is old");
+        let passed = self.passed.get(name);
+        assert!(passed != Some(&payload(lease)), "{name} holds what its file held when it was called");
     }
 
     pub(crate) fn forget(&mut self, name: &InstanceName, process: Process, now: Now, configuration: &ScheduleConfig) {
@@ -105,8 +131,10 @@ impl Checks {
         configuration: &ScheduleConfig,
     ) {
         let why = self.reasons(name, process, configuration);
-        if why.revoked < payload(lease) && !why.removed && !why.stopping {
-            self.demand.withdrawn(name, &self.plans[name], now);
+        let plan = &self.plans[name];
+        let revokes = why.stopping && plan.policy.revoke.shutdown == Switch::Revoke;
+        if why.revoked < payload(lease) && !why.removed && !revokes {
+            self.demand.withdrawn(name, plan, now);
         }
     }
 

@@ -11,7 +11,7 @@ use deputy_core::{InstanceName, Span, Timestamp};
 use crate::counts::Counts;
 use crate::history::Process;
 use crate::jumps::Jumps;
-use crate::service::payload;
+use crate::service::{number, payload};
 
 use super::Checks;
 
@@ -40,6 +40,10 @@ impl Checks {
             let rests = self.seen(view.name).rests;
             if rests.is_some_and(|(since, least)| now.mono <= since.plus(least)) {
                 continue;
+            }
+            let calls = view.plan.component.is_some() && view.failures == 0;
+            if calls && matches!(view.activity, InstanceActivity::Holding | InstanceActivity::Retrying) {
+                assert!(!self.rates.is_asked(view.name), "{} was asked for a lease, and rests", view.name);
             }
             if self.rates.wait(view.name, now.mono) > Span::millis(0) {
                 counts.rationed += 1;
@@ -90,6 +94,40 @@ impl Checks {
         }
     }
 
+    /// What is held and saved is given out.
+    pub(crate) fn is_given_out(
+        &self,
+        view: &InstanceSnapshot<'_>,
+        held: Option<&Lease>,
+        given: Option<&Lease>,
+        is_written: impl Fn(&InstanceName) -> bool,
+        now: Now,
+    ) {
+        let calling = matches!(view.activity, InstanceActivity::Calling(..));
+        let busy = matches!(view.activity, InstanceActivity::Saving(_) | InstanceActivity::Unused);
+        if busy || view.unsaved.is_some() {
+            return;
+        }
+        let revoked = self.revoked.get(view.name).copied().unwrap_or_default();
+        let held = held.filter(|lease| lease.is_valid(now.wall) && payload(lease) > revoked);
+        let Some(held) = held.filter(|lease| !calling || lease.fingerprint == view.plan.fingerprint) else { return };
+        let is_given = given.is_some_and(|lease| lease.revision == held.revision);
+        assert!(is_given || is_written(view.name), "{}'s lease is saved, and not given out", view.name);
+    }
+
+    /// Of a file whose payload is given out, it is the last one.
+    pub(crate) fn file_is_held(&self, view: &InstanceSnapshot<'_>, given: Option<&Lease>, now: Now) {
+        if !matches!(view.activity, InstanceActivity::Holding | InstanceActivity::NoFile | InstanceActivity::Retrying) {
+            return;
+        }
+        let given = given.filter(|lease| lease.origin == LeaseOrigin::File && lease.is_valid(now.wall));
+        let file = self.files.get(view.name).and_then(Option::as_ref);
+        let (Some(given), Some(file)) = (given, file.filter(|file| file.valid_until > now.wall)) else { return };
+        let revoked = self.revoked.get(view.name).copied().unwrap_or_default();
+        let is_last = number(&file.payload) == payload(given) || number(&file.payload) <= revoked;
+        assert!(is_last, "{}'s file changed, and what it held before is given out", view.name);
+    }
+
     /// An idle instance holds no lease that is due by either clock.
     fn not_late(&mut self, view: &InstanceSnapshot<'_>, given: Option<&Lease>, now: Now, jumps: &mut Jumps) {
         let seen = self.seen(view.name);
@@ -100,10 +138,15 @@ impl Checks {
         let current = lease.fingerprint == view.plan.fingerprint;
         assert!(current, "{} rests with a lease of another configuration", view.name);
         jumps.rests(view.name, lease, now);
-        if lease.valid_until == Timestamp::FOREVER {
+        let is_of_component = lease.origin == LeaseOrigin::Component;
+        let most = view.plan.policy.lifetime.filter(|_| is_of_component);
+        if lease.valid_until == Timestamp::FOREVER && most.is_none() {
+            let next = view.next.filter(|_| lease.next_at.is_none() && !seen.excused);
+            assert!(next.is_none(), "{}'s lease does not end, and is replaced at {next:?}", view.name);
             return;
         }
         let life = lease.valid_until.since(lease.obtained_at).min(LONGEST_LIFE);
+        let life = most.map_or(life, |most| most.min(life));
         let cap = view.plan.policy.lifetime.map_or(Timestamp::FOREVER, |life| lease.obtained_at.plus(life));
         let own = lease.next_at.filter(|_| lease.origin == LeaseOrigin::Component);
         let rest = match own {

@@ -194,7 +194,7 @@ impl InstanceState {
         if resting || queued {
             wake.extend_wall(self.record.retired.iter().map(|retired| retired.lease.valid_until).min());
         }
-        if resting && self.membership == Membership::Leaving {
+        if (resting || queued) && self.membership == Membership::Leaving {
             wake.extend_wall(self.valid(now.wall).map(|lease| lease.valid_until));
             wake.extend_mono(self.leaves_at.filter(|at| *at > now.mono));
         }

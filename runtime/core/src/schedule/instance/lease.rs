@@ -54,6 +54,7 @@ impl InstanceState {
         let mut is_dirty = self.retire_late(now, &mut not_revoked);
         is_dirty |= self.drop_retired(now, &mut not_revoked);
         is_dirty |= self.note_removal(now);
+        is_dirty |= self.is_dirty;
         if let Some(end) = self.due_end(run_state, now) {
             is_dirty |= self.end_lease(end, now, &mut not_revoked);
         }

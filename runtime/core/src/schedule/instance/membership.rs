@@ -102,7 +102,7 @@ impl InstanceState {
         let lease = self.record.lease.as_ref();
         let is_foreign = lease.is_some_and(|lease| lease.fingerprint != plan.fingerprint);
         if plan.fingerprint.is_known() && is_foreign {
-            self.end_lease(self.end_on_removal(), now, &mut not_revoked);
+            self.is_dirty |= self.end_lease(self.end_on_removal(), now, &mut not_revoked);
         }
         not_revoked
     }

@@ -98,6 +98,8 @@ pub(super) struct InstanceState {
 
     /// Why what is held could not be saved when that was last tried.
     save_error: Option<String>,
+    /// Whether the record changed while something else was under way, and is to be saved after that.
+    is_dirty: bool,
     /// What is still to be saved while other things go on.
     pending_save: Option<PendingSave>,
     /// The lease that was published unsaved last, until a record is saved.
@@ -256,6 +258,7 @@ impl InstanceState {
             former: BTreeMap::new(),
             abandoned: None,
             save_error: None,
+            is_dirty: false,
             pending_save: None,
             published_unsaved: None,
             users: 0,

@@ -35,6 +35,7 @@ impl InstanceState {
     /// Starts to save. Returns what to write.
     pub(in crate::schedule) fn start_save(&mut self, id: SaveId) -> LeaseRecord {
         self.phase = InstancePhase::Saving { id, failures: self.save_failures(), again: None };
+        self.is_dirty = false;
         self.pending_save = None;
         self.record.clone()
     }
