@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::schedule::{InstanceActivity, InstancePlan, InstanceSnapshot, ScheduleConfig};
+use deputy_core::schedule::{InstanceActivity, InstancePlan, InstanceSnapshot, LeaseOrigin, ScheduleConfig};
 use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{InstanceName, Span};
 
@@ -69,7 +69,9 @@ impl Changes {
                 let is_due = view.next.is_some_and(|next| next <= now.wall);
                 let held = view.lease.filter(|lease| lease.is_valid(now.wall));
                 let is_kept = held.is_some_and(|lease| {
-                    lease.fingerprint == plan.fingerprint && lease.obtained_at <= now.wall.plus(TOLERANCE)
+                    lease.origin == LeaseOrigin::Component
+                        && lease.fingerprint == plan.fingerprint
+                        && lease.obtained_at <= now.wall.plus(TOLERANCE)
                 });
                 let is_prompt = left.take(now.mono);
                 let gives_up = is_prompt && left.parts / CHANGE >= LEFT;
