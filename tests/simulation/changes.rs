@@ -112,11 +112,12 @@ impl Changes {
         &mut self,
         views: impl Iterator<Item = InstanceSnapshot<'a>>,
         mut may_rest: impl FnMut(&InstanceName) -> bool,
+        has_jumped: bool,
         now: Now,
     ) {
-        let current = std::mem::take(&mut self.current);
-        if current.is_empty() {
-            return;
+        let mut current = std::mem::take(&mut self.current);
+        if has_jumped {
+            current.clear(); // what was good may be due by another clock
         }
         for view in views {
             let Some(change) = current.get(view.name).filter(|change| change.rested) else { continue };

@@ -40,6 +40,11 @@ impl Jumps {
         self.reported = Some(by);
     }
 
+    /// Whether a jump shows with this event.
+    pub(crate) fn is_seen(&self) -> bool {
+        self.expected.is_some()
+    }
+
     /// Nothing is left that would know the numbers of an instance.
     pub(crate) fn lost(&mut self, name: &InstanceName) {
         self.distrusted.remove(name);

@@ -67,7 +67,12 @@ impl History {
         let Checks { leases, removal, .. } = &mut self.checks;
         removal.handled(|name| leases.held(name));
         let (schedule, checks) = (&self.schedule, &mut self.checks);
-        self.changes.handled(schedule.instances(now), |name| checks.may_rest(name, self.process, now.mono), now);
+        self.changes.handled(
+            schedule.instances(now),
+            |name| checks.may_rest(name, self.process, now.mono),
+            self.jumps.is_seen(),
+            now,
+        );
         let wake = self.schedule.wake_at(now);
         assert!(wake.is_none_or(|at| at > now.mono), "it wants to be woken in the past: {wake:?}");
         if idle {
