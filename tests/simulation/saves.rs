@@ -81,7 +81,8 @@ impl Saves {
         self.unsaved.insert(name.clone(), revision);
     }
 
-    /// An instance that is configured; `held` is what it saved last, or tried to save, and `is_written` says whether it does now.
+    /// An instance that is configured; `held` is what it saved last, or tried to save, and `is_written` says whether it does
+    /// now.
     pub(crate) fn look(
         &self,
         view: &InstanceSnapshot<'_>,
