@@ -89,7 +89,7 @@ fn tls_server_hostile() {
             "tls-certificate",
             "the issuer of its certificate is not trusted",
         ),
-        (shaken(&misnamed, drops), "err finish-connect", "tls-certificate", "its certificate is not for this host"),
+        (shaken(&misnamed, drops), "err finish-connect", "tls-certificate", "its certificate is for another host"),
         (shaken(&expired, drops), "err finish-connect", "tls-certificate", "its certificate has expired"),
         (
             server(|mut stream| stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").and_then(|()| wait(stream))),
