@@ -51,7 +51,7 @@ fn template_takes_names_and_values_as_they_are() {
     let odd = "a \"quoted\" \\ value # with ' all of it";
     let mut template = s3(None, Some(odd));
     template.instance.group = Some("analytics".parse().unwrap());
-    template.instance.component = odd.to_owned();
+    template.instance.component = format!("./{odd}");
     let config = read(&(template.render().unwrap() + "[coordinator]\nlisten = \"127.0.0.1:8271\"\n"));
     let entry = config.instances.values().next().unwrap();
     assert_eq!(entry.component.as_ref().unwrap().settings.get("role-arn").map(String::as_str), Some(odd));
