@@ -19,13 +19,13 @@ const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
 /// The components that examples name.
 const COMPONENTS: [&str; 4] = ["aws-credentials", "files", "oauth2-javascript", "s3-sts"];
 
-/// The state of all examples: their components are compiled once.
-fn state() -> &'static str {
-    static STATE: LazyLock<String> = LazyLock::new(|| {
-        let home = TestEnvironment::with_compiled("oauth2-javascript");
-        home.state().to_str().unwrap().to_owned()
-    });
-    &STATE
+/// The state of all examples: a component is compiled once, and one in JavaScript only for the examples that name it.
+fn state(file: &Path) -> String {
+    let home = match fs::read_to_string(file).unwrap().contains("oauth2-javascript") {
+        true => TestEnvironment::with_compiled("oauth2-javascript"),
+        false => TestEnvironment::in_target("e2e-state"),
+    };
+    home.state().to_str().unwrap().to_owned()
 }
 
 /// Every file of this kind, with its path below the folder.
@@ -71,7 +71,7 @@ fn examples_of_coordinators_pass_check() {
     let found = files("deputy.toml");
     assert!(found.len() >= 9, "{found:?}");
     for file in found {
-        let checked = example(&file, &[]).run(&["check", "--state", state()], exit::OK);
+        let checked = example(&file, &[]).run(&["check", "--state", &state(&file)], exit::OK);
         assert!(checked.stderr.is_empty(), "{}: {}", file.display(), checked.stderr);
     }
 }
@@ -82,7 +82,7 @@ fn examples_of_workers_pass_check() {
     assert!(found.len() >= 3, "{found:?}");
     for file in found {
         let folder = example(&file, &[]);
-        let checked = folder.run(&["check", "--config", "worker.toml", "--state", state(), "--json"], exit::OK);
+        let checked = folder.run(&["check", "--config", "worker.toml", "--state", &state(&file), "--json"], exit::OK);
         let checked: Value = serde_json::from_str(&checked.stdout).unwrap();
         assert_eq!(checked["warnings"], json!([]), "{}", file.display());
     }
@@ -91,8 +91,9 @@ fn examples_of_workers_pass_check() {
 #[test]
 fn examples_run_against_their_servers() {
     let endpoint = servers::seaweed().endpoint();
-    let s3 = example(&Path::new(EXAMPLES).join("s3-seaweedfs/deputy.toml"), &[("http://127.0.0.1:8333", &endpoint)]);
-    s3.run(&["obtain", "s3", "--state", state(), "--out", "payload.json"], exit::OK);
+    let file = Path::new(EXAMPLES).join("s3-seaweedfs/deputy.toml");
+    let s3 = example(&file, &[("http://127.0.0.1:8333", &endpoint)]);
+    s3.run(&["obtain", "s3", "--state", &state(&file), "--out", "payload.json"], exit::OK);
     let read = object_at(&endpoint, &s3.read("payload.json"), "of-an-example").unwrap();
     assert_eq!(read, "written with obtained credentials\n");
 
@@ -104,8 +105,9 @@ fn examples_run_against_their_servers() {
         ("allow = \"https://login.example.com\"", granted),
     ];
     let changes: Vec<_> = changes.iter().map(|(old, new)| (*old, new.as_str())).collect();
-    let api = example(&Path::new(EXAMPLES).join("oauth2/deputy.toml"), &changes);
-    let token = api.run(&["obtain", "api", "--state", state(), "--reveal"], exit::OK).stdout;
+    let file = Path::new(EXAMPLES).join("oauth2/deputy.toml");
+    let api = example(&file, &changes);
+    let token = api.run(&["obtain", "api", "--state", &state(&file), "--reveal"], exit::OK).stdout;
     assert_eq!(token.trim().split('.').count(), 3, "a JSON Web Token");
 }
 
