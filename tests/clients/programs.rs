@@ -7,7 +7,7 @@ use crate::client::{Program, installed, source};
 /// Short calls, one after the other. Each starts a Python, so they are far apart.
 const CALLS: &str = "while [ ! -e \"$UNTIL\" ]; do \"$@\" s3 cp \"s3://bucket/$OBJECT\" - >/dev/null; sleep 6; done";
 
-/// The same with calls of which one may come too late for the key that it found.
+/// The same with calls that may come too late for the key that they found.
 const LATE_CALLS: &str =
     "while [ ! -e \"$UNTIL\" ]; do \"$@\" s3 cp \"s3://bucket/$OBJECT\" - >/dev/null || true; sleep 6; done";
 

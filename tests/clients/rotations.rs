@@ -136,7 +136,7 @@ fn clients_read_through_five_rotations_of_keys_that_end() {
             begun.elapsed().as_secs()
         );
         assert!(client.ended().is_some_and(|status| status.success()), "{}: {}", client.name, client.log());
-        // A short call can begin too late, and DuckDB makes its secret anew when a request was refused.
+        // A short call can begin too late, and DuckDB makes its secret again when a request was refused.
         let may_be_refused = *way == Way::File || program.name == "duckdb";
         assert!(reads.expired == 0 || may_be_refused, "{}: {reads:?}\n{}", client.name, client.log());
     }

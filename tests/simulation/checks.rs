@@ -51,7 +51,7 @@ pub(crate) struct Checks {
     replaces: Option<(InstanceName, u64)>,
     /// What the file held when its instance was called last: the number of its payload.
     passed: BTreeMap<InstanceName, u64>,
-    /// What the files of instances hold, as this process was told.
+    /// What the files of instances hold, as this process knows it.
     files: BTreeMap<InstanceName, Option<FilePayload>>,
 }
 

@@ -51,7 +51,7 @@ use counts::Counts;
 use history::{History, Log};
 
 /// What the ordinary run takes, within about 20 seconds on two cores without optimisation.
-const HISTORIES: u64 = 2000;
+const HISTORIES: u64 = 1000;
 
 /// What a failure shows of the log.
 const TAIL: usize = 60;

@@ -15,7 +15,7 @@ pub(crate) struct Removal {
     left: BTreeMap<InstanceName, MonotonicTime>,
     /// Until when the records of others are kept.
     orphans: BTreeMap<InstanceName, MonotonicTime>,
-    /// Orphans of which it is not on the disk until when they are kept.
+    /// Orphans whose end is not on the disk.
     unmarked: BTreeSet<InstanceName>,
     /// What others obtained, and an instance that came back does not take up.
     foreign: BTreeMap<InstanceName, Revision>,
@@ -70,7 +70,7 @@ impl Removal {
     /// A lease is given out.
     pub(crate) fn published(&self, name: &InstanceName, revision: Revision) {
         let is_foreign = self.foreign.get(name) == Some(&revision);
-        assert!(!is_foreign, "{name} came back as another one, and gives out what it held before");
+        assert!(!is_foreign, "{name} came back as another one, and serves what it held before");
     }
 
     /// Whether the lease of an instance that was removed is kept.
@@ -102,10 +102,10 @@ impl Removal {
     /// All that followed from an event was done.
     pub(crate) fn handled<'l>(&mut self, held: impl Fn(&InstanceName) -> Option<&'l Lease>) {
         for name in std::mem::take(&mut self.own) {
-            assert!(held(&name).is_some(), "{name} came back as it was, and holds its lease no longer");
+            assert!(held(&name).is_some(), "{name} came back unchanged, and holds its lease no longer");
         }
         let unmarked = self.unmarked.first();
-        assert!(unmarked.is_none(), "{unmarked:?} is not configured, and would be kept anew after each restart");
+        assert!(unmarked.is_none(), "{unmarked:?} is not configured, and would be kept again after each restart");
     }
 
     /// A record is deleted. `is_there` says whether its instance still is.

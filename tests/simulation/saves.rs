@@ -1,4 +1,4 @@
-//! What could not be saved: it is saved again after the delay that was told, and a lease of it is published in the last tenth
+//! What could not be saved: it is saved again after the delay that was given, and a lease of it is published in the last tenth
 //! of the life of the lease before it, no sooner and no later.
 
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ impl Saves {
         if let Some(failed) = self.failed.get_mut(name) {
             let is_same = is_up && failed.record == record;
             assert!(!is_same || now.mono >= failed.again, "{name} is saved again before {:?}", failed.again);
-            failed.again = MonotonicTime::default(); // what is written now is another thing, or failed anew
+            failed.again = MonotonicTime::default(); // what is written now is another thing, or failed again
         }
         self.written.insert(name.clone(), record);
     }
