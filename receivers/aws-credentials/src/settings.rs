@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn settings_choose_the_process_of_a_profile() {
         fn process(pairs: &[(&str, &str)], directory: Option<&str>) -> Option<String> {
-            ProfileSettings::read(&settings(pairs)).unwrap().process("s3", directory)
+            ProfileSettings::read(&settings_of(pairs)).unwrap().process("s3", directory)
         }
         assert_eq!(process(&[], Some("/run/deputy/aws")).as_deref(), Some("cat /run/deputy/aws/s3.json"));
         for directory in [None, Some("/run/my deputy"), Some("/run/$(x)"), Some("/run/'"), Some("/run/#")] {

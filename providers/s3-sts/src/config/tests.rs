@@ -6,7 +6,7 @@ const ROLE: (&str, &str) = ("role-arn", "arn:aws:iam::123456789012:role/worker")
 const REGION: (&str, &str) = ("region", "eu-west-1");
 
 fn complaint(pairs: &[(&str, &str)]) -> String {
-    match StsConfig::read(&settings(pairs)) {
+    match StsConfig::read(&settings_of(pairs)) {
         Err(failure) if failure.next == Next::Misconfigured => {
             let name = failure.message.split('`').nth(1);
             assert_eq!(failure.setting.as_deref(), name);
@@ -17,7 +17,7 @@ fn complaint(pairs: &[(&str, &str)]) -> String {
 }
 
 fn parameters_of(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    StsConfig::read(&settings(pairs)).unwrap().parameters
+    StsConfig::read(&settings_of(pairs)).unwrap().parameters
 }
 
 #[test]
