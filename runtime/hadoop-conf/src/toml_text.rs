@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::proposal::{HttpGrant, Proposal, ProposedInstance, TcpGrant};
+use crate::proposal::{HttpGrant, Proposal, ProposalOptions, ProposedInstance, TcpGrant};
 
 /// The login of all instances.
 const LOGIN: &str = "hadoop";
@@ -50,9 +50,7 @@ fn push_login(text: &mut String, proposal: &Proposal) {
 fn push_instance(text: &mut String, proposal: &Proposal, instance: &ProposedInstance) {
     let ProposedInstance { name, about, provider, .. } = instance;
     let options = &proposal.options;
-    let file = format!("{provider}.wasm");
-    let component =
-        options.components.as_ref().map_or_else(|| quoted(&file), |folder| quoted_path(&folder.join(&file)));
+    let component = component(options, provider);
     push(text, format_args!("\n# {}\n[instances.{name}]\ncomponent = {component}", comment(about)));
     if !instance.enabled {
         push(text, format_args!("enabled = false    # true if a client uses it"));
@@ -91,11 +89,18 @@ fn push_group(text: &mut String, proposal: &Proposal) {
     if names.is_empty() {
         return;
     }
-    let file = Path::new("hadoop-credentials.wasm");
-    let component = proposal.options.components.as_ref().map_or_else(|| file.to_owned(), |folder| folder.join(file));
+    let component = component(&proposal.options, "hadoop-credentials");
     push(text, format_args!("\n# One token file for HADOOP_TOKEN_FILE_LOCATION on each worker of the group."));
-    push(text, format_args!("[groups.{group}.receivers.hadoop]\ncomponent = {}", quoted_path(&component)));
+    push(text, format_args!("[groups.{group}.receivers.hadoop]\ncomponent = {component}"));
     push(text, format_args!("instances = [{}]", names.join(", ")));
+}
+
+/// The name of an installed component, or its file in the folder that was given.
+fn component(options: &ProposalOptions, name: &str) -> String {
+    match &options.components {
+        Some(folder) => quoted_path(&folder.join(format!("{name}.wasm"))),
+        None => quoted(name),
+    }
 }
 
 fn push(text: &mut String, line: std::fmt::Arguments<'_>) {

@@ -41,7 +41,7 @@ pub(crate) struct HadoopConfArgs {
     /// A krb5.conf [default: /etc/krb5.conf]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     krb5_conf: Option<PathBuf>,
-    /// The folder of hdfs.wasm and the other components [default: beside the configuration]
+    /// The folder of hdfs.wasm and the other components [default: the installed ones, by name]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     components: Option<PathBuf>,
     /// The group of workers that get a token file

@@ -93,7 +93,8 @@ fn unavailable(error: &(dyn Error + 'static)) -> AcceptError {
 impl ReceiverLoader for SandboxedReceivers {
     async fn load(&self, name: &ReceiverName, binding: &ReceiverBinding) -> Result<Arc<dyn Receiver>, AcceptError> {
         let (component, sha256) = match self.configured.get(name) {
-            Some(configured) => (configured.component.clone(), configured.sha256),
+            // That of the start: a file that was replaced since takes effect at the next one.
+            Some(configured) => (configured.component.clone(), Some(binding.component)),
             None => (self.fetch(binding.component).await?.into(), Some(binding.component)),
         };
         let plan = ReceiverPlan {

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use deputy_config::{ReceiverComponent, SettingLines, SettingsOwner, WorkerGroup, WorkersSection};
-use deputy_core::{BoundInstance, GroupName, InstanceName, Limits, ReceiverName, ReceiverPlan};
+use deputy_core::{GroupName, InstanceName, Limits, ReceiverName, ReceiverPlan};
 use deputy_host::check_binding;
 use deputy_sandbox::{ComponentKind, Sandbox};
 use serde::Serialize;
 
-use super::instance::InstanceJson;
+use super::instance::{InstanceJson, bound};
 use crate::commands::inspect::ComponentJson;
 use crate::error::{CommandError, ErrorJson};
 use crate::exit::Exit;
@@ -119,7 +119,7 @@ async fn load(
     };
     let loaded = sandbox.load_receiver(&plan).await?;
     // Without the answers of all its instances, the receiver would find some not bound.
-    if let Some(bound) = bound(receiver, instances) {
+    if let Some(bound) = bound(&receiver.instances, instances) {
         let checked = check_binding(&loaded, &bound).await;
         checked.map_err(|error| {
             let at = error.setting().and_then(|setting| settings.find(setting));
@@ -127,12 +127,6 @@ async fn load(
         })?;
     }
     Ok(ComponentJson::from(&info))
-}
-
-/// The bound instances, if all of them are known.
-fn bound(receiver: &ReceiverComponent, instances: &[InstanceJson]) -> Option<Vec<BoundInstance>> {
-    let find = |name: &InstanceName| instances.iter().find(|instance| instance.name == name.as_str())?.bound.clone();
-    receiver.instances.iter().map(find).collect()
 }
 
 fn names(names: &BTreeSet<InstanceName>) -> Vec<String> {

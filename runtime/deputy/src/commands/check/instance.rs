@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use deputy_config::{InstanceEntry, SettingLines, SettingsOwner};
-use deputy_core::{BoundInstance, FileSource, Instance, PayloadKind, in_one_line};
+use deputy_core::{BoundInstance, FileSource, Instance, InstanceName, PayloadKind, in_one_line};
 use deputy_sandbox::{CallError, ComponentInfo, LoadedProvider, Sandbox};
 use serde::Serialize;
 
@@ -16,6 +16,12 @@ use crate::capability::{Capability, Decision, unknown_imports};
 use crate::commands::inspect::ComponentJson;
 use crate::error::{CommandError, ErrorJson};
 use crate::failed_setting::{FailedSetting, OwnSettings};
+
+/// The instances that are bound to a receiver, if all of them are known.
+pub(super) fn bound(of: &BTreeSet<InstanceName>, instances: &[InstanceJson]) -> Option<Vec<BoundInstance>> {
+    let find = |name: &InstanceName| instances.iter().find(|instance| instance.name == name.as_str())?.bound.clone();
+    of.iter().map(find).collect()
+}
 
 #[derive(Serialize)]
 pub(super) struct InstanceJson {

@@ -111,7 +111,7 @@ async fn check_coordinator(context: &Context, arguments: &CheckArgs) -> Result<E
     let local = match &config.local {
         Some(own) => {
             let state_dir = context.state_dir(Some(&config))?;
-            Some(worker::check_local(context, &sandbox, own, &state_dir, &config.setting_lines).await?)
+            Some(worker::check_local(context, &sandbox, own, &state_dir, &instances, &config.setting_lines).await?)
         }
         None => None,
     };
@@ -138,11 +138,9 @@ async fn check_coordinator(context: &Context, arguments: &CheckArgs) -> Result<E
         })?;
     } else {
         let local_failed = local.as_ref().is_some_and(|local| !local.ok);
-        let failed = usize::from(local_failed) + failed(&instances, &logins, &groups);
+        let failed_online = online.iter().filter(|instance| !instance.ok).count();
+        let failed = usize::from(local_failed) + failed_online + failed(&instances, &logins, &groups);
         context.stdout(&summary(&config, &instances, &groups, failed))?;
-        if online.iter().any(|instance| !instance.ok) {
-            context.stdout("online: not ok\n")?;
-        }
     }
     Ok(if ok { Exit::Done } else { Exit::Failed })
 }

@@ -20,6 +20,7 @@ use deputy_worker::ReceiverPolicies;
 use deputy_worker::unit::{self, PublishError};
 use serde::Serialize;
 
+use super::instance::{InstanceJson, bound};
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -85,7 +86,7 @@ pub(super) async fn check(context: &Context, path: &Path, json: bool) -> Result<
     let platform = context.platform()?;
     let policies = receiver_policies(&config, &state_dir, &platform.components).await?;
     let sandbox = open_without_state(state_dir, config.key.as_ref(), Arc::new(Audit::nowhere()), &platform).await?;
-    let receivers = check_receivers(&sandbox, &config, &policies, &config.setting_lines).await;
+    let receivers = check_receivers(&sandbox, &config, &policies, None, &config.setting_lines).await;
     let directories = check_directories(&policies);
     let files = check_files(&config, &platform.sources).await;
     let ok = receivers.iter().all(|receiver| receiver.ok) && directories.iter().chain(&files).all(|path| path.ok);
@@ -106,16 +107,17 @@ pub(super) async fn check(context: &Context, path: &Path, json: bool) -> Result<
     Ok(if ok { Exit::Done } else { Exit::Failed })
 }
 
-/// Checks what a coordinator publishes itself. `lines` are those of its file.
+/// Checks what a coordinator publishes itself, against what its instances obtain. `lines` are those of its file.
 pub(super) async fn check_local(
     context: &Context,
     sandbox: &Sandbox,
     config: &WorkerConfig,
     state_dir: &Path,
+    instances: &[InstanceJson],
     lines: &SettingLines,
 ) -> Result<LocalJson, CommandError> {
     let policies = receiver_policies(config, state_dir, &context.platform()?.components).await?;
-    let receivers = check_receivers(sandbox, config, &policies, lines).await;
+    let receivers = check_receivers(sandbox, config, &policies, Some(instances), lines).await;
     let directories = check_directories(&policies);
     let ok = receivers.iter().all(|receiver| receiver.ok) && directories.iter().all(|path| path.ok);
     Ok(LocalJson { ok, receivers, directories })
@@ -125,6 +127,7 @@ async fn check_receivers(
     sandbox: &Sandbox,
     config: &WorkerConfig,
     policies: &ReceiverPolicies,
+    instances: Option<&[InstanceJson]>,
     lines: &SettingLines,
 ) -> Vec<WorkerReceiverJson> {
     let mut receivers = Vec::new();
@@ -132,7 +135,7 @@ async fn check_receivers(
         let output = policies.policy(name).directory.join(name.as_str());
         let owner = SettingsOwner::WorkerReceiver(name.clone());
         let settings = OwnSettings::new(lines, &owner);
-        receivers.push(check_receiver(sandbox, name, receiver.component(), &output, settings).await);
+        receivers.push(check_receiver(sandbox, name, receiver.component(), &output, instances, settings).await);
     }
     receivers
 }
@@ -142,10 +145,11 @@ async fn check_receiver(
     name: &ReceiverName,
     component: Option<&ReceiverComponent>,
     output: &Path,
+    instances: Option<&[InstanceJson]>,
     settings: OwnSettings<'_>,
 ) -> WorkerReceiverJson {
     let loaded = match component {
-        Some(component) => Some(load(sandbox, name, component, settings).await),
+        Some(component) => Some(load(sandbox, name, component, instances, settings).await),
         None => None,
     };
     let (sha256, failure) = match loaded {
@@ -210,6 +214,7 @@ async fn load(
     sandbox: &Sandbox,
     name: &ReceiverName,
     component: &ReceiverComponent,
+    instances: Option<&[InstanceJson]>,
     settings: OwnSettings<'_>,
 ) -> Result<String, (String, Option<FailedSetting>)> {
     let plan = ReceiverPlan {
@@ -221,12 +226,17 @@ async fn load(
         host_facts: Vec::new(),
     };
     let receiver = sandbox.load_receiver(&plan).await.map_err(|error| (in_one_line(&error), None))?;
-    // The coordinator alone knows what its instances obtain.
-    let bound: Vec<BoundInstance> = component.instances.iter().map(unknown).collect();
-    check_binding(&receiver, &bound).await.map_err(|error| {
-        let at = error.setting().and_then(|setting| settings.find(setting));
-        (in_one_line(&error), at)
-    })?;
+    let bound = match instances {
+        Some(known) => bound(&component.instances, known),
+        None => Some(component.instances.iter().map(unknown).collect()),
+    };
+    // Without the answers of all its instances, the receiver would find some not bound.
+    if let Some(bound) = bound {
+        check_binding(&receiver, &bound).await.map_err(|error| {
+            let at = error.setting().and_then(|setting| settings.find(setting));
+            (in_one_line(&error), at)
+        })?;
+    }
     Ok(receiver.info().digest.to_string())
 }
 
