@@ -84,7 +84,7 @@ fn examples_of_workers_pass_check() {
         let folder = example(&file, &[]);
         let checked = folder.run(&["check", "--config", "worker.toml", "--state", &state(&file), "--json"], exit::OK);
         let checked: Value = serde_json::from_str(&checked.stdout).unwrap();
-        assert_eq!(checked["warnings"], json!([]), "{}", file.display());
+        assert!(checked["warnings"].is_null(), "{}: {}", file.display(), checked["warnings"]);
     }
 }
 

@@ -97,11 +97,10 @@ fn boto3_reads_what_aws_credentials_wrote_of_real_credentials() {
     for profile in ["prod@lab/1", "default"] {
         assert_eq!(with(profile, &file("credentials"), &file("config")), "written by a profile\n");
     }
-    // A profile of the operator's own, as the page has it: boto3 asks again when the credentials end.
-    let process = PAGE.text.split("```ini\n").nth(1).and_then(|block| block.split("```").next()).unwrap();
-    let process = PAGE.replace(process, "/run/deputy/aws/s3-prod.json", &file("s3-prod.json"));
+    // A profile of the operator's own: boto3 asks again when the credentials end.
+    let process = format!("credential_process = cat {}", file("s3-prod.json"));
     let own = folder.path().join("own-config");
-    fs::write(&own, format!("{process}region = us-east-1\nendpoint_url = {endpoint}\n")).unwrap();
+    fs::write(&own, format!("[profile s3]\n{process}\nregion = us-east-1\nendpoint_url = {endpoint}\n")).unwrap();
     let nowhere = file("nowhere");
     assert_eq!(with("s3", &nowhere, own.to_str().unwrap()), "written by a profile\n");
     // Without the files there is nothing to read with.
