@@ -1,8 +1,8 @@
 //! Frames: the length of a message as four big-endian bytes, and the message.
 //!
 //! The link does not use HTTP/2: it is one stream of messages each way between two programs of ours. A connection costs a
-//! coordinator 14 KB this way and 44 KB with gRPC's buffers, a push 14 µs and 23 µs (docs/performance.md). The messages are
-//! still protocol buffers, for clients in other languages.
+//! coordinator a third of the memory that gRPC's buffers take, and a push half of the time (docs/performance.md). The
+//! messages are still protocol buffers, for clients in other languages.
 //!
 //! All streams write a frame from one allocation, which is wiped when the last one has sent it. Reads go into a buffer that
 //! is wiped as well, and freed when it is empty, so that an idle connection holds next to none. A reader is at most one

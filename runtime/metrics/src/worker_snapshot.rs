@@ -12,7 +12,7 @@ pub struct WorkerSnapshot {
     pub connected: u8,
     /// Seconds since the last message of the coordinator, if there was one.
     pub contact_age: Option<u64>,
-    /// Whether everything for the workload is published and the link is up: 1 or 0.
+    /// Whether everything for the workload is published: 1 or 0.
     pub ready: u8,
     pub deliveries: Vec<DeliveryMetrics>,
     /// Each receiver with its consecutive failures.
@@ -36,7 +36,7 @@ metrics_table! {
         connected: Gauge, "connected", "Whether the worker is connected to the coordinator";
         contact_age: Gauge, "contact_age_seconds",
             "Time since the last message from the coordinator, or -1 before the first";
-        ready: Gauge, "ready", "Whether everything for this worker is published and the link is up";
+        ready: Gauge, "ready", "Whether everything for this worker is published";
         expiry: Family<InstanceServiceLabels, Gauge>, "delivery_expiry_timestamp_seconds", "Expiry of the held lease; absent if it does not expire";
         revision: Family<InstanceServiceLabels, Gauge>, "delivery_revision", "Revision of the held lease";
         applied: Family<InstanceServiceLabels, Gauge>, "applied_revision", "Revision of the held lease, if applied";
