@@ -31,7 +31,7 @@ pub trait TokenProvider {
 /// A world is given where it is not that of most: tokens that are renewed and revoked, with Kerberos. A folder two
 /// above the crate has the contract.
 ///
-/// ```ignore
+/// ```text
 /// deputy_kit_hadoop::export_provider!(Hdfs);
 /// ```
 #[macro_export]

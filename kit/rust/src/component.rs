@@ -6,7 +6,7 @@
 /// modules, as `with` of `wit_bindgen::generate!` has them; the contract's types are those of this kit. A folder two
 /// above the crate has the contract.
 ///
-/// ```ignore
+/// ```text
 /// deputy_kit::export_component!(
 ///     S3Sts,
 ///     "package deputy:connector; world component { include delegation:tokens/token-provider@0.2.0; }"
