@@ -93,7 +93,7 @@ impl Demo<'_> {
         let (conf, krb5_conf) =
             (self.hdfs.client().conf().display().to_string(), kdc.krb5_conf().display().to_string());
         let proposal = ["--principal", "etl@TEST.LOCAL", "--keytab", "etl.keytab", "--krb5-conf", &krb5_conf];
-        let whole = ["hadoop-conf", &conf, "--group", "readers", "--output", "deputy.toml"];
+        let whole = ["hadoop-conf", &conf, "--components", ".", "--group", "readers", "--output", "deputy.toml"];
         self.call(&whole).args(proposal).said().shown()?;
         let file = self.folder.join("deputy.toml");
         let proposed = fs::read_to_string(&file).doing(|| "reading the proposal".into())?;
