@@ -121,7 +121,7 @@ settings = {{ regoin = "eu-west-1" }}
     ----- stdout
     changed: not ok
       component  [HOME]/s3-sts.wasm
-      [HOME]/s3-sts.wasm has the SHA-256 [SHA256], not [SHA256]: restore the file, or set `sha256` if the change is yours
+      [HOME]/s3-sts.wasm has the SHA-256 [SHA256], not [SHA256]: restore the file; if the change is yours, set `sha256`, or restart where it is not set
 
     missing: not ok
       component  [HOME]/missing.wasm

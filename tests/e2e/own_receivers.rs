@@ -99,3 +99,16 @@ fn coordinator_publishes_and_serves_what_it_obtains() {
     assert_eq!(running.stop(), Some(exit::OK));
     assert!(published(&home).contains("aws_session_token"));
 }
+
+#[test]
+fn own_receiver_with_another_digest_publishes_nothing() {
+    let home = home(free_ports::<2>().unwrap());
+    home.edit("mode = \"0640\"", &format!("sha256 = \"{}\"", "0".repeat(64)));
+    let running = RunningCoordinator::start(&home);
+    running.wait_until("refused", || {
+        running.all_status().local.is_some_and(|local| local.to_string().contains("has the SHA-256"))
+    });
+    running.wait_until("obtained", || running.all_status().instances.iter().all(|instance| instance.ready));
+    assert!(published(&home).is_empty());
+    assert_eq!(running.stop(), Some(exit::OK));
+}

@@ -26,7 +26,7 @@ pub enum LoadError {
     #[error("{} does not implement the contract", path.display())]
     Contract { path: PathBuf, source: ContractError },
     /// The file's digest is not the configured one.
-    #[error("{} has the SHA-256 {found}, not {expected}: restore the file, or set `sha256` if the change is yours", path.display())]
+    #[error("{} has the SHA-256 {found}, not {expected}: restore the file; if the change is yours, set `sha256`, or restart where it is not set", path.display())]
     Digest { path: PathBuf, found: Digest, expected: Digest },
     /// A file that an HTTP rule names can't be used.
     #[error("cannot use the HTTP rules of {instance}")]

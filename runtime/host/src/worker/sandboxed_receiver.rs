@@ -93,8 +93,8 @@ fn unavailable(error: &(dyn Error + 'static)) -> AcceptError {
 impl ReceiverLoader for SandboxedReceivers {
     async fn load(&self, name: &ReceiverName, binding: &ReceiverBinding) -> Result<Arc<dyn Receiver>, AcceptError> {
         let (component, sha256) = match self.configured.get(name) {
-            // That of the start: a file that was replaced since takes effect at the next one.
-            Some(configured) => (configured.component.clone(), Some(binding.component)),
+            // The configured digest, or else that of the start: a file that was replaced takes effect at the next start.
+            Some(configured) => (configured.component.clone(), configured.sha256.or(Some(binding.component))),
             None => (self.fetch(binding.component).await?.into(), Some(binding.component)),
         };
         let plan = ReceiverPlan {
