@@ -66,7 +66,7 @@ fn exit_codes_are_explained() {
     exit code 0
     ----- stdout
     0   done           the command succeeded
-    1   failed         a check found a fault, something was declined or interrupted, or a file could not be written
+    1   failed         a check found a fault, a person stopped it, or a file could not be written
     2   misconfigured  the command line, the configuration or a setting is wrong
     3   denied         the service denied the request
     4   unavailable    the service, coordinator or worker did not answer, or asked to wait: try again

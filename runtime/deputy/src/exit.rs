@@ -69,7 +69,7 @@ impl Exit {
         match self {
             Self::Done => "the command succeeded",
             Self::Failed => {
-                "a check found a fault, something was declined or interrupted, or a file could not be written"
+                "a check found a fault, a person stopped it, or a file could not be written"
             }
             Self::Misconfigured => "the command line, the configuration or a setting is wrong",
             Self::Denied => "the service denied the request",
