@@ -1,14 +1,13 @@
 //! `deputy.toml` as a whole.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use deputy_core::schedule::{Budget, ObtainMode, UpstreamName};
 use deputy_core::{GroupName, InstanceName};
 
 use crate::components::ComponentBase;
+use crate::config_text::{absolute, read_text};
 use crate::coordinator::{self, CoordinatorSection};
 use crate::diagnostic::{ConfigErrors, DiagnosticSink, Diagnostics};
 use crate::group::{self, WorkerGroup};
@@ -19,9 +18,6 @@ use crate::toml_syntax;
 use crate::upstream::Upstreams;
 use crate::value::TableReader;
 use crate::worker::{WorkerConfig, read_local};
-
-/// The largest configuration.
-const MAX_BYTES: u64 = 1 << 20;
 
 /// The coordinator's configuration, checked as far as that is possible without I/O.
 #[derive(Debug, Clone)]
@@ -125,29 +121,4 @@ impl CoordinatorFile {
             setting_lines,
         })
     }
-}
-
-/// Reads the text of a configuration.
-pub fn read_text(path: &Path) -> Result<String, ConfigErrors> {
-    read_bounded(path).map_err(|source| unreadable(path, source))
-}
-
-/// The absolute path of a configuration, so that the paths in it do not depend on the current directory.
-pub(crate) fn absolute(path: &Path) -> Result<PathBuf, ConfigErrors> {
-    std::path::absolute(path).map_err(|source| unreadable(path, source))
-}
-
-fn unreadable(path: &Path, source: io::Error) -> ConfigErrors {
-    ConfigErrors::Unreadable { path: path.to_owned(), source }
-}
-
-#[expect(clippy::disallowed_methods, reason = "an edge: the operator's file; bounded by `take`")]
-fn read_bounded(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    let mut file = File::open(path)?.take(MAX_BYTES + 1);
-    file.read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 1MiB"));
-    }
-    Ok(text)
 }

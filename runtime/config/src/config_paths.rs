@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{absolute, read_text};
+use crate::config_text::{absolute, read_text};
 use crate::diagnostic::{ConfigErrors, DiagnosticSink};
 use crate::toml_syntax;
 use crate::value::TableReader;

@@ -14,6 +14,7 @@ mod canonical;
 mod components;
 mod config;
 mod config_paths;
+mod config_text;
 mod coordinator;
 mod delivered;
 mod diagnostic;
@@ -42,8 +43,9 @@ mod value;
 mod worker;
 
 pub use address::{HostPort, HostPortError};
-pub use config::{CoordinatorFile, read_text};
+pub use config::CoordinatorFile;
 pub use config_paths::{ConfigKind, ConfigPaths};
+pub use config_text::read_text;
 pub use coordinator::{CoordinatorSection, WorkersSection};
 pub use diagnostic::{Colour, ConfigErrors, Diagnostics, Finding, Severity};
 pub use edit::{ConfigDocument, EditError};

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::configuration::{CoordinatorConfig, LoadedInstances, ReloadSummary};
 use crate::file_watcher::{FileObservation, FileWatcher};
-use crate::handle::ControlRequestError;
+use crate::request_error::ControlRequestError;
 use crate::status::{CoordinatorStatus, InstanceStatus, StatusQuery};
 
 pub(crate) enum CoordinatorCommand {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use deputy_core::schedule::{InstancePlan, ScheduleConfig};
 use deputy_core::{FileSource, InstanceName};
 
+use crate::deliveries::Deliveries;
 use crate::provider::ConfiguredProvider;
-use crate::workers::Deliveries;
 
 /// The payload files of all instances that have one.
 pub type FilePlan = BTreeMap<InstanceName, FileSource>;

@@ -17,11 +17,12 @@ use deputy_local::{
 use http::{Request, Response};
 use serde::{Deserialize, Serialize};
 
-use crate::handle::{ControlRequestError, CoordinatorHandle};
+use crate::handle::CoordinatorHandle;
 use crate::lease_board::LeaseBoard;
 use crate::local_worker_view::LocalWorkerView;
 use crate::parameters::JoinTokenRequest;
 use crate::reload::{Reload, Removals};
+use crate::request_error::ControlRequestError;
 use crate::status::StatusQuery;
 use crate::workers::{TokenStatus, WorkerQuery, WorkerRequestError, WorkerStatus, Workers};
 

@@ -11,7 +11,6 @@ use deputy_support::pause;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::command::CoordinatorCommand;
 use crate::configuration::FilePlan;
 
 /// A check costs one `stat`.
@@ -78,28 +77,32 @@ impl FileWatcher {
         self.files.contains_key(name)
     }
 
-    /// Watches each file in a task of its own, until the tasks are dropped, so that one that hangs delays no other.
-    pub(crate) fn watch(self, generation: u64, commands: &mpsc::Sender<CoordinatorCommand>) -> JoinSet<()> {
+    /// Watches each file in a task of its own, until the tasks are dropped, so that one that hangs delays no other. `report`
+    /// makes an observation the receiver's message.
+    pub(crate) fn watch<M: Send + 'static>(
+        self,
+        reports: &mpsc::Sender<M>,
+        report: impl Fn(InstanceName, FileObservation) -> M + Clone + Send + 'static,
+    ) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         for (name, file) in self.files {
-            tasks.spawn(watch(generation, name, file, commands.clone()));
+            tasks.spawn(watch(name, file, reports.clone(), report.clone()));
         }
         tasks
     }
 }
 
-async fn watch(
-    generation: u64,
+async fn watch<M>(
     instance: InstanceName,
     mut file: PayloadFile,
-    commands: mpsc::Sender<CoordinatorCommand>,
+    reports: mpsc::Sender<M>,
+    report: impl Fn(InstanceName, FileObservation) -> M,
 ) {
     loop {
         // No notification of changed files works on all file systems.
         pause(CHECK_INTERVAL).await;
         let Some(observation) = file.observe(&instance).await else { continue };
-        let command = CoordinatorCommand::FileObserved { generation, instance: instance.clone(), observation };
-        if commands.send(command).await.is_err() {
+        if reports.send(report(instance.clone(), observation)).await.is_err() {
             return;
         }
     }

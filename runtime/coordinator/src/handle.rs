@@ -5,12 +5,13 @@ use std::sync::Arc;
 use deputy_core::InstanceName;
 use deputy_core::schedule::ScheduleEvent;
 use deputy_sources::SourceContext;
-use deputy_support::{ActorStopped, Mailbox};
+use deputy_support::Mailbox;
 use tokio::sync::{mpsc, watch};
 
 use crate::command::{CoordinatorCommand, HeldMetrics};
 use crate::configuration::{CoordinatorConfig, LoadedInstances, ReloadSummary};
 use crate::file_watcher::FileWatcher;
+use crate::request_error::ControlRequestError;
 use crate::status::{CoordinatorStatus, InstanceStatus, StatusQuery};
 
 /// Sends commands to a running coordinator. Cheap to clone.
@@ -20,25 +21,6 @@ pub struct CoordinatorHandle {
     /// What payload files are resolved against.
     file_context: Arc<SourceContext>,
     configured: watch::Receiver<bool>,
-}
-
-/// Why a request to the coordinator was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ControlRequestError {
-    #[error(
-        "{0} cannot be revoked: its component exports no revocation; its lease expires by itself, and `deputy renew {0}` replaces it now"
-    )]
-    CannotRevoke(InstanceName),
-    #[error("{0} has no component to call: its tokens come from a file")]
-    FileOnly(InstanceName),
-    #[error("the component of {0} is being loaded: `deputy status {0}` shows when it is")]
-    Loading(InstanceName),
-    #[error("the coordinator is starting: components are being loaded")]
-    Starting,
-    #[error("the coordinator is stopping")]
-    Stopping,
-    #[error("there is no instance {0:?}: `deputy status` lists those that are enabled")]
-    Unknown(String),
 }
 
 impl CoordinatorHandle {
@@ -163,12 +145,6 @@ impl CoordinatorHandle {
 
     async fn send(&self, event: ScheduleEvent) -> Result<(), ControlRequestError> {
         Ok(self.commands.send(CoordinatorCommand::Event(Box::new(event))).await?)
-    }
-}
-
-impl From<ActorStopped> for ControlRequestError {
-    fn from(_: ActorStopped) -> Self {
-        Self::Stopping
     }
 }
 

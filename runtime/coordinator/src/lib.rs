@@ -15,6 +15,7 @@ mod configuration;
 mod configuration_names;
 mod control;
 mod coordinator;
+mod deliveries;
 mod event_log;
 mod file_watcher;
 mod handle;
@@ -29,6 +30,7 @@ mod parameters;
 mod pending_instances;
 mod provider;
 mod reload;
+mod request_error;
 mod state_keeper;
 pub mod status;
 mod workers;
@@ -42,7 +44,8 @@ pub use configuration_names::{
 };
 pub use control::{Control, TokenList, WorkerList};
 pub use coordinator::{Coordinator, CoordinatorError, CoordinatorOptions, LOCK, LockLostError};
-pub use handle::{ControlRequestError, CoordinatorHandle};
+pub use deliveries::{Deliveries, EarlierDeliveries, EarlierReceiver, GroupDeliveries};
+pub use handle::CoordinatorHandle;
 pub use health::CoordinatorHealth;
 pub use lease_board::LeaseBoard;
 pub use local_feed::{LocalFeed, LocalFeedOptions};
@@ -50,9 +53,9 @@ pub use local_worker_view::LocalWorkerView;
 pub use login_snapshot::{LoginFaultStatus, LoginSnapshot};
 pub use provider::ConfiguredProvider;
 pub use reload::{Reload, ReloadReply, Removals};
+pub use request_error::ControlRequestError;
 pub use state_keeper::{KeptStateTurn, StateKeeper, StateKeeperError, kept_state_owner};
 pub use workers::{
-    AppliedStatus, Deliveries, EarlierDeliveries, EarlierReceiver, EnrolmentError, GroupDeliveries, TokenStatus,
-    WorkerCondition, WorkerPage, WorkerQuery, WorkerRequestError, WorkerServiceOptions, WorkerStatus, WorkerTasks,
-    Workers, WorkersError,
+    AppliedStatus, EnrolmentError, TokenStatus, WorkerCondition, WorkerPage, WorkerQuery, WorkerRequestError,
+    WorkerServiceOptions, WorkerStatus, WorkerTasks, Workers, WorkersError,
 };

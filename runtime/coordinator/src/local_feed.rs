@@ -11,8 +11,9 @@ use deputy_core::time::Clock;
 use deputy_link::DeliveredState;
 use tokio::sync::watch;
 
+use crate::deliveries::Deliveries;
 use crate::lease_board::LeaseBoard;
-use crate::workers::{Deliveries, delivery, is_current};
+use crate::workers::{delivery, is_current};
 
 /// What it is made with.
 pub struct LocalFeedOptions {

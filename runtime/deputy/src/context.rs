@@ -16,11 +16,11 @@ use deputy_support::SystemClock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
-use crate::cli::Global;
-use crate::commands::compile_component;
+use crate::compiler::compiler;
 use crate::environment::EnvConfig;
 use crate::error::{CommandError, ErrorJson};
 use crate::exit::Exit;
+use crate::global_args::GlobalArgs;
 use crate::print::{Printer, WARNING};
 
 /// The version of the JSON that commands print. It grows when a field is removed or changes its meaning.
@@ -52,13 +52,13 @@ struct FailedJson<'a> {
 }
 
 impl Context {
-    pub(crate) fn new(printer: Printer, global: &Global, environment: EnvConfig) -> Self {
+    pub(crate) fn new(printer: Printer, global: &GlobalArgs, environment: EnvConfig) -> Self {
         Self { printer, config: global.config.clone(), state_dir: global.state.clone(), environment }
     }
 
     #[expect(clippy::disallowed_methods, reason = "the program's entry point brings the randomness")]
     pub(crate) fn platform(&self) -> Result<Platform, CommandError> {
-        let compiler = compile_component::compiler()?;
+        let compiler = compiler()?;
         Ok(Platform {
             components: ComponentFolders::new(&compiler.program, self.environment.components.clone()),
             compiler,

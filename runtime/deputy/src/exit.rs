@@ -68,9 +68,7 @@ impl Exit {
     pub(crate) fn meaning(self) -> &'static str {
         match self {
             Self::Done => "the command succeeded",
-            Self::Failed => {
-                "a check found a fault, a person stopped it, or a file could not be written"
-            }
+            Self::Failed => "a check found a fault, a person stopped it, or a file could not be written",
             Self::Misconfigured => "the command line, the configuration or a setting is wrong",
             Self::Denied => "the service denied the request",
             Self::Unavailable => "the service, coordinator or worker did not answer, or asked to wait: try again",

@@ -13,7 +13,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::cli::{Command, LogLevel};
+use crate::commands::Command;
+use crate::global_args::LogLevel;
 use crate::print::Printer;
 use writer::LogWriter;
 

@@ -9,11 +9,13 @@ mod call_report;
 mod capability;
 mod cli;
 mod commands;
+mod compiler;
 mod context;
 mod environment;
 mod error;
 mod exit;
 mod failed_setting;
+mod global_args;
 mod log;
 mod login_text;
 mod print;
@@ -29,11 +31,13 @@ use std::time::Duration;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, ValueEnum};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
-use crate::cli::{Cli, Command, LogLevel, When};
+use crate::cli::Cli;
+use crate::commands::Command;
 use crate::context::Context;
 use crate::environment::EnvConfig;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::global_args::{LogLevel, When};
 use crate::print::Printer;
 
 /// How long file operations that were begun may still take when a command has ended.
@@ -69,7 +73,7 @@ fn main() -> ExitCode {
             return context.fail(&error, json).into();
         }
     };
-    let result = hardened.and(level).and_then(|_| block_on(commands::run(&context, &cli.command)));
+    let result = hardened.and(level).and_then(|_| block_on(commands::run(&context, &cli.command, Cli::command)));
     match (log.is_read(), result) {
         (_, Ok(exit)) => exit.into(),
         (true, Err(error)) => context.fail(&error, json).into(),

@@ -14,7 +14,7 @@ use deputy_worker::components::ComponentError;
 use deputy_worker::endpoint::EndpointTokenError;
 use deputy_worker::unit::AccessError;
 
-use crate::worker::EnrolmentFailure;
+use crate::enrolment_failure::EnrolmentFailure;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {

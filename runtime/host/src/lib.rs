@@ -8,6 +8,7 @@
 
 mod call_failure;
 pub mod coordinator;
+mod enrolment_failure;
 mod error;
 mod fd_limit;
 mod local_socket;

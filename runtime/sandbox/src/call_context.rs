@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use deputy_core::grant::Grant;
 use deputy_core::{Limits, Outputs};
 use deputy_kerberos::Login;
 use deputy_support::SystemClock;
+use tokio::sync::Semaphore;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -16,7 +18,7 @@ use crate::http::{HttpHooks, HttpPolicy};
 use crate::kerberos::{self, CallKerberos, ConnectedHosts, KerberosView};
 use crate::limiter::Limiter;
 use crate::logging;
-use crate::network::Resolver;
+use crate::network::{Resolver, lookup_slots};
 use crate::outputs::{self, OutputMode, OutputStage};
 use crate::redact::Redactor;
 use crate::secret_values;
@@ -26,8 +28,11 @@ use crate::state::{self, StateAccess, StateSource};
 
 /// What all calls of an instance share.
 pub(crate) struct InstanceContext {
+    pub(crate) grant: Arc<Grant>,
     pub(crate) http: HttpPolicy,
     pub(crate) login: Option<Arc<Login>>,
+    /// Concurrent look-ups, by HTTP and by sockets.
+    pub(crate) lookups: Arc<Semaphore>,
     pub(crate) outputs: OutputMode,
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) secrets: Arc<SecretStore>,
@@ -41,8 +46,10 @@ impl InstanceContext {
         let http = HttpPolicy::nothing(Arc::clone(secrets) as _);
         let tcp = TcpPolicy::nothing(Arc::clone(secrets) as _);
         Self {
+            grant: Arc::default(),
             http,
             login: None,
+            lookups: lookup_slots(),
             outputs,
             resolver: Arc::clone(resolver),
             secrets: Arc::clone(secrets),
@@ -75,7 +82,7 @@ impl CallState {
         redactor: &Arc<Redactor>,
     ) -> Self {
         let limits = budget.limits();
-        let grant = context.http.grant();
+        let grant = &context.grant;
         let values = Arc::new(CallValues::new(Arc::clone(&context.secrets) as _, Arc::clone(redactor)));
         let policy = Arc::new(context.http.for_call(Arc::clone(&values) as _));
         let tcp = context.tcp.for_call(Arc::clone(&values) as _);
@@ -87,7 +94,13 @@ impl CallState {
         http.set_field_size_limit(limits.headers.as_usize().saturating_mul(4));
         Self {
             limiter: Limiter::new(Arc::clone(budget)),
-            hooks: HttpHooks::new(policy, Arc::clone(budget), Arc::clone(&context.resolver)),
+            hooks: HttpHooks::new(
+                Arc::clone(grant),
+                policy,
+                Arc::clone(budget),
+                Arc::clone(&context.resolver),
+                Arc::clone(&context.lookups),
+            ),
             http,
             kerberos: CallKerberos::new(
                 Arc::clone(grant),
@@ -103,7 +116,7 @@ impl CallState {
                 Arc::clone(budget),
                 Arc::clone(&context.resolver),
                 tcp,
-                Arc::clone(context.http.lookups()),
+                Arc::clone(&context.lookups),
             )
             .noting(connected),
             state: StateAccess::new(context.state.clone(), Arc::clone(budget), Arc::clone(redactor)),

@@ -26,6 +26,7 @@ use crate::http::HttpPolicy;
 use crate::invoke::Invoker;
 use crate::load_error::LoadError;
 use crate::loaded_component::LoadedComponent;
+use crate::network::lookup_slots;
 use crate::open_call::CalledFunction;
 use crate::outputs::OutputMode;
 use crate::raw_outcome::{AnsweredCall, RawOutcome, convert_facts};
@@ -93,9 +94,11 @@ impl LoadedProvider {
         let tcp = TcpPolicy::new(&instance, Arc::clone(&secrets) as _)
             .map_err(|source| LoadError::Tcp { instance: instance.name.to_string(), source })?;
         let granted = InstanceContext {
+            grant: Arc::new(instance.grant.clone()),
             http,
             tcp,
             login,
+            lookups: lookup_slots(),
             outputs: OutputMode::Denied,
             resolver: Arc::clone(&shared.resolver),
             secrets: Arc::clone(&secrets),
@@ -153,7 +156,7 @@ impl LoadedProvider {
     }
 
     fn check_secret(&self, name: &SecretName, value: &Arc<SecretBytes>) -> Result<(), String> {
-        self.granted.http.check_secret(name, value)?;
+        self.granted.http.check_secret(&self.granted.grant, name, value)?;
         self.granted.tcp.check_secret(name, value).map_err(|error| error.to_string())
     }
 

@@ -8,9 +8,8 @@ use deputy_core::grant::{Grant, HttpRule, Permit, Scheme, Target, TcpRule, TlsOp
 use deputy_core::{Limit, PolicyDenial, Span};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 
-use crate::network::{self, Connection, Deadline, LOOKUPS, Protocol, Resolver, RuleTls, SystemResolver};
+use crate::network::{self, Connection, Deadline, Protocol, Resolver, RuleTls, SystemResolver};
 
 /// How long one host may take.
 const TIMEOUT: Span = Span::secs(10);
@@ -112,8 +111,7 @@ async fn steps(
     let denied = |denial| ReachError::Denied(DenialError(denial));
     let permit = permit.map_err(denied)?;
     let resolver: Arc<dyn Resolver> = Arc::new(SystemResolver::default());
-    let slots = Arc::new(Semaphore::new(LOOKUPS));
-    let addresses = network::resolve(resolver.as_ref(), &slots, reached.target.host()).await;
+    let addresses = network::resolve(resolver.as_ref(), &network::lookup_slots(), reached.target.host()).await;
     reached.addresses = addresses.map_err(ReachError::Resolve)?;
     let pinned = permit.pin(&reached.addresses).map_err(denied)?;
     let stream = network::connect(pinned, deadline).await.map_err(|error| match error {

@@ -16,7 +16,7 @@ use deputy_core::{InstanceName, ReceiverName, SecretSource};
 
 use crate::address;
 use crate::components::ComponentBase;
-use crate::config::{absolute, read_text};
+use crate::config_text::{absolute, read_text};
 use crate::delivered::Delivered;
 use crate::diagnostic::{ConfigErrors, DiagnosticSink, Diagnostics};
 use crate::receiver::names;

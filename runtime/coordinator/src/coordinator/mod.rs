@@ -22,12 +22,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::command::CoordinatorCommand;
+use crate::deliveries::Deliveries;
 use crate::file_watcher::FileObservation;
 use crate::lease_store::LeaseStore;
 use crate::pending_instances::PendingInstances;
 use crate::provider::Providers;
 use crate::state_keeper::StateKeeper;
-use crate::workers::{Deliveries, Workers};
+use crate::workers::Workers;
 use crate::write_queue::WriteQueue;
 use tasks::{ActiveCall, TaskOutcome, TaskSubject};
 

@@ -9,8 +9,8 @@ use deputy_metrics::UpstreamMetrics;
 
 use super::Coordinator;
 use crate::command::HeldMetrics;
-use crate::handle::ControlRequestError;
 use crate::login_snapshot::LoginSnapshot;
+use crate::request_error::ControlRequestError;
 use crate::status::{
     CoordinatorStatus, InstanceStatus, KeptStateStatus, KerberosLoginStatus, ListedInstance, MAX_LISTED, OrphanStatus,
     StatusPage, StatusQuery, UpstreamStatus, lease_metrics, login_metrics,

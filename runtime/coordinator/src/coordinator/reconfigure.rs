@@ -11,9 +11,10 @@ use deputy_core::InstanceName;
 use deputy_core::schedule::{ScheduleConfig, ScheduleEvent};
 
 use super::Coordinator;
+use crate::command::CoordinatorCommand;
 use crate::configuration::{CoordinatorConfig, LoadedInstances, ReloadSummary};
+use crate::deliveries::Deliveries;
 use crate::file_watcher::FileWatcher;
-use crate::workers::Deliveries;
 
 impl Coordinator {
     /// Applies a configuration to the schedule and to what workers get.
@@ -41,7 +42,10 @@ impl Coordinator {
             self.observe_file(name, observation);
         }
         self.generation += 1;
-        self.file_watches = files.watch(self.generation, &self.command_sender);
+        let generation = self.generation;
+        self.file_watches = files.watch(&self.command_sender, move |instance, observation| {
+            CoordinatorCommand::FileObserved { generation, instance, observation }
+        });
         self.configuration = Some(configuration.clone());
         // What was decided under the last configuration is done under it, so that each call reaches the component that it
         // was meant for.

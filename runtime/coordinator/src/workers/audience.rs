@@ -10,7 +10,7 @@ use deputy_core::schedule::Lease;
 use deputy_core::{GroupName, InstanceName, ReceiverName};
 use deputy_link::{GroupFeed, ReceiverBinding};
 
-use super::deliveries::{Deliveries, EarlierDeliveries};
+use crate::deliveries::{Deliveries, EarlierDeliveries};
 
 #[derive(Default)]
 pub(super) struct Audience {

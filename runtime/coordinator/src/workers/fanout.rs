@@ -16,8 +16,8 @@ use deputy_metrics::CoordinatorMetrics;
 use tokio::sync::watch;
 
 use super::audience::{Audience, is_current};
-use super::deliveries::{Deliveries, GroupDeliveries};
 use super::usage::UsageReporter;
+use crate::deliveries::{Deliveries, GroupDeliveries};
 use crate::handle::CoordinatorHandle;
 use crate::lease_board::{BoardCursor, LeaseBoard};
 

@@ -18,9 +18,9 @@ use deputy_metrics::CoordinatorMetrics;
 use deputy_support::{ActorStopped, KeyedRateLimiter, Mailbox};
 use tokio::sync::watch;
 
-use super::deliveries::Deliveries;
 use super::enrolment::{CertificateReply, EnrolmentCommand, EnrolmentRejection};
 use super::recorder::{Recorded, Recorder, RequestContext};
+use crate::deliveries::Deliveries;
 
 pub(super) struct ServerHandler {
     commands: Mailbox<EnrolmentCommand>,

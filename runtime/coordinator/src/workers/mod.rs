@@ -6,7 +6,6 @@
 //! ban a worker) reaches the sessions at once.
 
 mod audience;
-mod deliveries;
 mod enrolment;
 mod fanout;
 mod link_handler;
@@ -19,7 +18,6 @@ mod trusted_clock;
 mod usage;
 
 pub(crate) use audience::is_current;
-pub use deliveries::{Deliveries, EarlierDeliveries, EarlierReceiver, GroupDeliveries};
 pub use enrolment::EnrolmentError;
 pub(crate) use enrolment::{AUTHORITY, WORKER};
 pub(crate) use fanout::delivery;

@@ -16,12 +16,12 @@ use deputy_store::{Random, Store, StoreError};
 use deputy_support::{ActorStopped, Mailbox};
 use tokio::sync::{mpsc, watch};
 
-use super::deliveries::Deliveries;
 use super::enrolment::{EnrolmentActor, EnrolmentCommand, EnrolmentError};
 use super::fanout::{Fanout, FanoutOptions};
 use super::link_handler::{self, ServerHandler};
 use super::status::{TokenStatus, WorkerPage, WorkerQuery, WorkerStatus};
 use super::trusted_clock::TrustedClock;
+use crate::deliveries::Deliveries;
 use crate::handle::CoordinatorHandle;
 use crate::lease_board::LeaseBoard;
 

@@ -7,7 +7,7 @@ use deputy_core::{GroupName, InstanceName};
 use deputy_link::server::Sessions;
 use deputy_metrics::CoordinatorMetrics;
 
-use super::deliveries::Deliveries;
+use crate::deliveries::Deliveries;
 use crate::handle::CoordinatorHandle;
 
 /// After this number of reports, all numbers are reported again, since the schedule forgets them when an instance changes.

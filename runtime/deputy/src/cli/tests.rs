@@ -1,5 +1,6 @@
 use super::*;
 use crate::exit::Exit;
+use crate::global_args::When;
 use clap::CommandFactory;
 
 /// Every visible command, with its name and all of its help.

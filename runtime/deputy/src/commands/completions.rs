@@ -1,9 +1,8 @@
 //! `deputy completions`
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -19,9 +18,13 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(crate) fn run(context: &Context, arguments: &CompletionsArgs) -> Result<Exit, CommandError> {
+pub(crate) fn run(
+    context: &Context,
+    arguments: &CompletionsArgs,
+    mut program: clap::Command,
+) -> Result<Exit, CommandError> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Cli::command(), "deputy", &mut script);
+    clap_complete::generate(arguments.shell, &mut program, "deputy", &mut script);
     context.stdout(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_mangen::Man;
 
-use crate::cli::Cli;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -14,9 +13,9 @@ use crate::exit::Exit;
 #[derive(Debug, Args)]
 pub(crate) struct ManPagesArgs {}
 
-pub(crate) fn run(context: &Context) -> Result<Exit, CommandError> {
+pub(crate) fn run(context: &Context, program: clap::Command) -> Result<Exit, CommandError> {
     // `deputy help run` is no page of its own: it shows what `deputy run` has.
-    let mut command = Cli::command().disable_help_subcommand(true);
+    let mut command = program.disable_help_subcommand(true);
     command.build();
     let mut pages = BTreeMap::new();
     render(&command, &mut pages).map_err(|error| CommandError::new(Exit::Internal, error))?;

@@ -1,46 +1,95 @@
 //! One file for each command: its arguments, and what it does with them.
 
-pub(crate) mod check;
-pub(crate) mod compile_component;
-pub(crate) mod completions;
-pub(crate) mod components;
-pub(crate) mod doctor;
-pub(crate) mod exec;
-pub(crate) mod exit_codes;
-pub(crate) mod get;
-pub(crate) mod grant;
-pub(crate) mod hadoop_conf;
-pub(crate) mod init;
-pub(crate) mod inspect;
+mod check;
+mod compile_component;
+mod completions;
+mod components;
+mod doctor;
+mod exec;
+mod exit_codes;
+mod get;
+mod grant;
+mod hadoop_conf;
+mod init;
+mod inspect;
 mod instance_action;
-pub(crate) mod kerberos_login;
+mod kerberos_login;
 mod lease_format;
-pub(crate) mod man_pages;
-pub(crate) mod obtain;
-pub(crate) mod reload;
-pub(crate) mod renew;
-pub(crate) mod revoke;
-pub(crate) mod run;
-pub(crate) mod schema;
+mod man_pages;
+mod obtain;
+mod reload;
+mod renew;
+mod revoke;
+mod run;
+mod schema;
 mod socket_args;
-pub(crate) mod state;
-pub(crate) mod status;
-pub(crate) mod token;
-pub(crate) mod worker;
-pub(crate) mod workers;
+mod state;
+mod status;
+mod token;
+mod worker;
+mod workers;
 
-use crate::cli::Command;
+use clap::Subcommand;
+
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 
-pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, CommandError> {
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Check(check::CheckArgs),
+    #[command(hide = true)]
+    CompileComponent(compile_component::CompileComponentArgs),
+    Components(components::ComponentsArgs),
+    Completions(completions::CompletionsArgs),
+    Doctor(doctor::DoctorArgs),
+    Exec(exec::ExecArgs),
+    ExitCodes(exit_codes::ExitCodesArgs),
+    Get(get::GetArgs),
+    Grant(grant::GrantArgs),
+    HadoopConf(hadoop_conf::HadoopConfArgs),
+    #[command(hide = true)]
+    KerberosLogin(kerberos_login::KerberosLoginArgs),
+    Init(init::InitArgs),
+    Inspect(inspect::InspectArgs),
+    #[command(hide = true)]
+    ManPages(man_pages::ManPagesArgs),
+    Obtain(obtain::ObtainArgs),
+    Reload(reload::ReloadArgs),
+    Renew(renew::RenewArgs),
+    Revoke(revoke::RevokeArgs),
+    Run(run::RunArgs),
+    Schema(schema::SchemaArgs),
+    State(state::StateArgs),
+    Status(status::StatusArgs),
+    Token(token::TokenArgs),
+    Workers(workers::WorkersArgs),
+    Worker(worker::WorkerArgs),
+}
+
+impl Command {
+    /// Whether it runs until a signal ends it.
+    pub(crate) fn is_daemon(&self) -> bool {
+        match self {
+            Self::Run(_) => true,
+            Self::Worker(worker) => worker.command.is_none(),
+            _ => false,
+        }
+    }
+}
+
+/// Runs a command. `program` defines the whole command line.
+pub(crate) async fn run(
+    context: &Context,
+    command: &Command,
+    program: fn() -> clap::Command,
+) -> Result<Exit, CommandError> {
     match command {
         Command::Check(arguments) => check::run(context, arguments).await,
         // `main` runs both without a runtime.
         Command::CompileComponent(_) | Command::KerberosLogin(_) => Ok(Exit::Internal),
         Command::Components(arguments) => components::run(context, arguments).await,
-        Command::Completions(arguments) => completions::run(context, arguments),
+        Command::Completions(arguments) => completions::run(context, arguments, program()),
         Command::Doctor(arguments) => doctor::run(context, arguments).await,
         Command::Exec(arguments) => exec::run(context, arguments).await,
         Command::ExitCodes(arguments) => exit_codes::run(context, arguments),
@@ -49,7 +98,7 @@ pub(crate) async fn run(context: &Context, command: &Command) -> Result<Exit, Co
         Command::HadoopConf(arguments) => hadoop_conf::run(context, arguments),
         Command::Init(arguments) => init::run(context, arguments),
         Command::Inspect(arguments) => inspect::run(context, arguments).await,
-        Command::ManPages(_) => man_pages::run(context),
+        Command::ManPages(_) => man_pages::run(context, program()),
         Command::Obtain(arguments) => obtain::run(context, arguments).await,
         Command::Reload(arguments) => reload::run(context, arguments).await,
         Command::Renew(arguments) => renew::run(context, arguments).await,

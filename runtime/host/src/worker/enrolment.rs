@@ -1,34 +1,12 @@
 //! How a worker gets its identity at its start: from its state, or by joining the coordinator.
 
 use deputy_core::{ByteSize, SecretSource, Timestamp, in_one_line};
-use deputy_link::client::{JoinFailure, join_until};
-use deputy_link::{IdentityError, JoinString, JoinStringError, WorkerIdentity};
-use deputy_sources::{SourceContext, SourceError, ValueShape};
-use deputy_store::{StoreError, StoreKeyError};
+use deputy_link::client::join_until;
+use deputy_link::{JoinString, WorkerIdentity};
+use deputy_sources::{SourceContext, ValueShape};
 
 use super::identity_records::IdentityRecords;
-
-#[derive(Debug, thiserror::Error)]
-pub enum EnrolmentFailure {
-    #[error("cannot encode the worker's key; this is a bug, please report it")]
-    Encode(#[from] serde_json::Error),
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    #[error("cannot join the coordinator")]
-    Join(#[from] JoinFailure),
-    #[error(transparent)]
-    JoinString(#[from] JoinStringError),
-    #[error("cannot read the join string")]
-    JoinStringSource(#[from] SourceError),
-    #[error("this worker has not joined a coordinator")]
-    NotEnrolled,
-    #[error("cannot read the worker's identity in the state directory")]
-    Read(#[source] StoreError),
-    #[error("cannot save the worker's identity in the state directory")]
-    Save(#[source] StoreError),
-    #[error(transparent)]
-    StoreKey(#[from] StoreKeyError),
-}
+use crate::enrolment_failure::EnrolmentFailure;
 
 /// Where a worker may find a join string.
 pub(crate) struct JoinStrings<'a> {

@@ -10,7 +10,7 @@ use deputy_link::client::{ClientStopped, IdentityStore};
 use deputy_link::{JoinString, TokenId, WorkerIdentity, WorkerKey};
 use deputy_store::{ExpectedVersion, Namespace, Store, StoreError, StoreKey, overwrite};
 
-use super::enrolment::EnrolmentFailure;
+use crate::enrolment_failure::EnrolmentFailure;
 
 const IDENTITY: Namespace = Namespace::new("identity");
 

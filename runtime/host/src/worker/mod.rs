@@ -39,7 +39,7 @@ pub(crate) use endpoints::EndpointServers;
 use link::WorkerLink;
 pub(crate) use sandboxed_receiver::{SandboxedReceivers, WorkerNames};
 
-pub use enrolment::EnrolmentFailure;
+pub use crate::enrolment_failure::EnrolmentFailure;
 pub use once::OnceOutcome;
 pub use receiver_policies::receiver_policies;
 

@@ -11,13 +11,14 @@ use ::http::request::Parts;
 use ::http::uri::PathAndQuery;
 use ::http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use bytes::Bytes;
-use deputy_core::grant::{HttpTarget, KerberosPermit, Permit, Scheme, Target};
+use deputy_core::grant::{Grant, HttpTarget, KerberosPermit, Permit, Target};
 use deputy_core::{Limit, PolicyDenial, SecretName};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
@@ -29,9 +30,9 @@ use super::inject::inject;
 use super::negotiate::Negotiation;
 use super::origin_form;
 use super::outgoing::{RequestBody, section};
-use super::policy::HttpPolicy;
+use super::policy::{HttpPolicy, PermittedRule};
 use crate::call_budget::CallBudget;
-use crate::network::{self, Connection, Deadline, Resolver, RuleTls};
+use crate::network::{self, Connection, Deadline, Resolver};
 use crate::secret_fault::SecretFault;
 
 /// The `User-Agent` of a request whose component sets none.
@@ -44,9 +45,11 @@ const HEADERS: std::ops::RangeInclusive<usize> = 100..=16_384;
 
 /// One request in progress.
 pub(super) struct Exchange {
+    pub(super) grant: Arc<Grant>,
     pub(super) policy: Arc<HttpPolicy>,
     pub(super) budget: Arc<CallBudget>,
     pub(super) resolver: Arc<dyn Resolver>,
+    pub(super) lookups: Arc<Semaphore>,
     pub(super) record: ExchangeRecord,
     pub(super) options: RequestOptions,
     pub(super) total: Deadline,
@@ -76,19 +79,21 @@ impl Exchange {
 
     async fn steps(&mut self, request: Request<RequestBody>) -> Result<Exchanged, RequestFailure> {
         let (mut head, mut body) = request.into_parts();
+        let grant = Arc::clone(&self.grant);
+        let policy = Arc::clone(&self.policy);
         // A denied request counts as well: a denial has no other cost for the component.
         self.budget.usage.take_request()?;
         let target = self.target(&head)?;
         self.record.note_target(&target);
-        let permit = self.policy.grant().permit_http(&target)?;
+        let permit = grant.permit_http(&target)?;
+        let rule = policy.rule(&grant, &permit)?;
         let is_own = head.headers.contains_key(header::AUTHORIZATION);
-        let context = self.policy.grant().permit_negotiate(&permit, is_own)?;
+        let context = grant.permit_negotiate(&permit, is_own)?;
         normalise(&mut head, target.target())?;
-        let mut added = self.inject(&permit, &mut head, &mut body).await?;
+        let mut added = self.inject(rule, &mut head, &mut body).await?;
         let negotiation = self.negotiate(context, &mut head, &mut added).await?;
-        let guard = self.guard(&permit, &added, &mut head)?;
+        let guard = guard(rule, permit.target(), &added, &mut head);
         self.budget.usage.take_sent(request_line(&head) + section(&head.headers))?;
-        let rule = permit.rule();
         self.announce(rule).await?;
         let stream = self.connect(permit).await?;
         let stream = self.secure(rule, target.target(), stream).await?;
@@ -123,11 +128,10 @@ impl Exchange {
     /// Adds the rule's secrets, and returns them.
     async fn inject(
         &mut self,
-        permit: &Permit,
+        rule: PermittedRule<'_>,
         head: &mut Parts,
         body: &mut RequestBody,
     ) -> Result<Vec<Added>, RequestFailure> {
-        let (rule, _) = self.policy.rule(permit.rule()).ok_or_else(unknown_rule)?;
         for injection in &rule.send.inject {
             self.record.note_injected(injection.secret.to_string());
         }
@@ -148,22 +152,11 @@ impl Exchange {
         Ok(Some(negotiation))
     }
 
-    /// What looks in the response for what was added to the request.
-    fn guard(&self, permit: &Permit, added: &[Added], head: &mut Parts) -> Result<Option<EchoGuard>, RequestFailure> {
-        let (rule, _) = self.policy.rule(permit.rule()).ok_or_else(unknown_rule)?;
-        let guard = if rule.send.allow_echo { None } else { EchoGuard::new(permit.target(), added) };
-        if let Some(guard) = &guard {
-            guard.prepare(&mut head.headers);
-        }
-        Ok(guard)
-    }
-
     /// Records the request before it is sent, with the secrets that are sent. The key of a client certificate is not sent,
     /// but used.
-    async fn announce(&mut self, rule: usize) -> Result<(), RequestFailure> {
-        let key = self.policy.rule(rule).and_then(|(_, tls)| tls?.key().map(ToString::to_string));
-        if let Some(key) = key {
-            self.record.note_injected(key);
+    async fn announce(&mut self, rule: PermittedRule<'_>) -> Result<(), RequestFailure> {
+        if let Some(key) = rule.tls.and_then(|tls| tls.key()) {
+            self.record.note_injected(key.to_string());
         }
         self.record.audit().announce().await.map_err(RequestFailure::unrecorded)
     }
@@ -172,8 +165,7 @@ impl Exchange {
     async fn connect(&mut self, permit: Permit) -> Result<TcpStream, RequestFailure> {
         let limit = self.budget.limits().connect;
         let deadline = self.total.step(limit, Limit::Connect, self.options.connect_timeout);
-        let resolved =
-            deadline.run(network::resolve(&*self.resolver, self.policy.lookups(), permit.target().host())).await;
+        let resolved = deadline.run(network::resolve(&*self.resolver, &self.lookups, permit.target().host())).await;
         let addresses =
             resolved.map_err(|timed_out| RequestFailure::timed_out(timed_out, RequestPhase::Connect))?.map_err(
                 |error| RequestFailure::failed("dns", Error::DnsError { rcode: None, info_code: None }).because(error),
@@ -189,12 +181,13 @@ impl Exchange {
         Ok(stream)
     }
 
-    async fn secure(&self, rule: usize, target: &Target, stream: TcpStream) -> Result<Connection, RequestFailure> {
-        let tls: &RuleTls = match (target.scheme(), self.policy.rule(rule)) {
-            (Scheme::Http, Some(_)) => return Ok(Connection::Left(stream)),
-            (Scheme::Https, Some((_, Some(tls)))) => tls,
-            _ => return Err(unknown_rule()),
-        };
+    async fn secure(
+        &self,
+        rule: PermittedRule<'_>,
+        target: &Target,
+        stream: TcpStream,
+    ) -> Result<Connection, RequestFailure> {
+        let Some(tls) = rule.tls else { return Ok(Connection::Left(stream)) };
         let key = match tls.key() {
             Some(name) => {
                 let value = self
@@ -300,6 +293,15 @@ impl Exchange {
     }
 }
 
+/// What looks in the response for what was added to the request.
+fn guard(rule: PermittedRule<'_>, target: &Target, added: &[Added], head: &mut Parts) -> Option<EchoGuard> {
+    let guard = if rule.send.allow_echo { None } else { EchoGuard::new(target, added) };
+    if let Some(guard) = &guard {
+        guard.prepare(&mut head.headers);
+    }
+    guard
+}
+
 /// Brings the URI into origin form, and sets the headers that are the host's.
 fn normalise(head: &mut Parts, target: &Target) -> Result<(), RequestFailure> {
     head.uri = PathAndQuery::try_from(origin_form(&head.uri)).map(Uri::from).map_err(|_| invalid_uri())?;
@@ -335,9 +337,4 @@ fn is_tls(error: &hyper::Error) -> bool {
 
 fn headers_too_large() -> RequestFailure {
     RequestFailure::denied(PolicyDenial::Limit(Limit::Headers), Error::HttpResponseHeaderSectionSize(None))
-}
-
-/// A permit of another grant, which is a bug: reported as a denial.
-fn unknown_rule() -> RequestFailure {
-    RequestFailure::failed("internal", Error::HttpRequestDenied)
 }

@@ -21,6 +21,8 @@ use std::sync::Arc;
 use ::http::{HeaderName, Request, Response, Uri, header, uri};
 use deputy_audit::AuditAction;
 use deputy_core::Limit;
+use deputy_core::grant::Grant;
+use tokio::sync::Semaphore;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, Result, WasiBody, WasiHttpHooks,
@@ -37,9 +39,12 @@ pub use policy::HttpPolicyError;
 
 /// The hooks of `wasmtime-wasi-http` for one call. Everything that a call starts ends when this is dropped.
 pub(crate) struct HttpHooks {
+    grant: Arc<Grant>,
     policy: Arc<HttpPolicy>,
     budget: Arc<CallBudget>,
     resolver: Arc<dyn Resolver>,
+    /// The instance's concurrent look-ups, with those of sockets.
+    lookups: Arc<Semaphore>,
     drains: BodyDrains,
 }
 
@@ -50,8 +55,14 @@ type Work = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type ResponseFuture = Box<dyn Future<Output = Result<(Response<WasiBody>, Work)>> + Send>;
 
 impl HttpHooks {
-    pub(crate) fn new(policy: Arc<HttpPolicy>, budget: Arc<CallBudget>, resolver: Arc<dyn Resolver>) -> Self {
-        Self { policy, budget, resolver, drains: BodyDrains::default() }
+    pub(crate) fn new(
+        grant: Arc<Grant>,
+        policy: Arc<HttpPolicy>,
+        budget: Arc<CallBudget>,
+        resolver: Arc<dyn Resolver>,
+        lookups: Arc<Semaphore>,
+    ) -> Self {
+        Self { grant, policy, budget, resolver, lookups, drains: BodyDrains::default() }
     }
 
     fn begin(
@@ -65,9 +76,11 @@ impl HttpHooks {
         let request =
             request.map(|body| RequestBody::new(body, Arc::clone(&self.budget), meter, self.drains.weak(), total));
         let exchange = Exchange {
+            grant: Arc::clone(&self.grant),
             policy: Arc::clone(&self.policy),
             budget: Arc::clone(&self.budget),
             resolver: Arc::clone(&self.resolver),
+            lookups: Arc::clone(&self.lookups),
             record,
             options: options.unwrap_or_default(),
             total,

@@ -1,29 +1,32 @@
-//! The HTTP policy of one instance: its grant, TLS for each of its rules, and its secrets. It never changes, and is not
-//! shared between instances.
+//! How one instance sends the requests that its grant permits: TLS for each of its rules, its secrets and its login. It
+//! never changes, and is not shared between instances.
 
 use std::sync::Arc;
 
-use deputy_core::grant::{Grant, HttpRule, Scheme, SecretGrant};
+use deputy_core::grant::{Grant, HttpRule, Permit, RequestOptions, Scheme, SecretGrant};
 use deputy_core::{Instance, InstanceName, PolicyDenial, SecretBytes, SecretName};
 use deputy_kerberos::Login;
 
-use tokio::sync::Semaphore;
-
 use super::inject;
-use crate::network::{LOOKUPS, Protocol, RuleTls};
+use crate::network::{Protocol, RuleTls};
 use crate::secret_provider::SecretProvider;
 use crate::secrets;
 
-/// What one instance may send.
+/// How one instance sends.
 pub(crate) struct HttpPolicy {
-    grant: Arc<Grant>,
     /// By index of the rule; `None` for rules without TLS.
     tls: Arc<[Option<RuleTls>]>,
     secrets: Arc<dyn SecretProvider>,
     /// The principal whose Kerberos tokens it sends.
     login: Option<Arc<Login>>,
-    /// The instance's concurrent look-ups.
-    lookups: Arc<Semaphore>,
+}
+
+/// How a permitted request is sent.
+#[derive(Clone, Copy)]
+pub(super) struct PermittedRule<'a> {
+    pub(super) send: &'a RequestOptions,
+    /// `None` if the rule's scheme is without TLS.
+    pub(super) tls: Option<&'a RuleTls>,
 }
 
 /// A rule that can't be applied: a file that it names can't be used.
@@ -39,12 +42,12 @@ impl HttpPolicy {
     /// Reads the files that the rules name.
     pub(crate) fn new(instance: &Instance, secrets: Arc<dyn SecretProvider>) -> Result<Self, HttpPolicyError> {
         let tls = instance.grant.http.iter().map(|rule| load_tls(instance, rule)).collect::<Result<_, _>>()?;
-        Ok(Self { grant: Arc::new(instance.grant.clone()), tls, secrets, login: None, lookups: lookups() })
+        Ok(Self { tls, secrets, login: None })
     }
 
-    /// A policy that allows nothing.
+    /// A policy without rules.
     pub(crate) fn nothing(secrets: Arc<dyn SecretProvider>) -> Self {
-        Self { grant: Arc::default(), tls: Arc::new([]), secrets, login: None, lookups: lookups() }
+        Self { tls: Arc::new([]), secrets, login: None }
     }
 
     /// The same policy with a login for the rules that have `negotiate`.
@@ -55,28 +58,20 @@ impl HttpPolicy {
 
     /// The same policy with the secrets of one call, which its log must not show.
     pub(crate) fn for_call(&self, secrets: Arc<dyn SecretProvider>) -> Self {
-        let grant = Arc::clone(&self.grant);
-        let tls = Arc::clone(&self.tls);
-        let lookups = Arc::clone(&self.lookups);
-        Self { grant, tls, secrets, login: self.login.clone(), lookups }
+        Self { tls: Arc::clone(&self.tls), secrets, login: self.login.clone() }
     }
 
-    /// The grant, for the instance's other capabilities too.
-    pub(crate) fn grant(&self) -> &Arc<Grant> {
-        &self.grant
-    }
-
-    /// The places of the instance's look-ups, by HTTP and by sockets.
-    pub(crate) fn lookups(&self) -> &Arc<Semaphore> {
-        &self.lookups
-    }
-
-    /// Checks that a secret's value fits the use that the grant and the rules make of it. The error never quotes it.
-    pub(crate) fn check_secret(&self, name: &SecretName, value: &Arc<SecretBytes>) -> Result<(), String> {
-        if let Some(purpose) = self.grant.secrets.get(name).and_then(SecretGrant::purpose) {
+    /// Checks that a secret's value fits the use that the grant and its rules make of it. The error never quotes it.
+    pub(crate) fn check_secret(
+        &self,
+        grant: &Grant,
+        name: &SecretName,
+        value: &Arc<SecretBytes>,
+    ) -> Result<(), String> {
+        if let Some(purpose) = grant.secrets.get(name).and_then(SecretGrant::purpose) {
             secrets::validate(purpose, value)?;
         }
-        for (rule, tls) in self.grant.http.iter().zip(self.tls.iter()) {
+        for (rule, tls) in grant.http.iter().zip(self.tls.iter()) {
             for injection in rule.send.inject.iter().filter(|injection| injection.secret == *name) {
                 inject::validate(injection, value)?;
             }
@@ -87,9 +82,14 @@ impl HttpPolicy {
         Ok(())
     }
 
-    /// A rule and its TLS.
-    pub(super) fn rule(&self, index: usize) -> Option<(&HttpRule, Option<&RuleTls>)> {
-        Some((self.grant.http.get(index)?, self.tls.get(index)?.as_ref()))
+    /// The rule of a permit. What has no rule, or lacks the TLS that its scheme needs, is denied.
+    pub(super) fn rule<'a>(&'a self, grant: &'a Grant, permit: &Permit) -> Result<PermittedRule<'a>, PolicyDenial> {
+        let target = permit.target();
+        match (grant.http.get(permit.rule()), self.tls.get(permit.rule()), target.scheme()) {
+            (Some(rule), Some(Some(tls)), Scheme::Https) => Ok(PermittedRule { send: &rule.send, tls: Some(tls) }),
+            (Some(rule), Some(None), Scheme::Http) => Ok(PermittedRule { send: &rule.send, tls: None }),
+            _ => Err(PolicyDenial::Scheme { target: target.clone() }),
+        }
     }
 
     /// The login, if one is granted.
@@ -100,10 +100,6 @@ impl HttpPolicy {
     pub(super) fn secrets(&self) -> &dyn SecretProvider {
         &*self.secrets
     }
-}
-
-fn lookups() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(LOOKUPS))
 }
 
 fn load_tls(instance: &Instance, rule: &HttpRule) -> Result<Option<RuleTls>, HttpPolicyError> {

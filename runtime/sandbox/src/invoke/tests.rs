@@ -7,12 +7,9 @@ use futures::FutureExt;
 use super::*;
 use crate::compile::Compiler;
 use crate::component_folders::ComponentFolders;
-use crate::http::HttpPolicy;
 use crate::outputs::OutputMode;
 use crate::sandbox::{Sandbox, SandboxOptions};
 use crate::secrets::SecretStore;
-use crate::sockets::TcpPolicy;
-use crate::state::StateSource;
 use crate::testing::{eventually, names, pause};
 
 /// A sandbox without components, whose calls are closures.
@@ -38,17 +35,7 @@ impl TestSandbox {
         let subject = AuditSubject::Instance("lab".parse().unwrap());
         let invoker = Invoker::new(shared, subject, &BTreeMap::new(), limits);
         let secrets = Arc::new(SecretStore::new(&BTreeMap::new()));
-        let http = HttpPolicy::nothing(Arc::clone(&secrets) as _);
-        let tcp = TcpPolicy::nothing(Arc::clone(&secrets) as _);
-        let context = InstanceContext {
-            http,
-            tcp,
-            login: None,
-            outputs: OutputMode::Denied,
-            resolver: names(),
-            secrets,
-            state: StateSource::Denied,
-        };
+        let context = InstanceContext::ungranted(&names(), &secrets, OutputMode::Denied);
         Self { sandbox, audit, invoker, context }
     }
 

@@ -14,8 +14,10 @@ mod tls;
 
 pub(crate) use connect::{ConnectError, connect};
 pub(crate) use deadline::{Deadline, DeadlineCause, DeadlineExceeded, Timer};
-pub(crate) use resolve::{LOOKUPS, resolve};
+#[cfg(test)]
+pub(crate) use resolve::LOOKUPS;
 pub use resolve::{LookupSlot, Resolver};
+pub(crate) use resolve::{lookup_slots, resolve};
 pub(crate) use stream::Connection;
 pub use system_resolver::SystemResolver;
 pub(crate) use tls::{HandshakeError, Protocol, RuleTls, RuleTlsError, TlsFault, handshake};

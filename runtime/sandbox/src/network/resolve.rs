@@ -11,6 +11,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Look-ups of one instance at a time, over all its calls. More wait, for as long as their own limit lets them.
 pub(crate) const LOOKUPS: usize = 4;
 
+/// The places of one instance's look-ups.
+pub(crate) fn lookup_slots() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(LOOKUPS))
+}
+
 /// Turns names into addresses.
 #[async_trait]
 pub trait Resolver: Send + Sync {

@@ -60,7 +60,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
     use std::time::Duration;
 
-    use super::super::resolve::{LOOKUPS, resolve};
+    use super::super::resolve::{LOOKUPS, lookup_slots, resolve};
     use super::*;
     use crate::testing::eventually;
 
@@ -89,7 +89,7 @@ mod tests {
     #[tokio::test]
     async fn lookups_that_hang_keep_their_place_after_the_deadline() {
         let resolver = SystemResolver { lookup: hanging, ..SystemResolver::default() };
-        let (own, other) = (Arc::new(Semaphore::new(LOOKUPS)), Arc::new(Semaphore::new(LOOKUPS)));
+        let (own, other) = (lookup_slots(), lookup_slots());
         for number in 0..5 * LOOKUPS {
             assert!(give_up_soon(&resolver, &own, &format!("hangs-{number}.example")).await);
         }
@@ -98,7 +98,7 @@ mod tests {
         assert!(!give_up_soon(&resolver, &other, "known.example").await, "those of other instances don't");
         // However many instances there are, the process has a bounded number of threads.
         for _ in 0..2 * THREADS / LOOKUPS {
-            let slots = Arc::new(Semaphore::new(LOOKUPS));
+            let slots = lookup_slots();
             let names = (0..LOOKUPS).map(|number| format!("hangs-{number}.example")).collect::<Vec<_>>();
             let given_up = names.iter().map(|name| give_up_soon(&resolver, &slots, name));
             assert!(futures::future::join_all(given_up).await.into_iter().all(|up| up));

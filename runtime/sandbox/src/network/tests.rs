@@ -3,17 +3,11 @@ use crate::testing::{FullBacklog, Server, StaticResolver, http, pause, tcp};
 use deputy_core::grant::{Grant, HttpTarget, Pinned, Scheme, Target};
 use deputy_core::{Limit, Span};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
-use tokio::sync::Semaphore;
 
 fn soon() -> Deadline {
     Deadline::after(Span::secs(5), Limit::Connect)
-}
-
-fn slots() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(LOOKUPS))
 }
 
 fn pinned(port: u16, addresses: &[&str]) -> Pinned {
@@ -26,27 +20,27 @@ fn pinned(port: u16, addresses: &[&str]) -> Pinned {
 #[tokio::test]
 async fn resolve_gives_each_address_once_and_ipv4_as_ipv4() {
     let names = StaticResolver(vec![("a.example", vec!["::ffff:10.0.0.1", "10.0.0.1", "::1", "10.0.0.2", "::1"])]);
-    let found = resolve(&names, &slots(), &"a.example".parse().unwrap()).await.unwrap();
+    let found = resolve(&names, &lookup_slots(), &"a.example".parse().unwrap()).await.unwrap();
     assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.1", "::1", "10.0.0.2"]);
 }
 
 #[tokio::test]
 async fn resolve_of_an_address_asks_no_resolver() {
     let names = StaticResolver(vec![("127.0.0.1", vec!["8.8.8.8"])]);
-    let found = resolve(&names, &slots(), &"127.0.0.1".parse().unwrap()).await.unwrap();
+    let found = resolve(&names, &lookup_slots(), &"127.0.0.1".parse().unwrap()).await.unwrap();
     assert_eq!(found, ["127.0.0.1".parse::<IpAddr>().unwrap()]);
 }
 
 #[tokio::test]
 async fn resolve_without_addresses_is_an_error() {
     let names = StaticResolver(vec![("a.example", vec![])]);
-    let error = resolve(&names, &slots(), &"a.example".parse().unwrap()).await.unwrap_err();
+    let error = resolve(&names, &lookup_slots(), &"a.example".parse().unwrap()).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
 }
 
 #[tokio::test]
 async fn resolve_with_the_system_knows_localhost() {
-    let found = resolve(&SystemResolver::default(), &slots(), &"localhost".parse().unwrap()).await.unwrap();
+    let found = resolve(&SystemResolver::default(), &lookup_slots(), &"localhost".parse().unwrap()).await.unwrap();
     assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
 }
 

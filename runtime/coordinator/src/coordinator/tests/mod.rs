@@ -23,13 +23,14 @@ use http::{Request, StatusCode};
 use super::{Coordinator, CoordinatorError, CoordinatorOptions};
 use crate::configuration::{CoordinatorConfig, FilePlan, LoadedInstances};
 use crate::control::Control;
-use crate::handle::{ControlRequestError, CoordinatorHandle};
+use crate::deliveries::Deliveries;
+use crate::handle::CoordinatorHandle;
 use crate::health::CoordinatorHealth;
 use crate::lease_board::LeaseBoard;
 use crate::provider::ConfiguredProvider;
 use crate::reload::{Reload, ReloadReply, Removals};
+use crate::request_error::ControlRequestError;
 use crate::status::{CoordinatorStatus, StatusQuery};
-use crate::workers::Deliveries;
 
 /// A coordinator with state of its own.
 async fn open(folder: &std::path::Path) -> (Coordinator, CoordinatorHandle) {

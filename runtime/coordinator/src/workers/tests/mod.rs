@@ -46,9 +46,9 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::deliveries::{Deliveries, EarlierDeliveries, EarlierReceiver, GroupDeliveries};
 use super::service::{WorkerRequestError, WorkerServiceOptions, Workers};
 use super::status::WorkerStatus;
+use crate::deliveries::{Deliveries, EarlierDeliveries, EarlierReceiver, GroupDeliveries};
 use crate::handle::CoordinatorHandle;
 use crate::lease_board::LeaseBoard;
 

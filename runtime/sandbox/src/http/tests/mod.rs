@@ -22,7 +22,7 @@ use http_body_util::{BodyExt, Full};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::{HttpHooks, HttpPolicy};
-use crate::network::Resolver;
+use crate::network::{Resolver, lookup_slots};
 use crate::testing::{AuditedBudget, StaticSecrets, instance, names};
 
 /// One call of an instance.
@@ -45,9 +45,12 @@ pub(super) fn with(
     values: Arc<StaticSecrets>,
     resolver: Arc<dyn Resolver>,
 ) -> TestClient {
-    let policy = HttpPolicy::new(&instance(rules, limits.clone()), values).unwrap();
+    let instance = instance(rules, limits.clone());
+    let policy = Arc::new(HttpPolicy::new(&instance, values).unwrap());
+    let grant = Arc::new(instance.grant);
     let audited = AuditedBudget::new(limits);
-    TestClient { hooks: HttpHooks::new(Arc::new(policy), Arc::clone(&audited.budget), resolver), audited }
+    let hooks = HttpHooks::new(grant, policy, Arc::clone(&audited.budget), resolver, lookup_slots());
+    TestClient { hooks, audited }
 }
 
 impl TestClient {

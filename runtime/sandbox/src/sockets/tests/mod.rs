@@ -22,7 +22,7 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, Pollable};
 use wasmtime_wasi::sockets::{WasiSocketsCtx, WasiSocketsCtxView};
 
 use super::*;
-use crate::network::{LOOKUPS, LookupSlot};
+use crate::network::{LOOKUPS, LookupSlot, lookup_slots};
 use crate::testing::{AuditedBudget, StaticResolver, StaticSecrets, instance};
 
 /// One call of an instance, as a component sees it.
@@ -47,8 +47,7 @@ pub(super) fn guest_with(
     let audited = AuditedBudget::new(limits);
     let policy = TcpPolicy::new(&instance, secrets).unwrap();
     let grant = Arc::new(instance.grant);
-    let lookups = Arc::new(Semaphore::new(LOOKUPS));
-    let sockets = Sockets::new(grant, Arc::clone(&audited.budget), resolver, policy, lookups);
+    let sockets = Sockets::new(grant, Arc::clone(&audited.budget), resolver, policy, lookup_slots());
     TestSockets { sockets, table: ResourceTable::new(), audited }
 }
 

@@ -1,0 +1,29 @@
+//! Why a request to the coordinator was refused.
+
+use deputy_core::InstanceName;
+use deputy_support::ActorStopped;
+
+/// Why a request to the coordinator was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ControlRequestError {
+    #[error(
+        "{0} cannot be revoked: its component exports no revocation; its lease expires by itself, and `deputy renew {0}` replaces it now"
+    )]
+    CannotRevoke(InstanceName),
+    #[error("{0} has no component to call: its tokens come from a file")]
+    FileOnly(InstanceName),
+    #[error("the component of {0} is being loaded: `deputy status {0}` shows when it is")]
+    Loading(InstanceName),
+    #[error("the coordinator is starting: components are being loaded")]
+    Starting,
+    #[error("the coordinator is stopping")]
+    Stopping,
+    #[error("there is no instance {0:?}: `deputy status` lists those that are enabled")]
+    Unknown(String),
+}
+
+impl From<ActorStopped> for ControlRequestError {
+    fn from(_: ActorStopped) -> Self {
+        Self::Stopping
+    }
+}
