@@ -29,6 +29,7 @@ mod hadoop_page;
 mod health;
 mod held;
 mod hogs;
+mod language_calls;
 mod languages;
 mod lifecycle;
 mod loading;

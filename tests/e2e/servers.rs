@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use deputy_test_servers::{Moto, OAuth2, Seaweed, boto};
+use deputy_test_servers::{Moto, OAuth2, OidcProvider, Seaweed, boto};
 
 /// SeaweedFS with the empty bucket `bucket`.
 pub(crate) fn seaweed() -> &'static Seaweed {
@@ -31,5 +31,11 @@ pub(crate) fn moto() -> &'static Moto {
 /// oauth2-mock-server.
 pub(crate) fn oauth2() -> &'static OAuth2 {
     static SERVER: LazyLock<OAuth2> = LazyLock::new(|| OAuth2::start().unwrap());
+    &SERVER
+}
+
+/// oidc-provider, whose tokens live for ten minutes.
+pub(crate) fn oidc() -> &'static OidcProvider {
+    static SERVER: LazyLock<OidcProvider> = LazyLock::new(|| OidcProvider::start(600).unwrap());
     &SERVER
 }

@@ -84,6 +84,61 @@ fn wasmtime_cli_calls_every_export_with_wasi_only() {
     assert!(call("tokens-required([{name: \"regoin\", value: \"x\"}])").contains("regoin"));
 }
 
+/// A call of a component with what Deputy has of WASI, and nothing that is compiled twice.
+fn run(options: &str, call: &str, component: &str) -> String {
+    format!(
+        "wasmtime run -C cache=y -S http -S p3=n -W concurrency-support=n {options} --invoke '{call}' {component}.wasm\n"
+    )
+}
+
+#[test]
+fn wasmtime_cli_runs_the_example_of_each_language() {
+    let settings = format!("[{{name: \"token-url\", value: \"{}\"}}]", servers::oauth2().token_url());
+    for component in ["oauth2-c", "oauth2-go", "oauth2-javascript", "oauth2-python", "oauth2-rust"] {
+        let folder = page::author(&[(&format!("{component}.wasm"), component)]);
+        let calls = run("", "obtain([])", component) + &run("", &format!("obtain({settings})"), component);
+        let printed = shell(folder.path(), &calls);
+        let (refused, token) = printed.split_once('\n').unwrap();
+        assert!(refused.starts_with("err({next: misconfigured, "), "{component}: {refused}");
+        assert!(token.starts_with("ok({kind: \"bearer-token/1\", payload: ["), "{component}: {token}");
+        assert!(token.contains("expiry: after-ms("), "{component}: {token}");
+    }
+}
+
+#[test]
+fn wasmtime_cli_signs_with_plugged_secrets() {
+    for component in ["signed-javascript", "signed-python"] {
+        let folder = page::author(&[("component.wasm", component), ("secrets.wasm", "secrets")]);
+        let call = r#"obtain([{name: "subject", value: "worker"}])"#;
+        let script = "wac plug component.wasm --plug secrets.wasm -o plugged.wasm\n".to_owned()
+            + &run("--env SECRET_SIGNING_KEY=a-key-for-hmac-of-thirty-two-bytes", call, "plugged");
+        let printed = shell(folder.path(), &script);
+        assert!(printed.starts_with("ok({kind: \"signed-claims/1\", payload: ["), "{component}: {printed}");
+    }
+}
+
+#[test]
+fn wasmtime_cli_receives_with_plugged_outputs() {
+    let delivery = |payload: &[u8]| {
+        format!(
+            "accept([], [{{instance: \"api\", service: \"oauth2\", revision: 1, kind: \"bearer-token/1\", \
+             payload: {payload:?}, expiry: never, obtained-at: 1700000000000, facts: []}}])"
+        )
+    };
+    for component in ["headers-go", "headers-javascript", "headers-python", "headers-rust"] {
+        let folder = page::author(&[("component.wasm", component), ("outputs.wasm", "outputs")]);
+        let script = "wac plug component.wasm --plug outputs.wasm -o plugged.wasm\nmkdir out\n".to_owned()
+            + &run("--dir out", &delivery(b"t0k3n"), "plugged")
+            + &run("--dir out", &delivery(b"two words"), "plugged");
+        let printed = shell(folder.path(), &script);
+        let (accepted, rejected) = printed.split_once('\n').unwrap();
+        assert_eq!(accepted, "ok({rejected: [], facts: []})", "{component}");
+        assert!(rejected.contains("instance: \"api\", failure: {next: denied"), "{component}: {rejected}");
+        let written = std::fs::read_to_string(folder.path().join("out/api.header")).unwrap();
+        assert_eq!(written, "Authorization: Bearer t0k3n\n", "{component}");
+    }
+}
+
 /// The text of a payload, which wasmtime prints as numbers.
 fn payload(printed: &str) -> String {
     let numbers = printed.split("payload: [").nth(1).and_then(|rest| rest.split(']').next());

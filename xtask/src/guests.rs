@@ -1,15 +1,15 @@
 //! `cargo xtask guests`: every WebAssembly component of the tree, into `target/guests/<name>.wasm`.
 
+mod kits;
 mod rust;
-mod script;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::digest::write_if_changed;
+use crate::digest::{Digest, Stamp, write_if_changed};
 use crate::failure::{Doing, Failure, Result};
-use crate::say::Step;
+use crate::say::{self, Step};
 use crate::workspace::Workspace;
 
 /// How many components there are at the least: a build that finds fewer has lost sight of a folder.
@@ -35,8 +35,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
             missing.push(workspace.shown(&folder).to_string());
         }
     }
-    script::python(workspace, &mut guests)?;
-    script::javascript(workspace, &mut guests)?;
+    kits::build(workspace, &mut guests)?;
     if !missing.is_empty() {
         return Err(Failure::new(format!("no Cargo.toml, so no guests, in {}", missing.join(", "))));
     }
@@ -73,6 +72,35 @@ impl Guests {
             self.written += 1;
         }
         self.note(name, source)
+    }
+
+    /// Builds a component from a folder, unless it was built from the same inputs: what is slow to build is left alone.
+    fn build(
+        &mut self,
+        workspace: &Workspace,
+        name: &str,
+        folder: &Path,
+        inputs: &[&Path],
+        make: impl FnOnce(&Path, &Path) -> Result<String>,
+    ) -> Result<()> {
+        let component = self.file(name);
+        self.note(name, folder)?;
+        let inputs = inputs.iter().try_fold(Digest::new().path(folder)?, |digest, input| digest.path(input))?;
+        let stamp = Stamp::new(self.folder.join(format!("{name}.stamp")), inputs);
+        if stamp.is_current() && component.is_file() {
+            say::note("guests", format!("{name}: unchanged"));
+            return Ok(());
+        }
+        let step = Step::begin("guests", format!("building {name}"));
+        fs::create_dir_all(&self.folder).doing(|| format!("making the folder {}", self.folder.display()))?;
+        make(folder, &component)?;
+        if !component.is_file() {
+            return Err(Failure::new(format!("building {name} left no {}", workspace.shown(&component))));
+        }
+        self.written += 1;
+        stamp.set()?;
+        step.end(format!("{name} built"));
+        Ok(())
     }
 
     /// Takes in a component that lies there already.

@@ -48,11 +48,13 @@ pub(crate) enum Part {
 }
 
 /// Workspaces beside the native one.
-const GUESTS: [&str; 8] = [
+const GUESTS: [&str; 10] = [
     "kit/hadoop",
     "kit/rust",
     "providers",
+    "providers/examples/rust",
     "receivers",
+    "receivers/examples/rust",
     "tests/guests",
     "tests/plugs/outputs",
     "tests/plugs/secrets",

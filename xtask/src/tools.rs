@@ -21,6 +21,7 @@ pub(crate) fn install(workspace: &Workspace) -> Result<()> {
     java::install(workspace)?;
     node::install(workspace)?;
     python::install_clients(workspace)?;
+    python::install_kits(workspace)?;
     go::install(workspace)?;
     cargo::install_client(workspace)?;
     cargo::install(workspace)

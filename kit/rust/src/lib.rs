@@ -17,6 +17,7 @@
 //!
 //! The kit never panics, never writes to the log, and keeps no state between calls.
 
+pub mod answer;
 pub mod clock;
 mod component;
 pub mod encode;

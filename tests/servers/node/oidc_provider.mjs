@@ -3,8 +3,9 @@
 //
 //     node oidc_provider.mjs PATH-OF-OIDC-PROVIDER PORT SECONDS SECRET
 //
-// An access token lives for SECONDS, and SECRET is that of the client `deputy`. `POST /login` stands in for the person at the
-// browser: it grants all scopes to the client and answers the first refresh token.
+// An access token lives for SECONDS, and SECRET is that of the client `deputy`, and of `service`, which gets tokens by these
+// credentials alone. `POST /login` stands in for the person at the browser: it grants all scopes to the client and answers the
+// first refresh token.
 import { pathToFileURL } from 'node:url';
 import { realpathSync } from 'node:fs';
 import { generateKeyPairSync } from 'node:crypto';
@@ -23,6 +24,13 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     redirect_uris: ['https://deputy.invalid/callback'],
     response_types: ['code'],
     token_endpoint_auth_method: 'client_secret_post',
+  }, {
+    client_id: 'service',
+    client_secret: secret,
+    grant_types: ['client_credentials'],
+    redirect_uris: [],
+    response_types: [],
+    token_endpoint_auth_method: 'client_secret_basic',
   }],
   jwks: { keys: [{ ...generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }), alg: 'RS256', use: 'sig' }] },
   scopes: SCOPE.split(' '),
@@ -30,8 +38,8 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id, name: 'A Person', email: 'person@example.com' }) }),
   rotateRefreshToken: true,
   cookies: { keys: ['of no use here'] },
-  ttl: { AccessToken: Number(seconds), IdToken: 3600, Grant: 86_400, RefreshToken: 86_400 },
-  features: { devInteractions: { enabled: false } },
+  ttl: { AccessToken: Number(seconds), ClientCredentials: Number(seconds), IdToken: 3600, Grant: 86_400, RefreshToken: 86_400 },
+  features: { clientCredentials: { enabled: true }, devInteractions: { enabled: false }, introspection: { enabled: true } },
 });
 
 async function login() {

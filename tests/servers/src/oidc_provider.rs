@@ -16,10 +16,13 @@ pub struct OidcProvider {
 }
 
 impl OidcProvider {
-    /// Its only client.
+    /// The client that a person grants its scopes.
     pub const CLIENT: &'static str = "deputy";
 
-    /// That client's secret.
+    /// The client that gets tokens by its own credentials, which it sends as HTTP Basic.
+    pub const SERVICE: &'static str = "service";
+
+    /// The secret of both.
     pub const SECRET: &'static str = "canary-secret-of-the-client";
 
     /// Starts one whose access tokens live for this number of seconds.

@@ -13,6 +13,9 @@ use crate::workspace::Workspace;
 /// Folders of connectors: a folder in them has the name of its component.
 const CONNECTORS: [&str; 2] = ["providers", "receivers"];
 
+/// Examples that are packed as well.
+const EXAMPLES: [&str; 2] = ["oauth2-javascript", "oauth2-python"];
+
 /// How many connectors there are at the least.
 const LEAST: usize = 14;
 
@@ -58,18 +61,19 @@ impl<'w> Contents<'w> {
 
     /// All connectors, so that they are found by their names beside the program.
     pub(super) fn components(&mut self) -> Result<()> {
-        let mut count = 0;
+        let mut names: Vec<String> = EXAMPLES.map(str::to_owned).to_vec();
         for folder in CONNECTORS {
-            for name in self.names(folder)? {
-                let component = self.workspace.guests().join(format!("{name}.wasm"));
-                if !component.is_file() {
-                    return Err(Failure::new(format!("{folder}/{name} has no component in target/guests"))
-                        .hint("`cargo xtask guests` builds them"));
-                }
-                self.copy(&component, &self.folder.join("components").join(format!("{name}.wasm")))?;
-                count += 1;
-            }
+            names.extend(self.names(folder)?);
         }
+        for name in &names {
+            let component = self.workspace.guests().join(format!("{name}.wasm"));
+            if !component.is_file() {
+                return Err(Failure::new(format!("{name} has no component in target/guests"))
+                    .hint("`cargo xtask guests` builds them"));
+            }
+            self.copy(&component, &self.folder.join("components").join(format!("{name}.wasm")))?;
+        }
+        let count = names.len();
         if count < LEAST {
             return Err(Failure::new(format!("found {count} connectors, of at least {LEAST}")));
         }
@@ -82,9 +86,7 @@ impl<'w> Contents<'w> {
         let mut names = Vec::new();
         for entry in fs::read_dir(&path).doing(doing)? {
             let entry = entry.doing(doing)?;
-            let is_connector =
-                ["Cargo.toml", "build.py", "package.json"].iter().any(|file| entry.path().join(file).is_file());
-            if entry.path().is_dir() && is_connector {
+            if entry.path().join("Cargo.toml").is_file() {
                 names.extend(entry.file_name().into_string().ok());
             }
         }

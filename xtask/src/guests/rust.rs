@@ -19,9 +19,11 @@ use crate::workspace::{Workspace, metadata};
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The workspaces whose dynamic libraries and examples are guests. All must be there.
-const FOLDERS: [&str; 6] = [
+const FOLDERS: [&str; 8] = [
     "providers",
+    "providers/examples/rust",
     "receivers",
+    "receivers/examples/rust",
     "tests/guests",
     "tests/plugs/outputs",
     "tests/plugs/secrets",

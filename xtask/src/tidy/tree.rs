@@ -11,12 +11,14 @@ use crate::process::Run;
 use crate::workspace;
 
 /// Workspaces beside the one at the root, where they are there.
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 15] = [
     "engines/object-store/Cargo.toml",
     "kit/hadoop/Cargo.toml",
     "kit/rust/Cargo.toml",
     "providers/Cargo.toml",
+    "providers/examples/rust/Cargo.toml",
     "receivers/Cargo.toml",
+    "receivers/examples/rust/Cargo.toml",
     "tests/bench/native/Cargo.toml",
     "tests/clients/rust/Cargo.toml",
     "tests/fuzz/Cargo.toml",

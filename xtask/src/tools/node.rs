@@ -1,4 +1,4 @@
-//! What comes from npm: test servers, and what builds the JavaScript provider.
+//! What comes from npm: test servers, and what builds connectors in JavaScript.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use crate::process::Run;
 use crate::say::{self, Step};
 use crate::workspace::Workspace;
 
-/// The folder of the JavaScript provider.
-const PROVIDER: &str = "providers/oauth2-javascript";
+/// The folder of the kit for JavaScript.
+const KIT: &str = "kit/js";
 
 /// The folder of the client of S3 in JavaScript.
 const CLIENT: &str = "tests/clients/javascript";
@@ -23,7 +23,7 @@ pub(super) fn install(workspace: &Workspace) -> Result<()> {
     link(workspace, "oauth2-mock-server", &servers.join("node_modules/.bin/oauth2-mock-server"))?;
     // A library: `tests/servers/node` has the program.
     link(workspace, "oidc-provider", &servers.join("node_modules/oidc-provider/lib/index.js"))?;
-    packages(workspace, "javascript", &workspace.path(PROVIDER), "what builds JavaScript providers")?;
+    packages(workspace, "javascript", &workspace.path(KIT), "what builds connectors in JavaScript")?;
     packages(workspace, "clients-javascript", &workspace.path(CLIENT), "AWS's SDK for JavaScript")?;
     Ok(())
 }

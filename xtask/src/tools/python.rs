@@ -45,6 +45,14 @@ const RELEASE: Environment = Environment {
     programs: &["cargo-zigbuild"],
 };
 
+/// What makes components of C and Go.
+const KITS: Environment = Environment {
+    name: "kits",
+    what: "what the kits for C and Go build with",
+    requirements: "xtask/tools/kits.txt",
+    programs: &["python-zig", "wasm-tools"],
+};
+
 /// The library that sets the clock of the process that loads it first.
 const FAKETIME: &str = "libfaketime/vendor/libfaketime/src/libfaketime.so.1";
 
@@ -60,6 +68,12 @@ pub(super) fn install(workspace: &Workspace) -> Result<()> {
 pub(super) fn install_clients(workspace: &Workspace) -> Result<()> {
     let Some(environment) = create(workspace, &CLIENTS)? else { return Ok(()) };
     environment.finish(&CLIENTS)
+}
+
+/// Makes the environment for the kits.
+pub(super) fn install_kits(workspace: &Workspace) -> Result<()> {
+    let Some(environment) = create(workspace, &KITS)? else { return Ok(()) };
+    environment.finish(&KITS)
 }
 
 /// Makes the environment for releases.

@@ -1,0 +1,68 @@
+// What a provider in C needs beside the contract: settings, failures, one HTTP request, forms and JSON.
+//
+// The bindings are generated with `--rename-world provider`, so that every provider's are called `provider.h`. The
+// component is gone after the call, and the host bounds its memory: nothing here is ever freed.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "provider.h"
+
+typedef exports_delegation_tokens_provider_settings_t settings_t;
+typedef exports_delegation_tokens_provider_tokens_t tokens_t;
+typedef exports_delegation_tokens_provider_failure_t failure_t;
+
+// The value of a setting, or NULL.
+const char *setting(const settings_t *settings, const char *name);
+
+// Whether the settings are the required and optional ones, each list ending with NULL, and none is empty. A misspelt name
+// is an error: otherwise a default would silently apply. A name that ends in a dot is a family: `form.` has members of any
+// name, such as `form.organization`.
+bool check_settings(const settings_t *settings, const char *const *required, const char *const *optional, failure_t *err);
+
+// Makes a failure and returns false. `next` is one of DELEGATION_TOKENS_TYPES_NEXT_….
+bool fail(failure_t *err, uint8_t next, const char *message);
+
+// Makes a failure that names a setting, so that `deputy check` shows its line.
+bool wrong_setting(failure_t *err, const char *name, const char *problem);
+
+// A copy for an answer to the host.
+void set_string(provider_string_t *to, const char *text);
+
+// A body of application/x-www-form-urlencoded. Begins as {0}.
+struct form {
+  char *text;
+  size_t length;
+};
+void form_add(struct form *form, const char *field, const char *value);
+
+// Adds a field for each word of a value.
+void form_add_words(struct form *form, const char *field, const char *value);
+
+// Adds a field for each setting of a family, by the name behind its dot. One of the names in `taken`, a list that ends with
+// NULL, is a failure.
+bool form_add_family(struct form *form, const settings_t *settings, const char *family, const char *const *taken, failure_t *err);
+
+// A whole answer.
+struct answer {
+  int status;
+  uint64_t retry_after_ms; // 0 when the service did not say
+  char *body;              // ends in NUL
+  size_t length;
+};
+
+// Sends a form and reads the whole answer. Redirects are not followed and nothing is retried. The host adds what the
+// operator's http rule says, such as a secret. Without an answer it makes a failure and returns false.
+bool post_form(const char *url, const struct form *form, struct answer *answer, failure_t *err);
+
+// Whether the status is 2xx. Otherwise makes a failure that says what the host shall do, with the error that a JSON body
+// tells as RFC 6749, section 5.2, has it.
+bool check_answer(const struct answer *answer, failure_t *err);
+
+// The string member of a JSON object, or NULL. Other objects and lists are skipped.
+char *json_string(const char *object, const char *member);
+
+// The number member of a JSON object, which may be written as a string. Whether there is one.
+bool json_number(const char *object, const char *member, double *number);

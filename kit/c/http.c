@@ -1,0 +1,199 @@
+// One request over wasi:http, and its whole answer.
+#include <stdlib.h>
+#include <string.h>
+
+#include "deputy_kit.h"
+#include "http_client.h"
+
+enum { MAX_ANSWER = 1 << 20, MAX_WRITE = 4096, MAX_SHOWN = 300 };
+
+static http_client_string_t text(const char *from, size_t length) { return (http_client_string_t){(uint8_t *)from, length}; }
+
+static http_client_string_t whole(const char *from) { return text(from, strlen(from)); }
+
+void form_add(struct form *form, const char *field, const char *value) {
+  // Each byte of a value becomes three at most.
+  form->text = realloc(form->text, form->length + strlen(field) + 3 * strlen(value) + 3);
+  char *to = form->text + form->length;
+  if (form->length > 0) *to++ = '&';
+  to = stpcpy(to, field);
+  *to++ = '=';
+  for (; *value; value++) {
+    unsigned char byte = (unsigned char)*value;
+    if ((byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') || strchr("-._~", byte)) {
+      *to++ = (char)byte;
+    } else {
+      *to++ = '%';
+      *to++ = "0123456789ABCDEF"[byte >> 4];
+      *to++ = "0123456789ABCDEF"[byte & 15];
+    }
+  }
+  *to = 0;
+  form->length = (size_t)(to - form->text);
+}
+
+// A failure that begins with the URL without its query, which may be confidential.
+static bool no_answer(failure_t *err, uint8_t next, const char *url, const char *why) {
+  size_t length = strcspn(url, "?#");
+  char *message = malloc(length + strlen(why) + 3);
+  memcpy(message, url, length);
+  strcpy(stpcpy(message + length, ": "), why);
+  return fail(err, next, message);
+}
+
+static bool failed(failure_t *err, const char *url, wasi_http_types_error_code_t code) {
+  const uint8_t misconfigured = DELEGATION_TOKENS_TYPES_NEXT_MISCONFIGURED;
+  const uint8_t unavailable = DELEGATION_TOKENS_TYPES_NEXT_UNAVAILABLE;
+  switch (code.tag) {
+  case WASI_HTTP_TYPES_ERROR_CODE_HTTP_REQUEST_DENIED:
+  case WASI_HTTP_TYPES_ERROR_CODE_DESTINATION_IP_PROHIBITED:
+    return no_answer(err, misconfigured, url, "no http rule of this instance allows it; the host's log says what would");
+  case WASI_HTTP_TYPES_ERROR_CODE_CONFIGURATION_ERROR:
+    return no_answer(err, misconfigured, url, "the host cannot make this request as its http rule says; its log says why");
+  case WASI_HTTP_TYPES_ERROR_CODE_DNS_ERROR: return no_answer(err, unavailable, url, "no answer: the name has no address");
+  case WASI_HTTP_TYPES_ERROR_CODE_CONNECTION_REFUSED: return no_answer(err, unavailable, url, "no answer: connection refused");
+  case WASI_HTTP_TYPES_ERROR_CODE_CONNECTION_TIMEOUT: return no_answer(err, unavailable, url, "no answer: timeout");
+  case WASI_HTTP_TYPES_ERROR_CODE_TLS_CERTIFICATE_ERROR:
+    return no_answer(err, unavailable, url, "no answer: the certificate is not trusted");
+  default: return no_answer(err, unavailable, url, "no answer; the host's log says why");
+  }
+}
+
+static uint64_t retry_after(wasi_http_types_borrow_incoming_response_t response) {
+  wasi_http_types_own_headers_t headers = wasi_http_types_method_incoming_response_headers(response);
+  http_client_string_t name = whole("retry-after");
+  wasi_http_types_list_field_value_t values;
+  wasi_http_types_method_fields_get(wasi_http_types_borrow_fields(headers), &name, &values);
+  uint64_t seconds = 0;
+  for (size_t i = 0; values.len > 0 && i < values.ptr[0].len && seconds <= 86400; i++) {
+    uint8_t digit = values.ptr[0].ptr[i] - '0';
+    if (digit > 9) break;
+    seconds = seconds * 10 + digit;
+  }
+  return (seconds < 86400 ? seconds : 86400) * 1000;
+}
+
+static bool read_body(wasi_http_types_borrow_incoming_response_t response, struct answer *answer) {
+  wasi_http_types_own_incoming_body_t body;
+  wasi_http_types_own_input_stream_t stream;
+  wasi_http_types_method_incoming_response_consume(response, &body);
+  wasi_http_types_method_incoming_body_stream(wasi_http_types_borrow_incoming_body(body), &stream);
+  answer->body = calloc(1, 1);
+  for (;;) {
+    http_client_list_u8_t chunk;
+    wasi_io_streams_stream_error_t error;
+    if (!wasi_io_streams_method_input_stream_blocking_read(wasi_io_streams_borrow_input_stream(stream), 65536, &chunk, &error))
+      return error.tag == WASI_IO_STREAMS_STREAM_ERROR_CLOSED;
+    if (answer->length + chunk.len > MAX_ANSWER) return false;
+    answer->body = realloc(answer->body, answer->length + chunk.len + 1);
+    memcpy(answer->body + answer->length, chunk.ptr, chunk.len);
+    answer->length += chunk.len;
+    answer->body[answer->length] = 0;
+  }
+}
+
+static bool receive(const char *url, wasi_http_types_own_future_incoming_response_t pending, struct answer *answer, failure_t *err) {
+  wasi_http_types_borrow_future_incoming_response_t future = wasi_http_types_borrow_future_incoming_response(pending);
+  wasi_io_poll_method_pollable_block(
+      wasi_io_poll_borrow_pollable(wasi_http_types_method_future_incoming_response_subscribe(future)));
+  // The outer result only says "taken twice".
+  wasi_http_types_result_result_own_incoming_response_error_code_void_t taken;
+  wasi_http_types_method_future_incoming_response_get(future, &taken);
+  if (taken.val.ok.is_err) return failed(err, url, taken.val.ok.val.err);
+  wasi_http_types_borrow_incoming_response_t response = wasi_http_types_borrow_incoming_response(taken.val.ok.val.ok);
+  answer->status = wasi_http_types_method_incoming_response_status(response);
+  answer->retry_after_ms = retry_after(response);
+  if (read_body(response, answer)) return true;
+  return no_answer(err, DELEGATION_TOKENS_TYPES_NEXT_UNAVAILABLE, url, "the answer broke off or is larger than 1 MiB");
+}
+
+static void add_header(wasi_http_types_own_fields_t fields, const char *name, const char *value) {
+  http_client_string_t header = whole(name);
+  wasi_http_types_field_value_t bytes = {(uint8_t *)value, strlen(value)};
+  wasi_http_types_header_error_t refused;
+  wasi_http_types_method_fields_append(wasi_http_types_borrow_fields(fields), &header, &bytes, &refused);
+}
+
+bool post_form(const char *url, const struct form *form, struct answer *answer, failure_t *err) {
+  const uint8_t misconfigured = DELEGATION_TOKENS_TYPES_NEXT_MISCONFIGURED;
+  bool secure = strncmp(url, "https://", 8) == 0;
+  if (!secure && strncmp(url, "http://", 7) != 0) return fail(err, misconfigured, "the URL is not http or https");
+  const char *host = url + (secure ? 8 : 7), *path = host + strcspn(host, "/?#");
+  wasi_http_types_scheme_t scheme = {.tag = secure ? WASI_HTTP_TYPES_SCHEME_HTTPS : WASI_HTTP_TYPES_SCHEME_HTTP};
+  http_client_string_t authority = text(host, (size_t)(path - host));
+  http_client_string_t target = *path == '/' ? text(path, strcspn(path, "#")) : whole("/");
+
+  char length[24], *digit = length + sizeof length - 1;
+  *digit = 0;
+  size_t rest = form->length;
+  do *--digit = (char)('0' + rest % 10);
+  while (rest /= 10);
+  wasi_http_types_own_fields_t fields = wasi_http_types_constructor_fields();
+  add_header(fields, "content-type", "application/x-www-form-urlencoded");
+  add_header(fields, "accept", "application/json");
+  // Without the length the host sends chunks, which some servers do not support.
+  add_header(fields, "content-length", digit);
+
+  wasi_http_types_method_t method = {.tag = WASI_HTTP_TYPES_METHOD_POST};
+  wasi_http_types_own_outgoing_request_t outgoing = wasi_http_types_constructor_outgoing_request(fields);
+  wasi_http_types_borrow_outgoing_request_t request = wasi_http_types_borrow_outgoing_request(outgoing);
+  wasi_http_types_own_outgoing_body_t body;
+  if (!wasi_http_types_method_outgoing_request_set_method(request, &method) ||
+      !wasi_http_types_method_outgoing_request_set_scheme(request, &scheme) ||
+      !wasi_http_types_method_outgoing_request_set_authority(request, &authority) ||
+      !wasi_http_types_method_outgoing_request_set_path_with_query(request, &target) ||
+      !wasi_http_types_method_outgoing_request_body(request, &body))
+    return no_answer(err, misconfigured, url, "not a URL such as https://login.example/token");
+
+  wasi_http_types_own_future_incoming_response_t pending;
+  wasi_http_types_error_code_t code;
+  if (!wasi_http_outgoing_handler_handle(outgoing, NULL, &pending, &code)) return failed(err, url, code);
+  wasi_http_types_own_output_stream_t stream;
+  wasi_http_types_method_outgoing_body_write(wasi_http_types_borrow_outgoing_body(body), &stream);
+  bool sent = true; // where it fails, the answer says why
+  for (size_t from = 0; sent && from < form->length; from += MAX_WRITE) {
+    size_t left = form->length - from;
+    http_client_list_u8_t chunk = {(uint8_t *)form->text + from, left < MAX_WRITE ? left : MAX_WRITE};
+    wasi_io_streams_stream_error_t error;
+    sent = wasi_io_streams_method_output_stream_blocking_write_and_flush(
+        wasi_io_streams_borrow_output_stream(stream), &chunk, &error);
+  }
+  wasi_io_streams_output_stream_drop_own(stream);
+  if (sent) wasi_http_types_static_outgoing_body_finish(body, NULL, &code);
+  return receive(url, pending, answer, err);
+}
+
+// Adds untrusted text to a message: printable, on one line, bounded.
+static char *append(char *to, const char *more) {
+  to = stpcpy(to, ": ");
+  for (size_t i = 0; more[i] && i < MAX_SHOWN; i++) *to++ = (unsigned char)more[i] >= ' ' && more[i] < 0x7f ? more[i] : ' ';
+  *to = 0;
+  return to;
+}
+
+bool check_answer(const struct answer *answer, failure_t *err) {
+  int status = answer->status;
+  if (status >= 200 && status < 300) return true;
+  const char *code = json_string(answer->body, "error"), *description = json_string(answer->body, "error_description");
+  char message[2 * MAX_SHOWN + 16] = {(char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10), (char)('0' + status % 10)};
+  char *end = message + 3;
+  if (code) end = append(end, code);
+  if (description) append(end, description);
+  uint8_t next = DELEGATION_TOKENS_TYPES_NEXT_DENIED;
+  if (status == 429 || (status == 503 && answer->retry_after_ms > 0))
+    next = DELEGATION_TOKENS_TYPES_NEXT_THROTTLED;
+  else if (status == 408 || status == 425 || status >= 500)
+    next = DELEGATION_TOKENS_TYPES_NEXT_UNAVAILABLE;
+  else if (code && strncmp(code, "invalid_", 8) == 0 && strcmp(code, "invalid_client") != 0)
+    next = DELEGATION_TOKENS_TYPES_NEXT_MISCONFIGURED;
+  fail(err, next, message);
+  if (code) {
+    char *shown = calloc(1, MAX_SHOWN + 3);
+    append(shown, code);
+    err->code.is_some = true;
+    set_string(&err->code.val, shown + 2);
+  }
+  err->retry_after_ms.is_some = answer->retry_after_ms > 0;
+  err->retry_after_ms.val = answer->retry_after_ms;
+  return false;
+}

@@ -1,0 +1,3 @@
+module deputy/kit
+
+go 1.26

@@ -1,0 +1,219 @@
+package kit
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	handler "deputy/kit/imports/wasi_http_outgoing_handler"
+	wasi "deputy/kit/imports/wasi_http_types"
+	streams "deputy/kit/imports/wasi_io_streams"
+
+	. "go.bytecodealliance.org/pkg/wit/types"
+)
+
+const (
+	maxAnswer = 1 << 20
+	maxWrite  = 4096 // what wasi:io takes at once
+)
+
+// Answer is a whole answer to a request.
+type Answer struct {
+	Status int
+	Header map[string]string // by lower-case name
+	Body   []byte
+}
+
+// PostForm sends one form. Redirects are not followed and nothing is retried. The host adds what the operator's http
+// rule says, such as a secret.
+func PostForm(address string, form url.Values) (*Answer, error) {
+	header := map[string]string{"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+	return Send("POST", address, header, []byte(form.Encode()))
+}
+
+// Send makes one request and reads the whole answer. Without one it returns a *Failure.
+func Send(method, address string, header map[string]string, body []byte) (*Answer, error) {
+	target, err := url.Parse(address)
+	if err != nil || target.Host == "" || target.User != nil || (target.Scheme != "http" && target.Scheme != "https") {
+		return nil, &Failure{Next: Misconfigured, Message: "not a URL such as https://login.example/token"}
+	}
+	// Without the query, which may be confidential.
+	shown := target.Scheme + "://" + target.Host + target.Path
+	pending, code := begin(method, target, header, body)
+	if code == nil {
+		var answer *Answer
+		if answer, code, err = receive(pending); answer != nil {
+			return answer, nil
+		}
+	}
+	switch {
+	case code == nil:
+		return nil, &Failure{Next: Unavailable, Message: shown + ": " + err.Error()}
+	case code.Tag() == wasi.ErrorCode_HttpRequestDenied || code.Tag() == wasi.ErrorCode_DestinationIpProhibited:
+		text := "no http rule of this instance allows " + method + " " + shown + "; the host's log says what would"
+		return nil, &Failure{Next: Misconfigured, Message: text}
+	case code.Tag() == wasi.ErrorCode_ConfigurationError:
+		text := shown + ": the host cannot make this request as its http rule says; its log says why"
+		return nil, &Failure{Next: Misconfigured, Message: text}
+	}
+	return nil, &Failure{Next: Unavailable, Message: shown + ": no answer: " + reason(code)}
+}
+
+// JSON reads the body of a good answer, a JSON object, into a struct. The failure does not quote the body, which may hold
+// a token.
+func (answer *Answer) JSON(into any) error {
+	if err := answer.Check(); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(answer.Body, into); err != nil {
+		text := fmt.Sprintf("%d, and the answer is not the JSON that was expected", answer.Status)
+		return &Failure{Next: Denied, Message: text}
+	}
+	return nil
+}
+
+// Check is nil for a status of 2xx, and otherwise what the host shall do, with the error that a JSON body tells as RFC
+// 6749, section 5.2, has it.
+func (answer *Answer) Check() error {
+	if answer.Status >= 200 && answer.Status < 300 {
+		return nil
+	}
+	var told struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}
+	_ = json.Unmarshal(answer.Body, &told) // the status says enough
+	failure := &Failure{Next: Denied, Message: fmt.Sprint(answer.Status), Code: OneLine(told.Error, 100)}
+	for _, part := range []string{told.Error, told.Description} {
+		if part != "" {
+			failure.Message += ": " + OneLine(part, 300)
+		}
+	}
+	failure.RetryAfter = answer.retryAfter()
+	switch {
+	case answer.Status == 429 || (answer.Status == 503 && failure.RetryAfter > 0):
+		failure.Next = Throttled
+	case answer.Status == 408 || answer.Status == 425 || answer.Status >= 500:
+		failure.Next = Unavailable
+	case strings.HasPrefix(told.Error, "invalid_") && told.Error != "invalid_client":
+		failure.Next = Misconfigured
+	}
+	return failure
+}
+
+// retryAfter is what the header of that name says in seconds, and at most a day.
+func (answer *Answer) retryAfter() time.Duration {
+	seconds, err := strconv.ParseFloat(strings.TrimSpace(answer.Header["retry-after"]), 64)
+	if err != nil || !(seconds > 0) {
+		return 0
+	}
+	return time.Duration(min(seconds, 86_400) * float64(time.Second))
+}
+
+func begin(
+	method string, target *url.URL, header map[string]string, body []byte,
+) (*wasi.FutureIncomingResponse, *wasi.ErrorCode) {
+	fields := wasi.MakeFields()
+	for name, value := range header {
+		fields.Append(name, []byte(value))
+	}
+	// Without the length the host sends chunks, which some servers do not support.
+	fields.Append("content-length", []byte(strconv.Itoa(len(body))))
+	scheme := wasi.MakeSchemeHttps()
+	if target.Scheme == "http" {
+		scheme = wasi.MakeSchemeHttp()
+	}
+	request := wasi.MakeOutgoingRequest(fields)
+	request.SetMethod(methodOf(method))
+	request.SetScheme(Some(scheme))
+	request.SetAuthority(Some(target.Host))
+	request.SetPathWithQuery(Some(target.RequestURI()))
+	outgoing := request.Body().Ok()
+	sent := handler.Handle(request, None[*wasi.RequestOptions]())
+	if sent.IsErr() {
+		code := sent.Err()
+		return nil, &code
+	}
+	// Where sending fails, the answer says why.
+	if write(outgoing, body) {
+		wasi.OutgoingBodyFinish(outgoing, None[*wasi.Fields]())
+	}
+	return sent.Ok(), nil
+}
+
+func write(outgoing *wasi.OutgoingBody, body []byte) bool {
+	stream := outgoing.Write().Ok()
+	defer stream.Drop()
+	for chunk := range slices.Chunk(body, maxWrite) {
+		if stream.BlockingWriteAndFlush(chunk).IsErr() {
+			return false
+		}
+	}
+	return true
+}
+
+func receive(pending *wasi.FutureIncomingResponse) (*Answer, *wasi.ErrorCode, error) {
+	ready := pending.Subscribe()
+	ready.Block()
+	ready.Drop()
+	result := pending.Get().Some().Ok() // the outer result only says "taken twice"
+	if result.IsErr() {
+		code := result.Err()
+		return nil, &code, nil
+	}
+	incoming := result.Ok()
+	answer := &Answer{Status: int(incoming.Status()), Header: map[string]string{}}
+	for _, entry := range incoming.Headers().Entries() {
+		answer.Header[strings.ToLower(entry.F0)] = string(entry.F1)
+	}
+	stream := incoming.Consume().Ok().Stream().Ok()
+	defer stream.Drop()
+	for {
+		chunk := stream.BlockingRead(64 << 10)
+		if chunk.IsErr() {
+			if failed := chunk.Err(); failed.Tag() != streams.StreamError_Closed {
+				return nil, nil, errors.New("the answer broke off")
+			}
+			return answer, nil, nil
+		}
+		if answer.Body = append(answer.Body, chunk.Ok()...); len(answer.Body) > maxAnswer {
+			return nil, nil, fmt.Errorf("the answer is larger than %d bytes", maxAnswer)
+		}
+	}
+}
+
+func methodOf(name string) wasi.Method {
+	switch name {
+	case "GET":
+		return wasi.MakeMethodGet()
+	case "POST":
+		return wasi.MakeMethodPost()
+	case "PUT":
+		return wasi.MakeMethodPut()
+	case "DELETE":
+		return wasi.MakeMethodDelete()
+	}
+	return wasi.MakeMethodOther(name)
+}
+
+// reason is the code's name, for the ones that an operator can act on. Its fields may hold text of the host.
+func reason(code *wasi.ErrorCode) string {
+	switch code.Tag() {
+	case wasi.ErrorCode_DnsError:
+		return "the name has no address"
+	case wasi.ErrorCode_ConnectionRefused:
+		return "connection refused"
+	case wasi.ErrorCode_ConnectionTimeout, wasi.ErrorCode_ConnectionReadTimeout:
+		return "timeout"
+	case wasi.ErrorCode_ConnectionTerminated:
+		return "the connection broke off"
+	case wasi.ErrorCode_TlsCertificateError:
+		return "the certificate is not trusted"
+	}
+	return fmt.Sprintf("wasi:http error %d", code.Tag())
+}
