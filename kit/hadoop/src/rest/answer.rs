@@ -9,6 +9,10 @@ use serde::Deserialize;
 
 /// The body of a successful response.
 pub(super) fn body(response: Response, now: Timestamp) -> Result<Vec<u8>, RestError> {
+    // A ResourceManager that knows no active one says so to a browser: with 200 and this header.
+    if response.status == 200 && response.header("refresh").is_some() {
+        return Err(RestError::Standby);
+    }
     if response.status == 200 && response.coding().is_none() {
         return Ok(response.body);
     }
@@ -107,6 +111,7 @@ impl ExceptionAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::active::ServerError;
     use crate::lifecycle::TokenCallError;
     use crate::testing::{sample_token, vector};
     use crate::token::TokenError;
@@ -177,6 +182,10 @@ mod tests {
         let error = failed(401, &[("WWW-Authenticate", "Negotiate")], "<html>secret");
         assert_eq!(error.to_string(), "401: the server wants a Kerberos ticket: give the http rule `negotiate`");
         assert_eq!(failed(401, &[], "").to_string(), "401 without a reason");
+        let text = "Can't find any active RM. Will retry in next 1 seconds.";
+        let standby = failed(200, &[("Refresh", "1;url=http://rm1:8088/ws/v1/cluster/delegation-token")], text);
+        assert_eq!(standby.to_string(), "this server is not active, and knows none that is");
+        assert!(standby.may_be_answered_elsewhere() && !standby.is_refusal());
         assert_eq!(failed(200, &[("content-encoding", "gzip")], "{}").to_string(), "200 without a reason");
         assert!(failed(404, &[], "").is_token_unknown());
         assert!(failed(403, &[], "").is_token_refused());

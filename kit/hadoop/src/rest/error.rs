@@ -32,6 +32,8 @@ pub enum RestError {
         /// The delay that the server asks for, in milliseconds.
         delay: Option<u64>,
     },
+    /// A server of a set that is not active, and knows none that is.
+    Standby,
     /// A response that is not the JSON of this operation.
     Form,
     /// The response holds no token: the service issues none.
@@ -56,6 +58,7 @@ impl fmt::Display for RestError {
                 write!(f, "{status}: the server wants a Kerberos ticket: give the http rule `negotiate`")
             }
             Self::Status { status, .. } => write!(f, "{status} without a reason"),
+            Self::Standby => f.write_str("this server is not active, and knows none that is"),
             Self::Form => f.write_str("the answer is not the JSON of this operation"),
             Self::NoToken => f.write_str("the server returns no token: its security may be off"),
             Self::Token(error) => error.fmt(f),
@@ -107,6 +110,7 @@ impl ServerError for RestError {
             Self::Remote { remote, .. } => remote.is_standby() || remote.is_temporary(),
             // A standby redirects to the active one, or to where it would be.
             Self::Status { status, .. } => *status >= 500 || *status == 307,
+            Self::Standby => true,
             _ => false,
         }
     }
@@ -142,7 +146,9 @@ impl From<RestError> for Failure {
                 failure::throttled(text, delay)
             }
             RestError::Remote { remote, .. } => Self { message: text, ..remote.into() },
-            RestError::Status { status: 500.., .. } | RestError::NoActive { .. } => failure::unavailable(text),
+            RestError::Status { status: 500.., .. } | RestError::Standby | RestError::NoActive { .. } => {
+                failure::unavailable(text)
+            }
             RestError::Status { .. } | RestError::Form | RestError::NoToken | RestError::Token(_) => {
                 failure::denied(text)
             }
