@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use deputy_test_harness::{CommandOutput, HadoopSite, exit};
-use deputy_test_servers::{Acceptor, Kdc};
+use deputy_test_harness::{CommandOutput, HadoopSite, PRINCIPAL, exit};
+use deputy_test_servers::{Acceptor, Kdc, guest};
 
 use crate::cluster::{hdfs_instance, shared, web_instance};
+use crate::yarn::rest_instance;
 
 /// The header of an answer to a message of SASL: call -33, success, IPC version 9, which Hadoop sends as well.
 const SASL_ANSWER: &[u8] = b"\x08\xdf\xff\xff\xff\x0f\x10\x00\x18\x09";
@@ -324,4 +325,43 @@ fn hostile_web_server_gets_no_further() {
         assert_ne!(output.code, Some(exit::OK), "{says}");
         assert!(output.stderr.contains(says) && !output.stderr.contains("at x.y"), "{says}: {}", output.stderr);
     }
+}
+
+/// An instance `it` of a component that logs in to a service of this name at a port.
+fn instance_of(component: &str, port: u16, settings: &str) -> String {
+    let file = guest(component).unwrap();
+    format!(
+        "[instances.it]\ncomponent = {file:?}\n[instances.it.settings]\n{settings}\n\
+         [instances.it.kerberos]\nlogin = \"{PRINCIPAL}\"\ntargets = [\"{component}/localhost@TEST.LOCAL\"]\n\
+         [[instances.it.tcp]]\nallow = \"localhost:{port}\"\nnetworks = [\"loopback\"]\n"
+    )
+}
+
+#[test]
+fn hostile_lengths_of_other_services_are_bounded() {
+    let cluster = shared();
+    for service in ["hbase/localhost", "hive/localhost"] {
+        cluster.kdc.keytab(service).unwrap();
+    }
+    // HBase has a status before the length, Hive one of a single byte, ZooKeeper none.
+    let of_hbase: Behaviour = |stream| stream.write_all(b"\0\0\0\0\x7f\xff\xff\xff").and_then(|()| wait(stream));
+    let of_hive: Behaviour = |stream| stream.write_all(b"\x02\x7f\xff\xff\xff").and_then(|()| wait(stream));
+    let of_zookeeper: Behaviour = |stream| stream.write_all(b"\x7f\xff\xff\xff").and_then(|()| wait(stream));
+    for (behave, component, setting) in [
+        (of_hbase, "hbase", "servers = \"localhost:PORT\""),
+        (of_zookeeper, "hbase", "zookeeper = \"localhost:PORT\""),
+        (of_hive, "hive", "uris = \"thrift://localhost:PORT\""),
+    ] {
+        let server = HostileServer::start(behave);
+        let lines = instance_of(component, server.port, &setting.replace("PORT", &server.port.to_string()));
+        let (output, took) = server.obtain_by(&cluster.kdc, &lines);
+        let said = output.ends_with(exit::UNAVAILABLE).stderr;
+        assert!(said.contains("announces 2147483647 bytes"), "{setting}: {said}");
+        assert!(took < Duration::from_secs(30), "{setting}: {took:?}");
+    }
+    let garbage: Behaviour = |stream| answer(stream, "200 OK", "{\"token\":\"AAAA\",\"expiration-time\":1}");
+    let server = HostileServer::start(garbage);
+    let (output, _) = server.obtain_by(&cluster.kdc, &rest_instance(&[1], &[server.port], "it", "", ""));
+    let said = output.ends_with(exit::DENIED).stderr;
+    assert!(said.contains("the token cannot be read: it ends early"), "{said}");
 }

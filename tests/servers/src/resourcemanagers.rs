@@ -15,6 +15,7 @@ pub struct ResourceManagers {
     servers: [JavaServer; 2],
     client: Client,
     rpc: [u16; 2],
+    http: [u16; 2],
     _place: Lasting,
 }
 
@@ -55,8 +56,8 @@ impl ResourceManagers {
             (start(second_id, second_ports), first.join())
         });
         let first = first.map_err(|_| Error::new("the thread that starts rm1 panicked"))?;
-        let rpc = ports.map(|[rpc, ..]| rpc);
-        Ok(Self { servers: [first?, second?], client, rpc, _place: place })
+        let (rpc, http) = (ports.map(|[rpc, ..]| rpc), ports.map(|[.., http]| http));
+        Ok(Self { servers: [first?, second?], client, rpc, http, _place: place })
     }
 
     /// A ResourceManager, to stop it and to start it again: it is then not the active one.
@@ -74,6 +75,12 @@ impl ResourceManagers {
     #[must_use]
     pub fn rpc_ports(&self) -> [u16; 2] {
         self.rpc
+    }
+
+    /// Their ports for REST, on `localhost`. A standby redirects to the active one.
+    #[must_use]
+    pub fn http_ports(&self) -> [u16; 2] {
+        self.http
     }
 
     /// Has one of them, 0 or 1, become active. Stop the other one first.
