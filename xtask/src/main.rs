@@ -44,7 +44,7 @@ enum Chore {
     },
     /// Obtains real S3 credentials with a sandboxed provider, and uses them
     Demo {
-        /// What to show instead: `hadoop`, tokens of a real HDFS with a real KDC
+        /// What to show instead: `hadoop`, tokens of HDFS, KMS, YARN, HBase, Hive and Kafka with a real KDC
         #[arg(value_enum)]
         what: Option<demo::Show>,
     },

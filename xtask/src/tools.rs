@@ -37,14 +37,9 @@ pub(crate) fn install_release(workspace: &Workspace) -> Result<()> {
     python::install_release(workspace)
 }
 
-/// Installs what is missing of what the demonstration with Hadoop needs: one set of jars.
-pub(crate) fn install_hadoop(workspace: &Workspace) -> Result<()> {
-    java::install_sets(workspace, &["hadoop"])
-}
-
 /// Installs the servers in Java and their clients: those of Hadoop, HBase, Hive and Kafka.
 pub(crate) fn install_java(workspace: &Workspace) -> Result<()> {
-    java::install(workspace)
+    java::install_servers(workspace)
 }
 
 /// Puts a link to an installed program into `target/tools/bin`.

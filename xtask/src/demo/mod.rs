@@ -1,5 +1,6 @@
 //! `cargo xtask demo`: a sandboxed provider obtains real S3 credentials, another program uses them, a coordinator keeps
-//! them fresh, and three workers apply them. `cargo xtask demo hadoop` shows the same with Kerberos and HDFS.
+//! them fresh, and three workers apply them. `cargo xtask demo hadoop` shows the same with Kerberos, HDFS and the services
+//! around it.
 
 mod daemon;
 pub(crate) mod hadoop;

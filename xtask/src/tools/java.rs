@@ -11,8 +11,9 @@ use crate::process::Run;
 use crate::say::{self, Step};
 use crate::workspace::Workspace;
 
-/// The sets of jars: each is a folder in `xtask/tools/java`, and one with sources in `tests/servers/java`.
-const SETS: [&str; 5] = [CLIENTS, "hadoop", "hbase", "hive", "kafka"];
+/// The sets of jars of servers and their clients: each is a folder in `xtask/tools/java`, and one with sources in
+/// `tests/servers/java`.
+const SERVERS: [&str; 4] = ["hadoop", "hbase", "hive", "kafka"];
 
 /// The set of clients of S3, whose sources are beside those of the other clients.
 const CLIENTS: &str = "clients";
@@ -36,11 +37,16 @@ const FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
 
 /// Installs all sets.
 pub(super) fn install(workspace: &Workspace) -> Result<()> {
-    install_sets(workspace, &SETS)
+    install_sets(workspace, &[CLIENTS])?;
+    install_servers(workspace)
 }
 
-/// Installs some of the sets.
-pub(super) fn install_sets(workspace: &Workspace, sets: &[&str]) -> Result<()> {
+/// Installs the servers, each with its clients.
+pub(super) fn install_servers(workspace: &Workspace) -> Result<()> {
+    install_sets(workspace, &SERVERS)
+}
+
+fn install_sets(workspace: &Workspace, sets: &[&str]) -> Result<()> {
     check_programs()?;
     let java = Run::new("java").arg("-version").quiet_stderr()?;
     check_version(&java)?;
