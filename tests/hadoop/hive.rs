@@ -6,21 +6,21 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use deputy_test_harness::{HadoopSite, PRINCIPAL, fact};
-use deputy_test_servers::{Client, Hive, Kdc, Proof, Site, guest};
+use deputy_test_servers::{Client, Hive, Kdc, Metastores, Proof, Site, guest};
 
 use crate::cluster::{LONGEST, PROXIED, RENEWAL, copied};
 use crate::obtained::Obtained;
 
 /// An instance of `hive`: what stands in its table, and the settings.
-fn instance(hive: &Hive, name: &str, lines: &str, settings: &str) -> String {
-    let (component, port) = (guest("hive").unwrap(), hive.port());
-    let allowed = ["localhost:1".to_owned(), format!("localhost:{port}")];
-    let rules = allowed
-        .map(|server| format!("[[instances.{name}.tcp]]\nallow = \"{server}\"\nnetworks = [\"loopback\"]\n"))
+fn instance(ports: [u16; 2], name: &str, lines: &str, settings: &str) -> String {
+    let component = guest("hive").unwrap();
+    let rules = ports
+        .map(|port| format!("[[instances.{name}.tcp]]\nallow = \"localhost:{port}\"\nnetworks = [\"loopback\"]\n"))
         .concat();
+    let [first, second] = ports;
     format!(
         "[instances.{name}]\ncomponent = {component:?}\n{lines}\n\
-         [instances.{name}.settings]\nuris = \"thrift://localhost:1,thrift://localhost:{port}\"\n{settings}\n\
+         [instances.{name}.settings]\nuris = \"thrift://localhost:{first},thrift://localhost:{second}\"\n{settings}\n\
          [instances.{name}.kerberos]\nlogin = \"{PRINCIPAL}\"\ntargets = [\"hive/localhost@TEST.LOCAL\"]\n{rules}"
     )
 }
@@ -39,16 +39,18 @@ fn hive_databases_are_listed_by_the_file_of_the_worker() {
         .proxy_user(PRINCIPAL);
     let mut hive = Hive::start(&kdc, &settings).unwrap();
     let client = hive.client().clone();
+    // The first one is not there.
+    let ports = [1, hive.port()];
     let signature = format!("signature = \"{}\"", Hive::SIGNATURE);
     let lines = "retry = { floor = \"200ms\", most = \"1s\" }\nrevoke = { replaced = \"1s\" }";
-    let mut site = HadoopSite::new(&kdc).instance("hive", &instance(&hive, "hive", lines, &signature)).receiver("");
+    let mut site = HadoopSite::new(&kdc).instance("hive", &instance(ports, "hive", lines, &signature)).receiver("");
     for (name, setting) in [
         ("authentication", "protection = \"authentication\""),
         ("integrity", "protection = \"integrity\""),
         ("privacy", "protection = \"privacy\""),
         ("proxied", "protection = \"privacy\"\ndoas = \"bob\""),
     ] {
-        site.home.append(&instance(&hive, name, "", &format!("{signature}\n{setting}")));
+        site.home.append(&instance(ports, name, "", &format!("{signature}\n{setting}")));
     }
     for name in ["authentication", "integrity", "privacy", "proxied"] {
         let obtained = Obtained::of(&site, name);
@@ -90,4 +92,29 @@ fn hive_databases_are_listed_by_the_file_of_the_worker() {
     site.wait_for_tokens(&coordinator, &[("hive", before)]);
     lists_databases(&client, &site.token_file());
     assert!(client.run("Metastore", &["databases"], Proof::TokenFile(&first)).is_err());
+}
+
+#[test]
+fn metastores_with_a_common_store_serve_one_token() {
+    let kdc = Kdc::start().unwrap();
+    let mut pair = Metastores::start(&kdc, &Site::new().hive_token_lives(RENEWAL, 600)).unwrap();
+    let client = pair.client().clone();
+    let lines = "retry = { floor = \"200ms\", most = \"1s\" }";
+    let signature = format!("signature = \"{}\"", Hive::SIGNATURE);
+    let site = HadoopSite::new(&kdc).instance("hive", &instance(pair.ports(), "hive", lines, &signature)).receiver("");
+    let coordinator = site.coordinator();
+    let _worker = site.worker();
+    site.wait_for_tokens(&coordinator, &[("hive", 1)]);
+    let held = coordinator.printed_instance("hive");
+    let [first, second] = pair.ports().map(|port| format!("localhost:{port}"));
+    assert_eq!(fact(&held, "server"), first);
+    lists_databases(&client, &site.token_file());
+
+    pair.server(0).unwrap().kill();
+    let before = coordinator.revision("hive");
+    site.wait_for_tokens(&coordinator, &[("hive", before + 1)]);
+    let renewed = coordinator.printed_instance("hive");
+    assert_eq!(fact(&renewed, "number"), fact(&held, "number"), "the other one renews the same token");
+    assert_eq!(fact(&renewed, "server"), second);
+    lists_databases(&client, &site.token_file());
 }
