@@ -12,11 +12,12 @@
 
 mod brokers;
 mod hostile;
+mod librdkafka;
 mod life;
 mod pages;
 mod tls;
 
 #[test]
 fn suite_includes_every_file() {
-    deputy_test_harness::assert_modules(include_str!("main.rs"), "kafka", 6);
+    deputy_test_harness::assert_modules(include_str!("main.rs"), "kafka", 7);
 }

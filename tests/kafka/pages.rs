@@ -8,9 +8,10 @@ use deputy_test_servers::{Kdc, Tls, guest};
 
 const PAGE: &str = include_str!("../../docs/kafka.md");
 
-/// The blocks of TOML of the page, one after the other.
+/// The blocks of TOML of the page, one after the other, but that of clients of another kind.
 fn configuration() -> String {
-    let blocks = PAGE.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let (page, _) = PAGE.split_once("\n## Other clients\n").unwrap();
+    let blocks = page.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
     blocks.collect::<Vec<_>>().join("\n")
 }
 

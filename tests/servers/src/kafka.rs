@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::java::{JavaServer, Jvm, Ready};
-use crate::{Client, Error, Kdc, Lasting, Proof, Site, Tls, lasting_ports};
+use crate::{Client, Error, Kdc, Lasting, OAuth2, Proof, Site, Tls, lasting_ports};
 
-/// The SASL mechanisms of every listener that has some.
+/// The SASL mechanisms of every listener that has some, but for that with access tokens.
 const MECHANISMS: [&str; 3] = ["GSSAPI", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 
 /// Any id will do.
@@ -37,6 +37,8 @@ pub struct Ports {
     pub sasl_tls: u16,
     /// With a client's certificate.
     pub mutual_tls: u16,
+    /// With an access token of an authorization server.
+    pub oauth: u16,
 }
 
 impl Kafka {
@@ -51,17 +53,45 @@ impl Kafka {
     /// # Errors
     /// When Java or its jars are not installed, or it does not start.
     pub fn start(kdc: &Kdc, tls: Option<(&Tls, &str)>, settings: &Site) -> Result<Self, Error> {
+        Self::launch(kdc, tls, None, settings)
+    }
+
+    /// What access tokens are for.
+    pub const AUDIENCE: &'static str = "kafka";
+
+    /// Starts one that lets clients in by an access token of this server as well, whoever they are.
+    ///
+    /// # Errors
+    /// When Java or its jars are not installed, or it does not start.
+    pub fn start_with_oauth(kdc: &Kdc, oauth2: &OAuth2) -> Result<Self, Error> {
+        Self::launch(kdc, None, Some(oauth2), &Site::new())
+    }
+
+    fn launch(kdc: &Kdc, tls: Option<(&Tls, &str)>, oauth2: Option<&OAuth2>, settings: &Site) -> Result<Self, Error> {
         let place = Lasting::new("kafka-data")?;
-        let [controller, plain, sasl, sasl_tls, mutual_tls] = lasting_ports()?;
-        let ports = Ports { controller, plain, sasl, sasl_tls, mutual_tls };
-        let mut site = broker(kdc, &place.path().join("logs"), ports, tls.is_some())?;
+        let [controller, plain, sasl, sasl_tls, mutual_tls, oauth] = lasting_ports()?;
+        let ports = Ports { controller, plain, sasl, sasl_tls, mutual_tls, oauth };
+        let mut more = Vec::new();
+        if tls.is_some() {
+            more.extend([("TLS", sasl_tls), ("MUTUAL", mutual_tls)]);
+        }
+        if oauth2.is_some() {
+            more.push(("OAUTH", oauth));
+        }
+        let mut site = broker(kdc, &place.path().join("logs"), ports, &more)?;
         if let Some((tls, clients)) = tls {
             let trusted = place.path().join("clients.pem");
             fs::write(&trusted, clients).map_err(|error| Error::new(format!("{}: {error}", trusted.display())))?;
             site = site.and(&with_tls(tls, &trusted));
         }
+        if let Some(oauth2) = oauth2 {
+            site = site.and(&with_oauth(oauth2));
+        }
         let site = site.and(settings);
-        let jvm = node(kdc, place.path(), "server.properties", &site)?;
+        let mut jvm = node(kdc, place.path(), "server.properties", &site)?;
+        if let Some(oauth2) = oauth2 {
+            jvm = jvm.option(format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", keys(oauth2)));
+        }
         let jvm = ["256", "512"].iter().fold(jvm, |jvm, bits| {
             let (user, password) = (Self::USER, Self::PASSWORD);
             jvm.arg("--add-scram").arg(format!("SCRAM-SHA-{bits}=[name={user},password={password}]"))
@@ -77,10 +107,10 @@ impl Kafka {
     /// When Java or its jars are not installed, or one does not start.
     pub fn start_two(kdc: &Kdc, settings: &Site) -> Result<Self, Error> {
         let mut kafka = Self::start(kdc, None, settings)?;
-        let [plain, sasl, sasl_tls, mutual_tls] = lasting_ports()?;
-        let ports = Ports { plain, sasl, sasl_tls, mutual_tls, ..kafka.ports };
+        let [plain, sasl] = lasting_ports()?;
+        let ports = Ports { plain, sasl, ..kafka.ports };
         let place = kafka.place.path();
-        let site = broker(kdc, &place.join("logs-2"), ports, false)?.and(settings);
+        let site = broker(kdc, &place.join("logs-2"), ports, &[])?.and(settings);
         let listeners = [("INNER", ports.plain), ("CLIENT", ports.sasl)];
         let site =
             site.set("process.roles", "broker").set("node.id", "2").set("listeners", listen("127.0.0.1", &listeners));
@@ -178,17 +208,17 @@ fn listen(host: &str, listeners: &[(&str, u16)]) -> String {
     each.collect::<Vec<_>>().join(",")
 }
 
-fn broker(kdc: &Kdc, logs: &Path, ports: Ports, with_tls: bool) -> Result<Site, Error> {
-    let mut listeners = vec![("CONTROLLER", ports.controller), ("INNER", ports.plain), ("CLIENT", ports.sasl)];
-    if with_tls {
-        listeners.extend([("TLS", ports.sasl_tls), ("MUTUAL", ports.mutual_tls)]);
-    }
+/// A broker's configuration; `more` are the listeners that not every one has.
+fn broker(kdc: &Kdc, logs: &Path, ports: Ports, more: &[(&str, u16)]) -> Result<Site, Error> {
+    let always = [("CONTROLLER", ports.controller), ("INNER", ports.plain), ("CLIENT", ports.sasl)];
+    let listeners = [&always, more].concat();
     let login = format!(
         "com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true storeKey=true keyTab=\"{}\" principal=\"{}\";",
         kdc.keytab("kafka/localhost")?.display(),
         kdc.full("kafka/localhost")
     );
-    let protocols = "CONTROLLER:PLAINTEXT,INNER:PLAINTEXT,CLIENT:SASL_PLAINTEXT,TLS:SASL_SSL,MUTUAL:SSL";
+    let protocols =
+        "CONTROLLER:PLAINTEXT,INNER:PLAINTEXT,CLIENT:SASL_PLAINTEXT,TLS:SASL_SSL,MUTUAL:SSL,OAUTH:SASL_PLAINTEXT";
     let site = Site::new()
         .set("process.roles", "broker,controller")
         .set("node.id", "1")
@@ -223,4 +253,25 @@ fn with_tls(tls: &Tls, clients: &Path) -> Site {
         .set("listener.name.mutual.ssl.client.auth", "required")
         .set("listener.name.mutual.ssl.truststore.type", "PEM")
         .set("listener.name.mutual.ssl.truststore.location", clients.display())
+}
+
+/// Where the authorization server shows the keys that its tokens are signed with.
+fn keys(oauth2: &OAuth2) -> String {
+    format!("{}/jwks", oauth2.issuer())
+}
+
+fn with_oauth(oauth2: &OAuth2) -> Site {
+    let package = "org.apache.kafka.common.security.oauthbearer";
+    Site::new()
+        .set("listener.name.oauth.sasl.enabled.mechanisms", "OAUTHBEARER")
+        .set("listener.name.oauth.oauthbearer.sasl.jaas.config", format!("{package}.OAuthBearerLoginModule required;"))
+        .set(
+            "listener.name.oauth.oauthbearer.sasl.server.callback.handler.class",
+            format!("{package}.OAuthBearerValidatorCallbackHandler"),
+        )
+        .set("sasl.oauthbearer.jwks.endpoint.url", keys(oauth2))
+        .set("sasl.oauthbearer.expected.issuer", oauth2.issuer())
+        .set("sasl.oauthbearer.expected.audience", Kafka::AUDIENCE)
+        // The server's tokens have no subject.
+        .set("sasl.oauthbearer.sub.claim.name", "iss")
 }
