@@ -8,8 +8,13 @@ use std::time::{Duration, Instant};
 use deputy_test_harness::{HadoopSite, PRINCIPAL, fact};
 use deputy_test_servers::{Client, Hive, Kdc, Metastores, Proof, Site, guest};
 
-use crate::cluster::{LONGEST, PROXIED, RENEWAL, copied};
+use crate::cluster::{PROXIED, copied};
 use crate::obtained::Obtained;
+
+/// The seconds that a token works without a renewal: longer than a metastore takes to start again on a busy machine.
+const RENEWAL: u32 = 25;
+/// The seconds that it works at all.
+const LONGEST: u32 = 125;
 
 /// An instance of `hive`: what stands in its table, and the settings.
 fn instance(ports: [u16; 2], name: &str, lines: &str, settings: &str) -> String {
