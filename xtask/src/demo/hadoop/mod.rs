@@ -8,7 +8,7 @@ mod servers;
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deputy_test_servers::Proof;
 use serde_json::Value;
@@ -25,8 +25,8 @@ use crate::say::{self, Step};
 use crate::workspace::Workspace;
 use crate::{guests, tools};
 
-/// How long the clients work: beyond the maximum lifetime of the first tokens.
-const WORKING: Duration = Duration::from_secs(45);
+/// How old the first tokens are when the clients begin their last round: beyond their maximum lifetime.
+const WORKING: Duration = Duration::from_secs(LONGEST as u64 + 1);
 
 /// How many leases of each instance there must have been in the end: renewals, or new tokens where there are none.
 const LEASES: u64 = 3;
@@ -60,13 +60,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     for name in INSTANCES {
         until(&format!("a token of {name}"), || demo.call(&["get", name, "--wait", "1s"]).succeeds())?;
     }
+    let held = now();
     demo.call(&["token", "create", "--group", GROUP, "--out", "join"]).said().shown()?;
     let arguments = ["worker", "--join", "join", "--output", "worker", "--state", "worker-state"];
     let worker = Process::start(&deputy, &folder, "worker", &arguments)?;
     for file in [TOKENS, PROPERTIES] {
         until(&format!("the worker to publish {file}"), || folder.join(file).exists())?;
     }
-    let rounds = demo.work()?;
+    let rounds = demo.work(held)?;
     say::note("deputy", "what the coordinator says of it:");
     demo.call(&["status"]).said().shown()?;
     demo.conclude(rounds)?;
@@ -100,21 +101,23 @@ impl Demo<'_> {
         }
     }
 
-    /// Has all clients work, each time as new processes. The number of rounds.
-    fn work(&self) -> Result<u32> {
-        let seconds = WORKING.as_secs();
-        let step = Step::begin("clients", format!("work for {seconds} s with the worker's files alone"));
+    /// Has all clients work, each time as new processes, until the first tokens, which were there at this time, have
+    /// ended. The number of rounds.
+    fn work(&self, held: Instant) -> Result<u32> {
+        let step = Step::begin(
+            "clients",
+            format!("work with the worker's files alone, until the first tokens are {} s old", WORKING.as_secs()),
+        );
         let (tokens, properties) = (self.folder.join(TOKENS), self.folder.join(PROPERTIES));
         let text = self.folder.join("greeting");
         write(&text, b"Good morning from a worker without a key.")?;
         let clients = Clients { servers: self.servers, tokens: &tokens, properties: &properties, text: &text };
-        let begun = now();
         clients.prepare()?;
         let mut rounds = 0;
         // Past the maximum lifetime there is one more.
         let mut is_last = false;
         while !is_last {
-            is_last = since(begun) > WORKING;
+            is_last = since(held) > WORKING;
             clients.round(rounds)?;
             rounds += 1;
         }
