@@ -34,7 +34,7 @@ fn block(language: &str) -> &'static str {
     block.split_once("```").unwrap().0
 }
 
-/// A text of the page with other values, each of which must be there once.
+/// A text of the page with other values. Each old value must be there once.
 fn replaced(text: &str, changes: &[(&str, &str)]) -> String {
     changes.iter().fold(text.to_owned(), |text, (old, new)| {
         assert_eq!(text.matches(old).count(), 1, "{old} in {text}");

@@ -59,7 +59,7 @@ impl Kafka {
     /// What access tokens are for.
     pub const AUDIENCE: &'static str = "kafka";
 
-    /// Starts one that lets clients in by an access token of this server as well, whoever they are.
+    /// Starts one that lets every client in that has an access token of this server.
     ///
     /// # Errors
     /// When Java or its jars are not installed, or it does not start.

@@ -1,4 +1,4 @@
-//! The clients of the services, as they are: each runs as a job that starts anew, with what a worker's files hold then.
+//! The unmodified clients of the services: each use is a new process, with what a worker's files hold then.
 
 use std::path::Path;
 use std::thread;
