@@ -63,7 +63,7 @@ impl StatusSource for Said {
         let absent = AbsentStatus {
             name: "kafka".to_owned(),
             reason: "no-lease".to_owned(),
-            message: "the coordinator has no lease of kafka yet".to_owned(),
+            message: "the coordinator has no lease of it".to_owned(),
         };
         let status = WorkerReport {
             schema: 1,
@@ -194,7 +194,7 @@ fn worker_status_shows_leases_and_receivers() {
     worker       00c0ffee00c0ffee, group analytics
     coordinator  coordinator.example:8271, connected since 2026-01-01T00:00:00.000Z, last contact 2s ago
     ready        no
-    no lease     the coordinator has no lease of kafka yet
+    no lease     kafka: the coordinator has no lease of it
     version      0.1.0, process 7, running since 2026-01-01T00:00:00.000Z
 
     INSTANCE  SERVICE  KIND          REVISION  VALID FOR  STATE    WHY

@@ -123,7 +123,10 @@ fn block_on(command: impl Future<Output = Result<Exit, CommandError>>) -> Result
         .enable_all()
         .build()
         .map_err(|error| CommandError::new(Exit::Failed, error).context("cannot start the runtime"))?;
-    let result = runtime.block_on(command);
+    let result = runtime.block_on(async {
+        signals::survive_file_size_limit()?;
+        command.await
+    });
     // A thread that is stuck in a file system must not keep the process from ending.
     runtime.shutdown_timeout(SHUTDOWN);
     result

@@ -60,6 +60,13 @@ pub(crate) enum DaemonSignal {
     Stop,
 }
 
+/// Has a write beyond the limit on file sizes (`ulimit -f`, `LimitFSIZE=`) fail as on a full disk, instead of ending the
+/// process. Programs that this one starts get the usual behaviour back.
+pub(crate) fn survive_file_size_limit() -> Result<(), CommandError> {
+    // Tokio's handler stays after this.
+    listen(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
+}
+
 fn listen(kind: SignalKind) -> Result<Signal, CommandError> {
     signal(kind).map_err(|error: io::Error| CommandError::new(Exit::Failed, error).context("cannot wait for signals"))
 }

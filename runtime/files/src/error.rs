@@ -57,6 +57,7 @@ mod tests {
         let error = |errno: Errno| FileError::new("write to", Path::new("/state"), errno);
         assert!(matches!(error(Errno::NOSPC), FileError::Full { .. }));
         assert!(matches!(error(Errno::DQUOT), FileError::Full { .. }));
+        assert!(matches!(error(Errno::FBIG), FileError::Full { .. }));
         assert!(matches!(error(Errno::ROFS), FileError::ReadOnly { .. }));
         assert!(matches!(error(Errno::ACCESS), FileError::Denied { .. }));
         assert!(matches!(error(Errno::IO), FileError::Io { .. }));

@@ -1,15 +1,17 @@
 //! A state directory that can't be written to: nothing is given out that is not saved, and all goes on when it can.
 
 use std::fs;
+use std::time::Duration;
 
 use deputy_coordinator::status::{InstanceStatus, LeaseStatus};
 use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 use super::fleet::Fleet;
 use super::log::{self, Line};
 use super::namespace::Namespace;
 use super::stand_in::{CANARY, StandIn};
-use crate::script::ScriptedServer;
+use crate::script::{ScriptedServer, lease};
 
 /// A renewal comes after three to six seconds, and the end long after this test.
 const POLICY: &str = "lifetime = \"60s\"\nrenew = { ratio = 0.1, jitter = 0.5 }\nretry = { floor = \"100ms\" }";
@@ -160,4 +162,26 @@ fn disk_full_at_the_first_start_is_named_and_costs_the_cache() {
     assert!(stderr.contains("writing compiled code failed"), "{stderr}");
     assert!(stderr.contains("No space left on device"), "{stderr}");
     assert!(!stderr.contains("do not trust it"), "{stderr}");
+}
+
+/// Bounds the files of a process from now on, or no longer.
+fn limit_file_sizes(running: &RunningCoordinator<'_>, most: Option<u64>) {
+    let pid = Pid::from_raw(running.pid().try_into().unwrap());
+    prlimit(pid, Resource::Fsize, Rlimit { current: most, maximum: None }).unwrap();
+}
+
+#[test]
+fn disk_limit_on_file_sizes_is_like_a_full_disk() {
+    let script = ScriptedServer::new(|call| lease(call, Duration::from_secs(3)));
+    let home = script.home().instance("a", "benign-obtain", &script.lines("a", "retry = { floor = \"100ms\" }"));
+    let running = RunningCoordinator::start(&home);
+    limit_file_sizes(&running, Some(16));
+    running.wait_until("it cannot save", || {
+        running.instance_status("a").unsaved.is_some_and(|why| why.contains("there is no room"))
+    });
+    let before = running.revision("a");
+    running.wait_until("leases are renewed unsaved", || running.revision("a") > before + 1);
+    limit_file_sizes(&running, None);
+    running.wait_until("all is saved", || running.instance_status("a").unsaved.is_none());
+    assert_eq!(running.stop(), Some(exit::OK));
 }

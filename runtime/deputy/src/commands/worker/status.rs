@@ -102,7 +102,7 @@ fn summary(status: &WorkerReport, width: Option<usize>) -> String {
         ]);
     }
     for absent in &status.absent {
-        table.row(["no lease", &absent.message]);
+        table.row(["no lease", &format!("{}: {}", absent.name, absent.message)]);
     }
     for refused in &connection.refused {
         table.row(["refused", refused]);
