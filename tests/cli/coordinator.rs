@@ -87,7 +87,6 @@ pub(crate) fn beside(home: &TestEnvironment, arguments: &[&str]) -> CommandOutpu
     home.run_with(arguments, &[("DEPUTY_STATE", state(home).to_str().unwrap())])
 }
 
-/// Where that is.
 pub(crate) fn state(home: &TestEnvironment) -> PathBuf {
     home.path("state")
 }

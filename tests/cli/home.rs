@@ -69,7 +69,6 @@ impl TestEnvironment {
         self.path(name).symlink_metadata().unwrap().permissions().mode() & 0o7777
     }
 
-    /// Runs the program.
     pub(crate) fn run(&self, arguments: &[&str]) -> CommandOutput {
         self.run_with(arguments, &[])
     }

@@ -1,6 +1,5 @@
 //! `docs/clients.md`: its blocks are what the clients here run with.
 
-/// The page.
 const PAGE: &str = include_str!("../../docs/clients.md");
 
 /// What the page says and what it stands for here.

@@ -8,7 +8,6 @@ use std::process::{Command, Stdio};
 use deputy_test_servers::{guest, tool};
 use tempfile::TempDir;
 
-/// A page.
 pub(crate) struct Page {
     pub(crate) name: &'static str,
     pub(crate) text: &'static str,

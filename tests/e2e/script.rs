@@ -20,7 +20,6 @@ pub(crate) struct ScriptedServer {
     calls: Arc<Mutex<Vec<ScriptedCall>>>,
 }
 
-/// One call.
 #[derive(Debug, Clone)]
 pub(crate) struct ScriptedCall {
     pub(crate) instance: String,

@@ -21,7 +21,6 @@ pub(crate) const OTHER_REALM: &str = "CLIENTS.LOCAL";
 /// How that NameNode shortens their names.
 const RULES: &str = "RULE:[1:$1@$0](.*@CLIENTS.LOCAL)s/@.*//\nDEFAULT";
 
-/// The servers.
 pub(crate) struct Cluster {
     pub(crate) kdc: Kdc,
     pub(crate) kms: Kms,

@@ -20,7 +20,6 @@ use crate::memory_state::MemoryState;
 use crate::servers::Server;
 use crate::surroundings::{Answer, Log, Names, cache, chain, compiler, folder, guest_file, memory, private_file};
 
-/// The one host.
 pub(crate) struct TestHost {
     pub(crate) runtime: Runtime,
     pub(crate) sandbox: Sandbox,
@@ -282,7 +281,6 @@ impl Attack {
         self
     }
 
-    /// Changes limits.
     pub(crate) fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
         change(&mut self.instance.limits);
         self

@@ -40,7 +40,6 @@ impl Bound {
         self
     }
 
-    /// Changes limits.
     pub(crate) fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
         change(&mut self.plan.limits);
         self

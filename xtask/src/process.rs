@@ -26,7 +26,6 @@ impl Run {
         Self { command: Command::new(program), shown: name.to_string_lossy().into_owned() }
     }
 
-    /// Adds an argument.
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.shown.push(' ');
         self.shown.push_str(&arg.as_ref().to_string_lossy());
@@ -34,7 +33,6 @@ impl Run {
         self
     }
 
-    /// Adds arguments.
     pub(crate) fn args<A: AsRef<OsStr>>(self, args: impl IntoIterator<Item = A>) -> Self {
         args.into_iter().fold(self, Self::arg)
     }

@@ -42,7 +42,6 @@ struct Floors {
     codes: usize,
     /// Errors of the pure crate.
     errors: usize,
-    /// Tests.
     tests: usize,
 }
 
@@ -78,7 +77,6 @@ impl Findings {
     }
 }
 
-/// Checks the tree.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let step = Step::silent("tidy");
     let findings = scan(&Tree::read(workspace.root())?, &FLOORS);

@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use deputy_core::Span;
-use deputy_core::grant::{ClaimGrant, ClaimName, JwtGrant};
+use deputy_core::grant::{ClaimGrant, ClaimName, JwtGrant, SignatureAlgorithm};
 
 use crate::diagnostic::DiagnosticSink;
-use crate::secret::algorithms;
 use crate::value::{Located, TableReader};
 
 /// The value of a claim.
@@ -85,4 +84,9 @@ impl FromStr for ClaimText {
         }
         Ok(Self(text.to_owned()))
     }
+}
+
+/// Reads the algorithms of a grant.
+pub(crate) fn algorithms(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<Vec<SignatureAlgorithm>> {
+    fields.required(sink, "algorithms", "[\"ES256\"]")?.parsed_list(sink, "[\"ES256\"]")
 }

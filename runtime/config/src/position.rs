@@ -22,7 +22,6 @@ impl Default for Cursor {
 }
 
 impl Cursor {
-    /// As [`line_and_column`].
     pub(crate) fn line_and_column(&mut self, text: &str, at: usize) -> (usize, usize) {
         let at = text.floor_char_boundary(at);
         if at < self.at {

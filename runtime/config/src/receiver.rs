@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use deputy_core::{ComponentRef, Digest, InstanceName, LimitOverrides};
+use deputy_core::{ComponentRef, Digest, InstanceName, LimitOverrides, Limits, ReceiverName, ReceiverPlan};
 
 use crate::components::ComponentBase;
 use crate::diagnostic::DiagnosticSink;
@@ -21,6 +21,20 @@ pub struct ReceiverComponent {
     /// The instances whose leases it gets. At least one.
     pub instances: BTreeSet<InstanceName>,
     pub limits: LimitOverrides,
+}
+
+impl ReceiverComponent {
+    /// How this program itself calls the receiver, with default limits where none are set.
+    pub fn plan(&self, name: &ReceiverName) -> ReceiverPlan {
+        ReceiverPlan {
+            name: name.clone(),
+            component: self.component.clone(),
+            sha256: self.sha256,
+            settings: self.settings.clone(),
+            limits: Limits::default().with(&self.limits),
+            host_facts: Vec::new(),
+        }
+    }
 }
 
 /// The keys of a receiver's component, and its limits; each is `None` after an error.

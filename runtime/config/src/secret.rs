@@ -295,14 +295,9 @@ fn scram(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<ScramGrant> {
 
 fn sign(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<Vec<SignatureAlgorithm>> {
     let mut fields = value.table(sink, "{ algorithms = [\"ES256\"] }")?;
-    let algorithms = algorithms(sink, &mut fields);
+    let algorithms = jwt::algorithms(sink, &mut fields);
     fields.finish(sink);
     algorithms
-}
-
-/// Reads the algorithms of a grant.
-pub(crate) fn algorithms(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<Vec<SignatureAlgorithm>> {
-    fields.required(sink, "algorithms", "[\"ES256\"]")?.parsed_list(sink, "[\"ES256\"]")
 }
 
 impl FromStr for Word {

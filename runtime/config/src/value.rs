@@ -365,11 +365,7 @@ impl<'t> TableReader<'t> {
 
 /// A text of the file, short enough for a message.
 pub(crate) fn truncated(text: &str) -> String {
-    let mut start: String = text.chars().take(80).collect();
-    if start.len() < text.len() {
-        start.push('…');
-    }
-    start
+    deputy_core::truncated(text, 80)
 }
 
 /// `a`, `b` and `c`

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use deputy_core::InstanceName;
 use deputy_core::schedule::Lease;
-use deputy_support::LockUnpoisoned;
+use deputy_support::{ChangeOrder, LockUnpoisoned};
 use tokio::sync::watch;
 
 #[derive(Debug, Default)]
@@ -20,11 +20,8 @@ pub struct LeaseBoard {
 #[derive(Debug, Default)]
 struct PublishedLeases {
     leases: BTreeMap<InstanceName, Lease>,
-    /// The number of the last change.
-    last_change: u64,
-    /// The last change of each instance, also of one whose lease was withdrawn.
-    change_of: BTreeMap<InstanceName, u64>,
-    instance_of: BTreeMap<u64, InstanceName>,
+    /// Has instances whose lease was withdrawn, too.
+    changes: ChangeOrder<InstanceName>,
 }
 
 /// How far a reader has come.
@@ -44,22 +41,23 @@ impl LeaseBoard {
     /// The instances that changed since the cursor, as they are now. Moves the cursor.
     pub(crate) fn changed_since(&self, cursor: &mut BoardCursor) -> Vec<(InstanceName, Option<Lease>)> {
         let published = self.lock();
-        let changed = published.instance_of.range(cursor.0 + 1..);
-        cursor.0 = published.last_change;
-        changed.map(|(_, name)| (name.clone(), published.leases.get(name).cloned())).collect()
+        let changed = published.changes.since(cursor.0);
+        let changed = changed.map(|name| (name.clone(), published.leases.get(name).cloned())).collect();
+        cursor.0 = published.changes.last();
+        changed
     }
 
     /// All published leases. Moves the cursor.
     pub(crate) fn all(&self, cursor: &mut BoardCursor) -> BTreeMap<InstanceName, Lease> {
         let published = self.lock();
-        cursor.0 = published.last_change;
+        cursor.0 = published.changes.last();
         published.leases.clone()
     }
 
     pub(crate) fn publish(&self, instance: InstanceName, lease: Lease) {
         {
             let mut published = self.lock();
-            published.record_change(&instance);
+            published.changes.record(instance.clone());
             published.leases.insert(instance, lease);
         }
         self.notify();
@@ -68,7 +66,7 @@ impl LeaseBoard {
     pub(crate) fn withdraw(&self, instance: &InstanceName) {
         {
             let mut published = self.lock();
-            published.record_change(instance);
+            published.changes.record(instance.clone());
             published.leases.remove(instance);
         }
         self.notify();
@@ -80,15 +78,5 @@ impl LeaseBoard {
 
     fn lock(&self) -> MutexGuard<'_, PublishedLeases> {
         self.published.lock_unpoisoned()
-    }
-}
-
-impl PublishedLeases {
-    fn record_change(&mut self, instance: &InstanceName) {
-        self.last_change += 1;
-        if let Some(previous) = self.change_of.insert(instance.clone(), self.last_change) {
-            self.instance_of.remove(&previous);
-        }
-        self.instance_of.insert(self.last_change, instance.clone());
     }
 }

@@ -25,7 +25,6 @@ pub struct LoginFaultStatus {
     /// For programs: `wrong-key`.
     pub code: String,
     pub message: String,
-    /// What mends it.
     pub hint: String,
 }
 

@@ -1,11 +1,10 @@
 //! Which component an operator means: a file, or the name of one that is installed.
 
-#![deny(missing_docs)]
-
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::excerpt;
 use crate::name::{ComponentName, NameError};
 
 /// Which component is meant. A path is a path, wherever components are installed; only what cannot be one is a name.
@@ -15,7 +14,6 @@ pub enum ComponentRef {
     File(PathBuf),
     /// An installed component: `NAME.wasm` in a folder of components.
     Installed {
-        /// Its name.
         name: ComponentName,
         /// The folder of the configuration, in which it is looked for first.
         folder: Option<PathBuf>,
@@ -47,7 +45,7 @@ impl FromStr for ComponentRef {
         }
         match text.parse() {
             Ok(name) => Ok(Self::Installed { name, folder: None }),
-            Err(NameError { .. }) => Err(ComponentRefError(text.chars().take(80).collect())),
+            Err(NameError { .. }) => Err(ComponentRefError(excerpt(text, 80))),
         }
     }
 }

@@ -6,8 +6,6 @@
 //! - The operator gets the lines of configuration that would permit it: [`PolicyDenial::fix`]. A receiver has no grant, so
 //!   its fix says that no line permits it.
 
-#![deny(missing_docs)]
-
 mod fix;
 mod fix_place;
 mod text;
@@ -52,21 +50,17 @@ pub enum PolicyDenial {
     },
     /// A signature algorithm.
     Algorithm {
-        /// The secret.
         secret: SecretName,
-        /// The algorithm.
         algorithm: SignatureAlgorithm,
     },
     /// An audience of a JSON Web Token.
     Audience {
-        /// The secret.
         secret: SecretName,
         /// The audience, or `None` for a token without any.
         audience: Option<String>,
     },
     /// A further claim of a JSON Web Token.
     Claim {
-        /// The secret.
         secret: SecretName,
         /// The name of the claim.
         claim: String,
@@ -78,7 +72,6 @@ pub enum PolicyDenial {
     Echo {
         /// The target that the component requested.
         target: Target,
-        /// The secret.
         secret: SecretName,
     },
     /// A host that no rule names.
@@ -88,38 +81,30 @@ pub enum PolicyDenial {
     },
     /// An issuer of a JSON Web Token.
     Issuer {
-        /// The secret.
         secret: SecretName,
-        /// The issuer.
         issuer: String,
     },
     /// Kerberos without a login.
     Kerberos,
     /// A Kerberos target on a host to which the call has no connection.
     KerberosConnection {
-        /// The target.
         target: KerberosPrincipal,
     },
     /// A Kerberos target on a host that no rule names.
     KerberosHost {
-        /// The target.
         target: KerberosPrincipal,
     },
-    /// A Kerberos target.
     KerberosTarget {
         /// The name that the component used.
         target: String,
     },
     /// A lifetime of a JSON Web Token.
     Lifetime {
-        /// The secret.
         secret: SecretName,
         /// From `iat` to `exp`.
         seconds: u64,
     },
-    /// A limit.
     Limit(Limit),
-    /// Listening for connections.
     Listen,
     /// A method that no rule for the host names.
     Method {
@@ -130,14 +115,11 @@ pub enum PolicyDenial {
     },
     /// A DNS lookup of a host that no TCP rule names.
     Name {
-        /// The name.
         host: Host,
     },
     /// An operation on a secret.
     Operation {
-        /// The secret.
         secret: SecretName,
-        /// The operation.
         operation: SecretOperation,
     },
     /// A header that could turn a request into another one.
@@ -154,7 +136,6 @@ pub enum PolicyDenial {
     },
     /// An output file of a receiver whose path another file of this call has.
     OutputTaken {
-        /// The path.
         path: String,
     },
     /// Output files of a component that is not a receiver.
@@ -178,9 +159,7 @@ pub enum PolicyDenial {
     },
     /// A region to sign for.
     Region {
-        /// The secret.
         secret: SecretName,
-        /// The region.
         region: String,
     },
     /// A scheme that no rule for the host names.
@@ -188,16 +167,13 @@ pub enum PolicyDenial {
         /// The target that the component requested.
         target: Target,
     },
-    /// A secret.
     Secret {
         /// The name that the component used.
         name: String,
     },
     /// A service to sign for.
     Service {
-        /// The secret.
         secret: SecretName,
-        /// The service.
         service: String,
     },
     /// A TCP connection to an address that was not resolved from a granted name and is not granted itself.
@@ -207,7 +183,6 @@ pub enum PolicyDenial {
     },
     /// A subject of a JSON Web Token.
     Subject {
-        /// The secret.
         secret: SecretName,
         /// The subject, or `None` for a token without one.
         subject: Option<String>,
@@ -223,14 +198,11 @@ pub enum PolicyDenial {
     Target(TargetError),
     /// A time to sign for that is too far from now.
     Time {
-        /// The secret.
         secret: SecretName,
-        /// The time.
         time: Timestamp,
         /// How far it may be.
         tolerance: Span,
     },
-    /// UDP.
     Udp,
 }
 
@@ -241,25 +213,20 @@ pub enum DeniedClaim {
     Missing,
     /// Its value, which is neither a text nor a list of texts.
     Other,
-    /// This text.
     Text(String),
 }
 
 /// A request whose method or path is not granted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeniedRequest {
-    /// The method.
     pub method: Method,
-    /// The path.
     pub path: String,
 }
 
 /// A request with a header that could turn it into another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OverriddenRequest {
-    /// The method.
     pub method: Method,
-    /// The path.
     pub path: String,
     /// The header's name, in lower case.
     pub header: String,

@@ -11,7 +11,6 @@ use crate::time::{Span, Timestamp};
 pub struct ComponentFailure {
     /// What is to be done next.
     pub next: FailureNext,
-    /// What happened.
     pub message: String,
     /// The service's own code.
     pub code: Option<String>,
@@ -88,7 +87,6 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// One of each.
     pub const ALL: [Self; 10] = [
         Self::Attention,
         Self::Broken,

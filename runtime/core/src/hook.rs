@@ -1,7 +1,5 @@
 //! How a workload learns of a change: a command or a signal, both configured.
 
-#![deny(missing_docs)]
-
 use std::fmt;
 
 /// A program by its full path, and its arguments. No shell reads them.
@@ -67,7 +65,6 @@ impl HookCommand {
 }
 
 impl HookSignal {
-    /// All of them.
     pub const ALL: [Self; 7] = [Self::Hup, Self::Int, Self::Quit, Self::Term, Self::Usr1, Self::Usr2, Self::Winch];
 
     /// As the configuration has it: `HUP`.

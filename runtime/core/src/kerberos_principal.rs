@@ -21,7 +21,6 @@ pub enum KerberosPrincipalError {
     /// Nothing before the `@`, between two slashes, or after the `@`.
     #[error("a part of the principal is empty: write it as service/host.example.com@REALM or user@REALM")]
     Empty,
-    /// Too long.
     #[error("the principal has more than {LONGEST} characters")]
     Long,
     /// A character that would have to be quoted, or that is not printable ASCII.
@@ -33,7 +32,6 @@ pub enum KerberosPrincipalError {
 }
 
 impl KerberosPrincipal {
-    /// The whole name.
     pub fn as_str(&self) -> &str {
         &self.name
     }

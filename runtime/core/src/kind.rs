@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use crate::name;
+use crate::{excerpt, name};
 
 /// The format of a payload: a name, and the number of an incompatible version: `aws-credential-process/1`. Compared whole.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,7 +59,7 @@ impl FromStr for PayloadKind {
     type Err = PayloadKindError;
 
     fn from_str(text: &str) -> Result<Self, PayloadKindError> {
-        let error = || PayloadKindError(text.chars().take(80).collect());
+        let error = || PayloadKindError(excerpt(text, 80));
         let (name, version) = text.split_once('/').ok_or_else(error)?;
         name::checked(name).map_err(|_| error())?;
         let number: u16 = version.parse().map_err(|_| error())?;

@@ -1,7 +1,5 @@
 //! Kerberos logins as an operator configures them: the principal, where its tickets come from, and its KDCs.
 
-#![deny(missing_docs)]
-
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -13,11 +11,9 @@ use crate::{KerberosPrincipal, LoginName};
 /// One configured login. Paths are absolute or relative to the process; the configuration has resolved its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginPlan {
-    /// Its name.
     pub name: LoginName,
     /// Whom the host logs in as.
     pub principal: KerberosPrincipal,
-    /// With which tickets.
     pub tickets: TicketSource,
     /// At which KDCs.
     pub krb5_conf: Krb5Conf,
@@ -61,10 +57,8 @@ pub struct KerberosRealmError;
 /// A text is not the address of a KDC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KdcAddressError {
-    /// An odd host.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// An odd port.
     #[error("the port is not a number from 1 to 65535")]
     Port,
 }
@@ -92,7 +86,6 @@ impl fmt::Display for KerberosRealm {
 }
 
 impl KdcAddress {
-    /// The host.
     pub fn host(&self) -> &Host {
         &self.host
     }

@@ -7,6 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::excerpt;
+
 /// Why a text is no name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a name: use 1 to 63 lower-case letters, digits and inner hyphens, beginning with a letter")]
@@ -86,7 +88,7 @@ pub(crate) fn checked(text: &str) -> Result<String, NameError> {
     if plain && begins && !text.ends_with('-') && text.len() <= 63 {
         Ok(text.to_owned())
     } else {
-        Err(NameError(text.chars().take(80).collect()))
+        Err(NameError(excerpt(text, 80)))
     }
 }
 

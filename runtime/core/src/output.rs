@@ -1,13 +1,11 @@
 //! What a receiver leaves for the workload: files, published as one.
 
-#![deny(missing_docs)]
-
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::SecretBytes;
+use crate::{SecretBytes, excerpt};
 
 /// All files of one `accept`. They hold what was delivered, so they are as secret.
 #[derive(Debug, Default)]
@@ -75,7 +73,7 @@ impl FromStr for OutputPath {
         if text.split('/').count() <= DEEPEST && text.split('/').all(is_plain_name) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(OutputPathError(text.chars().take(120).collect()))
+            Err(OutputPathError(excerpt(text, 120)))
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Published files: their mode, their owner, and what becomes of them when their lease expires.
 
-#![deny(missing_docs)]
-
 use std::fmt;
 use std::str::FromStr;
 

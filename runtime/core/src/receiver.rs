@@ -1,7 +1,5 @@
 //! A receiver as it is called: which component, with which settings and limits.
 
-#![deny(missing_docs)]
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
@@ -12,9 +10,7 @@ use crate::{
 /// secret, it gets deliveries and leaves files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceiverPlan {
-    /// Its name.
     pub name: ReceiverName,
-    /// The component.
     pub component: ComponentRef,
     /// What the component's file must have as its SHA-256.
     pub sha256: Option<Digest>,
@@ -29,7 +25,6 @@ pub struct ReceiverPlan {
 /// An instance whose tokens are delivered to a receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoundInstance {
-    /// Its name.
     pub instance: InstanceName,
     /// The service that its provider names, if that is known.
     pub service: Option<ServiceName>,

@@ -1,7 +1,5 @@
 //! What an instance keeps beyond its leases: whether it may, and whose it is.
 
-#![deny(missing_docs)]
-
 use std::fmt;
 use std::str::FromStr;
 

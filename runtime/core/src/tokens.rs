@@ -1,7 +1,5 @@
 //! What a provider returns when it succeeds.
 
-#![deny(missing_docs)]
-
 use crate::time::Timestamp;
 use crate::{Fact, PayloadKind, SecretBytes};
 

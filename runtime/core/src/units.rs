@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::text::excerpt;
+
 /// A text is not a size or duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
@@ -45,7 +47,10 @@ impl FromStr for ByteSize {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        parse_sum(text, &SIZES).filter(|_| has_one_unit(text)).map(Self).ok_or_else(|| UnitError::Size(excerpt(text)))
+        parse_sum(text, &SIZES)
+            .filter(|_| has_one_unit(text))
+            .map(Self)
+            .ok_or_else(|| UnitError::Size(excerpt(text, EXCERPT)))
     }
 }
 
@@ -78,10 +83,8 @@ fn has_one_unit(text: &str) -> bool {
     text.trim_start_matches(|c: char| c.is_ascii_digit()).bytes().all(|b| b.is_ascii_alphabetic())
 }
 
-/// The beginning of an input, for an error.
-pub(crate) fn excerpt(text: &str) -> String {
-    text.chars().take(40).collect()
-}
+/// Characters of an input in an error.
+pub(crate) const EXCERPT: usize = 40;
 
 #[cfg(test)]
 mod tests {

@@ -90,7 +90,6 @@ impl Context {
         }
     }
 
-    /// The coordinator's configuration.
     pub(crate) fn configuration(&self) -> Result<CoordinatorFile, CommandError> {
         Ok(CoordinatorFile::load(self.named_config().unwrap_or(Path::new(COORDINATOR_FILE)))?)
     }
@@ -103,8 +102,8 @@ impl Context {
 
     /// Where a new configuration goes: the coordinator's, or a worker's.
     pub(crate) fn new_config_path(&self, is_worker: bool) -> PathBuf {
-        let default = if is_worker { WORKER_FILE } else { COORDINATOR_FILE };
-        self.named_config().unwrap_or(Path::new(default)).to_owned()
+        let kind = if is_worker { ConfigKind::Worker } else { ConfigKind::Coordinator };
+        self.named_config().unwrap_or(Path::new(file_of(kind))).to_owned()
     }
 
     /// What a command about components takes from a configuration, a coordinator's or a worker's. One that is only in the
@@ -113,21 +112,24 @@ impl Context {
         if let Some(path) = self.named_config() {
             return self.config_of(path);
         }
-        let found = self.config_or(COORDINATOR_FILE).or_else(|| self.config_or(WORKER_FILE));
-        match found.map(|path| self.config_of(path)) {
+        match self.config_or(file_of(kind_here())).map(|path| self.config_of(path)) {
             Some(Ok(config)) => Ok(config),
             _ => Ok(FoundConfig { state_dir: self.state_dir(None)?, key: None, components: None }),
         }
     }
 
     fn config_of(&self, path: &Path) -> Result<FoundConfig, CommandError> {
-        if ConfigPaths::load(path)?.program == ConfigKind::Worker {
-            let WorkerConfig { state_dir, key, components, .. } = WorkerConfig::load(path)?;
-            return Ok(FoundConfig { state_dir: self.worker_state_dir(state_dir.as_deref())?, key, components });
+        match ConfigPaths::load(path)?.program {
+            ConfigKind::Worker => {
+                let WorkerConfig { state_dir, key, components, .. } = WorkerConfig::load(path)?;
+                Ok(FoundConfig { state_dir: self.worker_state_dir(state_dir.as_deref())?, key, components })
+            }
+            ConfigKind::Coordinator => {
+                let config = CoordinatorFile::load(path)?;
+                let state_dir = self.state_dir(Some(&config))?;
+                Ok(FoundConfig { state_dir, key: config.coordinator.key, components: config.components })
+            }
         }
-        let config = CoordinatorFile::load(path)?;
-        let state_dir = self.state_dir(Some(&config))?;
-        Ok(FoundConfig { state_dir, key: config.coordinator.key, components: config.components })
     }
 
     /// The named configuration file, if it is a worker's.
@@ -185,8 +187,7 @@ impl Context {
     /// The socket of a process that serves leases: the coordinator's, or the worker's where the current directory has a
     /// `worker.toml` and no `deputy.toml`.
     pub(crate) fn lease_socket(&self, named: Option<&Path>) -> Result<(PathBuf, SocketPeer), CommandError> {
-        let is_worker = Path::new(WORKER_FILE).exists() && !Path::new(COORDINATOR_FILE).exists();
-        self.socket(if is_worker { ConfigKind::Worker } else { ConfigKind::Coordinator }, named)
+        self.socket(kind_here(), named)
     }
 
     pub(crate) fn worker_socket(&self, named: Option<&Path>) -> Result<(PathBuf, SocketPeer), CommandError> {
@@ -199,11 +200,7 @@ impl Context {
         if let Some(socket) = named.or(self.environment.socket.as_deref()) {
             return Ok((socket.to_owned(), SocketPeer::Named));
         }
-        let file = match default {
-            ConfigKind::Coordinator => COORDINATOR_FILE,
-            ConfigKind::Worker => WORKER_FILE,
-        };
-        let paths = match self.config_or(file) {
+        let paths = match self.config_or(file_of(default)) {
             Some(path) => ConfigPaths::load(path)?,
             None => ConfigPaths { program: default, ..ConfigPaths::default() },
         };
@@ -275,6 +272,19 @@ impl Context {
         }
         error.print(self.printer);
         error.exit()
+    }
+}
+
+/// The kind of configuration in the current directory: a worker's where there is only that.
+fn kind_here() -> ConfigKind {
+    let is_worker = Path::new(WORKER_FILE).exists() && !Path::new(COORDINATOR_FILE).exists();
+    if is_worker { ConfigKind::Worker } else { ConfigKind::Coordinator }
+}
+
+fn file_of(kind: ConfigKind) -> &'static str {
+    match kind {
+        ConfigKind::Coordinator => COORDINATOR_FILE,
+        ConfigKind::Worker => WORKER_FILE,
     }
 }
 

@@ -16,6 +16,7 @@ mod error;
 mod exit;
 mod failed_setting;
 mod global_args;
+mod input;
 mod log;
 mod login_text;
 mod print;

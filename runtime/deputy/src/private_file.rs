@@ -19,6 +19,8 @@ pub(crate) struct PrivateFile {
 pub(crate) enum PrivateFileError {
     #[error(transparent)]
     File(#[from] FileError),
+    #[error("{} exists: name a new file", .0.display())]
+    Exists(PathBuf),
     #[error("{} is not the path of a file", .0.display())]
     Nameless(PathBuf),
 }
@@ -51,6 +53,14 @@ impl PrivateFile {
     }
 }
 
+/// Creates a file that must not exist, whole or not at all.
+pub(crate) fn create_private_file(path: &Path, contents: &[u8]) -> Result<(), PrivateFileError> {
+    ambient::create_file(path, ".deputy.", contents).map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => PrivateFileError::Exists(path.to_owned()),
+        _ => FileError::new("create", path, error).into(),
+    })
+}
+
 fn write_error(path: &Path, error: io::Error) -> FileError {
     FileError::new("write", path, error)
 }
@@ -79,6 +89,17 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
             assert_eq!(names(folder.path()), ["token"]);
         }
+    }
+
+    #[test]
+    fn private_file_that_is_created_replaces_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new.toml");
+        create_private_file(&path, b"one").unwrap();
+        assert!(matches!(create_private_file(&path, b"two"), Err(PrivateFileError::Exists(found)) if found == path));
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(names(folder.path()), ["new.toml"]);
     }
 
     #[test]

@@ -100,8 +100,8 @@ pub fn identity(path: &Path) -> io::Result<Identity> {
     std::fs::symlink_metadata(without_slash(path)).map(|metadata| Identity::of_std(&metadata))
 }
 
-/// Owner, group and mode of a directory, following links.
-pub fn dir_access(path: &Path) -> io::Result<Access> {
+/// Owner, group and mode of what a path names, following links.
+pub fn access(path: &Path) -> io::Result<Access> {
     std::fs::metadata(path).map(|metadata| Access::of_std(&metadata))
 }
 

@@ -51,7 +51,7 @@ pub fn file(path: &Path) -> Result<(), FileError> {
 
 fn directory_above(path: &Path) -> Result<(), FileError> {
     // A directory that cannot be inspected cannot be passed either: opening the path itself reports that.
-    let Ok(access) = ambient::dir_access(path) else { return Ok(()) };
+    let Ok(access) = ambient::access(path) else { return Ok(()) };
     if !access.is_owner_outside_user_namespace() {
         check_owner(access, path, Owners::this_user_or_root())?;
     }

@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use deputy_core::toml_string;
+
 use crate::proposal::{HttpGrant, Proposal, ProposalOptions, ProposedInstance, TcpGrant};
 
 /// The login of all instances.
@@ -28,10 +30,13 @@ fn push_login(text: &mut String, proposal: &Proposal) {
     let options = &proposal.options;
     push(text, format_args!("\n[logins.{LOGIN}]"));
     match (&options.principal, &proposal.realm) {
-        (Some(principal), _) => push(text, format_args!("principal = {}", quoted(principal.as_str()))),
+        (Some(principal), _) => push(text, format_args!("principal = {}", toml_string(principal.as_str()))),
         (None, realm) => {
             let principal = format!("deputy@{}", realm.as_deref().unwrap_or("EXAMPLE.COM"));
-            push(text, format_args!("principal = {}    # not known: the principal of the keytab", quoted(&principal)));
+            push(
+                text,
+                format_args!("principal = {}    # not known: the principal of the keytab", toml_string(&principal)),
+            );
         }
     }
     match &options.keytab {
@@ -61,20 +66,23 @@ fn push_instance(text: &mut String, proposal: &Proposal, instance: &ProposedInst
     }
     push(text, format_args!("\n[instances.{name}.settings]"));
     for (setting, value) in &instance.settings {
-        push(text, format_args!("{setting} = {}", quoted(value)));
+        push(text, format_args!("{setting} = {}", toml_string(value)));
     }
     push(text, format_args!("\n[instances.{name}.kerberos]\nlogin = \"{LOGIN}\""));
     if !instance.targets.is_empty() {
-        let targets: Vec<String> = instance.targets.iter().map(|target| quoted(target)).collect();
+        let targets: Vec<String> = instance.targets.iter().map(|target| toml_string(target)).collect();
         push(text, format_args!("targets = [{}]", targets.join(", ")));
     }
     for TcpGrant { allow, networks } in &instance.tcp {
-        push(text, format_args!("\n[[instances.{name}.tcp]]\nallow = {}\nnetworks = [\"{networks}\"]", quoted(allow)));
+        push(
+            text,
+            format_args!("\n[[instances.{name}.tcp]]\nallow = {}\nnetworks = [\"{networks}\"]", toml_string(allow)),
+        );
     }
     for HttpGrant { allow, path, networks, negotiate } in &instance.http {
-        push(text, format_args!("\n[[instances.{name}.http]]\nallow = {}", quoted(allow)));
-        push(text, format_args!("methods = [\"GET\", \"PUT\"]\npaths = [{}]", quoted(path)));
-        push(text, format_args!("networks = [\"{networks}\"]\nnegotiate = {}", quoted(negotiate)));
+        push(text, format_args!("\n[[instances.{name}.http]]\nallow = {}", toml_string(allow)));
+        push(text, format_args!("methods = [\"GET\", \"PUT\"]\npaths = [{}]", toml_string(path)));
+        push(text, format_args!("networks = [\"{networks}\"]\nnegotiate = {}", toml_string(negotiate)));
         if allow.starts_with("https://") {
             push(text, format_args!("# roots = \"ca.pem\"    # if its certificate is not of a public authority"));
         }
@@ -85,7 +93,7 @@ fn push_instance(text: &mut String, proposal: &Proposal, instance: &ProposedInst
 fn push_group(text: &mut String, proposal: &Proposal) {
     let Some(group) = &proposal.options.group else { return };
     let enabled = proposal.instances.iter().filter(|instance| instance.enabled);
-    let names: Vec<String> = enabled.map(|instance| quoted(&instance.name)).collect();
+    let names: Vec<String> = enabled.map(|instance| toml_string(&instance.name)).collect();
     if names.is_empty() {
         return;
     }
@@ -99,7 +107,7 @@ fn push_group(text: &mut String, proposal: &Proposal) {
 fn component(options: &ProposalOptions, name: &str) -> String {
     match &options.components {
         Some(folder) => quoted_path(&folder.join(format!("{name}.wasm"))),
-        None => quoted(name),
+        None => toml_string(name),
     }
 }
 
@@ -109,21 +117,7 @@ fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
 }
 
 fn quoted_path(path: &Path) -> String {
-    quoted(&path.to_string_lossy())
-}
-
-/// A text of the files as a TOML string, which it cannot end.
-fn quoted(text: &str) -> String {
-    let mut quoted = "\"".to_owned();
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => quoted.push(c),
-        }
-    }
-    quoted.push('"');
-    quoted
+    toml_string(&path.to_string_lossy())
 }
 
 /// A text of the files within a comment, whose line it cannot end.

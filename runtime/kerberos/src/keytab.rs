@@ -19,7 +19,6 @@ pub struct KeytabEntry {
     pub principal: String,
     /// The key's version at the KDC.
     pub version: u32,
-    /// The key's type.
     pub key_type: KeyType,
 }
 

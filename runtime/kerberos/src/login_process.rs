@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use deputy_core::ByteSize;
+use deputy_core::{ByteSize, excerpt};
 use deputy_support::{LockUnpoisoned as _, single_line};
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, Signal, getpid, kill_process, set_dumpable_behavior, setrlimit,
@@ -142,7 +142,7 @@ fn serve(server: &Server, queue: &Mutex<Receiver<Job>>) {
         let job = queue.lock_unpoisoned().recv();
         let Ok((number, request)) = job else { return };
         let response = server.respond(request).unwrap_or_else(|mut fault| {
-            fault.detail = single_line(&fault.detail).chars().take(LONGEST_DETAIL).collect();
+            fault.detail = excerpt(&single_line(&fault.detail), LONGEST_DETAIL);
             LoginResponse::Failed(fault)
         });
         // The other end may be gone: then the thread that reads ends the process.

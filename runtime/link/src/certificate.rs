@@ -1,7 +1,7 @@
 //! Names, keys and validity in certificates.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use deputy_core::Timestamp;
+use deputy_support::sha256;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::time::ASN1Time;
@@ -82,7 +82,5 @@ fn timestamp(time: ASN1Time) -> Option<Timestamp> {
 }
 
 fn public_key_digest(certificate: &X509Certificate<'_>) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, certificate.public_key().raw).as_ref());
-    hash
+    *sha256(certificate.public_key().raw).as_bytes()
 }

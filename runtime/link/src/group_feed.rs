@@ -10,7 +10,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use deputy_core::{Delivery, GroupName, InstanceName, LeaseVersion, ReceiverName, Timestamp};
-use deputy_support::RwLockUnpoisoned as _;
+use deputy_support::{ChangeOrder, RwLockUnpoisoned as _};
 use tokio::sync::broadcast;
 
 use crate::delivered_state::ReceiverBinding;
@@ -39,11 +39,8 @@ struct FeedState {
     allowed: BTreeSet<InstanceName>,
     /// Receivers of the group that cannot be loaded at the moment. Workers keep the version that they hold.
     unavailable: BTreeSet<ReceiverName>,
-    /// The number of the last change.
-    last: u64,
     items: BTreeMap<FeedKey, FeedItem>,
-    /// The item of each change. Each item occurs once.
-    order: BTreeMap<u64, FeedKey>,
+    changes: ChangeOrder<FeedKey>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,7 +52,6 @@ enum FeedKey {
 }
 
 struct FeedItem {
-    change: u64,
     /// `None` unless it is a published lease.
     stamp: Option<LeaseVersion>,
     state: ItemState,
@@ -273,7 +269,7 @@ impl GroupFeed {
         known: &BTreeMap<InstanceName, LeaseVersion>,
     ) -> (Vec<Bytes>, FeedCursor) {
         let state = self.read();
-        let cursor = FeedCursor { seen: state.last, wanted };
+        let cursor = FeedCursor { seen: state.changes.last(), wanted };
         let mut frames = Vec::new();
         let mut end = SnapshotEnd::default();
         end.receivers.extend(state.unavailable.iter().map(ToString::to_string));
@@ -305,9 +301,9 @@ impl GroupFeed {
     /// The newest version of each item that changed since the cursor.
     pub(crate) fn after(&self, cursor: &mut FeedCursor) -> Vec<Bytes> {
         let state = self.read();
-        let changed = state.order.range(cursor.seen + 1..).filter(|(_, name)| cursor.wants(name));
-        let frames = changed.filter_map(|(_, name)| state.items.get(name)).map(|item| item.frame.clone()).collect();
-        cursor.seen = state.last;
+        let changed = state.changes.since(cursor.seen).filter(|key| cursor.wants(key));
+        let frames = changed.filter_map(|key| state.items.get(key)).map(|item| item.frame.clone()).collect();
+        cursor.seen = state.changes.last();
         frames
     }
 
@@ -322,12 +318,8 @@ impl GroupFeed {
     fn put(&self, key: FeedKey, stamp: Option<LeaseVersion>, state: ItemState, frame: Bytes) {
         {
             let mut feed = self.write();
-            feed.last += 1;
-            let change = feed.last;
-            feed.order.insert(change, key.clone());
-            if let Some(old) = feed.items.insert(key, FeedItem { change, stamp, state, frame }) {
-                feed.order.remove(&old.change);
-            }
+            feed.changes.record(key.clone());
+            feed.items.insert(key, FeedItem { stamp, state, frame });
         }
         // Fails if there is no session to wake.
         self.wake.send(()).ok();
@@ -349,9 +341,8 @@ impl GroupFeed {
 impl FeedState {
     /// Removes an item without notifying sessions; workers keep their copy.
     fn remove(&mut self, key: &FeedKey) {
-        if let Some(old) = self.items.remove(key) {
-            self.order.remove(&old.change);
-        }
+        self.items.remove(key);
+        self.changes.forget(key);
     }
 }
 

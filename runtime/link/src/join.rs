@@ -8,9 +8,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use deputy_core::excerpt;
+use deputy_support::sha256;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -113,9 +114,7 @@ impl TokenSecret {
     }
 
     pub fn hash(&self) -> TokenHash {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, self.0.as_ref()).as_ref());
-        TokenHash(hash)
+        TokenHash(*sha256(self.0.as_ref()).as_bytes())
     }
 
     /// The bytes, for the `Join` message.
@@ -147,7 +146,7 @@ impl FromStr for TokenId {
     fn from_str(text: &str) -> Result<Self, TokenIdError> {
         let plain = text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         let number = u64::from_str_radix(text, 16).ok().filter(|_| plain);
-        number.map(Self).ok_or_else(|| TokenIdError(text.chars().take(40).collect()))
+        number.map(Self).ok_or_else(|| TokenIdError(excerpt(text, 40)))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use deputy_core::excerpt;
 use serde::{Deserialize, Serialize};
 
 /// The id of an enrolled worker: 16 hexadecimal digits. The coordinator chooses it.
@@ -30,7 +31,7 @@ impl FromStr for WorkerId {
     fn from_str(text: &str) -> Result<Self, WorkerIdError> {
         let plain = text.len() == 16 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         let number = u64::from_str_radix(text, 16).ok().filter(|_| plain);
-        number.map(Self).ok_or_else(|| WorkerIdError(text.chars().take(40).collect()))
+        number.map(Self).ok_or_else(|| WorkerIdError(excerpt(text, 40)))
     }
 }
 

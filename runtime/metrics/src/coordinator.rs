@@ -1,9 +1,10 @@
 //! What a coordinator counts.
 
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError};
 
 use deputy_audit::{AuditAction, AuditEvent, AuditOutcome, AuditStatus};
+use deputy_support::LockUnpoisoned as _;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -172,7 +173,7 @@ impl CoordinatorMetrics {
         logins: &[LoginMetrics],
     ) -> Result<String, std::fmt::Error> {
         // Held until the text is complete, so that two scrapes do not mix their snapshots.
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.held.lock_unpoisoned();
         held.0.set(leases, upstreams);
         held.1.set(logins);
         let mut text = String::new();

@@ -1,8 +1,9 @@
 //! What a worker counts.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use deputy_audit::{AuditOutcome, AuditStatus};
+use deputy_support::LockUnpoisoned as _;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -83,7 +84,7 @@ impl WorkerMetrics {
     /// If a label cannot be encoded.
     pub fn encode(&self, snapshot: &WorkerSnapshot) -> Result<String, std::fmt::Error> {
         // Held until the text is complete, so that two scrapes do not mix their snapshots.
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = self.held.lock_unpoisoned();
         held.set(snapshot);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

@@ -1,11 +1,11 @@
 //! The result of a call, and the classification of engine errors.
 
 use deputy_audit::CallId;
-use deputy_core::{ComponentFailure, Limit, PolicyDenial, Span};
+use deputy_core::{ComponentFailure, Limit, PolicyDenial, Span, excerpt};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 
-use crate::limiter::OverLimit;
+use crate::over_limit::OverLimit;
 use crate::secret_fault::SecretFault;
 use crate::usage::CallUsage;
 
@@ -101,6 +101,6 @@ pub(crate) fn classify(error: &wasmtime::Error) -> CallError {
     match error.downcast_ref::<Trap>() {
         Some(trap) => CallError::Trap { reason: trap.to_string() },
         // Errors of the component's bindings (a wrong handle, a string that is not UTF-8) have texts of the engine's own.
-        None => CallError::Trap { reason: error.root_cause().to_string().chars().take(200).collect() },
+        None => CallError::Trap { reason: excerpt(&error.root_cause().to_string(), 200) },
     }
 }

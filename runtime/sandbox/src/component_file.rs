@@ -7,6 +7,7 @@ use std::path::Path;
 use aws_lc_rs::digest::{Context, SHA256};
 use deputy_core::{ComponentRef, Digest, Span};
 use deputy_files::ambient;
+use deputy_support::sha256;
 
 use crate::blocking::blocking;
 use crate::component_folders::ComponentFolders;
@@ -58,7 +59,9 @@ pub(crate) fn digest(path: &Path) -> Result<(Digest, u64), LoadError> {
     if size > MAX_COMPONENT {
         return Err(LoadError::Size { path: path.to_owned() });
     }
-    Ok((to_digest(&context.finish()), size))
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    Ok((Digest::new(digest), size))
 }
 
 /// The bytes of a file that has this digest: the file may have changed since [`digest`] read it.
@@ -66,11 +69,7 @@ pub(crate) fn read(path: &Path, digest: Digest) -> Result<Vec<u8>, LoadError> {
     let mut bytes = Vec::new();
     #[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
     open(path)?.read_to_end(&mut bytes).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
-    if to_digest(&aws_lc_rs::digest::digest(&SHA256, &bytes)) == digest {
-        Ok(bytes)
-    } else {
-        Err(LoadError::Changed { path: path.to_owned() })
-    }
+    if sha256(&bytes) == digest { Ok(bytes) } else { Err(LoadError::Changed { path: path.to_owned() }) }
 }
 
 /// A file, cut one byte after the limit: a longer one is recognised and not read. A fifo would never end, and a device
@@ -85,12 +84,6 @@ fn open(path: &Path) -> Result<Take<File>, LoadError> {
         return Err(LoadError::Size { path: path.to_owned() });
     }
     Ok(file.take(MAX_COMPONENT + 1))
-}
-
-fn to_digest(sha256: &aws_lc_rs::digest::Digest) -> Digest {
-    let mut digest = [0; 32];
-    digest.copy_from_slice(sha256.as_ref());
-    Digest::new(digest)
 }
 
 #[cfg(test)]
@@ -110,7 +103,7 @@ mod tests {
         for size in [0, 1, (64 << 10) - 1, 64 << 10, (64 << 10) + 1, 300_000] {
             let bytes: Vec<u8> = (0..size).map(|n: u32| n.to_le_bytes()[1]).collect();
             let file = file(&bytes);
-            let expected = to_digest(&aws_lc_rs::digest::digest(&SHA256, &bytes));
+            let expected = sha256(&bytes);
             assert_eq!(digest(file.path()).unwrap(), (expected, u64::from(size)));
             assert_eq!(read(file.path(), expected).unwrap(), bytes);
         }

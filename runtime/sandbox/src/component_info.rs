@@ -16,7 +16,6 @@ use crate::not_connector::NotConnector;
 /// What a component is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentInfo {
-    /// Its file.
     pub path: PathBuf,
     /// The SHA-256 of its file.
     pub digest: Digest,

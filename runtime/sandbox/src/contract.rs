@@ -7,7 +7,6 @@ use wasmtime::component::{ComponentNamedList, Lift, Lower};
 use crate::bindings::delegation::tokens::types as wit;
 use crate::bindings::receives::exports::delegation::tokens::receiver::{Accepted, Bound, Delivery};
 
-/// The contract's package.
 pub(crate) const PACKAGE: &str = "delegation:tokens";
 /// The contract's version. A component of the same track has the same types, and runs here.
 pub(crate) const VERSION: &str = "0.2.0";

@@ -7,11 +7,7 @@ use wasmtime::ResourceLimiter;
 
 use crate::call_budget::CallBudget;
 use crate::engine::{MEMORIES, TABLES};
-
-/// A limit was exceeded. Wraps into wasmtime's error and is recovered at the end of the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("over the limit `{0}`")]
-pub(crate) struct OverLimit(pub(crate) Limit);
+use crate::over_limit::OverLimit;
 
 /// Counts what the instances of one call use. A call over a limit is ended: a component that sees a failed
 /// allocation would go on in a state that its author never tested.

@@ -5,7 +5,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-/// One private key.
 pub(crate) enum PrivateKey {
     /// `RSA PRIVATE KEY`
     Pkcs1(Zeroizing<Vec<u8>>),

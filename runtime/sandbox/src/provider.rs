@@ -57,6 +57,13 @@ pub struct LoadedProvider {
     ungranted: InstanceContext,
 }
 
+/// The last call of [`LoadedProvider::obtain_if_required`].
+pub enum RequiredObtain {
+    Called(Call<Tokens>),
+    /// `tokens-required` failed, or no tokens are required.
+    NotRequired(Call<bool>),
+}
+
 /// The component's exports, ready to be instantiated.
 struct Exports {
     obtains: ProviderPre<CallState>,
@@ -231,6 +238,15 @@ impl LoadedProvider {
             .boxed()
         });
         call.await.finish(|tokens, answered| self.tokens(tokens, answered)).await
+    }
+
+    /// Obtains tokens if the instance needs some: the call of a schedule, and of `deputy obtain`.
+    pub async fn obtain_if_required(&self) -> RequiredObtain {
+        let required = self.tokens_required().await;
+        match required.result {
+            Ok(true) => RequiredObtain::Called(self.obtain().await),
+            Ok(false) | Err(_) => RequiredObtain::NotRequired(required),
+        }
     }
 
     /// Renews tokens; `None` if the component does not export `renewal`.

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use wasmtime::{CallHook, CallHookHandler, StoreContextMut};
 
 use crate::engine::TICK;
-use crate::limiter::OverLimit;
+use crate::over_limit::OverLimit;
 use deputy_support::timer_now;
 
 /// The least time between two reads of the thread's processor time; a read takes a few hundred nanoseconds.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use deputy_core::InstanceName;
+use deputy_core::{InstanceName, excerpt};
 
 /// The first half of a key, for all values of one sort: `lease`, `worker`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +38,9 @@ pub enum StoreKeyError {
 }
 
 const MAX_NAMESPACE_LENGTH: usize = 32;
+/// Characters of a foreign text in an error.
+const EXCERPT: usize = 80;
+
 const MAX_NAME_LENGTH: usize = 128;
 
 impl Namespace {
@@ -55,7 +58,7 @@ impl Namespace {
 impl StoreKey {
     pub fn new(namespace: &Namespace, name: &str) -> Result<Self, StoreKeyError> {
         if !is_name(name) {
-            return Err(StoreKeyError::Name(truncated(name)));
+            return Err(StoreKeyError::Name(excerpt(name, EXCERPT)));
         }
         Ok(Self { namespace: namespace.clone(), name: name.to_owned() })
     }
@@ -90,7 +93,7 @@ impl FromStr for Namespace {
         if is_namespace(text) {
             Ok(Self(Cow::Owned(text.to_owned())))
         } else {
-            Err(StoreKeyError::Namespace(truncated(text)))
+            Err(StoreKeyError::Namespace(excerpt(text, EXCERPT)))
         }
     }
 }
@@ -99,7 +102,7 @@ impl FromStr for StoreKey {
     type Err = StoreKeyError;
 
     fn from_str(text: &str) -> Result<Self, StoreKeyError> {
-        let (namespace, name) = text.split_once('/').ok_or_else(|| StoreKeyError::Form(truncated(text)))?;
+        let (namespace, name) = text.split_once('/').ok_or_else(|| StoreKeyError::Form(excerpt(text, EXCERPT)))?;
         Self::new(&namespace.parse()?, name)
     }
 }
@@ -136,11 +139,6 @@ const fn has_syntax(mut rest: &[u8], allows_digits: bool) -> bool {
         rest = others;
     }
     before.is_some()
-}
-
-/// As much of a foreign text as fits into a line of an error.
-fn truncated(text: &str) -> String {
-    text.chars().take(80).collect()
 }
 
 #[cfg(test)]

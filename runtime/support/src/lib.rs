@@ -5,6 +5,7 @@
 //! | the time, where no `Clock` is handed over; timers that tests can pause | [`SystemClock`], [`timer_now`], [`pause`] |
 //! | delays that grow with each failure | [`Backoff`] |
 //! | a bound on events per time, alone or by key | [`RateLimiter`], [`KeyedRateLimiter`] |
+//! | what changed since a reader last looked | [`ChangeOrder`] |
 //! | asking a task that owns some state | [`Mailbox`] |
 //! | tasks whose end, or panic, is reported under a key | [`TrackedTasks`] |
 //! | work that blocks a thread | [`blocking`] |
@@ -15,6 +16,7 @@
 
 mod backoff;
 mod blocking;
+mod change_order;
 mod clock;
 mod digest;
 mod mailbox;
@@ -26,6 +28,7 @@ mod tracked_tasks;
 
 pub use self::backoff::Backoff;
 pub use self::blocking::blocking;
+pub use self::change_order::ChangeOrder;
 pub use self::clock::SystemClock;
 pub use self::digest::sha256;
 pub use self::mailbox::{ActorStopped, Mailbox};

@@ -12,7 +12,7 @@ use deputy_core::{ByteSize, Digest, in_one_line};
 use deputy_files::{FileError, FileRead, PrivateDir};
 use deputy_link::DeliveredState;
 use deputy_link::client::{LinkPhase, LinkState};
-use deputy_support::RwLockUnpoisoned as _;
+use deputy_support::{RwLockUnpoisoned as _, sha256};
 use tokio::sync::watch;
 
 /// The largest component. A Python one has 40 MiB.
@@ -58,7 +58,7 @@ impl ComponentStore {
             let name = file_name(digest);
             match store.dir.read(&name, MAX_COMPONENT.as_usize())? {
                 FileRead::Absent => Ok(None),
-                FileRead::Bytes(bytes) if digest_of(&bytes) == digest => Ok(Some(bytes)),
+                FileRead::Bytes(bytes) if sha256(&bytes) == digest => Ok(Some(bytes)),
                 FileRead::Bytes(_) | FileRead::Unusable(_) => {
                     let file = store.path(digest);
                     tracing::warn!(file = %file.display(), "cached component damaged; fetching it again");
@@ -79,7 +79,7 @@ impl ComponentStore {
     pub async fn keep(&self, digest: Digest, bytes: Vec<u8>) -> Result<(), ComponentError> {
         let store = self.clone();
         blocking(move || {
-            let found = digest_of(&bytes);
+            let found = sha256(&bytes);
             if found != digest {
                 return Err(ComponentError::Digest { asked: digest, found });
             }
@@ -142,14 +142,6 @@ fn file_name(digest: Digest) -> String {
     format!("{digest}{EXTENSION}")
 }
 
-/// The SHA-256 of a component.
-pub fn digest_of(bytes: &[u8]) -> Digest {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    let mut array = [0; 32];
-    array.copy_from_slice(digest.as_ref());
-    Digest::new(array)
-}
-
 #[expect(clippy::disallowed_methods, reason = "it can't be cancelled; it reads or writes one file")]
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ComponentError> + Send + 'static,
@@ -182,7 +174,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("components");
         let components = open(path.clone()).await;
-        let digest = digest_of(b"component");
+        let digest = sha256(b"component");
         assert_eq!(components.load(digest).await.unwrap(), None);
         components.keep(digest, b"component".to_vec()).await.unwrap();
         assert_eq!(open(path.clone()).await.load(digest).await.unwrap().unwrap(), b"component");
@@ -199,7 +191,7 @@ mod tests {
         let mut held = DeliveredState { complete: true, ..DeliveredState::default() };
         for (number, component) in components.iter().enumerate() {
             let binding = ReceiverBinding {
-                component: digest_of(component),
+                component: sha256(component),
                 settings: BTreeMap::new(),
                 instances: BTreeSet::new(),
                 limits: deputy_core::LimitOverrides::default(),
@@ -228,9 +220,9 @@ mod tests {
         let path = folder.path().join("components");
         let components = open(path.clone()).await;
         for component in [&b"one"[..], b"two", b"three"] {
-            components.keep(digest_of(component), component.to_vec()).await.unwrap();
+            components.keep(sha256(component), component.to_vec()).await.unwrap();
         }
-        let there = |component: &[u8]| path.join(format!("{}.wasm", digest_of(component))).exists();
+        let there = |component: &[u8]| path.join(format!("{}.wasm", sha256(component))).exists();
         let (holds, held_now) = watch::channel(held(&[b"one", b"two"]));
         let (says, says_now) = watch::channel(state(LinkPhase::Connecting));
         let mut following = JoinSet::new();
@@ -264,7 +256,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("components");
         let components = open(path.clone()).await;
-        let digest = digest_of(b"component");
+        let digest = sha256(b"component");
         let error = components.keep(digest, b"hostile".to_vec()).await.unwrap_err();
         assert!(matches!(error, ComponentError::Digest { asked, .. } if asked == digest), "{error}");
         let file = path.join(format!("{digest}.wasm"));

@@ -12,7 +12,6 @@ pub struct ConnectionSnapshot {
     pub coordinator: String,
     /// What the link does.
     pub phase: ConnectionPhase,
-    /// Since when.
     pub since: Timestamp,
     /// When the coordinator was last heard of.
     pub heard: Option<Timestamp>,
@@ -36,7 +35,6 @@ pub enum ConnectionPhase {
 }
 
 impl ConnectionPhase {
-    /// One word.
     pub fn word(self) -> &'static str {
         match self {
             Self::Connected => "connected",

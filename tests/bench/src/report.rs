@@ -37,9 +37,7 @@ struct Row {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Unit {
     Count,
-    /// Kibibytes.
     Kib,
-    /// Microseconds.
     Micros,
     /// Operations in a second.
     PerSecond,

@@ -3,7 +3,6 @@
 use deputy_test_harness::RunningCoordinator;
 use serde_json::Value;
 
-/// One line.
 #[derive(Debug, Clone)]
 pub(crate) struct Line {
     /// RFC 3339 to the millisecond, so that it can be compared with what the program prints elsewhere.

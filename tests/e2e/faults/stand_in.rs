@@ -9,7 +9,6 @@ use crate::local::{Local, Request, answer};
 /// Stands in every secret that it issues.
 pub(crate) const CANARY: &str = "canary/of+the-stand-in";
 
-/// A running one.
 pub(crate) struct StandIn {
     local: Local,
     calls: Arc<Mutex<Vec<Call>>>,
@@ -23,7 +22,6 @@ pub(crate) struct Call {
     pub(crate) answer: Answer,
 }
 
-/// What it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// New credentials.

@@ -31,7 +31,6 @@ impl Process {
         Ok(self.input.flush()?)
     }
 
-    /// What it answers.
     pub(crate) fn answer<T: DeserializeOwned>(&mut self) -> Result<T> {
         let mut line = String::new();
         if self.output.read_line(&mut line)? == 0 {

@@ -11,14 +11,12 @@ use rustls::{ClientConfig, ClientConnection, Connection, HandshakeKind, ServerCo
 
 use crate::Result;
 
-/// A session.
 pub(crate) struct Session {
     socket: TcpStream,
     tls: Connection,
     buffer: Vec<u8>,
 }
 
-/// How it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stands {
     /// It goes on.
@@ -99,7 +97,6 @@ impl Session {
         Ok(stands)
     }
 
-    /// Sends a frame.
     pub(crate) fn send(&mut self, frame: &[u8]) -> io::Result<()> {
         self.tls.writer().write_all(frame)?;
         self.flush()

@@ -148,7 +148,6 @@ impl<'h> RunningCoordinator<'h> {
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
-    /// What it logged.
     pub fn log(&self) -> String {
         let mut text = String::new();
         File::open(self.home.path("run.log")).unwrap().read_to_string(&mut text).unwrap();

@@ -25,7 +25,6 @@ pub const PRINCIPAL: &str = "alice";
 pub trait Connectors {
     /// The receiver's name in the configuration.
     const RECEIVER: &'static str;
-    /// Its component.
     const RECEIVER_COMPONENT: &'static str;
 
     /// A state directory in which the components are compiled, made once.

@@ -145,7 +145,6 @@ impl Acceptor {
         if major == 0 { Ok(taken(&output)) } else { Err(major) }
     }
 
-    /// The client's name.
     #[must_use]
     pub fn client(&self) -> String {
         let (mut minor, mut name) = (0, EMPTY);

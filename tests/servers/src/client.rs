@@ -12,7 +12,6 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// What a client proves its identity with.
 #[derive(Clone, Copy)]
 pub enum Proof<'a> {
-    /// Nothing at all.
     Nothing,
     /// A ticket in a ticket cache.
     Ticket(&'a Path),

@@ -73,7 +73,6 @@ impl ExpiringKeys {
         Ok(Self { port, shared })
     }
 
-    /// Where it is.
     #[must_use]
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)

@@ -10,7 +10,6 @@ const LONGEST: u64 = 1 << 20;
 /// What a server answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The status code.
     pub status: u16,
     /// The body, which a test's server sends as text.
     pub body: String,

@@ -40,7 +40,6 @@ impl Jvm {
         Self { set, main: main.to_owned(), options, conf: conf.to_owned(), arguments: Vec::new() }
     }
 
-    /// Adds an option.
     pub(crate) fn option(mut self, option: impl Into<String>) -> Self {
         self.options.push(option.into());
         self
@@ -120,7 +119,6 @@ pub struct JavaServer {
 }
 
 impl JavaServer {
-    /// Starts it.
     pub(crate) fn start(name: &'static str, jvm: Jvm, ready: Ready) -> Result<Self, Error> {
         let mut server = Self { name, jvm, ready, server: None };
         server.restart()?;

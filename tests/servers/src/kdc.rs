@@ -109,7 +109,6 @@ impl Kdc {
         Ok(kdc)
     }
 
-    /// The realm's name.
     #[must_use]
     pub fn realm(&self) -> &str {
         self.realm.name

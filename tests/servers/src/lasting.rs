@@ -27,7 +27,6 @@ impl Lasting {
         Ok(Self { folder, watcher })
     }
 
-    /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.path()

@@ -34,7 +34,6 @@ impl Moto {
         self.port
     }
 
-    /// The process.
     #[must_use]
     pub fn server(&self) -> &Server {
         &self.server

@@ -21,7 +21,6 @@ impl OAuth2 {
         Ok(Self { server, port })
     }
 
-    /// Its issuer.
     #[must_use]
     pub fn issuer(&self) -> String {
         format!("http://localhost:{}", self.port)
@@ -33,13 +32,11 @@ impl OAuth2 {
         format!("http://127.0.0.1:{}/token", self.port)
     }
 
-    /// Its port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The process.
     #[must_use]
     pub fn server(&self) -> &Server {
         &self.server

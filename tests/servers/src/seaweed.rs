@@ -45,7 +45,6 @@ pub struct Place {
 /// How many ports it needs.
 const PORTS: usize = 8;
 
-/// A running SeaweedFS.
 pub struct Seaweed {
     server: Server,
     port: u16,
@@ -145,7 +144,6 @@ impl Seaweed {
         self.port
     }
 
-    /// The process.
     #[must_use]
     pub fn server(&self) -> &Server {
         &self.server

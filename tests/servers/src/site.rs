@@ -13,7 +13,6 @@ const CORE: [&str; 4] = ["fs.", "hadoop.", "io.", "ipc."];
 pub struct Site(Vec<(String, String)>);
 
 impl Site {
-    /// An empty one.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -40,7 +40,6 @@ print(session.get_credentials().access_key)
 print(body)
 ";
 
-/// Runs it.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     tools::install_python(workspace)?;
     guests::build_connectors(workspace)?;

@@ -11,7 +11,6 @@ use crate::failure::{Doing, Failure, Result};
 /// How the files begin that have a licence or what it wants kept.
 const BEGINNINGS: [&str; 6] = ["authors", "copying", "copyright", "licence", "license", "notice"];
 
-/// All texts.
 pub(super) fn text(packages: &[Package]) -> Result<String> {
     let mut owners: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut list = String::new();

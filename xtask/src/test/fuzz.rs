@@ -53,7 +53,6 @@ pub(super) fn run(workspace: &Workspace) -> Result<()> {
     })
 }
 
-/// Runs one target.
 fn fuzz(workspace: &Workspace, programs: &Path, target: &str) -> Result<()> {
     let step = Step::silent("fuzz");
     let corpus = workspace.target("fuzz-corpus").join(target);

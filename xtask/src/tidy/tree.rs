@@ -33,7 +33,6 @@ const OTHERS: [&str; 15] = [
 pub(super) struct SourceFile {
     /// The path from the root, with `/`.
     pub(super) path: String,
-    /// Its contents.
     pub(super) text: String,
 }
 
@@ -47,9 +46,7 @@ pub(super) struct Blob {
     pub(super) is_text: bool,
 }
 
-/// A package.
 pub(super) struct Package {
-    /// Its name.
     pub(super) name: String,
     /// What it depends on.
     pub(super) dependencies: Vec<Dependency>,
@@ -71,7 +68,6 @@ pub(super) struct Dependency {
     pub(super) has_features: bool,
 }
 
-/// The whole tree.
 pub(super) struct Tree {
     files: Vec<SourceFile>,
     blobs: Vec<Blob>,
@@ -81,7 +77,6 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Reads it.
     pub(super) fn read(root: &Path) -> Result<Self> {
         let listed = Run::new("git")
             .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
@@ -121,7 +116,6 @@ impl Tree {
         &self.files
     }
 
-    /// All files.
     pub(super) fn blobs(&self) -> &[Blob] {
         &self.blobs
     }

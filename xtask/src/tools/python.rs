@@ -11,7 +11,6 @@ use crate::process::Run;
 use crate::say::{self, Step};
 use crate::workspace::Workspace;
 
-/// An environment.
 struct Environment {
     /// Its folder in `target/tools`.
     name: &'static str,

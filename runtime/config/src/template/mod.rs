@@ -6,8 +6,8 @@ mod oauth2;
 mod s3;
 mod worker;
 
-use deputy_core::grant::{AddressClass, Host, Network};
-use deputy_core::{GroupName, InstanceName};
+use deputy_core::grant::{AddressClass, Host, HttpTarget, Network, split_url};
+use deputy_core::{GroupName, InstanceName, toml_string};
 
 pub use oauth2::OAuth2Template;
 pub use s3::S3Template;
@@ -96,21 +96,11 @@ pub struct UrlError {
 impl Server {
     fn parse(url: &str) -> Result<Self, UrlError> {
         let failed = |problem: String| UrlError { url: url.to_owned(), problem };
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| failed("it has no scheme".to_owned()))?;
-        let (authority, path) = match rest.find('/').and_then(|at| rest.split_at_checked(at)) {
-            Some((authority, path)) => (authority, path),
-            None => (rest, "/"),
-        };
-        let request = deputy_core::grant::HttpTarget::parse(scheme, authority, "POST", path, []);
-        let request = request.map_err(|error| failed(error.to_string()))?;
+        let (scheme, authority, _) = split_url(url).ok_or_else(|| failed("it has no scheme".to_owned()))?;
+        let request = HttpTarget::parse_url(url, "POST").map_err(|error| failed(error.to_string()))?;
         let origin = format!("{}://{}", scheme.to_ascii_lowercase(), authority.to_ascii_lowercase());
         Ok(Self { origin, host: request.target().host().clone(), path: request.path().to_owned() })
     }
-}
-
-/// A text as a TOML string.
-pub(crate) fn toml_string(text: &str) -> String {
-    toml_edit::Value::from(text).to_string()
 }
 
 #[cfg(test)]

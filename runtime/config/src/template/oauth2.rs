@@ -1,6 +1,8 @@
 //! A file for OAuth 2.0: bearer tokens of a client of its own (RFC 6749, 4.4).
 
-use super::{InstanceTemplate, Server, UrlError, coordinator_head, toml_string};
+use deputy_core::toml_string;
+
+use super::{InstanceTemplate, Server, UrlError, coordinator_head};
 
 #[derive(Debug, Clone)]
 pub struct OAuth2Template {

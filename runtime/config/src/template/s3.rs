@@ -1,6 +1,8 @@
 //! A file for `s3-sts`: credentials of AWS STS, or of a server with the same interface.
 
-use super::{InstanceTemplate, Server, UrlError, coordinator_head, toml_string};
+use deputy_core::toml_string;
+
+use super::{InstanceTemplate, Server, UrlError, coordinator_head};
 
 #[derive(Debug, Clone)]
 pub struct S3Template {

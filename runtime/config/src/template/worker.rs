@@ -1,6 +1,8 @@
 //! A file for a worker.
 
-use super::{WORKER_SCHEMA, toml_string};
+use deputy_core::toml_string;
+
+use super::WORKER_SCHEMA;
 
 #[derive(Debug, Clone)]
 pub struct WorkerTemplate {

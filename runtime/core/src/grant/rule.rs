@@ -19,11 +19,9 @@ pub struct HttpPattern {
 /// A rule that allows HTTP requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpRule {
-    /// Where they lead.
     pub pattern: HttpPattern,
     /// Allowed methods; empty for all but CONNECT, TRACE and TRACK.
     pub methods: Vec<Method>,
-    /// To which paths.
     pub paths: PathRules,
     /// Allowed headers among those that could turn the request into another one.
     pub overrides: Vec<OverrideHeader>,
@@ -60,9 +58,7 @@ pub struct TlsOptions {
 pub struct Injection {
     /// The place in the request. What the component put there is replaced.
     pub place: InjectionPoint,
-    /// Which one.
     pub secret: SecretName,
-    /// In which form.
     pub form: InjectionEncoding,
 }
 
@@ -79,28 +75,20 @@ pub enum InjectionPoint {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InjectionEncoding {
     /// `Basic`, then user and secret in Base64 (RFC 7617).
-    Basic {
-        /// The user.
-        user: String,
-    },
+    Basic { user: String },
     /// The same for a client of OAuth 2.0, which form-encodes both before they are put together (RFC 6749, 2.3.1).
     OauthBasic {
         /// The client's id.
         client: String,
     },
     /// The value behind a prefix, such as `Bearer `.
-    Plain {
-        /// The prefix.
-        prefix: String,
-    },
+    Plain { prefix: String },
 }
 
 /// A rule that allows TCP connections: `broker.example.com:9093`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TcpRule {
-    /// To which hosts.
     pub host: HostPattern,
-    /// To which port.
     pub port: u16,
     /// Permitted networks beside public addresses.
     pub networks: Vec<Network>,
@@ -111,7 +99,6 @@ pub struct TcpRule {
 /// The paths that a rule allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathRules {
-    /// All.
     Any,
     /// The paths below one of these prefixes.
     Prefixes(Vec<PathPrefix>),
@@ -265,12 +252,10 @@ impl HttpPattern {
         self.host.matches(target.host()) && self.scheme == target.scheme() && self.port == target.port()
     }
 
-    /// The hosts.
     pub fn host(&self) -> &HostPattern {
         &self.host
     }
 
-    /// The scheme.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }

@@ -66,7 +66,6 @@ pub enum SecretOperation {
 /// Why a grant is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretGrantError {
-    /// Two purposes.
     #[error(
         "a secret serves one purpose, not {0} and {1}: what {1} yields could be used to get around what limits {0}"
     )]
@@ -85,7 +84,6 @@ impl SecretGrant {
         Self { purpose, reveal }
     }
 
-    /// The purpose.
     pub fn purpose(&self) -> Option<&SecretPurpose> {
         self.purpose.as_ref()
     }

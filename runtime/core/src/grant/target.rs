@@ -38,7 +38,6 @@ pub enum TargetError {
     /// CONNECT, TRACE, TRACK, or not a method.
     #[error("the method is not one that can be granted")]
     Method,
-    /// An odd host.
     #[error(transparent)]
     Host(#[from] HostError),
     /// Not origin form.
@@ -94,17 +93,14 @@ impl Target {
         Ok(Self { scheme, host: host.parse()?, port })
     }
 
-    /// The protocol.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The host.
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// The port.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -146,12 +142,19 @@ impl HttpTarget {
         Ok(Self { target, method, path: path.to_owned(), overrides })
     }
 
-    /// Where it goes.
+    /// Reads an absolute URL, for a request without override headers.
+    ///
+    /// # Errors
+    /// If a part of it is missing or can be read in two ways.
+    pub fn parse_url(url: &str, method: &str) -> Result<Self, TargetError> {
+        let (scheme, authority, path) = split_url(url).ok_or(TargetError::Scheme)?;
+        Self::parse(scheme, authority, method, path, [])
+    }
+
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// The method.
     pub fn method(&self) -> &Method {
         &self.method
     }
@@ -180,6 +183,13 @@ pub(super) fn split(authority: &str) -> Result<(&str, Option<&str>), TargetError
         }
         None => Ok((authority, None)),
     }
+}
+
+/// Scheme, authority and path of an absolute URL. `None` if it has no scheme.
+pub fn split_url(url: &str) -> Option<(&str, &str, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (authority, path) = rest.find('/').and_then(|at| rest.split_at_checked(at)).unwrap_or((rest, "/"));
+    Some((scheme, authority, path))
 }
 
 pub(super) fn port(text: &str) -> Result<u16, TargetError> {

@@ -12,7 +12,6 @@ pub enum Widening {
     Network {
         /// The rule's pattern.
         rule: String,
-        /// The network.
         network: String,
     },
     /// All subdomains.
@@ -26,10 +25,7 @@ pub enum Widening {
         rule: String,
     },
     /// The component reads the value.
-    Reveal {
-        /// The secret.
-        secret: SecretName,
-    },
+    Reveal { secret: SecretName },
 }
 
 impl Grant {

@@ -1,7 +1,5 @@
 //! What one call may use. Each limit has a default that serves providers in all five languages.
 
-#![deny(missing_docs)]
-
 mod overrides;
 mod table;
 

@@ -12,7 +12,6 @@ pub struct LimitOverrides(BTreeMap<Limit, u64>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{number} is not a valid value of the limit `{limit}`: from {} to {}", .limit.bounds().start(), .limit.bounds().end())]
 pub struct LimitError {
-    /// The limit.
     pub limit: Limit,
     /// The rejected value, as in [`LimitValue::number`](super::LimitValue::number).
     pub number: u64,

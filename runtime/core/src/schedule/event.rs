@@ -19,14 +19,12 @@ pub struct ScheduledCallId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SaveId(pub u64);
 
-/// What happened.
 #[derive(Debug)]
 pub enum ScheduleEvent {
     /// A worker or an operator needs the lease of an instance once.
     LeaseRequested(InstanceName),
     /// There is a configuration, the first or another one.
     Configured(ScheduleConfig),
-    /// A call ended.
     Finished(ScheduledCallId, CallOutcome),
     /// The file of an instance holds this now, or nothing that is good. It may come before the configuration that has the
     /// instance, and has to come again for one that was removed and comes back.
@@ -86,11 +84,9 @@ pub enum ScheduleAction {
     Detach(ScheduledCallId),
     /// Delete what is saved for an instance. If it is not configured, this is not retried before the next start.
     Forget(SaveId, InstanceName),
-    /// Publish the lease.
     Publish(InstanceName, Lease),
     /// Keep this for an instance, instead of what was kept.
     Save(SaveId, InstanceName, LeaseRecord),
-    /// Tell the operator.
     Notify(OperatorEvent),
     /// Withdraw the lease that is published.
     Withdraw(InstanceName),

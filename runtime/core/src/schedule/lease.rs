@@ -43,7 +43,6 @@ pub struct Lease {
 /// Where a lease came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseOrigin {
-    /// The instance's component.
     Component,
     /// A file that another program maintains.
     File,
@@ -52,7 +51,6 @@ pub enum LeaseOrigin {
 /// A lease that is no longer given out and waits to be revoked.
 #[derive(Debug, Clone)]
 pub struct RetiredLease {
-    /// The lease.
     pub lease: Lease,
     /// When to revoke it.
     pub revoke_at: Timestamp,
@@ -78,7 +76,6 @@ pub struct LeaseRecord {
 pub struct FilePayload {
     /// What the file holds.
     pub payload: Arc<SecretBytes>,
-    /// Since when.
     pub since: Timestamp,
     /// Until when it is good.
     pub valid_until: Timestamp,

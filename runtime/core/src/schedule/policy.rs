@@ -25,7 +25,6 @@ pub struct Policy {
     pub calls: CallRate,
     /// How failures are tried again.
     pub retry: RetryPolicy,
-    /// What is revoked.
     pub revoke: RevocationPolicy,
     /// Which source is preferred if an instance has a component and a file.
     pub prefer: PreferredSource,
@@ -34,7 +33,6 @@ pub struct Policy {
 /// When an instance has a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ObtainMode {
-    /// At any time.
     Always,
     /// From the first request until it has not been used for this time.
     OnDemand(Span),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::Span;
+use crate::{Span, excerpt};
 
 /// A share from 0 to 1, in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +44,7 @@ impl FromStr for Ratio {
     type Err = RatioError;
 
     fn from_str(text: &str) -> Result<Self, RatioError> {
-        parse_thousandths(text).map(Self).ok_or_else(|| RatioError(text.chars().take(40).collect()))
+        parse_thousandths(text).map(Self).ok_or_else(|| RatioError(excerpt(text, 40)))
     }
 }
 

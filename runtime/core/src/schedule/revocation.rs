@@ -38,10 +38,8 @@ pub struct UnrevokedLeases {
 }
 
 impl NotRevoked {
-    /// One of each.
     pub const ALL: [Self; 4] = [Self::Ended, Self::Reconfigured, Self::TooMany, Self::Unable];
 
-    /// One word.
     pub fn word(self) -> &'static str {
         match self {
             Self::Ended => "ended",

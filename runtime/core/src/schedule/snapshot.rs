@@ -8,13 +8,11 @@ use super::policy::InstancePlan;
 use super::revocation::UnrevokedLeases;
 use crate::failure::FailureRecord;
 
-/// One instance.
 #[derive(Debug, Clone)]
 pub struct InstanceSnapshot<'s> {
     pub name: &'s InstanceName,
     /// How it is kept.
     pub plan: &'s InstancePlan,
-    /// What goes on.
     pub activity: InstanceActivity,
     /// Whether its users have a valid lease.
     pub readiness: Readiness,
@@ -72,7 +70,6 @@ pub enum InstanceActivity {
 pub enum Readiness {
     /// There is a good one, and it is given out.
     Ready,
-    /// None is needed.
     NotNeeded,
     /// There is none yet, or none that is saved.
     Missing,
@@ -80,7 +77,6 @@ pub enum Readiness {
     Expired,
 }
 
-/// One upstream.
 #[derive(Debug, Clone, Copy)]
 pub struct UpstreamSnapshot<'s> {
     pub name: &'s UpstreamName,
@@ -93,7 +89,6 @@ pub struct UpstreamSnapshot<'s> {
 }
 
 impl LeaseOrigin {
-    /// One word.
     pub fn word(self) -> &'static str {
         match self {
             Self::Component => "component",

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::units::{UnitError, excerpt, parse_sum};
+use crate::text::excerpt;
+use crate::units::{EXCERPT, UnitError, parse_sum};
 
 /// A length of time, to the millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +37,7 @@ impl FromStr for Span {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Self, UnitError> {
-        parse_sum(text, &UNITS).map(Self::millis).ok_or_else(|| UnitError::Duration(excerpt(text)))
+        parse_sum(text, &UNITS).map(Self::millis).ok_or_else(|| UnitError::Duration(excerpt(text, EXCERPT)))
     }
 }
 

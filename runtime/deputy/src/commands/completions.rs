@@ -14,7 +14,6 @@ use crate::exit::Exit;
   deputy completions zsh > ~/.zfunc/_deputy
   deputy completions fish > ~/.config/fish/completions/deputy.fish")]
 pub(crate) struct CompletionsArgs {
-    /// The shell
     shell: Shell,
 }
 

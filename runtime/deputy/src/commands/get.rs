@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum, ValueHint};
+use clap::{Args, ValueHint};
 use deputy_core::Span;
 use deputy_local::ReceivedPayload;
 use serde::Serialize;
 
-use super::lease_format;
+use super::lease_format::{self, LeaseFormat};
 use super::socket_args::{LeaseSocketArgs, parse_wait};
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
@@ -48,15 +48,6 @@ pub(crate) struct GetArgs {
     json: bool,
     #[command(flatten)]
     socket: LeaseSocketArgs,
-}
-
-/// How the credentials of an instance of the service `s3` are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LeaseFormat {
-    /// What AWS's libraries expect of a `credential_process`, with the expiry of the lease
-    AwsProcess,
-    /// Lines for a shell: `export AWS_ACCESS_KEY_ID='…'`
-    Env,
 }
 
 #[derive(Serialize)]

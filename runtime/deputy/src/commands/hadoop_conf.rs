@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use deputy_core::{GroupName, KerberosPrincipal};
-use deputy_files::ambient;
 use deputy_hadoop_conf::{HadoopProperties, Proposal, ProposalOptions};
 use serde::Serialize;
 
@@ -12,7 +11,7 @@ use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::print::WARNING;
-use crate::private_file::PrivateFile;
+use crate::private_file::create_private_file;
 
 /// Propose a configuration from the configuration of a Hadoop cluster
 ///
@@ -82,14 +81,8 @@ pub(crate) fn run(context: &Context, arguments: &HadoopConfArgs) -> Result<Exit,
     }
     match &arguments.output {
         None => context.stdout(&toml)?,
-        Some(path) => {
-            // A configuration that is in use is not replaced by a proposal.
-            if ambient::exists(path).map_err(|error| CommandError::new(Exit::Failed, error))? {
-                let error = format!("{} exists: name a new file", path.display());
-                return Err(CommandError::new(Exit::Misconfigured, error));
-            }
-            PrivateFile::prepare(path)?.commit(toml.as_bytes())?;
-        }
+        // A configuration that is in use is not replaced by a proposal.
+        Some(path) => create_private_file(path, toml.as_bytes())?,
     }
     Ok(Exit::Done)
 }

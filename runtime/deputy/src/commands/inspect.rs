@@ -37,7 +37,6 @@ pub(crate) struct InspectArgs {
 
 #[derive(Serialize)]
 pub(crate) struct ComponentJson {
-    /// Its file.
     pub(crate) path: String,
     pub(crate) kind: String,
     pub(crate) sha256: String,

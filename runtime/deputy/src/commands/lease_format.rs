@@ -1,12 +1,21 @@
 //! Credentials of a lease as programs read them from the output of `deputy get`.
 
+use clap::ValueEnum;
 use deputy_local::ReceivedPayload;
 use deputy_payloads::{AwsCredentials, AwsError, aws_expiration};
 use zeroize::Zeroizing;
 
-use super::get::LeaseFormat;
 use crate::error::CommandError;
 use crate::exit::Exit;
+
+/// How the credentials of an instance of the service `s3` are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LeaseFormat {
+    /// What AWS's libraries expect of a `credential_process`, with the expiry of the lease
+    AwsProcess,
+    /// Lines for a shell: `export AWS_ACCESS_KEY_ID='…'`
+    Env,
+}
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 enum LeaseFormatError {

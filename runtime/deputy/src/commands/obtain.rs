@@ -9,7 +9,7 @@ use deputy_config::{CoordinatorFile, InstanceEntry, SettingsOwner};
 use deputy_core::{Instance, Principal, Timestamp, TokenExpiry, Tokens};
 use deputy_host::sandbox::open_audit;
 use deputy_local::FactStatus;
-use deputy_sandbox::{Call, CallUsage, LoadedProvider};
+use deputy_sandbox::{Call, CallUsage, RequiredObtain};
 use serde::Serialize;
 
 use crate::audit_printer;
@@ -88,7 +88,7 @@ pub(crate) async fn run(context: &Context, arguments: &ObtainArgs) -> Result<Exi
     let sandbox = context.sandbox(&config, Arc::clone(&audit)).await?;
     let provider = sandbox.load(instance).await?;
     let mut signals = StopSignals::new()?;
-    let Some(called) = signals.unless_stopped(obtain(&provider)).await else {
+    let Some(called) = signals.unless_stopped(provider.obtain_if_required()).await else {
         // Until the end of the call is in the audit log.
         sandbox.settle().await;
         audit.flush().await;
@@ -97,8 +97,8 @@ pub(crate) async fn run(context: &Context, arguments: &ObtainArgs) -> Result<Exi
     };
     audit.flush().await;
     let call = match called {
-        ObtainedOnce::Called(call) => call,
-        ObtainedOnce::NotRequired(call) => {
+        RequiredObtain::Called(call) => call,
+        RequiredObtain::NotRequired(call) => {
             call_report::print(context.printer, &call, instance, &config);
             return not_required(context, arguments, instance, &call, &config);
         }
@@ -120,22 +120,6 @@ pub(crate) async fn run(context: &Context, arguments: &ObtainArgs) -> Result<Exi
         }
     }
     Ok(call_report::exit(&call))
-}
-
-/// The last call, which the command reports.
-pub(super) enum ObtainedOnce {
-    Called(Call<Tokens>),
-    /// `tokens-required` failed, or no tokens are required.
-    NotRequired(Call<bool>),
-}
-
-/// Calls the provider as the schedule does: `tokens-required` first.
-pub(super) async fn obtain(provider: &LoadedProvider) -> ObtainedOnce {
-    let required = provider.tokens_required().await;
-    match required.result {
-        Ok(true) => ObtainedOnce::Called(provider.obtain().await),
-        Ok(false) | Err(_) => ObtainedOnce::NotRequired(required),
-    }
 }
 
 fn not_required(

@@ -1,8 +1,6 @@
 //! `deputy state`
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 use deputy_coordinator::Restoring;
@@ -13,6 +11,7 @@ use serde::Serialize;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::input::read_file;
 use crate::private_file::PrivateFile;
 
 /// Back up what cannot be obtained again, restore it, or change the master key
@@ -121,10 +120,10 @@ async fn backup(context: &Context, state: &StateDirectory, arguments: &BackupArg
 }
 
 async fn restore(context: &Context, state: &StateDirectory, arguments: &RestoreArgs) -> Result<(), CommandError> {
-    let sealed = read(&arguments.file)
+    let mut sealed = read_file(&arguments.file, MAX_ARCHIVE)
         .map_err(|error| CommandError::new(Exit::Failed, error).context("cannot read the backup"))?;
     let restoring = if arguments.replace { Restoring::All } else { Restoring::Missing };
-    let summary = state.restore(sealed, restoring).await?;
+    let summary = state.restore(std::mem::take(&mut *sealed), restoring).await?;
     if arguments.json {
         return context.json(&StateActionJson {
             schema: SCHEMA,
@@ -156,14 +155,4 @@ async fn rekey(context: &Context, state: &StateDirectory, arguments: &RekeyArgs)
     context.stdout(&format!(
         "{values} values sealed with the new key; {next_step}; old backups need the old key, so make a new backup\n"
     ))
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    #[expect(clippy::disallowed_methods, reason = "an edge: the operator's file; bounded by `take`")]
-    File::open(path)?.take(MAX_ARCHIVE.as_u64() + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_ARCHIVE.as_u64() {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {MAX_ARCHIVE}")));
-    }
-    Ok(bytes)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use deputy_coordinator::ControlClient;
 use deputy_coordinator::status::{CoordinatorStatus, InstanceStatus, KerberosLoginStatus, LeaseStatus, StatusQuery};
+use deputy_core::truncated;
 use deputy_local::{FactStatus, SocketClientError};
 use deputy_support::pause;
 use deputy_worker::status::WorkerReport;
@@ -148,7 +149,7 @@ fn overview(status: &CoordinatorStatus) -> String {
             or_dash(lease.map(|lease| lease.revision.to_string())),
             or_dash(lease.map(|lease| valid_for(lease.valid_for_ms))),
             or_dash(instance.next_in_ms.map(|millis| short_time(millis.max(0).unsigned_abs()))),
-            truncate(&instance.reason),
+            truncated(&instance.reason, MAX_REASON),
         ]);
     }
     let receivers = receivers(status);
@@ -285,13 +286,6 @@ fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
 }
 
-fn truncate(reason: &str) -> String {
-    match reason.char_indices().nth(MAX_REASON) {
-        Some((end, _)) => format!("{}…", reason.get(..end).unwrap_or_default()),
-        None => reason.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,7 +293,7 @@ mod tests {
     #[test]
     fn status_truncates_long_reasons_between_characters() {
         let long = "ü".repeat(MAX_REASON + 1);
-        assert_eq!(truncate(&long), "ü".repeat(MAX_REASON) + "…");
-        assert_eq!(truncate(&"ü".repeat(MAX_REASON)), "ü".repeat(MAX_REASON));
+        assert_eq!(truncated(&long, MAX_REASON), "ü".repeat(MAX_REASON) + "…");
+        assert_eq!(truncated(&"ü".repeat(MAX_REASON), MAX_REASON), "ü".repeat(MAX_REASON));
     }
 }

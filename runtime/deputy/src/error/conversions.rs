@@ -28,7 +28,11 @@ impl From<ConfigErrors> for CommandError {
 
 impl From<PrivateFileError> for CommandError {
     fn from(error: PrivateFileError) -> Self {
-        Self::new(Exit::Failed, error)
+        let exit = match error {
+            PrivateFileError::Exists(_) => Exit::Misconfigured,
+            PrivateFileError::File(_) | PrivateFileError::Nameless(_) => Exit::Failed,
+        };
+        Self::new(exit, error)
     }
 }
 

@@ -7,9 +7,7 @@ use deputy_config::{CoordinatorFile, InstanceEntry, ReceiverComponent};
 use deputy_coordinator::StateKeeper;
 use deputy_core::schedule::{ConfigFingerprint, OptionalExports};
 use deputy_core::time::Clock;
-use deputy_core::{
-    Digest, Instance, InstanceName, Limits, Principal, ReceiverName, ReceiverPlan, Timestamp, in_one_line,
-};
+use deputy_core::{Digest, Instance, InstanceName, Principal, ReceiverName, Timestamp, in_one_line};
 use deputy_link::ReceiverBinding;
 use deputy_sandbox::{LoadedProvider, Sandbox};
 use deputy_support::sha256;
@@ -105,15 +103,7 @@ impl ComponentLoader {
         name: &ReceiverName,
         receiver: &ReceiverComponent,
     ) -> Result<(Digest, Bytes), String> {
-        let plan = ReceiverPlan {
-            name: name.clone(),
-            component: receiver.component.clone(),
-            sha256: receiver.sha256,
-            settings: receiver.settings.clone(),
-            limits: Limits::default().with(&receiver.limits),
-            host_facts: Vec::new(),
-        };
-        let loaded = self.sandbox.load_receiver(&plan).await.map_err(|error| in_one_line(&error))?;
+        let loaded = self.sandbox.load_receiver(&receiver.plan(name)).await.map_err(|error| in_one_line(&error))?;
         let file = &loaded.info().path;
         let path = file.display();
         let bytes = read_at_most(file, loaded.info().size.saturating_add(1))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deputy_config::CoordinatorFile;
 use deputy_coordinator::{Deliveries, LoadedInstances};
@@ -9,7 +10,9 @@ use deputy_coordinator::{Deliveries, LoadedInstances};
 use super::component_loader::unloadable;
 use super::configured_component::{ConfiguredComponent, ReadyComponent};
 use super::loading_tasks::{LoadResult, LoadingTasks};
-use super::reloader::LOAD_RETRY;
+
+/// How often components that could not be loaded are retried.
+pub(crate) const LOAD_RETRY: Duration = Duration::from_secs(30);
 
 pub(crate) struct EffectiveConfig {
     pub(crate) config: Arc<CoordinatorFile>,

@@ -23,13 +23,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::component_loader::ComponentLoader;
 use super::configured_component::ConfiguredComponent;
-use super::effective_config::EffectiveConfig;
+use super::effective_config::{EffectiveConfig, LOAD_RETRY};
 use super::loading_tasks::{LoadResult, LoadingTasks};
 use super::unloaded_config::unloaded_config;
 use super::{reload_report, removal};
-
-/// How often components that could not be loaded are retried.
-pub(crate) const LOAD_RETRY: Duration = Duration::from_secs(30);
 
 /// How long loaded components are gathered: for each message the coordinator looks at all instances.
 const GATHER: Duration = Duration::from_millis(50);
@@ -47,7 +44,6 @@ pub(crate) struct Reloader {
     candidate: Option<Candidate>,
 }
 
-/// Requests reloads.
 pub(crate) struct ReloadHandle(mpsc::Sender<ReloadRequest>);
 
 type ReloadRequest = (Removals, ReplySender);

@@ -5,7 +5,7 @@ use deputy_coordinator::{ConfiguredProvider, LoginFaultStatus, LoginSnapshot};
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{CallOutcome, Lease, ProviderCall};
 use deputy_core::{CallFailure, Instance, PolicyDenial, Principal, SecretBytes, TokenExpiry, Tokens};
-use deputy_sandbox::{Call, LoadedProvider};
+use deputy_sandbox::{Call, LoadedProvider, RequiredObtain};
 
 use crate::call_failure::{call_failure, log_stderr};
 
@@ -35,11 +35,9 @@ impl SandboxedProvider {
     }
 
     async fn obtain(&self) -> CallOutcome {
-        let required = self.provider.tokens_required().await;
-        match required.result {
-            Ok(true) => self.outcome(self.provider.obtain().await, CallOutcome::Obtained),
-            Ok(false) => CallOutcome::NotRequired,
-            Err(_) => self.outcome(required, |_| CallOutcome::NotRequired),
+        match self.provider.obtain_if_required().await {
+            RequiredObtain::Called(call) => self.outcome(call, CallOutcome::Obtained),
+            RequiredObtain::NotRequired(call) => self.outcome(call, |_| CallOutcome::NotRequired),
         }
     }
 

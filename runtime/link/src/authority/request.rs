@@ -1,6 +1,6 @@
 //! A worker's request for a certificate.
 
-use aws_lc_rs::digest::{SHA256, digest};
+use deputy_support::sha256;
 use rcgen::{CertificateSigningRequestParams, PublicKeyData};
 use rustls::pki_types::CertificateSigningRequestDer;
 
@@ -20,9 +20,7 @@ impl CertificateRequest {
 
     /// The digest of the key to certify.
     pub fn key(&self) -> KeyDigest {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, &self.0.subject_public_key_info()).as_ref());
-        KeyDigest(hash)
+        KeyDigest(*sha256(&self.0.subject_public_key_info()).as_bytes())
     }
 
     pub(super) fn public_key(&self) -> &rcgen::PublicKey {

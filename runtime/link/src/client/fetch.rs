@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use deputy_core::Digest;
+use deputy_support::sha256;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::link::FetchReply;
 use crate::message::ComponentChunk;
 use crate::protocol_error::ProtocolError;
 
@@ -31,6 +31,9 @@ pub enum FetchError {
     #[error("the connection to the coordinator closed")]
     Stopped,
 }
+
+/// Where a fetched component goes.
+pub(super) type FetchReply = oneshot::Sender<Result<Bytes, FetchError>>;
 
 const MAX_COMPONENT: u64 = 256 << 20;
 
@@ -105,7 +108,7 @@ impl Fetches {
             self.end(wanted, &Err(FetchError::Size(wanted)));
         } else if length == chunk.size {
             let bytes = Bytes::from(std::mem::take(&mut fetch.bytes));
-            let same = digest(&SHA256, &bytes).as_ref() == wanted.as_bytes();
+            let same = sha256(&bytes) == wanted;
             self.end(wanted, &if same { Ok(bytes) } else { Err(FetchError::Digest(wanted)) });
         }
     }
@@ -130,17 +133,13 @@ impl Fetches {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::oneshot;
-
     use super::*;
     use deputy_support::timer_now;
 
     const COMPONENT: &[u8] = b"component";
 
     fn wanted() -> Digest {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, COMPONENT).as_ref());
-        Digest::new(hash)
+        sha256(COMPONENT)
     }
 
     fn chunk(bytes: &[u8]) -> ComponentChunk {

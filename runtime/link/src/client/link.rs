@@ -7,11 +7,9 @@ use deputy_core::time::Clock;
 use deputy_core::{Digest, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::fetch::FetchError;
+use super::fetch::{FetchError, FetchReply};
 use crate::delivered_state::{DeliveredState, DeliveryReport};
 use crate::protocol_error::ProtocolError;
-
-pub(super) type FetchReply = oneshot::Sender<Result<Bytes, FetchError>>;
 
 /// The handle of a [client](super::LinkClient). Cheap to clone.
 #[derive(Clone)]

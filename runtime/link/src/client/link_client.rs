@@ -16,8 +16,8 @@ use tokio_rustls::TlsConnector;
 
 use super::connection_lost::{ClientStopped, ConnectionLost};
 use super::dial::dial;
-use super::fetch::Fetches;
-use super::link::{FetchReply, Link, LinkPhase, LinkState};
+use super::fetch::{FetchReply, Fetches};
+use super::link::{Link, LinkPhase, LinkState};
 use super::reconnect::{MAX_DELAY, Reconnect};
 use super::session;
 use crate::delivered_state::{DeliveredState, DeliveryReport};

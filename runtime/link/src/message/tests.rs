@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use deputy_support::{hex, sha256};
 use prost::Message;
 
 use super::*;
@@ -105,10 +105,6 @@ fn server_messages() -> Vec<ServerMessageKind> {
     ]
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// In the order of [`client_messages`].
 const CLIENT_ENCODINGS: [&str; 6] = [
     "0a110a080101010101010101120202031a0104",
@@ -192,7 +188,7 @@ fn message_lease_times_are_additive() {
 
 #[test]
 fn message_types_are_generated_from_the_present_proto() {
-    let digest = hex(digest(&SHA256, include_bytes!("../../link.proto")).as_ref());
+    let digest = sha256(include_bytes!("../../link.proto")).to_string();
     let generated = include_str!("generated.rs");
     assert!(generated.contains(&digest), "link.proto has changed: run `cargo xtask proto`");
 }

@@ -6,29 +6,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
+use super::connection_end::ConnectionEnd;
 use super::pending_connections::PendingConnection;
 use super::{ServerContext, session, unauthenticated};
 use crate::certificate::PeerCertificate;
 use crate::frame::FrameError;
-use crate::protocol_error::ProtocolError;
-
-/// Why a connection ended.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum ConnectionEnd {
-    /// Any peer can connect and wait, so this is counted, and logged at a bounded rate.
-    #[error("unauthenticated peer sent no Join in time")]
-    Unauthenticated,
-    #[error("peer idle for too long")]
-    Idle,
-    #[error("peer does not read what is sent")]
-    Stalled,
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    #[error("{0}")]
-    Refused(ProtocolError),
-}
 
 pub(super) async fn serve(context: Arc<ServerContext>, stream: TcpStream, pending: PendingConnection) {
     let from = pending.from();

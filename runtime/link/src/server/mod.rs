@@ -7,6 +7,7 @@
 //! [`LinkHandler`] decides about workers, [`GroupFeeds`] holds what they get, and [`Sessions`] lists them.
 
 mod connection;
+mod connection_end;
 mod handler;
 mod limits;
 mod pending_connections;

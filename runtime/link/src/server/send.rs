@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
-use super::connection::ConnectionEnd;
+use super::connection_end::ConnectionEnd;
 use crate::frame::encode;
 use crate::message::{ServerMessage, ServerMessageKind};
 use crate::protocol_error::ProtocolError;

@@ -9,7 +9,7 @@ use tokio_rustls::server::TlsStream;
 use zeroize::Zeroize;
 
 use super::ServerContext;
-use super::connection::ConnectionEnd;
+use super::connection_end::ConnectionEnd;
 use super::send::{refuse, send};
 use crate::frame::{Frames, MAX_UNAUTHENTICATED_FRAME, encode};
 use crate::join::{TokenId, TokenSecret};

@@ -80,11 +80,7 @@ pub enum CompileError {
     Failed(String),
     /// The child can't be started or talked to.
     #[error("cannot run the compiler {}", program.display())]
-    Start {
-        /// The child's program.
-        program: PathBuf,
-        source: io::Error,
-    },
+    Start { program: PathBuf, source: io::Error },
 }
 
 impl CompileError {

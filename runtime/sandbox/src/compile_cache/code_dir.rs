@@ -18,9 +18,6 @@ use super::key::CacheKey;
 use super::memory_file::Code;
 use super::{CacheError, tagged_code};
 
-/// The largest compiled code.
-pub(crate) const MAX_CODE: u64 = 1 << 30;
-
 /// How long a file is kept that is not loaded.
 const MAX_AGE: Duration = Duration::from_secs(30 * 86_400);
 

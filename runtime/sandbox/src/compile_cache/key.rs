@@ -6,6 +6,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::hkdf::{HKDF_SHA256, Prk};
 use deputy_core::SecretBytes;
+use deputy_support::hex;
 use zeroize::Zeroizing;
 
 /// Bytes of a tag.
@@ -41,7 +42,7 @@ impl CacheKey {
     /// A short name for the key, which says nothing about it. Files of another key, or of another format, have other names.
     pub(super) fn id(&self) -> Result<String, Unspecified> {
         let id = self.derive(&[b"deputy: name of a cache key, format 2"])?;
-        Ok(id.iter().take(4).map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex(id.get(..4).unwrap_or_default()))
     }
 
     /// The key of a file with this name, so that no file stands in for another, and this salt, which no other file has.

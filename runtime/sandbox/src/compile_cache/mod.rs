@@ -27,10 +27,10 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use self::code_dir::CodeDir;
-pub(crate) use self::code_dir::MAX_CODE;
 pub use self::key::CacheKey;
 pub(crate) use self::memory_file::{Code, Draft};
 use self::refusal::Refusals;
+pub(crate) use self::tagged_code::MAX_CODE;
 use crate::blocking::{BlockingThread, blocking};
 use crate::clock;
 use crate::compile::{CompileError, Compiler};

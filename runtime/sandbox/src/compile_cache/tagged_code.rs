@@ -18,9 +18,11 @@ use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use cap_std::fs::{File, FileExt as _};
 
-use super::code_dir::MAX_CODE;
 use super::key::{CacheKey, FileKey, PiecePlace, SALT, TAG};
 use super::memory_file::{Code, Draft};
+
+/// The largest compiled code.
+pub(crate) const MAX_CODE: u64 = 1 << 30;
 
 /// Small enough for a processor's cache.
 const PIECE: u64 = 64 << 10;

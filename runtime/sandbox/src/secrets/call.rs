@@ -19,7 +19,6 @@ impl CallValues {
         Self { source, redactor }
     }
 
-    /// The call's redactor.
     pub(crate) fn redactor(&self) -> &Redactor {
         &self.redactor
     }

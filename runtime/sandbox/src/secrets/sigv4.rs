@@ -16,6 +16,7 @@ use std::borrow::Cow;
 use aws_lc_rs::hmac;
 use deputy_core::SecretBytes;
 use deputy_core::grant::Sigv4Permit;
+use deputy_support::hex;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -141,14 +142,6 @@ impl DerivedKey {
     fn into_public(self, _why: &'static str) -> String {
         hex(&self.0)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use super::*;
 use crate::bindings::delegation::tokens::state::Host;
 use crate::testing::AuditedBudget;
 
-/// State in memory.
 #[derive(Default)]
 struct MemoryState {
     value: Mutex<Option<Arc<SecretBytes>>>,

@@ -38,7 +38,7 @@ fn send(path: &Path, signal: Signal) -> Result<(), HookError> {
         Err(error) => return Err(failed(error)),
     };
     if owner != 0 && owner != geteuid().as_raw() {
-        let runs_as = ambient::dir_access(Path::new(&format!("/proc/{number}"))).map_err(|_| gone())?.owner;
+        let runs_as = ambient::access(Path::new(&format!("/proc/{number}"))).map_err(|_| gone())?.owner;
         if runs_as != owner {
             return Err(HookError::Foreign { pid: number, path: path.to_owned() });
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use deputy_core::time::Now;
-use deputy_core::{Delivery, InstanceName, LeaseVersion, Timestamp};
+use deputy_core::{Delivery, InstanceName, LeaseVersion, Timestamp, excerpt};
 use deputy_link::DeliveryReport;
 use deputy_support::single_line;
 
@@ -84,7 +84,9 @@ impl Reconciler {
         for (name, receiver) in self.receivers.iter().filter(|(_, receiver)| receiver.is_bound_to(instance)) {
             match receiver.delivery_state(instance, delivery.stamp) {
                 DeliveryState::Applied => {}
-                DeliveryState::Failed(reason) => return Some(Err(truncated(&format!("receiver {name}: {reason}")))),
+                DeliveryState::Failed(reason) => {
+                    return Some(Err(excerpt(&single_line(&format!("receiver {name}: {reason}")), MAX_REASON)));
+                }
                 DeliveryState::Pending if self.is_left_out(name, delivery, now) => {
                     return Some(self.expired_result(instance));
                 }
@@ -99,8 +101,4 @@ impl Reconciler {
         let reported = self.arrivals.get(instance).and_then(|arrival| arrival.reported.clone());
         reported.unwrap_or_else(|| Err("it expired before it was applied".to_owned()))
     }
-}
-
-fn truncated(text: &str) -> String {
-    single_line(text).chars().take(MAX_REASON).collect()
 }

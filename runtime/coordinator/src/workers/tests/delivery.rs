@@ -117,9 +117,7 @@ async fn delivery_survives_a_restart_and_sends_nothing_twice() {
 async fn delivery_includes_receivers_and_their_components() {
     let coordinator = start_coordinator(TestOptions::default()).await;
     let component = Bytes::from(vec![7; 300_000]);
-    let mut hash = [0; 32];
-    hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &component).as_ref());
-    let digest = Digest::new(hash);
+    let digest = sha256(&component);
     let binding = |settings: &[(&str, &str)], limits: &LimitOverrides| ReceiverBinding {
         component: digest,
         settings: settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),

@@ -39,7 +39,7 @@ use deputy_link::{
 use deputy_metrics::CoordinatorMetrics;
 use deputy_sources::SourceContext;
 use deputy_store::{DirectoryStore, MasterKey, Random, Store, StoreError};
-use deputy_support::SystemClock;
+use deputy_support::{SystemClock, sha256};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

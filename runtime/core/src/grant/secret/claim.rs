@@ -23,7 +23,6 @@ pub enum ClaimGrant {
 pub enum ClaimValue {
     /// A text, or a list of one or more.
     Texts(Vec<String>),
-    /// Anything else.
     Other,
 }
 
@@ -39,7 +38,6 @@ pub enum ClaimNameError {
     /// A claim with a key of its own.
     #[error("`{name}` is not granted here: {instead}")]
     Registered {
-        /// The name.
         name: &'static str,
         /// What grants it.
         instead: &'static str,

@@ -21,7 +21,6 @@ impl ScramGrant {
         if is_name { Ok(Self { username }) } else { Err(SecretGrantError::Username) }
     }
 
-    /// The user's name.
     pub fn username(&self) -> &str {
         &self.username
     }

@@ -21,7 +21,6 @@ const IN_A_ROW: u32 = 2;
 /// Why a call is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::schedule) enum GiveUpReason {
-    /// The configuration changed.
     Changed,
     /// The instance is no longer configured.
     Removed,

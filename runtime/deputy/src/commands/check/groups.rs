@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use deputy_config::{ReceiverComponent, SettingLines, SettingsOwner, WorkerGroup, WorkersSection};
-use deputy_core::{GroupName, InstanceName, Limits, ReceiverName, ReceiverPlan};
+use deputy_core::{GroupName, InstanceName, ReceiverName};
 use deputy_host::check_binding;
 use deputy_sandbox::{ComponentKind, Sandbox};
 use serde::Serialize;
@@ -109,15 +109,7 @@ async fn load(
     if let ComponentKind::Provider = info.kind {
         return Err(CommandError::new(Exit::Misconfigured, ReceiverError::Provider { path }));
     }
-    let plan = ReceiverPlan {
-        name: name.clone(),
-        component: receiver.component.clone(),
-        sha256: receiver.sha256,
-        settings: receiver.settings.clone(),
-        limits: Limits::default().with(&receiver.limits),
-        host_facts: Vec::new(),
-    };
-    let loaded = sandbox.load_receiver(&plan).await?;
+    let loaded = sandbox.load_receiver(&receiver.plan(name)).await?;
     // Without the answers of all its instances, the receiver would find some not bound.
     if let Some(bound) = bound(&receiver.instances, instances) {
         let checked = check_binding(&loaded, &bound).await;

@@ -2,13 +2,12 @@
 
 use deputy_config::{CoordinatorFile, SettingsOwner};
 use deputy_core::{Instance, Tokens};
-use deputy_sandbox::{Call, Sandbox};
+use deputy_sandbox::{Call, RequiredObtain, Sandbox};
 use serde::Serialize;
 
 use crate::call_report::{self, CallErrorJson};
 use crate::commands::doctor::finding::{FindingJson, Health};
 use crate::commands::doctor::hosts;
-use crate::commands::obtain::{ObtainedOnce, obtain};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::failed_setting::OwnSettings;
@@ -18,7 +17,6 @@ use crate::print::{GOOD, HEADING, styled};
 pub(super) struct OnlineJson {
     instance: String,
     pub(super) ok: bool,
-    /// The hosts.
     findings: Vec<FindingJson>,
     /// Whether the provider returned tokens. `null` if its settings require none.
     obtained: Option<bool>,
@@ -60,14 +58,14 @@ async fn check_instance(
         OnlineJson { instance: instance.name.to_string(), ok: is_reached, findings, obtained: None, error: None };
     // That it cannot be loaded is reported already.
     let Ok(provider) = sandbox.load(instance).await else { return Ok(OnlineJson { ok: false, ..online }) };
-    match obtain(&provider).await {
-        ObtainedOnce::Called(call) => {
+    match provider.obtain_if_required().await {
+        RequiredObtain::Called(call) => {
             online.obtained = Some(call.result.is_ok());
             online.ok &= call.result.is_ok();
             report(context, config, instance, &call, json)?;
             online.error = error(config, instance, &call);
         }
-        ObtainedOnce::NotRequired(call) => {
+        RequiredObtain::NotRequired(call) => {
             online.ok &= call.result.is_ok();
             online.error = error(config, instance, &call);
             if !json {

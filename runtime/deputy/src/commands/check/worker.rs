@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use deputy_audit::Audit;
 use deputy_config::{Colour, Finding, ReceiverComponent, SettingLines, SettingsOwner, WorkerConfig};
-use deputy_core::{
-    BoundInstance, ByteSize, InstanceName, Limits, ReceiverName, ReceiverPlan, SecretSource, in_one_line,
-};
+use deputy_core::{BoundInstance, ByteSize, InstanceName, ReceiverName, SecretSource, in_one_line};
 use deputy_files::FileError;
 use deputy_host::check_binding;
 use deputy_host::sandbox::open_without_state;
@@ -217,15 +215,7 @@ async fn load(
     instances: Option<&[InstanceJson]>,
     settings: OwnSettings<'_>,
 ) -> Result<String, (String, Option<FailedSetting>)> {
-    let plan = ReceiverPlan {
-        name: name.clone(),
-        component: component.component.clone(),
-        sha256: component.sha256,
-        settings: component.settings.clone(),
-        limits: Limits::default().with(&component.limits),
-        host_facts: Vec::new(),
-    };
-    let receiver = sandbox.load_receiver(&plan).await.map_err(|error| (in_one_line(&error), None))?;
+    let receiver = sandbox.load_receiver(&component.plan(name)).await.map_err(|error| (in_one_line(&error), None))?;
     let bound = match instances {
         Some(known) => bound(&component.instances, known),
         None => Some(component.instances.iter().map(unknown).collect()),

@@ -22,7 +22,7 @@ const FEW_FILES: u64 = 1024;
 /// A configuration that others can change grants what they like.
 pub(super) fn config(path: &Path) -> FindingJson {
     let shown = path.display().to_string();
-    match ambient::dir_access(path) {
+    match ambient::access(path) {
         Ok(access) if access.mode & 0o022 != 0 => {
             let text = format!("mode {:04o}: other users can change what is granted", access.mode & 0o7777);
             FindingJson::new("modes", shown, Health::Failed, text).fix(format!("chmod go-w {}", shell_quoted(path)))
@@ -35,7 +35,7 @@ pub(super) fn config(path: &Path) -> FindingJson {
 /// The state directory: whose it is, and its free space.
 pub(super) fn state(path: &Path) -> Vec<FindingJson> {
     let shown = path.display().to_string();
-    let access = match ambient::dir_access(path) {
+    let access = match ambient::access(path) {
         Ok(access) => access,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let text = "does not exist yet: the first start creates it";

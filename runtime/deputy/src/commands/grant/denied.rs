@@ -4,7 +4,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::IpAddr;
 use std::path::Path;
 
-use deputy_core::grant::{Grant, HttpTarget, Scheme, StringToSign, Target, TargetError};
+use deputy_core::grant::{Grant, HttpTarget, Scheme, StringToSign, Target};
 use deputy_core::{PolicyDenial, SecretName};
 use serde::Deserialize;
 
@@ -50,18 +50,10 @@ struct EventJson {
 
 impl DeniedUse {
     pub(super) fn http(url: &str, method: &str, address: Option<IpAddr>) -> Result<Self, CommandError> {
-        let invalid = |error: TargetError| {
+        HttpTarget::parse_url(url, method).map(|target| Self::Http(target, address)).map_err(|error| {
             let text = format!("{url:?} with method {method:?} is not a request: {error}");
             CommandError::new(Exit::Misconfigured, text)
-        };
-        let (scheme, rest) = url.split_once("://").ok_or_else(|| invalid(TargetError::Scheme))?;
-        let (authority, path) = match rest.find('/').and_then(|at| rest.split_at_checked(at)) {
-            Some((authority, path)) => (authority, path),
-            None => (rest, "/"),
-        };
-        HttpTarget::parse(scheme, authority, method, path, [])
-            .map(|target| Self::Http(target, address))
-            .map_err(invalid)
+        })
     }
 
     pub(super) fn tcp(target: &str, address: Option<IpAddr>) -> Result<Self, CommandError> {

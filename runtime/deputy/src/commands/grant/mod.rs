@@ -3,21 +3,21 @@
 mod denied;
 mod replace;
 
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use deputy_config::{ConfigDocument, CoordinatorFile, EditError};
 use deputy_core::grant::{Grant, Widening};
-use deputy_core::{Instance, PolicyDenial, Principal};
+use deputy_core::{ByteSize, Instance, PolicyDenial, Principal};
 use serde::Serialize;
 use similar::TextDiff;
 
-use crate::commands::init::read_line;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::input::{read_input, read_line};
 use crate::print::{HINT, WARNING};
 use denied::DeniedUse;
 
@@ -25,7 +25,7 @@ use denied::DeniedUse;
 const MAX_STEPS: usize = 4;
 
 /// The largest hint.
-const MAX_HINT: u64 = 64 << 10;
+const MAX_HINT: ByteSize = ByteSize::kib(64);
 
 /// Permit what was denied
 ///
@@ -202,16 +202,10 @@ fn is_agreed(context: &Context, arguments: &GrantArgs, proposal: &Proposal, diff
     Ok(matches!(answer.as_str(), "y" | "Y" | "yes"))
 }
 
-#[expect(clippy::disallowed_methods, reason = "an edge: the operator's file; bounded by `take`")]
 fn read_hint(path: &Path) -> Result<String, CommandError> {
-    let mut text = String::new();
-    let read = if path == Path::new("-") {
-        io::stdin().lock().take(MAX_HINT).read_to_string(&mut text)
-    } else {
-        std::fs::File::open(path).and_then(|file| file.take(MAX_HINT).read_to_string(&mut text))
-    };
-    read.map_err(|error| CommandError::new(Exit::Failed, error).context("cannot read the hint"))?;
-    Ok(text)
+    let failed = |error: io::Error| CommandError::new(Exit::Failed, error).context("cannot read the hint");
+    let text = read_input(path, MAX_HINT).map_err(failed)?;
+    String::from_utf8(text.to_vec()).map_err(|_| failed(io::Error::new(io::ErrorKind::InvalidData, "not UTF-8")))
 }
 
 /// Lines as they are printed are indented.

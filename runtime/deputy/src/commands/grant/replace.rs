@@ -19,7 +19,7 @@ pub(super) fn replace(path: &Path, old: &str, new: &str) -> Result<(), CommandEr
     let path = path.canonicalize().map_err(failed)?;
     let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidFilename.into());
     let name = name.map_err(failed)?;
-    let access = ambient::dir_access(&path).map_err(failed)?;
+    let access = ambient::access(&path).map_err(failed)?;
     let dir = ambient::open_parent(&path).map_err(failed)?;
     let mut staged = StagedFile::write(&dir, ".deputy.", new.as_bytes()).map_err(failed)?;
     let file = staged.file();

@@ -1,13 +1,11 @@
 //! What is asked on a terminal, where an argument is missing.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _};
 
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::input::read_line;
 use crate::print::Printer;
-
-/// The longest answer.
-const MAX_ANSWER: u64 = 4096;
 
 pub(super) struct Answers {
     printer: Printer,
@@ -50,11 +48,4 @@ impl Answers {
         self.printer.stderr(&format!("{question}: "));
         read_line().map_err(|error| CommandError::new(Exit::Failed, error).context("cannot read the answer"))
     }
-}
-
-/// A line of standard input, without its end.
-pub(crate) fn read_line() -> io::Result<String> {
-    let mut line = String::new();
-    io::stdin().lock().take(MAX_ANSWER).read_line(&mut line)?;
-    Ok(line.trim().to_owned())
 }

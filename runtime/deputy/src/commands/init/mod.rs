@@ -2,8 +2,6 @@
 
 mod answers;
 
-pub(crate) use answers::read_line;
-
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +17,7 @@ use deputy_files::{FileError, ambient};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::private_file::create_private_file;
 use answers::Answers;
 
 /// The folder of secrets beside the configuration.
@@ -109,10 +108,10 @@ pub(crate) fn run(context: &Context, arguments: &InitArgs) -> Result<Exit, Comma
     if !arguments.worker {
         ambient::create_private_dir(&folder.join(SECRETS)).map_err(failed_file)?;
     }
-    create(&config, rendered.text.as_bytes())?;
+    create_private_file(&config, rendered.text.as_bytes())?;
     let schema_path = folder.join(schema.0);
     if !ambient::exists(&schema_path).map_err(|error| failed(&schema_path, error))? {
-        create(&schema_path, schema.1.as_bytes())?;
+        create_private_file(&schema_path, schema.1.as_bytes())?;
     }
     let mut text = format!("{} is written. Next:\n", config.display());
     for (number, step) in (1..).zip(&rendered.steps) {
@@ -219,11 +218,6 @@ fn steps_of_coordinator(config: &Path, name: &InstanceName) -> Vec<String> {
 /// ` --config FILE`, unless it is the default.
 fn named(config: &Path) -> String {
     if config == Path::new("deputy.toml") { String::new() } else { format!(" --config {}", config.display()) }
-}
-
-/// Creates a file that is not there, for this user alone.
-fn create(path: &Path, contents: &[u8]) -> Result<(), CommandError> {
-    ambient::create_file(path, ".deputy.", contents).map_err(|error| failed(path, error))
 }
 
 fn failed(path: &Path, error: io::Error) -> CommandError {

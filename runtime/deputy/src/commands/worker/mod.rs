@@ -4,25 +4,23 @@ pub(crate) mod status;
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
 use deputy_config::WorkerConfig;
-use deputy_core::Span;
+use deputy_core::{ByteSize, Span};
 use deputy_host::worker::{OnceOutcome, WorkerAddresses, WorkerControls, WorkerProcess, WorkerProcessOptions};
 use deputy_link::{JoinString, JoinStringError};
-use zeroize::Zeroizing;
 
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::input::read_input;
 use crate::signals::{DaemonSignal, DaemonSignals};
 use status::WorkerStatusArgs;
 
 /// No join string is longer.
-const MAX_JOIN_STRING: u64 = 4096;
+const MAX_JOIN_STRING: ByteSize = ByteSize::kib(4);
 
 /// Run a worker: receive leases and publish them as files
 ///
@@ -160,24 +158,12 @@ fn join_string(argument: &OsStr) -> Result<JoinString, CommandError> {
         return parse(text.as_bytes());
     }
     // Errors do not repeat the argument, which may be a mistyped join string.
-    parse(&read(argument).map_err(|error| {
+    parse(&read_input(Path::new(argument), MAX_JOIN_STRING).map_err(|error| {
         CommandError::new(Exit::Failed, error).context("cannot read the join string").hint(
             "--join takes a join string (dj1.…), a file with one, or - for stdin; `deputy token create` on the coordinator \
              creates one",
         )
     })?)
-}
-
-fn read(argument: &OsStr) -> io::Result<Zeroizing<Vec<u8>>> {
-    // Large enough that the buffer does not grow and leave a copy behind.
-    let mut text = Zeroizing::new(Vec::with_capacity(MAX_JOIN_STRING as usize));
-    #[expect(clippy::disallowed_methods, reason = "an edge: the operator's file; bounded by `take`")]
-    if argument == "-" {
-        io::stdin().lock().take(MAX_JOIN_STRING).read_to_end(&mut text)?;
-    } else {
-        File::open(PathBuf::from(argument))?.take(MAX_JOIN_STRING).read_to_end(&mut text)?;
-    }
-    Ok(text)
 }
 
 fn parse(text: &[u8]) -> Result<JoinString, CommandError> {

@@ -6,15 +6,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::*;
 use crate::message::{ComponentChunk, Ping};
-use deputy_support::timer_now;
+use deputy_support::{sha256, timer_now};
 
 /// Its first half is sent at once.
 const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 
 fn digest() -> Digest {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &COMPONENT).as_ref());
-    Digest::new(hash)
+    sha256(&COMPONENT)
 }
 
 async fn reply(stream: &mut Served<TcpStream>, reply: ServerMessageKind) {

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::server::TlsStream;
 
 use super::ServerContext;
-use super::connection::ConnectionEnd;
+use super::connection_end::ConnectionEnd;
 use super::pending_connections::PendingConnection;
 use super::send::{refuse, send};
 use super::sessions::{Disconnect, Sessions, WorkerSession};

@@ -15,7 +15,7 @@ use crate::message::{
     ServerMessage, ServerMessageKind, Subscribe, Welcome,
 };
 use crate::protocol_error::ErrorCode;
-use crate::server::connection::ConnectionEnd;
+use crate::server::connection_end::ConnectionEnd;
 use crate::server::sessions::Disconnect;
 
 /// Bytes of one chunk of a component, so that leases need not wait for the whole component.

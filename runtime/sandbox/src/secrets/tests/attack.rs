@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use deputy_support::hex;
 use serde_json::Value;
 
 use super::*;
@@ -16,10 +17,6 @@ use crate::secrets::key::tests::vector;
 
 fn mac(key: &[u8], text: &str) -> Vec<u8> {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes()).as_ref().to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An implementation of the chain of its own, to compare with: the secret, and the key after each text.

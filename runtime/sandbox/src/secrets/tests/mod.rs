@@ -43,7 +43,6 @@ impl SecretProvider for Values {
     }
 }
 
-/// One call.
 struct TestCall {
     secrets: CallSecrets,
     table: ResourceTable,

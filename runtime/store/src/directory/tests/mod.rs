@@ -14,7 +14,6 @@ use super::*;
 use crate::Namespace;
 use tempfile::TempDir;
 
-/// A state directory.
 pub(super) struct StateDir {
     folder: TempDir,
 }
