@@ -1,6 +1,6 @@
 //! The lines that would permit a context of Kerberos.
 
-use super::{NEW_TABLE, TABLE, quoted};
+use super::{NEW_TABLE, TABLE, toml_string};
 use crate::Instance;
 use crate::grant::KerberosTarget;
 
@@ -9,11 +9,13 @@ pub(super) fn target(instance: &Instance, target: &str) -> String {
     let table = format!("[instances.{}.kerberos]", instance.name);
     match &instance.grant.kerberos {
         Some(grant) => {
-            let known = grant.targets.iter().map(|target| quoted(&target.to_string()));
-            let targets: Vec<_> = known.chain([quoted(target)]).collect();
+            let known = grant.targets.iter().map(|target| toml_string(&target.to_string()));
+            let targets: Vec<_> = known.chain([toml_string(target)]).collect();
             format!("{TABLE}\n{table}\ntargets = [{}]", targets.join(", "))
         }
-        None => format!("{NEW_TABLE}\n{table}\nlogin = \"…\" # one of [logins.NAME]\ntargets = [{}]", quoted(target)),
+        None => {
+            format!("{NEW_TABLE}\n{table}\nlogin = \"…\" # one of [logins.NAME]\ntargets = [{}]", toml_string(target))
+        }
     }
 }
 

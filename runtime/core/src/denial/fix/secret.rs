@@ -1,6 +1,6 @@
 //! The lines that would permit what was denied of a secret.
 
-use super::{FixPlace, NEW_TABLE, TABLE, quoted};
+use super::{FixPlace, NEW_TABLE, TABLE, toml_string};
 use crate::grant::{SecretGrant, SecretOperation, SecretPurpose, SignatureAlgorithm, Sigv4Grant};
 use crate::{Instance, SecretName};
 
@@ -74,30 +74,30 @@ pub(super) fn operation(instance: &Instance, secret: &SecretName, operation: Sec
 pub(super) fn algorithm(instance: &Instance, secret: &SecretName, algorithm: SignatureAlgorithm) -> String {
     let (key, known) = match purpose(instance, secret) {
         Some(SecretPurpose::Jwt(grant)) => {
-            ("jwt.algorithms", grant.algorithms().map(|known| quoted(known.name())).collect())
+            ("jwt.algorithms", grant.algorithms().map(|known| toml_string(known.name())).collect())
         }
         Some(SecretPurpose::Sign(algorithms)) => {
-            ("sign.algorithms", algorithms.iter().map(|known| quoted(known.name())).collect())
+            ("sign.algorithms", algorithms.iter().map(|known| toml_string(known.name())).collect())
         }
         _ => ("sign.algorithms", Vec::new()),
     };
-    narrowed(instance, secret, key, Some(known), quoted(algorithm.name()))
+    narrowed(instance, secret, key, Some(known), toml_string(algorithm.name()))
 }
 
 /// The line for one more region.
 pub(super) fn region(instance: &Instance, secret: &SecretName, region: &str) -> Option<String> {
-    let known = sigv4(instance, secret).map(|sigv4| sigv4.regions().map(quoted).collect());
+    let known = sigv4(instance, secret).map(|sigv4| sigv4.regions().map(toml_string).collect());
     Some(narrowed(instance, secret, "sigv4.regions", known, word(region)?))
 }
 
 /// The line for one more service.
 pub(super) fn service(instance: &Instance, secret: &SecretName, service: &str) -> Option<String> {
-    let known = sigv4(instance, secret).map(|sigv4| sigv4.services().map(quoted).collect());
+    let known = sigv4(instance, secret).map(|sigv4| sigv4.services().map(toml_string).collect());
     Some(narrowed(instance, secret, "sigv4.services", known, word(service)?))
 }
 
 /// A service or region as a TOML string, if the configuration can name it.
 fn word(text: &str) -> Option<String> {
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    plain.then(|| quoted(text))
+    plain.then(|| toml_string(text))
 }
