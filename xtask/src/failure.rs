@@ -1,4 +1,4 @@
-//! Why a chore ended early, and what the person who called it can do.
+//! Why a chore ended early, and what the person who called it can do, for which `anyhow` has no place.
 
 use std::error::Error;
 use std::fmt;

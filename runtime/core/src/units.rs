@@ -1,4 +1,6 @@
 //! Sizes as operators write them, such as `64MiB`, and the parser of texts with units.
+//!
+//! Not the crates `humantime` and `bytesize`: they read several spellings of one value, and print a rounded one.
 
 use std::fmt;
 use std::str::FromStr;

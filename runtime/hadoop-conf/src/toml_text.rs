@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use deputy_core::toml_string;
+use deputy_support::single_line;
 
 use crate::proposal::{HttpGrant, Proposal, ProposalOptions, ProposedInstance, TcpGrant};
 
@@ -18,7 +19,7 @@ pub(crate) fn toml(proposal: &Proposal) -> String {
     );
     if !proposal.notes.is_empty() {
         text.push_str("#\n# Not known, or left out:\n");
-        proposal.notes.iter().for_each(|note| push(&mut text, format_args!("# - {}", comment(note))));
+        proposal.notes.iter().for_each(|note| push(&mut text, format_args!("# - {}", single_line(note))));
     }
     push_login(&mut text, proposal);
     proposal.instances.iter().for_each(|instance| push_instance(&mut text, proposal, instance));
@@ -56,7 +57,7 @@ fn push_instance(text: &mut String, proposal: &Proposal, instance: &ProposedInst
     let ProposedInstance { name, about, provider, .. } = instance;
     let options = &proposal.options;
     let component = component(options, provider);
-    push(text, format_args!("\n# {}\n[instances.{name}]\ncomponent = {component}", comment(about)));
+    push(text, format_args!("\n# {}\n[instances.{name}]\ncomponent = {component}", single_line(about)));
     if !instance.enabled {
         push(text, format_args!("enabled = false    # true if a client uses it"));
     }
@@ -118,9 +119,4 @@ fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
 
 fn quoted_path(path: &Path) -> String {
     toml_string(&path.to_string_lossy())
-}
-
-/// A text of the files within a comment, whose line it cannot end.
-fn comment(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

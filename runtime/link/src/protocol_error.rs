@@ -127,8 +127,8 @@ impl From<Refusal> for ProtocolError {
     fn from(refusal: Refusal) -> Self {
         Self {
             code: refusal.code.parse().unwrap_or(ErrorCode::Internal),
-            message: printable(&refusal.message),
-            subject: printable(&refusal.subject),
+            message: printable(&refusal.message, MAX_TEXT),
+            subject: printable(&refusal.subject, MAX_TEXT),
         }
     }
 }
@@ -136,8 +136,9 @@ impl From<Refusal> for ProtocolError {
 /// Characters of a text from the coordinator that are kept.
 const MAX_TEXT: usize = 400;
 
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
+/// The first characters of a peer's text, without those that control a terminal.
+pub(crate) fn printable(text: &str, max: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(max).collect()
 }
 
 #[cfg(test)]

@@ -5,30 +5,24 @@
 //! the file's size that is wiped, which no function of std or cap-std does.
 
 use std::fs::Metadata;
-use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use deputy_core::SecretBytes;
 use deputy_files::{Access, FileError, Owners, ambient, fill, shell_quoted, sys};
+use deputy_support::try_blocking;
 use zeroize::Zeroizing;
 
 use crate::{FileFingerprint, SourceError, SourceLocation, ValueShape};
 
-/// Reads a file on a blocking thread: a disk may be slow, a network file system may hang.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "it can't be cancelled and reads no more than the shape allows; where a file system hangs, the call's own time ends first"
-)]
+/// Reads a file on a blocking thread: a disk may be slow. Where a network file system hangs, the call's own time ends first.
 pub(crate) async fn read(
     path: PathBuf,
     shape: ValueShape,
     user: u32,
 ) -> Result<(SecretBytes, FileFingerprint), SourceError> {
     let location = SourceLocation::File(path.clone());
-    tokio::task::spawn_blocking(move || read_now(&path, shape, user))
-        .await
-        .map_err(|panicked| SourceError::Read { location, source: io::Error::other(panicked) })?
+    try_blocking(move || read_now(&path, shape, user)).await.map_err(|source| SourceError::Read { location, source })?
 }
 
 pub(crate) fn read_now(

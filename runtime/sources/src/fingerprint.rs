@@ -7,12 +7,12 @@
 //! if the length stays: a watcher that has read a younger file than that looks again.
 
 use std::fs::Metadata;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use deputy_core::Timestamp;
 use deputy_files::ambient;
+use deputy_support::try_blocking;
 
 use crate::{SourceError, SourceLocation};
 
@@ -29,14 +29,9 @@ pub struct FileFingerprint {
 
 impl FileFingerprint {
     /// The fingerprint of a file as it is now. Links are followed, as for reading.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it can't be cancelled and is one look at a directory; where a file system hangs, one thread waits"
-    )]
     pub async fn of_file(path: &Path) -> Result<Self, SourceError> {
         let owned = path.to_owned();
-        let task = tokio::task::spawn_blocking(move || ambient::metadata(&owned)).await;
-        match task.unwrap_or_else(|panicked| Err(io::Error::other(panicked))) {
+        match try_blocking(move || ambient::metadata(&owned)).await.flatten() {
             Ok(metadata) => Ok(Self::of(&metadata)),
             Err(source) => Err(SourceError::Read { location: SourceLocation::File(path.to_owned()), source }),
         }

@@ -5,8 +5,9 @@
 //! watcher, and no watcher has to handle that it lagged behind.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
+use deputy_support::LockUnpoisoned as _;
 use tokio::sync::Notify;
 
 use crate::{KeyPrefix, StoreKey, Version};
@@ -54,7 +55,7 @@ impl Changes {
     pub async fn next(&mut self) -> Option<Change> {
         loop {
             {
-                let mut state = lock(&self.pending.state);
+                let mut state = self.pending.state.lock_unpoisoned();
                 if let Some(change) = state.take() {
                     return Some(change);
                 }
@@ -84,15 +85,15 @@ impl PendingChanges {
 impl Watchers {
     pub(crate) fn watch(&self, prefix: KeyPrefix) -> Changes {
         let pending = Arc::new(WatcherQueue::default());
-        lock(&self.0).push((prefix, Arc::downgrade(&pending)));
+        self.0.lock_unpoisoned().push((prefix, Arc::downgrade(&pending)));
         Changes { pending }
     }
 
     pub(crate) fn announce(&self, change: &Change) {
-        lock(&self.0).retain(|(prefix, pending)| {
+        self.0.lock_unpoisoned().retain(|(prefix, pending)| {
             let Some(pending) = pending.upgrade() else { return false };
             if prefix.contains(&change.key) {
-                lock(&pending.state).add(change);
+                pending.state.lock_unpoisoned().add(change);
                 pending.changed.notify_one();
             }
             true
@@ -102,16 +103,11 @@ impl Watchers {
 
 impl Drop for Watchers {
     fn drop(&mut self) {
-        for pending in lock(&self.0).iter().filter_map(|(_, pending)| pending.upgrade()) {
-            lock(&pending.state).is_closed = true;
+        for pending in self.0.lock_unpoisoned().iter().filter_map(|(_, pending)| pending.upgrade()) {
+            pending.state.lock_unpoisoned().is_closed = true;
             pending.changed.notify_one();
         }
     }
-}
-
-/// Locks, whether or not a holder panicked: none leaves state half changed.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

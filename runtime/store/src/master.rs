@@ -16,6 +16,7 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use deputy_core::{ByteSize, SecretBytes, SecretSource};
 use deputy_files::{FileError, ambient};
 use deputy_sources::{SourceContext, SourceError, ValueShape};
+use deputy_support::try_blocking;
 use zeroize::Zeroizing;
 
 use crate::directory::has_state;
@@ -105,16 +106,10 @@ impl MasterKey {
     }
 
     /// Generates a key and its file, in base64, for this user alone. The file appears whole or not at all.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it can't be cancelled; it writes one line, and ends soon unless the file system hangs"
-    )]
     pub async fn generate_file(path: PathBuf, random: Random) -> Result<Self, MasterKeyError> {
-        let task = tokio::task::spawn_blocking({
-            let path = path.clone();
-            move || Self::generate_now(&path, &random)
-        });
-        task.await.unwrap_or_else(|panicked| Err(MasterKeyError::Create { path, source: io::Error::other(panicked) }))
+        let owned = path.clone();
+        let generated = try_blocking(move || Self::generate_now(&owned, &random)).await;
+        generated.map_err(|source| MasterKeyError::Create { path, source })?
     }
 
     /// Generates a key, and the text of its file.

@@ -8,7 +8,7 @@
 //! | what changed since a reader last looked | [`ChangeOrder`] |
 //! | asking a task that owns some state | [`Mailbox`] |
 //! | tasks whose end, or panic, is reported under a key | [`TrackedTasks`] |
-//! | work that blocks a thread | [`blocking`] |
+//! | work that blocks a thread | [`blocking`], [`try_blocking`] |
 //! | locks without poison | [`LockUnpoisoned`], [`RwLockUnpoisoned`] |
 //! | digests, hex, text for one line | [`sha256`], [`hex`], [`single_line`] |
 //!
@@ -27,7 +27,7 @@ mod timer;
 mod tracked_tasks;
 
 pub use self::backoff::Backoff;
-pub use self::blocking::blocking;
+pub use self::blocking::{blocking, try_blocking};
 pub use self::change_order::ChangeOrder;
 pub use self::clock::SystemClock;
 pub use self::digest::sha256;

@@ -12,7 +12,7 @@ use deputy_core::{ByteSize, Digest, in_one_line};
 use deputy_files::{FileError, FileRead, PrivateDir};
 use deputy_link::DeliveredState;
 use deputy_link::client::{LinkPhase, LinkState};
-use deputy_support::{RwLockUnpoisoned as _, sha256};
+use deputy_support::{RwLockUnpoisoned as _, sha256, try_blocking};
 use tokio::sync::watch;
 
 /// The largest component. A Python one has 40 MiB.
@@ -142,11 +142,10 @@ fn file_name(digest: Digest) -> String {
     format!("{digest}{EXTENSION}")
 }
 
-#[expect(clippy::disallowed_methods, reason = "it can't be cancelled; it reads or writes one file")]
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ComponentError> + Send + 'static,
 ) -> Result<T, ComponentError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(ComponentError::Panicked))
+    try_blocking(work).await.unwrap_or(Err(ComponentError::Panicked))
 }
 
 #[cfg(test)]

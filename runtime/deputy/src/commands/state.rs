@@ -1,6 +1,6 @@
 //! `deputy state`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
 use deputy_coordinator::Restoring;

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::delivered_state::DeliveryReport;
 use crate::name::WorkerId;
-use crate::protocol_error::{ErrorCode, ProtocolError};
+use crate::protocol_error::{ErrorCode, ProtocolError, printable};
 
 /// Characters of a reported failure that are kept.
 const MAX_FAILURE: usize = 500;
@@ -148,7 +148,7 @@ impl Sessions {
 
     pub(super) fn report(&self, session: &WorkerSession, mut report: DeliveryReport) {
         if let Err(reason) = &mut report.result {
-            *reason = reason.chars().filter(|c| !c.is_control()).take(MAX_FAILURE).collect();
+            *reason = printable(reason, MAX_FAILURE);
         }
         let is_known = session
             .reported()

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
 use deputy_core::{ByteSize, Span};
+use deputy_support::single_line;
 use rustix::process::Signal;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
@@ -238,7 +239,6 @@ async fn communicate(
     };
     let end = async { (listen.await, child.wait().await) };
     let (_stdin, (text, status)) = tokio::join!(feed, end);
-    let text =
-        String::from_utf8_lossy(&text?).chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    let text = single_line(&String::from_utf8_lossy(&text?));
     Ok(ChildOutcome { status: status?, text: text.trim().to_owned() })
 }

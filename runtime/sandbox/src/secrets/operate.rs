@@ -9,6 +9,7 @@ use aws_lc_rs::{hmac, pbkdf2};
 use deputy_core::SecretName;
 use deputy_core::grant::{SecretOperation, SignatureAlgorithm, StringToSign, StringToSignError};
 
+use deputy_support::try_blocking;
 use tokio::sync::Semaphore;
 
 use super::jwt::JwtRequest;
@@ -127,12 +128,8 @@ static PROCESSORS: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(available_parallelism().map_or(2, NonZero::get)));
 
 impl CallSecrets {
-    /// Runs what takes the processor for long on a thread of its own, and charges the call for it.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it can't be cancelled and needn't be: arguments are bounded, so it ends within about a second, and a \
-                  call has one at a time"
-    )]
+    /// Runs what takes the processor for long on a thread of its own, and charges the call for it. It need not be cancelled:
+    /// arguments are bounded, so it ends within about a second, and a call has one at a time.
     pub(super) async fn off_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -149,6 +146,6 @@ impl CallSecrets {
             time.charge(thread_time().saturating_sub(begun));
             done
         };
-        tokio::task::spawn_blocking(charged).await.map_err(|error| ended_early(&error))
+        try_blocking(charged).await.map_err(|error| ended_early(&error))
     }
 }

@@ -22,19 +22,19 @@ mod rekey;
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use deputy_core::SecretBytes;
 use deputy_files::{FileError, FileRead, PrivateDir, sys};
+use deputy_support::{LockUnpoisoned as _, try_blocking};
 
 use self::locking::{DirectoryGuard, HeldLocks};
 pub use self::reader::DirectoryReader;
 use self::record::VersionRange;
 pub use self::rekey::rekey;
-use crate::change::{Watchers, lock};
+use crate::change::Watchers;
 use crate::seal::{self, OVERHEAD, Plaintext, SealLabel};
 use crate::{
     Change, ChangeKind, Changes, Corruption, ExpectedVersion, KeyPrefix, MAX_VALUE, MasterKey, Random, Store,
@@ -117,19 +117,12 @@ impl DirectoryStore {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "it can't be cancelled; it is a handful of operations on small files, and a put that was promised has to \
-              be finished"
-)]
+/// A handful of operations on small files. A put that was promised is finished.
 async fn blocking<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(panicked) => Err(FileError::new("finish the work on", path, io::Error::other(panicked)).into()),
-    }
+    try_blocking(work).await.map_err(|panicked| FileError::new("finish the work on", path, panicked))?
 }
 
 impl StoreDir {
@@ -168,7 +161,7 @@ impl StoreDir {
 
     /// While the guard is held, no other process and no other thread commits.
     fn guard(&self) -> Result<DirectoryGuard<'_>, StoreError> {
-        DirectoryGuard::take(lock(&self.guard), &self.dir)
+        DirectoryGuard::take(self.guard.lock_unpoisoned(), &self.dir)
     }
 
     fn list(&self, prefix: &KeyPrefix) -> Result<Vec<StoreKey>, StoreError> {

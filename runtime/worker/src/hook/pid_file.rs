@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use deputy_files::{Access, FileError, ambient, fill, shell_quoted};
+use deputy_support::try_blocking;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
 
@@ -17,12 +18,11 @@ use super::HookError;
 /// The longest number, with a newline.
 const MAX_LENGTH: usize = 11;
 
-#[expect(clippy::disallowed_methods, reason = "it can't be cancelled; it reads a few bytes and ends at once")]
 pub(super) async fn signal(path: PathBuf, signal: Signal) -> Result<(), HookError> {
     let what = path.display().to_string();
-    tokio::task::spawn_blocking(move || send(&path, signal))
+    try_blocking(move || send(&path, signal))
         .await
-        .unwrap_or_else(|panicked| Err(HookError::Io { doing: "read", what, source: io::Error::other(panicked) }))
+        .unwrap_or_else(|source| Err(HookError::Io { doing: "read", what, source }))
 }
 
 fn send(path: &Path, signal: Signal) -> Result<(), HookError> {
