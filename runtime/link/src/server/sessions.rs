@@ -193,8 +193,8 @@ impl WorkerSession {
 
     pub(super) fn set_client_info(&self, version: &str, host: &str) {
         let mut reported = self.reported();
-        reported.version = printable(version);
-        reported.host = printable(host);
+        reported.version = client_info(version);
+        reported.host = client_info(host);
     }
 
     /// Ends the session, unless it is ending already.
@@ -211,6 +211,7 @@ impl WorkerSession {
     }
 }
 
-fn printable(text: &str) -> String {
+/// A version or host name of a worker, as far as it is one.
+fn client_info(text: &str) -> String {
     text.chars().filter(char::is_ascii_graphic).take(MAX_CLIENT_INFO).collect()
 }

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use deputy_files::{FileError, FileRead, PrivateDir, sys};
+use deputy_support::LockUnpoisoned as _;
 
-use super::{GUARD, StoreDir, lock, names};
+use super::{GUARD, StoreDir, names};
 use crate::{StoreError, StoreKey, StoreLock};
 
 /// Holds the directory's guard: against threads by the mutex, against processes by the file in it.
@@ -68,7 +69,7 @@ impl StoreDir {
 
     fn hold(&self, file_name: &str, file: File) -> Result<HeldLock, StoreError> {
         let inode = self.inode_of(file_name, &file)?;
-        lock(&self.locks.0).insert(file_name.to_owned(), LockFile { file, inode });
+        self.locks.0.lock_unpoisoned().insert(file_name.to_owned(), LockFile { file, inode });
         Ok(HeldLock { file_name: file_name.to_owned(), held: Arc::clone(&self.locks) })
     }
 
@@ -76,7 +77,7 @@ impl StoreDir {
     /// excludes no other process: a missing file is created and locked again, and a lock whose file another process
     /// created is lost for good.
     pub(super) fn verify_locks(&self) -> Result<(), StoreError> {
-        for (file_name, held) in lock(&self.locks.0).iter_mut() {
+        for (file_name, held) in self.locks.0.lock_unpoisoned().iter_mut() {
             match self.dir.inode(file_name) {
                 Some(inode) if inode == held.inode => continue,
                 Some(_) => return Err(self.lock_lost(file_name)),
@@ -122,7 +123,7 @@ impl crate::LockGuard for HeldLock {}
 
 impl Drop for HeldLock {
     fn drop(&mut self) {
-        if let Some(held) = lock(&self.held.0).remove(&self.file_name) {
+        if let Some(held) = self.held.0.lock_unpoisoned().remove(&self.file_name) {
             sys::unlock(&held.file);
         }
     }

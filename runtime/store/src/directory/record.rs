@@ -8,8 +8,9 @@
 
 use cap_std::fs::{File, MetadataExt as _};
 use deputy_files::{FileOpen, FileRead};
+use deputy_support::LockUnpoisoned as _;
 
-use super::{StoreDir, lock, names};
+use super::{StoreDir, names};
 use crate::seal::{self, OVERHEAD, Plaintext, SealLabel};
 use crate::{Corruption, StoreError, Version};
 
@@ -43,7 +44,7 @@ impl StoreDir {
 
     /// The next number: greater than all that were given out before in this directory.
     pub(super) fn next_version(&self) -> Result<u64, StoreError> {
-        let mut range = lock(&self.versions);
+        let mut range = self.versions.lock_unpoisoned();
         if range.next >= range.end || !self.is_current(&range) {
             let _guard = self.guard()?;
             let next = self.reserved()?.unwrap_or(1).max(range.end);

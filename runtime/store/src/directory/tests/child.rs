@@ -73,7 +73,7 @@ impl Drop for OtherProcess {
 #[expect(clippy::print_stdout, reason = "the parent reads it")]
 fn say(text: impl std::fmt::Display) {
     println!("{MARK}{text}");
-    io::stdout().flush().unwrap();
+    std::io::stdout().flush().unwrap();
 }
 
 /// A test only if another one starts it.
