@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnostic::ConfigErrors;
 
-/// The largest configuration.
 const MAX_BYTES: u64 = 1 << 20;
 
 /// Reads the text of a configuration.

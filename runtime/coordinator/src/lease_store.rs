@@ -5,14 +5,11 @@
 //! names exists, and what it does not name is deleted.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use deputy_core::schedule::{Lease, LeaseRecord, RetiredLease};
 use deputy_core::{InstanceName, Revision};
-use deputy_store::{
-    ExpectedVersion, KeyPrefix, MAX_VALUE, Namespace, Store, StoreError, StoreKey, StoreKeyError, Version, overwrite,
-};
-use deputy_support::LockUnpoisoned;
+use deputy_store::{KeyPrefix, MAX_VALUE, Namespace, SingleWriter, Store, StoreError, StoreKey, StoreKeyError};
 use tokio::sync::Semaphore;
 
 use crate::lease_record::{self, DecodedRecord, LeaseRecordError};
@@ -27,7 +24,7 @@ const CONCURRENT_WRITES: usize = 16;
 
 pub(crate) struct LeaseStore {
     store: Arc<dyn Store>,
-    versions: Mutex<BTreeMap<StoreKey, Version>>,
+    writer: SingleWriter,
     writes: Semaphore,
 }
 
@@ -56,7 +53,8 @@ pub(crate) struct RestoredLeases {
 
 impl LeaseStore {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, versions: Mutex::default(), writes: Semaphore::new(CONCURRENT_WRITES) }
+        let writer = SingleWriter::new(Arc::clone(&store));
+        Self { store, writer, writes: Semaphore::new(CONCURRENT_WRITES) }
     }
 
     /// Reads all records. A damaged one costs no other.
@@ -106,9 +104,8 @@ impl LeaseStore {
     }
 
     async fn read(&self, key: &StoreKey) -> Result<Option<DecodedRecord>, LeaseStoreError> {
-        let Some(entry) = self.store.get(key).await? else { return Ok(None) };
-        self.versions().insert(key.clone(), entry.version);
-        let decoded = lease_record::decode(entry.value.expose());
+        let Some(value) = self.writer.read(key).await? else { return Ok(None) };
+        let decoded = lease_record::decode(value.expose());
         Ok(Some(decoded.map_err(|error| LeaseStoreError::Record(key.clone(), error))?))
     }
 
@@ -118,7 +115,7 @@ impl LeaseStore {
         for key in leftovers {
             let cleared = match self.store.get(&key).await {
                 Err(StoreError::Damaged { .. }) => self.store.quarantine(&key).await,
-                Ok(Some(entry)) if *key.namespace() == RETIRED && !self.versions().contains_key(&key) => {
+                Ok(Some(entry)) if *key.namespace() == RETIRED && !self.writer.knows(&key) => {
                     self.store.delete(&key, entry.version).await
                 }
                 other => other.map(drop),
@@ -147,7 +144,7 @@ impl LeaseStore {
         let mut referenced = Vec::new();
         for retired in &record.retired {
             let key = retired_key(name, retired.lease.revision)?;
-            if !self.versions().contains_key(&key) {
+            if !self.writer.knows(&key) {
                 self.write_waiting(&key, &retired.lease).await?;
             }
             referenced.push(key);
@@ -155,7 +152,7 @@ impl LeaseStore {
         self.write(&StoreKey::of_instance(&LEASE, name), &lease_record::encode(record)?).await?;
         for key in self.waiting_keys(name) {
             if !referenced.contains(&key) {
-                self.delete(&key).await?;
+                self.writer.delete(&key).await?;
             }
         }
         Ok(())
@@ -166,56 +163,33 @@ impl LeaseStore {
     }
 
     async fn write(&self, key: &StoreKey, bytes: &deputy_core::SecretBytes) -> Result<(), LeaseStoreError> {
-        let expected = self.versions().get(key).copied().map_or(ExpectedVersion::Absent, ExpectedVersion::Version);
-        let version = match overwrite(&*self.store, key, bytes, expected).await {
+        match self.writer.put(key, bytes).await {
             // It was damaged at the start, and is not set aside yet.
             Err(StoreError::Damaged { .. }) => {
                 self.store.quarantine(key).await?;
-                self.store.put(key, bytes, ExpectedVersion::Absent).await?
+                Ok(self.writer.put(key, bytes).await?)
             }
-            written => written?,
-        };
-        self.versions().insert(key.clone(), version);
-        Ok(())
+            written => Ok(written?),
+        }
     }
 
     /// Deletes the records of an instance.
     pub(crate) async fn forget(&self, name: &InstanceName) -> Result<(), LeaseStoreError> {
         let _slot = self.writes.acquire().await;
-        self.delete(&StoreKey::of_instance(&LEASE, name)).await?;
+        self.writer.delete(&StoreKey::of_instance(&LEASE, name)).await?;
         for key in self.waiting_keys(name) {
-            self.delete(&key).await?;
+            self.writer.delete(&key).await?;
         }
-        Ok(())
-    }
-
-    async fn delete(&self, key: &StoreKey) -> Result<(), LeaseStoreError> {
-        let version = self.versions().get(key).copied();
-        if let Some(version) = version {
-            match self.store.delete(key, version).await {
-                Err(StoreError::Conflict { found: Some(version), .. }) => self.store.delete(key, version).await?,
-                Err(StoreError::Conflict { found: None, .. }) => {}
-                deleted => deleted?,
-            }
-        }
-        self.versions().remove(key);
         Ok(())
     }
 
     /// The keys under which waiting leases of an instance are saved.
     fn waiting_keys(&self, name: &InstanceName) -> Vec<StoreKey> {
-        let versions = self.versions();
         let begin = StoreKey::of_instance(&RETIRED, name);
-        let candidates = versions
-            .range(begin..)
-            .map(|(key, _)| key)
-            .take_while(|key| *key.namespace() == RETIRED && key.name().starts_with(name.as_str()));
-        let is_of = |key: &&StoreKey| key.name().rsplit_once('-').is_some_and(|(of, _)| of == name.as_str());
-        candidates.filter(is_of).cloned().collect()
-    }
-
-    fn versions(&self) -> MutexGuard<'_, BTreeMap<StoreKey, Version>> {
-        self.versions.lock_unpoisoned()
+        let mut keys =
+            self.writer.known_while(begin, |key| *key.namespace() == RETIRED && key.name().starts_with(name.as_str()));
+        keys.retain(|key| key.name().rsplit_once('-').is_some_and(|(of, _)| of == name.as_str()));
+        keys
     }
 }
 

@@ -48,7 +48,6 @@ pub enum PolicyDenial {
         /// The class of the address.
         class: AddressClass,
     },
-    /// A signature algorithm.
     Algorithm {
         secret: SecretName,
         algorithm: SignatureAlgorithm,

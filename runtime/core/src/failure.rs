@@ -42,7 +42,6 @@ pub enum FailureNext {
 /// How a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallFailure {
-    /// What went wrong.
     pub kind: FailureKind,
     /// It may hold a component's words, which are bounded and printable, and not trusted.
     pub message: String,

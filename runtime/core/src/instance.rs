@@ -1,7 +1,5 @@
 //! One configured instance: which component, with which settings, grants, secrets and limits; or which file.
 
-#![deny(missing_docs)]
-
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -13,9 +11,7 @@ use crate::{ComponentRef, InstanceName, Limits, SecretName, Span};
 /// One configured instance of a component. Paths are absolute or relative to the process; the configuration has resolved its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
-    /// Its name.
     pub name: InstanceName,
-    /// The component.
     pub component: ComponentRef,
     /// The SHA-256 that the component's file must have.
     pub sha256: Option<Digest>,
@@ -32,7 +28,6 @@ pub struct Instance {
 /// A payload file that another program maintains.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileSource {
-    /// The file.
     pub path: PathBuf,
     /// For how long what it holds is good, from when the file was last written.
     pub lifetime: Span,
@@ -73,12 +68,10 @@ pub struct Digest([u8; 32]);
 pub struct DigestError;
 
 impl Digest {
-    /// From its bytes.
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Its bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

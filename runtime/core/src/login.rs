@@ -15,7 +15,6 @@ pub struct LoginPlan {
     /// Whom the host logs in as.
     pub principal: KerberosPrincipal,
     pub tickets: TicketSource,
-    /// At which KDCs.
     pub krb5_conf: Krb5Conf,
 }
 

@@ -10,7 +10,6 @@ use crate::{SecretBytes, excerpt};
 /// All files of one `accept`. They hold what was delivered, so they are as secret.
 #[derive(Debug, Default)]
 pub struct Outputs {
-    /// What each holds.
     pub files: BTreeMap<OutputPath, SecretBytes>,
 }
 

@@ -27,7 +27,6 @@ pub struct FileModeError;
 /// A user or a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Account {
-    /// By its number.
     Id(u32),
     /// By its name, which is looked up when it is needed.
     Name(String),

@@ -22,7 +22,6 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The least delay.
     pub fn least(&self) -> Span {
         self.floor.max(LEAST_FLOOR)
     }

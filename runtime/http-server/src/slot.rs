@@ -33,7 +33,6 @@ enum Activity {
 /// Frees the slot when the connection ends, however that happens.
 pub(crate) struct SlotGuard(pub(crate) Arc<ConnectionSlot>);
 
-/// An accepted connection.
 pub(crate) struct OpenConnection {
     pub(crate) task: AbortHandle,
     pub(crate) slot: Arc<ConnectionSlot>,

@@ -226,7 +226,6 @@ impl FaultCause {
         self.row().2
     }
 
-    /// What mends it.
     pub fn fix(self) -> &'static str {
         self.row().4
     }

@@ -116,7 +116,6 @@ pub(crate) fn names() -> Arc<dyn Resolver> {
     Arc::new(StaticResolver(vec![("a.example", vec!["127.0.0.1"])]))
 }
 
-/// Never answers.
 pub(crate) struct HangingResolver;
 
 #[async_trait]

@@ -46,7 +46,6 @@ pub enum Mechanism {
 }
 
 impl Mechanism {
-    /// Each of them.
     pub const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
 
     /// The name that SASL has for it.

@@ -17,6 +17,7 @@ mod key;
 mod lock;
 mod master;
 mod seal;
+mod single_writer;
 mod store;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub use error::{Corruption, StoreError};
 pub use key::{KeyPrefix, Namespace, StoreKey, StoreKeyError};
 pub use lock::{LockGuard, StoreLock};
 pub use master::{MasterKey, MasterKeyError};
+pub use single_writer::SingleWriter;
 pub use store::{ExpectedVersion, MAX_VALUE, Store, StoredValue, Version, overwrite};
 
 /// The source of salts and keys.

@@ -37,7 +37,6 @@ pub struct AwsEndpointConfig {
     pub token_file: PathBuf,
 }
 
-/// Reads `[endpoints]`.
 pub(super) fn read(
     sink: &mut DiagnosticSink,
     base: &Path,

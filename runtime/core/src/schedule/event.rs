@@ -69,7 +69,6 @@ pub enum CallOutcome {
     NotRequired,
     /// Tokens, obtained or renewed.
     Obtained(Tokens),
-    /// They are revoked.
     Revoked,
 }
 

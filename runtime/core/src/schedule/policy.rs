@@ -70,7 +70,6 @@ pub struct RevocationPolicy {
 /// What becomes of leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Switch {
-    /// They are revoked.
     Revoke,
     /// They are left to expire.
     Expire,

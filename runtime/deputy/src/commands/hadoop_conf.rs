@@ -56,7 +56,6 @@ struct ProposalJson<'a> {
     schema: u32,
     #[serde(flatten)]
     proposal: &'a Proposal,
-    /// The configuration.
     toml: String,
 }
 

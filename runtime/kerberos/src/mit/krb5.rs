@@ -189,7 +189,6 @@ enum Release {
 }
 
 impl<'a> Context<'a> {
-    /// Reads the configuration.
     fn new(krb5: &'a Krb5) -> Result<Self, Fault> {
         let mut handle = null_mut();
         // SAFETY: the pointer is to a handle of the caller's.

@@ -89,7 +89,6 @@ fn flood(size: usize) -> (Vec<u8>, usize) {
     ([&large[..], &vec![0; 4 * count]].concat(), 1 + count)
 }
 
-/// Counts reads.
 struct CountingStream<'b> {
     bytes: &'b [u8],
     reads: usize,

@@ -14,7 +14,6 @@ use super::{StoreDir, names};
 use crate::seal::{self, OVERHEAD, Plaintext, SealLabel};
 use crate::{Corruption, StoreError, Version};
 
-/// The record's file.
 pub(super) const FILE: &str = ".store";
 
 /// Numbers taken at a time.

@@ -22,9 +22,7 @@ use std::time::Duration;
 
 use deputy_core::{InstanceName, LeaseVersion, SecretBytes, in_one_line};
 use deputy_link::DeliveredState;
-use deputy_store::{
-    ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, StoreKeyError, StoreLock, Version, overwrite,
-};
+use deputy_store::{KeyPrefix, Namespace, SingleWriter, Store, StoreError, StoreKey, StoreKeyError, StoreLock};
 use tokio::sync::watch;
 
 use record::CacheRecordError;
@@ -54,7 +52,7 @@ pub struct LeaseCache {
     index: StoreKey,
     /// Whose it is: what another worker kept is of no use.
     worker: String,
-    versions: BTreeMap<StoreKey, Version>,
+    writer: SingleWriter,
     /// What is known to be on the disk.
     kept: Option<WrittenState>,
     _lock: Arc<StoreLock>,
@@ -106,7 +104,8 @@ impl StateDirLock {
         let store = Arc::clone(&self.store);
         let lock = Arc::clone(&self.lock);
         let index = StoreKey::new(&INDEX, "all")?;
-        Ok(LeaseCache { store, index, worker: worker.to_owned(), versions: BTreeMap::new(), kept: None, _lock: lock })
+        let writer = SingleWriter::new(Arc::clone(&store));
+        Ok(LeaseCache { store, index, worker: worker.to_owned(), writer, kept: None, _lock: lock })
     }
 }
 
@@ -151,15 +150,12 @@ impl LeaseCache {
         key: &StoreKey,
         decode: impl FnOnce(&str, &[u8]) -> Result<T, CacheRecordError>,
     ) -> Result<Option<T>, ()> {
-        let error: String = match self.store.get(key).await {
+        let error: String = match self.writer.read(key).await {
             Ok(None) => return Ok(None),
-            Ok(Some(entry)) => {
-                self.versions.insert(key.clone(), entry.version);
-                match decode(&self.worker, entry.value.expose()) {
-                    Ok(value) => return Ok(Some(value)),
-                    Err(error) => error.to_string(),
-                }
-            }
+            Ok(Some(value)) => match decode(&self.worker, value.expose()) {
+                Ok(value) => return Ok(Some(value)),
+                Err(error) => error.to_string(),
+            },
             Err(error) => {
                 if matches!(error, StoreError::Damaged { .. })
                     && let Err(error) = self.store.quarantine(key).await
@@ -264,14 +260,11 @@ impl LeaseCache {
     }
 
     async fn put(&mut self, key: &StoreKey, value: &SecretBytes) -> Result<(), LeaseCacheError> {
-        let expected = self.versions.get(key).copied().map_or(ExpectedVersion::Absent, ExpectedVersion::Version);
-        let version = overwrite(&*self.store, key, value, expected).await?;
-        self.versions.insert(key.clone(), version);
-        Ok(())
+        Ok(self.writer.put(key, value).await?)
     }
 
     async fn remove(&mut self, key: &StoreKey) -> Result<(), LeaseCacheError> {
-        self.versions.remove(key);
+        self.writer.forget(key);
         match self.store.get(key).await {
             Ok(Some(entry)) => Ok(self.store.delete(key, entry.version).await?),
             Ok(None) => Ok(()),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use deputy_core::{Delivery, Digest, Limit, LimitOverrides, Revision, SecretBytes, Timestamp};
 use deputy_link::ReceiverBinding;
-use deputy_store::{DirectoryStore, MasterKey};
+use deputy_store::{DirectoryStore, ExpectedVersion, MasterKey, Version};
 use tokio::sync::Semaphore;
 
 use super::*;

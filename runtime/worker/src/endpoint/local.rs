@@ -28,7 +28,6 @@ pub trait StatusSource: Send + Sync {
 pub enum LeaseAccess {
     /// To every program that may connect.
     Given,
-    /// Not configured.
     Withheld,
 }
 

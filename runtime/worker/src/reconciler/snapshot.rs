@@ -29,7 +29,6 @@ pub(crate) struct ReceiverSnapshot<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReceiverActivity {
-    /// Up to date.
     Applied,
     /// Running for this long.
     Applying(Span),

@@ -8,7 +8,6 @@ use futures::stream::{self, StreamExt};
 use super::EnrolmentActor;
 use super::records::{AUTHORITY, TOKEN, WORKER, encode};
 
-/// Writes at once.
 const CONCURRENT_WRITES: usize = 16;
 
 impl EnrolmentActor {

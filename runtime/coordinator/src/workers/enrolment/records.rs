@@ -1,11 +1,9 @@
 //! The records of tokens, workers and the authority in the store: one key each.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use deputy_core::SecretBytes;
-use deputy_store::{ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, Version};
-use deputy_support::LockUnpoisoned;
+use deputy_store::{KeyPrefix, Namespace, SingleWriter, Store, StoreError, StoreKey};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,15 +17,14 @@ const MAX_DAMAGED_LOGGED: usize = 10;
 
 const CONCURRENT_QUARANTINES: usize = 16;
 
-/// Writes records, and knows the version that it last wrote of each.
 pub(super) struct EnrolmentRecords {
     store: Arc<dyn Store>,
-    versions: Mutex<BTreeMap<StoreKey, Version>>,
+    writer: SingleWriter,
 }
 
 impl EnrolmentRecords {
     pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, versions: Mutex::default() }
+        Self { writer: SingleWriter::new(Arc::clone(&store)), store }
     }
 
     /// Reads all records of a namespace. A damaged one is logged and set aside.
@@ -35,7 +32,7 @@ impl EnrolmentRecords {
         let mut values = Vec::new();
         let mut damaged = Vec::new();
         for key in self.store.list(&KeyPrefix::Namespace(kind.clone())).await? {
-            let error = match self.read(&key).await {
+            let error = match self.writer.read(&key).await {
                 Ok(Some(bytes)) => match serde_json::from_slice(bytes.expose()) {
                     Ok(value) => {
                         values.push(value);
@@ -63,44 +60,15 @@ impl EnrolmentRecords {
     }
 
     pub(super) async fn read(&self, key: &StoreKey) -> Result<Option<SecretBytes>, StoreError> {
-        let Some(entry) = self.store.get(key).await? else { return Ok(None) };
-        self.versions().insert(key.clone(), entry.version);
-        Ok(Some(entry.value))
+        self.writer.read(key).await
     }
 
     /// Writes a record, or deletes it.
     pub(super) async fn write(&self, key: &StoreKey, value: Option<&SecretBytes>) -> Result<(), StoreError> {
-        let known = self.versions().get(key).copied();
-        match self.write_version(key, value, known).await {
-            // A write without a result may have taken place. There is one writer, so the conflicting version is its own.
-            Err(StoreError::Conflict { found, .. }) => self.write_version(key, value, found).await,
-            written => written,
+        match value {
+            Some(value) => self.writer.put(key, value).await,
+            None => self.writer.delete(key).await,
         }
-    }
-
-    async fn write_version(
-        &self,
-        key: &StoreKey,
-        value: Option<&SecretBytes>,
-        known: Option<Version>,
-    ) -> Result<(), StoreError> {
-        match (value, known) {
-            (Some(value), known) => {
-                let expected = known.map_or(ExpectedVersion::Absent, ExpectedVersion::Version);
-                let version = self.store.put(key, value, expected).await?;
-                self.versions().insert(key.clone(), version);
-            }
-            (None, Some(version)) => {
-                self.store.delete(key, version).await?;
-                self.versions().remove(key);
-            }
-            (None, None) => {}
-        }
-        Ok(())
-    }
-
-    fn versions(&self) -> MutexGuard<'_, BTreeMap<StoreKey, Version>> {
-        self.versions.lock_unpoisoned()
     }
 }
 

@@ -54,7 +54,6 @@ impl Store for Dying {
     }
 }
 
-/// Joins at once.
 const JOINS: usize = 6;
 
 /// Of a join: its token and its worker.

@@ -59,7 +59,6 @@ const REGISTERED: [(&str, &str); 7] = [
 ];
 
 impl ClaimName {
-    /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -24,7 +24,6 @@ use denied::DeniedUse;
 /// Changes that follow from each other at most: a host, then its address.
 const MAX_STEPS: usize = 4;
 
-/// The largest hint.
 const MAX_HINT: ByteSize = ByteSize::kib(64);
 
 /// Permit what was denied

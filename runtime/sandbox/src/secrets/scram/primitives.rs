@@ -5,7 +5,6 @@ use std::num::NonZeroU32;
 use aws_lc_rs::{digest, hmac, pbkdf2};
 use deputy_scram::{Mechanism, Primitives, ScramKey};
 
-/// AWS-LC's functions.
 pub(super) struct AwsLc;
 
 impl Primitives for AwsLc {

@@ -118,7 +118,6 @@ impl ReceiverLoader for TestLoader {
     }
 }
 
-/// A running worker.
 struct TestWorker {
     folder: Arc<tempfile::TempDir>,
     loader: Arc<TestLoader>,
