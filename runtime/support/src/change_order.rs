@@ -12,7 +12,7 @@ pub struct ChangeOrder<K> {
 }
 
 impl<K: Ord + Clone> ChangeOrder<K> {
-    /// The number of the last change: the cursor of a reader who has seen everything.
+    /// The number of the last change: the cursor of a reader that saw everything.
     pub fn last(&self) -> u64 {
         self.last
     }
