@@ -43,7 +43,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 20] = [
         ],
     ),
     ("deputy-core", &[]),
-    ("deputy-hadoop-conf", &["deputy-core", "deputy-files"]),
+    ("deputy-hadoop-conf", &["deputy-core", "deputy-files", "deputy-support"]),
     (
         "deputy-host",
         &[
@@ -68,7 +68,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 20] = [
     ("deputy-kerberos", &["deputy-core", "deputy-files", "deputy-sources", "deputy-support"]),
     ("deputy-link", &["deputy-core", "deputy-support"]),
     ("deputy-local", &["deputy-core", "deputy-support"]),
-    ("deputy-metrics", &["deputy-audit"]),
+    ("deputy-metrics", &["deputy-audit", "deputy-support"]),
     ("deputy-payloads", &[]),
     (
         "deputy-sandbox",
