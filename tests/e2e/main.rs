@@ -35,6 +35,7 @@ mod lifecycle;
 mod loading;
 mod local;
 mod logins;
+mod new_connectors;
 mod oauth_answers;
 mod own_receivers;
 mod page;

@@ -25,7 +25,7 @@ pub(crate) struct Guests {
 /// Builds them all, and removes what no source stands for any more.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     let step = Step::silent("guests");
-    rust::ensure_target()?;
+    rust::ensure_targets()?;
     let mut guests = Guests { folder: workspace.guests(), built: BTreeMap::new(), written: 0 };
     let mut missing = Vec::new();
     for folder in rust::folders(workspace) {
@@ -56,7 +56,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
 /// Builds what the demonstration needs.
 pub(crate) fn build_connectors(workspace: &Workspace) -> Result<()> {
     let step = Step::begin("guests", "building the Rust providers and receivers");
-    rust::ensure_target()?;
+    rust::ensure_targets()?;
     let mut guests = Guests { folder: workspace.guests(), built: BTreeMap::new(), written: 0 };
     for folder in ["providers", "receivers"] {
         rust::build(workspace, &workspace.path(folder), &mut guests)?;

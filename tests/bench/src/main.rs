@@ -15,6 +15,7 @@ mod calls;
 mod contract;
 mod first;
 mod kerberos;
+mod languages;
 mod leases;
 mod memory;
 mod native;
@@ -70,6 +71,8 @@ enum Measure {
     First,
     /// Tokens of Hadoop's services and Kafka, by Kerberos
     Kerberos,
+    /// The example in five languages
+    Languages,
     /// Many instances kept by a coordinator
     Leases,
     /// Memory of waiting calls
@@ -145,6 +148,7 @@ async fn measure(arguments: &Arguments) -> Result {
             Measure::Calls => calls::measure(&mut report, arguments.calls).await?,
             Measure::First => first::measure(&mut report, arguments.loads).await?,
             Measure::Kerberos => kerberos::measure(&mut report, arguments.obtains.min(200), arguments.rounds).await?,
+            Measure::Languages => languages::measure(&mut report, arguments.loads).await?,
             Measure::Leases => leases::measure(&mut report, arguments.rounds).await?,
             Measure::Memory => memory::compare(&mut report, arguments.waiting, arguments.rounds).await?,
             Measure::Obtains => obtains::measure(&mut report, arguments.obtains, arguments.rounds).await?,

@@ -35,15 +35,19 @@ pub(super) fn folders(workspace: &Workspace) -> Vec<PathBuf> {
     FOLDERS.iter().map(|folder| workspace.path(folder)).collect()
 }
 
-/// Adds the target to the toolchain where it is missing.
-pub(super) fn ensure_target() -> Result<()> {
-    let libraries = Run::new("rustc").args(["--print", "target-libdir", "--target", TARGET]).quiet()?;
+/// Adds the targets to the toolchain where they are missing: that of the guests, and the one that authors build for.
+pub(super) fn ensure_targets() -> Result<()> {
+    [TARGET, "wasm32-wasip2"].into_iter().try_for_each(ensure_target)
+}
+
+fn ensure_target(target: &str) -> Result<()> {
+    let libraries = Run::new("rustc").args(["--print", "target-libdir", "--target", target]).quiet()?;
     if Path::new(libraries.trim()).is_dir() {
         return Ok(());
     }
-    let step = Step::begin("rustup", format!("adding the target {TARGET}"));
-    Run::new("rustup").args(["target", "add", TARGET]).quiet().map_err(|failure| {
-        failure.hint(format!("install Rust with rustup, or give your toolchain the target {TARGET} another way"))
+    let step = Step::begin("rustup", format!("adding the target {target}"));
+    Run::new("rustup").args(["target", "add", target]).quiet().map_err(|failure| {
+        failure.hint(format!("install Rust with rustup, or give your toolchain the target {target} another way"))
     })?;
     step.end("target added");
     Ok(())

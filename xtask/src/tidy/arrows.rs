@@ -4,7 +4,7 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-pub(super) const ARROWS: [(&str, &[&str]); 20] = [
+pub(super) const ARROWS: [(&str, &[&str]); 21] = [
     (
         "deputy",
         &[
@@ -20,6 +20,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 20] = [
             "deputy-local",
             "deputy-payloads",
             "deputy-sandbox",
+            "deputy-scaffold",
             "deputy-sources",
             "deputy-store",
             "deputy-support",
@@ -82,6 +83,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 20] = [
             "deputy-support",
         ],
     ),
+    ("deputy-scaffold", &["deputy-core", "deputy-files"]),
     ("deputy-scram", &[]),
     ("deputy-sources", &["deputy-core", "deputy-files", "deputy-support"]),
     ("deputy-store", &["deputy-core", "deputy-files", "deputy-sources", "deputy-support"]),
@@ -113,7 +115,7 @@ const CORE: [&str; 5] = ["fastrand", "ipnet", "secrecy", "thiserror", "zeroize"]
 
 /// Dependencies that have one place: whose name begins so, and the only packages that may have them.
 const PLACES: [(&str, &[&str]); 6] = [
-    ("cap-", &["deputy", "deputy-files", "deputy-sandbox", "deputy-store", "deputy-worker"]),
+    ("cap-", &["deputy", "deputy-files", "deputy-sandbox", "deputy-scaffold", "deputy-store", "deputy-worker"]),
     ("wasmtime", &["deputy-bench", "deputy-sandbox"]),
     ("toml", &["deputy-config"]),
     ("hyper", &["deputy-bench", "deputy-http-server", "deputy-local", "deputy-sandbox"]),

