@@ -21,16 +21,16 @@ pub use folder::{Updated, create, update};
 #[derive(Debug, thiserror::Error)]
 pub enum ScaffoldError {
     /// There is something in the way.
-    #[error("{} is there already: choose another name, or renew its contract and kit with `deputy new --update {0}`", .0.display())]
+    #[error("{folder} is there already: choose another name, or renew contract and kit by `deputy new --update {folder}`", folder = .0.display())]
     Exists(PathBuf),
     /// There is no such example.
     #[error("there is no example of a {0} in {1}; there are: {2}")]
     NoExample(ConnectorKind, Language, String),
     /// The folder is none that this crate wrote.
-    #[error("{} has no kit/FILES: it is no folder that `deputy new` made", .0.display())]
+    #[error("{folder} has no kit/FILES: it is no folder that `deputy new` made", folder = .0.display())]
     NotAConnector(PathBuf),
     /// The file system failed.
-    #[error("writing {}", .0.display())]
+    #[error("writing {file}", file = .0.display())]
     Io(PathBuf, #[source] io::Error),
 }
 
