@@ -9,31 +9,37 @@ use std::process::Command;
 
 use deputy_test_harness::{TestEnvironment, deputy_program, exit};
 use deputy_test_servers::{OidcProvider, tool};
+use tempfile::TempDir;
 
 use crate::servers;
 
 /// An author's machine with a new connector.
 struct Author {
     home: TestEnvironment,
+    /// Not in the home, which is searched for secrets.
+    _place: TempDir,
     folder: PathBuf,
+    component: PathBuf,
     readme: String,
 }
 
 impl Author {
     fn new(kind: &str, language: &str) -> Self {
         let home = TestEnvironment::in_target("authors-state");
-        let author = home.path("author");
-        fs::create_dir(&author).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        // Not one name for both: what Cargo builds of them lies in one folder.
+        let name = if kind == "provider" { "acme" } else { "acme-files" };
         let created = Command::new(deputy_program())
-            .args(["new", kind, "acme", "--lang", language])
+            .args(["new", kind, name, "--lang", language])
             .env_clear()
-            .current_dir(&author)
+            .current_dir(place.path())
             .output()
             .unwrap();
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
-        let folder = author.join("acme");
+        let folder = place.path().join(name);
+        let component = folder.join(name).with_extension("wasm");
         let readme = fs::read_to_string(folder.join("README.md")).unwrap();
-        Self { home, folder, readme }
+        Self { home, _place: place, folder, component, readme }
     }
 
     /// The block below a heading of the README.
@@ -62,22 +68,23 @@ impl Author {
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(self.folder.join("acme.wasm").is_file());
+        assert!(self.component.is_file());
     }
 
     /// Obtains a real token with the configuration that the README shows.
-    fn obtain(self) {
+    fn obtain(mut self) {
         let host = format!("http://127.0.0.1:{}", servers::oidc().port());
-        let component = self.folder.join("acme.wasm");
         let lines = self.block("Use", "toml");
-        let lines = replaced(lines, "acme/acme.wasm", component.to_str().unwrap());
+        let lines = replaced(lines, "acme/acme.wasm", self.component.to_str().unwrap());
         let lines = replaced(&lines, "https://login.example.com", &host);
         let lines = replaced(&lines, "CLIENT-ID", OidcProvider::SERVICE);
         let lines = replaced(&lines, "scope = \"read\"\n", "");
         // The server is on this machine.
         let lines = replaced(&lines, "paths = [\"/token\"]", "paths = [\"/token\"]\nnetworks = [\"loopback\"]");
-        let mut home = self.home.secret("client-secret", OidcProvider::SECRET);
-        home.append(&lines);
+        self.home.put_secret("client-secret", OidcProvider::SECRET);
+        self.home.register_secret(OidcProvider::SECRET);
+        self.home.append(&lines);
+        let home = &self.home;
         home.deputy(&["check"]).ends_with(exit::OK);
         let run = home.deputy(&["obtain", "acme", "--reveal"]).ends_with(exit::OK);
         assert!(!run.stdout.trim().is_empty());
@@ -141,7 +148,7 @@ fn new_provider_in_rust_obtains() {
 fn new_receiver_in_go_builds() {
     let author = Author::new("receiver", "go");
     author.build();
-    let inspected = author.home.deputy(&["inspect", author.folder.join("acme.wasm").to_str().unwrap()]);
+    let inspected = author.home.deputy(&["inspect", author.component.to_str().unwrap()]);
     assert!(inspected.ends_with(exit::OK).stdout.contains("receiver"));
 }
 
@@ -150,7 +157,7 @@ fn new_receiver_in_rust_builds() {
     let author = Author::new("receiver", "rust");
     keep_crates(&author.folder);
     author.build();
-    let inspected = author.home.deputy(&["inspect", author.folder.join("acme.wasm").to_str().unwrap()]);
+    let inspected = author.home.deputy(&["inspect", author.component.to_str().unwrap()]);
     assert!(inspected.ends_with(exit::OK).stdout.contains("receiver"));
 }
 
