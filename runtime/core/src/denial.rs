@@ -331,7 +331,7 @@ impl PolicyDenial {
     }
 
     /// How far a request came along the parts of a rule; the nearest miss is the one worth telling.
-    pub(crate) fn nearness(&self) -> u8 {
+    pub(crate) fn match_depth(&self) -> u8 {
         match self {
             Self::Scheme { .. } => 1,
             Self::Port { .. } => 2,

@@ -20,7 +20,7 @@ use crate::secret_fault::SecretFault;
 use crate::state_store::{StateStore, StateStoreError, StateTurn};
 
 /// The part of a call's remaining time that it waits for its turn.
-const PATIENCE: f64 = 0.9;
+const TURN_SHARE: f64 = 0.9;
 
 const NOWHERE: &str = "it is kept by `deputy run` alone, so that a single call uses up nothing that is good once; \
                        `deputy get` and `deputy renew` ask the coordinator";
@@ -127,7 +127,7 @@ impl StateAccess {
             Some(turn) => turn,
             None => {
                 let left = self.budget.time().ends().saturating_duration_since(timer_now());
-                let turn = tokio::time::timeout(left.mul_f64(PATIENCE), store.turn()).await;
+                let turn = tokio::time::timeout(left.mul_f64(TURN_SHARE), store.turn()).await;
                 turn.map_err(|_| StateUseError::Unavailable(IN_USE.to_owned()))?
             }
         };

@@ -34,7 +34,7 @@ pub use error::AuditError;
 pub use receipt::Receipt;
 
 /// The longest that a caller waits for an event to be written.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub struct Audit {
     sink: Sink,
@@ -70,7 +70,7 @@ impl Audit {
     pub fn file(path: &Path) -> Result<Self, AuditError> {
         let (log, opened) = LogFile::open(path)?;
         let unread = log.unread();
-        let queue = Arc::new(EventQueue::new(PATIENCE));
+        let queue = Arc::new(EventQueue::new(WRITE_TIMEOUT));
         Writer::start(&queue, LogTarget::File(log), opened.torn)?;
         if let Some(unread) = unread {
             queue.replace_trouble(Some(unread.to_string()));
@@ -93,7 +93,7 @@ impl Audit {
     /// # Errors
     /// If no thread can be started.
     pub fn stream(stream: impl Write + Send + 'static) -> Result<Self, AuditError> {
-        Self::stream_with(stream, PATIENCE)
+        Self::stream_with(stream, WRITE_TIMEOUT)
     }
 
     fn stream_with(stream: impl Write + Send + 'static, patience: Duration) -> Result<Self, AuditError> {

@@ -86,7 +86,7 @@ impl Grant {
                         networks: rule.networks.clone(),
                     });
                 }
-                Err(nearer) if nearer.nearness() > refusal.nearness() => refusal = nearer,
+                Err(nearer) if nearer.match_depth() > refusal.match_depth() => refusal = nearer,
                 Err(_) => {}
             }
         }

@@ -18,7 +18,7 @@ use crate::applied_deliveries::AppliedChanges;
 const APPLIED: Namespace = Namespace::new("applied");
 
 /// How long a run waits for a disk that does not answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What each receiver applied last.
 pub type AppliedByReceiver = BTreeMap<ReceiverName, BTreeMap<InstanceName, Delivery>>;
@@ -78,7 +78,7 @@ impl AppliedCache {
     /// Writes what changed for a receiver. What cannot be written is logged: a restart would lack it, and a rejected lease
     /// would leave its instance without files then.
     pub(crate) async fn keep(&self, receiver: &ReceiverName, changes: &AppliedChanges) {
-        let kept = tokio::time::timeout(PATIENCE, self.write(receiver, changes)).await;
+        let kept = tokio::time::timeout(WRITE_TIMEOUT, self.write(receiver, changes)).await;
         let error = match kept {
             Ok(Ok(())) => return,
             Ok(Err(error)) => in_one_line(&error),

@@ -34,10 +34,10 @@ const INDEX: Namespace = Namespace::new("index");
 const LOCK: Namespace = Namespace::new("lock");
 
 /// How long to wait after a write that failed.
-const AGAIN: Duration = Duration::from_secs(5);
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// How long what is held waits for a disk that does not answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A state directory that no other worker uses while this exists. A worker takes it before it joins: otherwise it could
 /// overwrite the identity of another one.
@@ -180,7 +180,7 @@ impl LeaseCache {
             let kept = {
                 let mut keeping = pin!(self.keep(&newest));
                 loop {
-                    match tokio::time::timeout(PATIENCE, &mut keeping).await {
+                    match tokio::time::timeout(WRITE_TIMEOUT, &mut keeping).await {
                         Ok(kept) => break kept,
                         Err(_) => {
                             tracing::warn!("state disk not responding; applying leases before they are cached");
@@ -197,7 +197,7 @@ impl LeaseCache {
                     "writing the lease cache failed; a start without the coordinator would lack these leases"
                 );
                 // Something newer may have room, or rights.
-                if let Ok(Err(_)) = tokio::time::timeout(AGAIN, held.changed()).await {
+                if let Ok(Err(_)) = tokio::time::timeout(RETRY_DELAY, held.changed()).await {
                     return;
                 }
             } else if held.changed().await.is_err() {

@@ -66,7 +66,7 @@ impl AccountLane {
     }
 
     pub(super) fn throttled(&mut self, budget: Budget, began: MonotonicTime, pause: Option<Span>, now: MonotonicTime) {
-        self.pace.get_or_insert_with(|| Pace::new(budget.per_minute, now)).cut(began, now);
+        self.pace.get_or_insert_with(|| Pace::new(budget.per_minute, now)).slow_down(began, now);
         if let Some(pause) = pause {
             self.paused_until = self.paused_until.max(now.plus(pause));
         }

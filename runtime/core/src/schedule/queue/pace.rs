@@ -52,7 +52,7 @@ impl Pace {
     }
 
     /// A call that began at `began` was throttled. Concurrent calls cause one decrease together.
-    pub(super) fn cut(&mut self, began: MonotonicTime, now: MonotonicTime) {
+    pub(super) fn slow_down(&mut self, began: MonotonicTime, now: MonotonicTime) {
         self.recover(now);
         if self.cut.is_some_and(|cut| began < cut.plus(HALVES)) {
             return;
@@ -134,12 +134,12 @@ mod tests {
     fn pace_halves_once_for_concurrent_throttled_calls() {
         let mut pace = Pace::new(600, at(0));
         for began in [900, 950, 990] {
-            pace.cut(at(began), at(1000));
+            pace.slow_down(at(began), at(1000));
         }
         assert_eq!(pace.rate, 300);
-        pace.cut(at(1999), at(2200));
+        pace.slow_down(at(1999), at(2200));
         assert_eq!(pace.rate, 300, "it began within the same second");
-        pace.cut(at(2000), at(2200));
+        pace.slow_down(at(2000), at(2200));
         assert_eq!(pace.rate, 150);
     }
 
@@ -147,7 +147,7 @@ mod tests {
     fn pace_has_a_minimum_relative_to_the_budget() {
         let mut pace = Pace::new(640, at(0));
         for time in 0..50 {
-            pace.cut(at(time * 1000), at(time * 1000));
+            pace.slow_down(at(time * 1000), at(time * 1000));
         }
         assert_eq!(pace.rate, 640 / SLOWEST);
     }
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn pace_returns_quickly_to_nine_tenths_and_then_grows_slowly() {
         let mut pace = Pace::new(1000, at(0));
-        pace.cut(at(0), at(0));
+        pace.slow_down(at(0), at(0));
         for _ in 0..8 {
             assert!(pace.grow(at(3000), at(3001)));
         }
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn pace_ignores_results_right_after_it_slowed_down() {
         let mut pace = Pace::new(1000, at(0));
-        pace.cut(at(10), at(20));
+        pace.slow_down(at(10), at(20));
         assert!(!pace.grow(at(3019), at(3030)));
         assert_eq!(pace.rate, 500);
     }
@@ -176,7 +176,7 @@ mod tests {
     fn pace_without_another_throttled_call_doubles_each_minute() {
         let mut pace = Pace::new(640, at(0));
         for time in 0..=50 {
-            pace.cut(at(time * 1000), at(time * 1000));
+            pace.slow_down(at(time * 1000), at(time * 1000));
         }
         assert!(!pace.is_over(at(110_000)));
         pace.recover(at(50_000 + 120_000));
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn pace_spaces_calls_evenly() {
         let mut pace = Pace::new(600, at(0));
-        pace.cut(at(0), at(0));
+        pace.slow_down(at(0), at(0));
         assert_eq!(pace.free_at(at(0)), at(200));
         assert_eq!(pace.free_at(at(1000)), at(1000));
         pace.take(at(1000));

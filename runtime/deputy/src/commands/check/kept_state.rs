@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::error::CommandError;
 
 /// How long a coordinator, and the state directory, may take to answer. The rest of the check does not depend on it.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Who saved the state of each instance, or why that is not known.
 #[derive(Default)]
@@ -51,7 +51,7 @@ impl KeptStates {
         if let Some(known) = Self::of_coordinator(context).await {
             return known;
         }
-        let kept = match tokio::time::timeout(PATIENCE, Self::of_directory(context, config, &granted)).await {
+        let kept = match tokio::time::timeout(ANSWER_TIMEOUT, Self::of_directory(context, config, &granted)).await {
             Ok(kept) => kept.map_err(|error| reason(&error)),
             Err(_) => Err("the state directory does not answer".to_owned()),
         };
@@ -63,7 +63,7 @@ impl KeptStates {
         let (socket, peer) = context.control_socket(None).ok()?;
         let client = ControlClient::new(&socket, peer);
         let status = client.status(StatusQuery::default());
-        let status = tokio::time::timeout(PATIENCE, status).await.ok()?.ok()?;
+        let status = tokio::time::timeout(ANSWER_TIMEOUT, status).await.ok()?.ok()?;
         let kept = status.instances.into_iter();
         Some(Self(kept.filter_map(|it| Some((it.name, Ok(it.kept_state?.identity.parse().ok()?)))).collect()))
     }

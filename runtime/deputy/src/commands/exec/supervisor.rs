@@ -27,7 +27,7 @@ const RESTART: &str = "--restart-on-change";
 const SUPERVISED: &str = "--supervised";
 
 /// How often the leases are compared with those that the program has.
-const LOOK: Duration = Duration::from_secs(2);
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A program that fails sooner after a restart is started again.
 const SOON: Duration = Duration::from_secs(10);
@@ -132,7 +132,7 @@ async fn turn(
 /// The leases, once one of them is another. While they cannot be had, the program keeps what it has.
 async fn replaced(arguments: &ExecArgs, client: &SocketClient, known: &[LeaseId]) -> Vec<LeaseId> {
     loop {
-        pause(LOOK).await;
+        pause(CHECK_INTERVAL).await;
         if let Ok(leases) = leases(arguments, client, Span::secs(0)).await
             && leases != known
         {
