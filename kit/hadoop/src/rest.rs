@@ -3,7 +3,7 @@
 //! The component sends no credentials: the host adds `Authorization: Negotiate` by the rule of the request. Source:
 //! `org.apache.hadoop.security.token.delegation.web.DelegationTokenAuthenticator`, and `WebHDFS.md` of Hadoop.
 
-mod answer;
+pub mod answer;
 pub mod cluster;
 mod error;
 mod users;

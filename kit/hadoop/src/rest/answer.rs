@@ -3,12 +3,15 @@
 use super::error::RestError;
 use crate::rpc::RemoteError;
 use crate::token::HadoopToken;
-use deputy_kit::http::Response;
+pub use deputy_kit::http::Response;
 use deputy_kit::types::Timestamp;
 use serde::Deserialize;
 
 /// The body of a successful response.
-pub(super) fn body(response: Response, now: Timestamp) -> Result<Vec<u8>, RestError> {
+///
+/// # Errors
+/// What the server says instead.
+pub fn body(response: Response, now: Timestamp) -> Result<Vec<u8>, RestError> {
     // A ResourceManager that knows no active one says so to a browser: with 200 and this header.
     if response.status == 200 && response.header("refresh").is_some() {
         return Err(RestError::Standby);
@@ -28,7 +31,7 @@ pub(super) fn body(response: Response, now: Timestamp) -> Result<Vec<u8>, RestEr
 
 /// `{"Token": {"urlString": "…"}}`
 #[derive(Deserialize)]
-pub(super) struct TokenAnswer<'a> {
+pub struct TokenAnswer<'a> {
     #[serde(rename = "Token", borrow)]
     token: Option<UrlString<'a>>,
 }
@@ -40,7 +43,11 @@ struct UrlString<'a> {
 }
 
 impl TokenAnswer<'_> {
-    pub(super) fn read(body: &[u8]) -> Result<HadoopToken, RestError> {
+    /// Reads the token.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn read(body: &[u8]) -> Result<HadoopToken, RestError> {
         let answer: TokenAnswer<'_> = serde_json::from_slice(body).map_err(|_| RestError::Form)?;
         let text = answer.token.ok_or(RestError::NoToken)?.url_string;
         Ok(HadoopToken::from_url_string(text)?)
@@ -49,12 +56,16 @@ impl TokenAnswer<'_> {
 
 /// `{"long": 1700086400000}`
 #[derive(Deserialize)]
-pub(super) struct ExpiryAnswer {
+pub struct ExpiryAnswer {
     long: u64,
 }
 
 impl ExpiryAnswer {
-    pub(super) fn read(body: &[u8]) -> Result<u64, RestError> {
+    /// Reads the expiry, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn read(body: &[u8]) -> Result<u64, RestError> {
         let answer: ExpiryAnswer = serde_json::from_slice(body).map_err(|_| RestError::Form)?;
         if answer.long == 0 { Err(RestError::Form) } else { Ok(answer.long) }
     }
@@ -62,20 +73,28 @@ impl ExpiryAnswer {
 
 /// `{"token": "…", "expiration-time": 1700086400000, …}`: what YARN says of a new token, and the time alone of a renewed one.
 #[derive(Deserialize)]
-pub(super) struct ClusterAnswer<'a> {
+pub struct ClusterAnswer<'a> {
     token: Option<&'a str>,
     #[serde(rename = "expiration-time")]
     expiry: u64,
 }
 
 impl ClusterAnswer<'_> {
-    pub(super) fn token(body: &[u8]) -> Result<(HadoopToken, u64), RestError> {
+    /// Reads a token, and its expiry in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// If one of them is missing.
+    pub fn token(body: &[u8]) -> Result<(HadoopToken, u64), RestError> {
         let answer: ClusterAnswer<'_> = serde_json::from_slice(body).map_err(|_| RestError::Form)?;
         let token = HadoopToken::from_url_string(answer.token.ok_or(RestError::NoToken)?)?;
         Ok((token, Self::positive(answer.expiry)?))
     }
 
-    pub(super) fn expiry(body: &[u8]) -> Result<u64, RestError> {
+    /// Reads the expiry of a renewed token.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn expiry(body: &[u8]) -> Result<u64, RestError> {
         let answer: ClusterAnswer<'_> = serde_json::from_slice(body).map_err(|_| RestError::Form)?;
         Self::positive(answer.expiry)
     }
