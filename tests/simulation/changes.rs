@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::schedule::{InstanceActivity, InstancePlan, InstanceSnapshot, LeaseOrigin, ScheduleConfig};
+use deputy_core::schedule::{
+    InstanceActivity, InstancePlan, InstanceSnapshot, LeaseOrigin, ProviderCall, ScheduleConfig,
+};
 use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{InstanceName, Span};
 
@@ -27,6 +29,8 @@ pub(crate) struct Changes {
     instances: BTreeMap<InstanceName, Left>,
     /// What the configuration that comes now changes.
     current: BTreeMap<InstanceName, Change>,
+    /// Instances that an earlier configuration removed.
+    removed: BTreeSet<InstanceName>,
 }
 
 struct Left {
@@ -68,11 +72,11 @@ impl Changes {
                 let rested = matches!(view.activity, InstanceActivity::Holding) && view.failures == 0;
                 let is_due = view.next.is_some_and(|next| next <= now.wall);
                 let held = view.lease.filter(|lease| lease.is_valid(now.wall));
-                let is_kept = held.is_some_and(|lease| {
-                    lease.origin == LeaseOrigin::Component
-                        && lease.fingerprint == plan.fingerprint
-                        && lease.obtained_at <= now.wall.plus(TOLERANCE)
-                });
+                let own = held
+                    .filter(|lease| lease.origin == LeaseOrigin::Component && lease.fingerprint == plan.fingerprint);
+                let is_kept = own.is_some_and(|lease| lease.obtained_at <= now.wall.plus(TOLERANCE));
+                // What was obtained by another clock is due, which is not shown where there is no component.
+                let is_due = is_due || (is_kept && old[view.name].component.is_none());
                 let is_prompt = left.take(now.mono);
                 let gives_up = is_prompt && left.parts / CHANGE >= LEFT;
                 let change = Change { is_prompt, gives_up, rested: rested && !is_due && !returned, is_kept };
@@ -81,6 +85,12 @@ impl Changes {
             known.insert(view.name.clone(), left);
         }
         self.instances = known;
+        self.removed = left_before.clone();
+    }
+
+    /// A call goes on whose instance is not configured. It could not be given up beside another one when that was removed.
+    pub(crate) fn goes_on_removed(&self, name: &InstanceName, work: &ProviderCall) {
+        assert!(self.removed.contains(name), "{name} is removed, and its call for {} goes on", work.word());
     }
 
     /// A call for tokens was given up.

@@ -136,7 +136,8 @@ impl Checks {
         is_known: impl Fn(&InstanceName) -> bool,
     ) {
         for (name, plan) in &configuration.plans {
-            let changed = self.plans.get(name).is_none_or(|old| old != plan);
+            let returned = self.left.contains(name);
+            let changed = returned || self.plans.get(name).is_none_or(|old| old != plan);
             let old = self.plans.insert(name.clone(), plan.clone());
             if plan.component.is_some() {
                 self.former.insert((name.clone(), plan.fingerprint), plan.clone());
@@ -152,7 +153,7 @@ impl Checks {
                     self.backoff.lives(name, lease.valid_until.since(lease.obtained_at));
                 }
             } else if let Some(old) = &old {
-                if old.fingerprint != plan.fingerprint || self.left.contains(name) {
+                if old.fingerprint != plan.fingerprint || returned {
                     self.backoff.changed(name);
                     self.rates.taken(name);
                     self.seen(name).needless = false;
@@ -165,7 +166,7 @@ impl Checks {
             if changed {
                 self.excuse(name);
                 // An instance that changes often is not called at once, and a change of the policy alone ends no delay.
-                let same = old.is_some_and(|old| old.fingerprint == plan.fingerprint);
+                let same = !returned && old.is_some_and(|old| old.fingerprint == plan.fingerprint);
                 let rests =
                     self.seen(name).rests.filter(|(since, least)| same && since.plus(*least) > now.plus(CHANGES));
                 self.seen(name).rests = rests.or(Some((now, CHANGES)));
@@ -174,8 +175,8 @@ impl Checks {
         let left = self.plans.keys().filter(|name| !configuration.plans.contains_key(*name));
         self.left.extend(left.cloned());
         self.files.retain(|name, _| configuration.plans.contains_key(name));
-        // The requests of the operator end with the instance.
-        self.revoked.retain(|name, _| configuration.plans.contains_key(name));
+        // The requests of the operator end with the instance, which may be leaving for a while.
+        self.revoked.retain(|name, _| is_known(name));
         for (name, seen) in &mut self.seen {
             if !configuration.plans.contains_key(name) {
                 // It may come back while it leaves, or start again, with the same numbers.

@@ -1,5 +1,7 @@
 //! What goes wrong, and what people do.
 
+use std::sync::Arc;
+
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{CallOutcome, LeaseRecord, SaveId, ScheduleEvent, ScheduledCallId};
 use deputy_core::{CallFailure, InstanceName};
@@ -42,7 +44,8 @@ impl History {
                 self.tell_users();
                 self.tell_files(|name| !before.plans.contains_key(name));
             }
-            18..=19 => self.hurry(&name),
+            18 => self.hurry(&name),
+            19 => self.sway(),
             20..=23 => self.tell(ScheduleEvent::Renew(name)),
             24..=28 => self.tell(ScheduleEvent::Revoke(name)),
             29..=36 => self.tell(ScheduleEvent::LeaseRequested(name)),
@@ -133,12 +136,52 @@ impl History {
         }
     }
 
+    /// An instance that holds a lease goes to and fro between two configurations while it is called: again and again it is
+    /// renewed, changes, is revoked, removed and comes back unchanged.
+    fn sway(&mut self) {
+        let holds = self.published.iter().filter_map(|(name, lease)| {
+            let plan = self.configuration.plans.get(name)?;
+            (plan.component.is_some() && plan.fingerprint == lease.fingerprint).then(|| (name.clone(), plan.clone()))
+        });
+        let mut holds: Vec<_> = holds.collect();
+        if holds.is_empty() {
+            return;
+        }
+        let (name, own) = holds.swap_remove(self.dice.usize(..holds.len()));
+        let mut other = own.clone();
+        (other.fingerprint, other.component) = generate::configured(&mut self.dice);
+        for _ in 0..self.dice.usize(3..9) {
+            match self.dice.u8(..8) {
+                0 => self.tell(ScheduleEvent::Revoke(name.clone())),
+                1..=4 => self.tell(ScheduleEvent::Renew(name.clone())),
+                _ => {}
+            }
+            let plans = &mut self.configuration.plans;
+            match (self.dice.u8(..5), plans.get(&name)) {
+                (0, Some(_)) => drop(plans.remove(&name)),
+                (_, Some(plan)) if plan.fingerprint == own.fingerprint => {
+                    drop(plans.insert(name.clone(), other.clone()))
+                }
+                _ => drop(plans.insert(name.clone(), own.clone())),
+            }
+            self.counts.reloads += 1;
+            self.tell(ScheduleEvent::Configured(self.configuration.clone()));
+            self.tell_users();
+            self.tell_files(|other| *other == name);
+            let gap = if self.dice.bool() { 0 } else { millis(&mut self.dice, 1, 300) };
+            self.go_on(self.clocks.truth + gap, self.step + 20);
+        }
+    }
+
     pub(crate) fn file_changes(&mut self, name: &InstanceName) {
         let serial = self.serial();
         let now = self.clocks.now().wall;
         let instance = self.instances.get_mut(name).expect("all names are there");
-        if !once_in(&mut self.dice, 4) {
-            instance.file = service::file(&mut self.dice, now, serial);
+        match (self.dice.u8(..8), &mut instance.file) {
+            (0 | 1, _) => {}
+            // Another payload with the times of the one before.
+            (2, Some(file)) => file.payload = Arc::new(service::bytes(serial)),
+            _ => instance.file = service::file(&mut self.dice, now, serial),
         }
         let file = instance.file.clone();
         self.tell(ScheduleEvent::FileObserved(name.clone(), file));

@@ -73,6 +73,12 @@ impl Removal {
         assert!(!is_foreign, "{name} came back as another one, and serves what it held before");
     }
 
+    /// An instance no longer holds its lease, which is valid.
+    pub(crate) fn ends(&self, name: &InstanceName, plan: &InstancePlan, now: Now) {
+        let is_early = self.keeps(name, plan, now);
+        assert!(!is_early, "{name} was removed a moment ago, and its lease is not kept for the grace");
+    }
+
     /// Whether the lease of an instance that was removed is kept.
     pub(crate) fn keeps(&self, name: &InstanceName, plan: &InstancePlan, now: Now) -> bool {
         self.left.get(name).is_some_and(|at| now.mono < at.plus(grace(plan)))

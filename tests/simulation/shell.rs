@@ -321,10 +321,10 @@ impl History {
             if matches!(work, ProviderCall::Revoke(_)) {
                 continue;
             }
-            let plan = self.configuration.plans.get(name);
-            assert!(plan.is_some(), "{name} is removed, and its call for {} goes on", work.word());
-            if plan.is_some_and(|plan| plan.fingerprint != self.began[call].1) {
-                self.changes.goes_on(name);
+            match self.configuration.plans.get(name) {
+                None => self.changes.goes_on_removed(name, work),
+                Some(plan) if plan.fingerprint != self.began[call].1 => self.changes.goes_on(name),
+                Some(_) => {}
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::counts::Counts;
 use crate::history::Process;
 use crate::service::number;
 
-use super::{ASK_AGAIN, Checks, floor, nearly};
+use super::{ASK_AGAIN, CHANGES, Checks, floor, nearly};
 
 /// For how long an instance rests that waits for a person.
 const FOREVER: Span = Span::millis(u64::MAX);
@@ -99,7 +99,10 @@ impl Checks {
         let interval = interval.map_or(Span::millis(0), |interval| began.plus(interval).since(now));
         let least = plan.map_or(Span::millis(0), floor).max(interval);
         let seen = self.seen(name);
-        seen.rests = Some((now, least));
+        // A change of the configuration during the call may delay the next one for longer.
+        let rests =
+            seen.rests.filter(|(since, span)| seen.excused && *span == CHANGES && since.plus(*span) > now.plus(least));
+        seen.rests = rests.or(Some((now, least)));
         seen.needless = matches!(outcome, CallOutcome::NotRequired);
         if matches!(outcome, CallOutcome::Obtained(_)) {
             seen.obtained = Some(now);

@@ -7,6 +7,7 @@ use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{InstanceName, Revision};
 
 use crate::history::Process;
+use crate::leases::Reasons;
 use crate::service::payload;
 
 use super::{Checks, floor};
@@ -50,6 +51,7 @@ impl Checks {
         configuration: &ScheduleConfig,
     ) {
         let why = self.reasons(name, process, configuration);
+        self.ends(name, Some(record), process, &why, now);
         let held = self.leases.held(name);
         let was_good = held.is_some_and(|lease| {
             lease.origin == LeaseOrigin::Component
@@ -84,6 +86,16 @@ impl Checks {
         }
     }
 
+    /// What an instance holds is kept while it may come back, unless an operator revokes it.
+    fn ends(&self, name: &InstanceName, record: Option<&LeaseRecord>, process: Process, why: &Reasons, now: Now) {
+        let held = self.leases.held(name).filter(|lease| lease.is_valid(now.wall) && payload(lease) > why.revoked);
+        let (Some(held), Some(plan), Process::Up) = (held, self.plans.get(name), process) else { return };
+        let kept = record.and_then(|record| record.lease.as_ref());
+        if kept.is_none_or(|lease| lease.revision != held.revision) {
+            self.removal.ends(name, plan, now);
+        }
+    }
+
     /// A file takes the place of a lease that is good: it is preferred, young, and did not have its turn.
     fn is_better(&self, name: &InstanceName, lease: &Lease, now: Now) {
         let policy = &self.plans[name].policy;
@@ -97,6 +109,7 @@ impl Checks {
 
     pub(crate) fn forget(&mut self, name: &InstanceName, process: Process, now: Now, configuration: &ScheduleConfig) {
         let why = self.reasons(name, process, configuration);
+        self.ends(name, None, process, &why, now);
         if let Some(plan) = self.plans.get(name) {
             self.leases.forget(name, plan, &why, now.wall);
         }

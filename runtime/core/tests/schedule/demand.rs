@@ -1,7 +1,8 @@
 use deputy_core::Span;
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{
-    InstanceActivity, InstancePlan, ObtainMode, OptionalExports, Readiness, RevocationPolicy, ScheduleEvent,
+    CallOutcome, InstanceActivity, InstancePlan, ObtainMode, OptionalExports, Readiness, RevocationPolicy,
+    ScheduleEvent,
 };
 use deputy_test_support::{Performed, TestSchedule, instance_name, plan_with, revoking_plan};
 
@@ -12,6 +13,10 @@ fn on_demand(change: impl FnOnce(&mut InstancePlan)) -> InstancePlan {
         plan.policy.mode = ObtainMode::OnDemand(GRACE);
         change(plan);
     })
+}
+
+fn used_by(users: u32) -> ScheduleEvent {
+    ScheduleEvent::Used(instance_name("a"), users)
 }
 
 fn schedule() -> TestSchedule {
@@ -211,4 +216,20 @@ fn demand_request_for_an_unknown_instance_is_ignored() {
     schedule.handle(ScheduleEvent::LeaseRequested(instance_name("unknown")));
     schedule.handle(ScheduleEvent::Used(instance_name("unknown"), 3));
     assert!(schedule.log.is_empty());
+}
+
+#[test]
+fn demand_new_user_has_a_component_asked_that_needed_nothing() {
+    let grace = Span::secs(60);
+    let plan = on_demand(|plan| plan.policy.mode = ObtainMode::OnDemand(grace));
+    let mut schedule = TestSchedule::new([("a", plan)]);
+    schedule.handle(used_by(1));
+    schedule.end_call("a", CallOutcome::NotRequired);
+    schedule.handle(used_by(0));
+    schedule.handle(used_by(1));
+    assert_eq!(schedule.call_kind("a"), "nothing", "it was in use all the time, and asked a moment ago");
+    schedule.handle(used_by(0));
+    schedule.advance(grace);
+    schedule.handle(used_by(1));
+    assert_eq!(schedule.call_kind("a"), "obtain");
 }

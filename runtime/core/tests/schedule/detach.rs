@@ -1,9 +1,9 @@
-use deputy_core::Span;
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{
     CallOutcome, ConfigFingerprint, InstancePlan, MOST_RETIRED, NotRevoked, OperatorEvent, ProviderCall,
     RevocationPolicy, ScheduleEvent,
 };
+use deputy_core::{Revision, Span};
 use deputy_test_support::{
     Performed, TestSchedule, failure, instance_name, plain_plan, plan_with, revoking_plan, tokens_for, tokens_until,
 };
@@ -20,6 +20,11 @@ fn revoked(schedule: &TestSchedule) -> Option<u64> {
         Some(ProviderCall::Revoke(lease)) => Some(lease.revision.0),
         _ => None,
     }
+}
+
+fn published(schedule: &TestSchedule) -> (Revision, ConfigFingerprint) {
+    let lease = &schedule.published[&instance_name("a")];
+    (lease.revision, lease.fingerprint)
 }
 
 fn detached(schedule: &TestSchedule) -> usize {
@@ -80,6 +85,27 @@ fn reload_undone_keeps_the_tokens_of_the_detached_call() {
 }
 
 #[test]
+fn reload_does_not_drop_the_answer_of_a_call_that_continues() {
+    let mut schedule = TestSchedule::new([("a", with_settings(1, plain_plan()))]);
+    schedule.complete("a", HOUR);
+    schedule.handle(ScheduleEvent::Renew(instance_name("a")));
+    for number in [2, 1] {
+        schedule.configure("a", with_settings(number, plain_plan())); // gives up the call
+    }
+    schedule.handle(ScheduleEvent::Renew(instance_name("a")));
+    let continued = schedule.call_id("a");
+    schedule.configure("a", with_settings(2, plain_plan()));
+    assert!(continued.is_some());
+    assert_eq!(schedule.call_id("a"), continued, "calls are not given up again and again");
+    schedule.complete("a", HOUR);
+    let held = published(&schedule);
+    assert_eq!(held, (Revision(2), ConfigFingerprint([1; 16])), "it is newer than what is held, and like it");
+    schedule.advance_until_called("a");
+    schedule.complete("a", HOUR);
+    assert_eq!(published(&schedule), (Revision(3), ConfigFingerprint([2; 16])));
+}
+
+#[test]
 fn reload_during_an_obtain_revokes_its_tokens() {
     let mut schedule = TestSchedule::new([("a", with_settings(1, revoking_plan()))]);
     schedule.configure("a", with_settings(2, revoking_plan()));
@@ -126,11 +152,9 @@ fn revoke_after_a_reload_revokes_tokens_of_the_detached_call() {
         while schedule.call_kind("a") == "obtain" {
             schedule.complete("a", HOUR);
         }
-        assert_eq!(
-            revoked(&schedule).is_some(),
-            is_revoked,
-            "replaced leases are left to expire, revoked ones are not"
-        );
+        let retired = schedule.disk[&instance_name("a")].retired.iter().map(|retired| retired.lease.fingerprint.0[0]);
+        let expected: &[u8] = if is_revoked { &[1, 2] } else { &[] };
+        assert_eq!(retired.collect::<Vec<_>>(), expected, "replaced leases are left to expire, revoked ones are not");
     }
 }
 

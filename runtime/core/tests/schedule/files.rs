@@ -1,9 +1,10 @@
 use deputy_core::Span;
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{
-    FilePayload, InstanceActivity, InstancePlan, LeaseOrigin, PreferredSource, Readiness, ScheduleEvent,
+    ConfigFingerprint, FilePayload, InstanceActivity, InstancePlan, LeaseOrigin, PreferredSource, Readiness,
+    ScheduleEvent,
 };
-use deputy_test_support::{SaveMode, TestSchedule, file_payload, instance_name, plan_with, revoking_plan};
+use deputy_test_support::{SaveMode, TestSchedule, failure, file_payload, instance_name, plan_with, revoking_plan};
 
 const HOUR: Span = Span::secs(3600);
 
@@ -59,6 +60,26 @@ fn files_only_instance_publishes_the_content_of_the_file() {
         (Some(("two", LeaseOrigin::File)), Some(2))
     );
     assert!(schedule.calls_of("a").is_empty());
+}
+
+#[test]
+fn files_that_fill_a_gap_let_no_reload_call_without_a_bound() {
+    let mut with_component = preferring(PreferredSource::Component);
+    with_component.fingerprint = ConfigFingerprint([2; 16]);
+    let mut schedule = TestSchedule::new([("a", with_component.clone())]);
+    schedule.answer_calls("a", |_, _| Some((Span::millis(0), failure(FailureKind::Unavailable))));
+    schedule.fail_call("a", FailureKind::Unavailable);
+    schedule.write_file("one", HOUR);
+    schedule.observe_file(None); // what it held is held until it ends
+    for _ in 0..500 {
+        schedule.configure("a", file_only());
+        schedule.advance(Span::millis(90));
+        schedule.configure("a", with_component.clone());
+        schedule.advance(Span::millis(90));
+    }
+    assert_eq!(schedule.published_payload(), Some(("one", LeaseOrigin::File)));
+    let calls = schedule.calls_of("a").len();
+    assert!((2..=60).contains(&calls), "{calls} calls in 90 s");
 }
 
 #[test]

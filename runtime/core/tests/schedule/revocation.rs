@@ -39,6 +39,27 @@ fn revocation_of_a_replaced_lease_follows_the_grace() {
 }
 
 #[test]
+fn revocation_that_waits_does_not_hide_the_next_renewal() {
+    let mut schedule = TestSchedule::new([("a", revoking_plan()), ("b", plain_plan())]);
+    schedule.complete("a", HOUR);
+    schedule.complete("b", HOUR);
+    schedule.handle(ScheduleEvent::Renew(instance_name("a")));
+    schedule.complete("a", HOUR);
+    let next = schedule.snapshot("a").next;
+    schedule.configuration.calls = 1;
+    schedule.reload();
+    schedule.handle(ScheduleEvent::Renew(instance_name("b")));
+    schedule.advance(Span::secs(300));
+    assert_eq!(
+        (schedule.call_kind("a"), schedule.call_kind("b")),
+        ("nothing", "obtain"),
+        "there is one place for a call"
+    );
+    assert!(next.is_some());
+    assert_eq!(schedule.snapshot("a").next, next);
+}
+
+#[test]
 fn revocation_skips_a_lease_that_expires_within_the_grace() {
     let mut schedule = TestSchedule::new([("a", revoking_plan())]);
     schedule.complete("a", Span::secs(1000));

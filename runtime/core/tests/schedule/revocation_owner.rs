@@ -173,3 +173,17 @@ fn revocations_that_wait_are_bounded_and_the_rest_is_reported() {
     );
     assert!(given_up(&schedule, NotRevoked::TooMany), "the one that ends first");
 }
+
+#[test]
+fn revocations_that_wait_leave_out_the_lease_that_ends_first() {
+    let mut schedule = TestSchedule::new([("a", revoking_plan())]);
+    let short = 5; // not the oldest
+    for number in 0..MOST_RETIRED + 2 {
+        schedule.complete("a", if number == short { Span::secs(1800) } else { HOUR });
+        schedule.handle(ScheduleEvent::Renew(instance_name("a")));
+    }
+    let left_out: Vec<&OperatorEvent> =
+        schedule.operator_events().filter(|event| matches!(event, OperatorEvent::RevokeGivenUp(..))).collect();
+    let expected = Revision(short as u64 + 1);
+    assert_eq!(left_out, [&OperatorEvent::RevokeGivenUp(instance_name("a"), expected, NotRevoked::TooMany)]);
+}

@@ -72,13 +72,11 @@ impl InstanceState {
             self.required = Required::Yes;
             // What is obtained now is what was requested. What was to be revoked still is.
             self.request.take_if(|request| *request == OperatorRequest::Renew);
-            self.next = if self.valid(now.wall).is_some_and(|lease| lease.fingerprint == self.plan.fingerprint) {
-                self.replacement(now, now.wall, random) // it was obtained as it would be now
-            } else if change.is_prompt {
-                DueTime::at(now.mono)
-            } else {
-                DueTime::at(self.changes.free_at(now.mono))
-            };
+            // What was obtained as it would be now is replaced in its time.
+            let is_own = self.valid(now.wall).is_some_and(|lease| lease.fingerprint == self.plan.fingerprint);
+            let next = if is_own { self.replacement(now, now.wall, random) } else { DueTime::at(now.mono) };
+            let waits = next.is_due(now) && !change.is_prompt;
+            self.next = if waits { DueTime::at(self.changes.free_at(now.mono)) } else { next };
         } else if policy_changed && self.failures == 0 && self.request.is_none() && self.valid(now.wall).is_some() {
             self.next = self.replacement(now, now.wall, random);
         }

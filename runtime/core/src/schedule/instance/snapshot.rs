@@ -15,16 +15,12 @@ impl<'s> InstanceSnapshot<'s> {
         queue: &CallQueue,
         now: Now,
     ) -> Self {
-        let next = match instance.phase {
-            InstancePhase::Resting
-                if instance.plan.component.is_some() && instance.membership == Membership::Configured =>
-            {
-                let at = instance.next.due_at(now).max(instance.rests_until);
-                let is_known = at != MonotonicTime::NEVER && instance.in_use(now.mono);
-                is_known.then(|| now.wall.plus(at.since(now.mono)))
-            }
-            _ => None,
-        };
+        // A revocation that waits for its turn delays no call for tokens.
+        let rests = matches!(instance.phase, InstancePhase::Resting) || instance.is_queued_for(CallPurpose::Revocation);
+        let is_called = instance.plan.component.is_some() && instance.membership == Membership::Configured;
+        let at = instance.next.due_at(now).max(instance.rests_until);
+        let is_known = rests && is_called && at != MonotonicTime::NEVER && instance.in_use(now.mono);
+        let next = is_known.then(|| now.wall.plus(at.since(now.mono)));
         Self {
             name,
             plan: &instance.plan,
