@@ -76,6 +76,7 @@ mod tests {
     use crate::{DirectoryStore, MasterKey, Namespace};
 
     #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "a test's own random numbers")]
     async fn single_writer_replaces_and_deletes_what_it_did_not_note() {
         let folder = tempfile::tempdir().unwrap();
         let random: crate::Random = Arc::new(aws_lc_rs::rand::SystemRandom::new());
