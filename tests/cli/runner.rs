@@ -15,9 +15,12 @@
 )]
 
 mod bindings;
+mod call;
 mod check;
 mod check_grants;
 mod completions;
+mod component_conformance;
+mod component_tests;
 mod components;
 mod coordinator;
 mod documents;

@@ -315,6 +315,7 @@ fn small(name: &str, compiler: Compiler) -> Sandbox {
         audit: std::sync::Arc::new(deputy_audit::Audit::memory()),
         resolver: std::sync::Arc::new(NoNames),
         folders: deputy_sandbox::ComponentFolders::default(),
+        stand_in: None,
     };
     host().runtime.block_on(async { Sandbox::new(options).unwrap() })
 }

@@ -68,6 +68,7 @@ impl TestHost {
             audit: Arc::clone(&audit),
             resolver: Arc::clone(&names) as _,
             folders: ComponentFolders::default(),
+            stand_in: None,
         };
         let sandbox = runtime.block_on(async { Sandbox::new(options).unwrap() });
         let (events, turn, usual) = (Mutex::default(), RwLock::new(()), OnceLock::new());

@@ -12,6 +12,8 @@ use crate::value::{Located, TableReader, optional};
 pub(crate) struct ComponentBase<'c> {
     pub(crate) directory: &'c Path,
     pub(crate) folder: Option<PathBuf>,
+    /// In a test, the folder for the values of secrets that are written in its file.
+    pub(crate) mocks: Option<&'c Path>,
 }
 
 impl<'c> ComponentBase<'c> {
@@ -23,7 +25,7 @@ impl<'c> ComponentBase<'c> {
             table.finish(sink);
             folder?.path(sink, directory)
         });
-        Self { directory, folder }
+        Self { directory, folder, mocks: None }
     }
 
     /// Reads `component`: `None` after an error, `Some(None)` if it is absent.

@@ -210,7 +210,8 @@ fn component(
     let component = components.component(sink, fields);
     let sha256 = optional(fields.optional("sha256"), |v| v.parsed(sink, "the SHA-256 of the component"));
     let settings = fields.optional("settings").map(|v| written_settings(sink, v)).unwrap_or_default();
-    let secrets = fields.optional("secrets").map(|v| SecretTable::read(sink, base, v)).unwrap_or_default();
+    let secrets =
+        fields.optional("secrets").map(|v| SecretTable::read(sink, base, components.mocks, v)).unwrap_or_default();
     let mut used = BTreeSet::new();
     let mut login = LoginUse { has_login: fields.key("kerberos").is_some(), negotiates: false };
     let http = fields.optional("http").map(|v| rule::http(sink, base, &secrets, &mut used, &mut login, v));

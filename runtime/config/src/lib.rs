@@ -37,6 +37,7 @@ mod socket;
 mod state_owner;
 mod suggest;
 mod template;
+mod test_subject;
 mod toml_syntax;
 mod upstream;
 mod value;
@@ -58,6 +59,7 @@ pub use socket::{SocketMode, SocketModeError};
 pub use template::{
     COORDINATOR_SCHEMA, InstanceTemplate, OAuth2Template, S3Template, UrlError, WORKER_SCHEMA, WorkerTemplate,
 };
+pub use test_subject::{TestSubject, TestedInstance};
 pub use worker::{
     AwsEndpointConfig, Choice, Endpoints, OnChange, Publish, SocketEndpoint, WorkerConfig, WorkerReceiver,
 };

@@ -75,6 +75,11 @@ impl Parts {
         self.limits
     }
 
+    /// The component of a test, which is bound to no instance.
+    pub(crate) fn into_unbound(self) -> Option<ReceiverComponent> {
+        Self { instances: Some(Vec::new()), ..self }.into_component()
+    }
+
     /// The component; `None` after an error, or if there is none.
     pub(crate) fn into_component(self) -> Option<ReceiverComponent> {
         Some(ReceiverComponent {

@@ -33,9 +33,9 @@ struct Secret {
 struct Word(String);
 
 impl SecretTable {
-    pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -> Self {
+    pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, mocks: Option<&Path>, value: Located<'_>) -> Self {
         let entries = value.entries(sink, "[instances.NAME.secrets.NAME]");
-        Self { list: entries.into_iter().map(|(key, value)| read(sink, base, key, value)).collect() }
+        Self { list: entries.into_iter().map(|(key, value)| read(sink, base, mocks, key, value)).collect() }
     }
 
     /// The name of a secret that a rule uses.
@@ -109,7 +109,7 @@ fn purposes(grant: &SecretGrant) -> (Option<SecretOperation>, bool) {
     (grant.purpose().map(SecretPurpose::operation), grant.reveals())
 }
 
-fn read(sink: &mut DiagnosticSink, base: &Path, key: Key<'_>, value: Located<'_>) -> Secret {
+fn read(sink: &mut DiagnosticSink, base: &Path, mocks: Option<&Path>, key: Key<'_>, value: Located<'_>) -> Secret {
     let mut secret = Secret {
         name: key.parsed(sink),
         at: key.at,
@@ -122,7 +122,11 @@ fn read(sink: &mut DiagnosticSink, base: &Path, key: Key<'_>, value: Located<'_>
         sink.mask(value.at());
     }
     let Some(mut fields) = value.table(sink, "{ file = \"/path/to/file\" }") else { return secret };
-    secret.source = source(sink, base, &mut fields);
+    let mock = mocks.and_then(|folder| Some((folder.join(key_name(&secret)?), fields.optional("value")?)));
+    secret.source = match mock {
+        Some((file, value)) => value.text(sink, "\"…\"").map(|_| SecretSource::File(file)),
+        None => source(sink, base, &mut fields),
+    };
     secret.grant = grant(sink, &mut fields);
     for unknown in fields.finish(sink) {
         sink.mask(unknown.at());
@@ -147,6 +151,10 @@ pub(crate) fn source_table(
         sink.mask(unknown.at());
     }
     source
+}
+
+fn key_name(secret: &Secret) -> Option<&str> {
+    secret.name.as_ref().map(SecretName::as_str)
 }
 
 fn is_variable_name(name: &str) -> bool {

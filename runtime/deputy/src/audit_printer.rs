@@ -5,6 +5,12 @@ use deputy_audit::{AuditAction, AuditEvent, AuditOutcome, SignedContent};
 use crate::print::{ERROR, FAINT, GOOD, WARNING, bytes, sanitize, styled};
 
 pub(crate) fn line(event: &AuditEvent) -> String {
+    let clock = event.time.get(11..23).unwrap_or(&event.time);
+    format!("{} {}", styled(FAINT, format!("audit {clock} {}", event.subject)), timeless_line(event))
+}
+
+/// The same without the time and the instance.
+pub(crate) fn timeless_line(event: &AuditEvent) -> String {
     let (style, outcome) = match event.outcome {
         AuditOutcome::Begun => (FAINT, "begun"),
         AuditOutcome::Cancelled => (WARNING, "cancelled"),
@@ -12,14 +18,8 @@ pub(crate) fn line(event: &AuditEvent) -> String {
         AuditOutcome::Failed => (WARNING, "failed"),
         AuditOutcome::Refused => (ERROR, "refused"),
     };
-    let clock = event.time.get(11..23).unwrap_or(&event.time);
     let code = event.code.as_ref().map(|code| format!(" [{}]", sanitize(code))).unwrap_or_default();
-    format!(
-        "{} {} {}{code}\n",
-        styled(FAINT, format!("audit {clock} {}", event.subject)),
-        styled(style, format!("{outcome:9}")),
-        sanitize(&action_text(&event.action))
-    )
+    format!("{} {}{code}\n", styled(style, format!("{outcome:9}")), sanitize(&action_text(&event.action)))
 }
 
 fn action_text(action: &AuditAction) -> String {

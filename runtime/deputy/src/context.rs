@@ -11,6 +11,7 @@ use deputy_core::{SecretSource, Timestamp};
 use deputy_host::{Platform, coordinator, sandbox, worker};
 use deputy_local::SocketPeer;
 use deputy_sandbox::{ComponentFolders, Sandbox};
+use deputy_script::TestStage;
 use deputy_sources::SourceContext;
 use deputy_support::SystemClock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -168,6 +169,18 @@ impl Context {
     /// A sandbox for a command that does not open the state.
     pub(crate) async fn sandbox(&self, config: &CoordinatorFile, audit: Arc<Audit>) -> Result<Sandbox, CommandError> {
         self.open_sandbox(self.state_dir(Some(config))?, config.coordinator.key.as_ref(), audit).await
+    }
+
+    /// A sandbox for a command that needs no configuration.
+    pub(crate) async fn plain_sandbox(&self, audit: Arc<Audit>) -> Result<Sandbox, CommandError> {
+        let FoundConfig { state_dir, key, .. } = self.found_config()?;
+        self.open_sandbox(state_dir, key.as_ref(), audit).await
+    }
+
+    /// A sandbox in a made-up world, for tests of components.
+    pub(crate) async fn sandbox_in(&self, stage: Arc<TestStage>, audit: Arc<Audit>) -> Result<Sandbox, CommandError> {
+        let FoundConfig { state_dir, key, .. } = self.found_config()?;
+        Ok(sandbox::open_in(stage, state_dir, key.as_ref(), audit, &self.platform()?).await?)
     }
 
     pub(crate) async fn open_sandbox(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use deputy_audit::Audit;
 use deputy_core::{SecretSource, in_one_line};
-use deputy_sandbox::{CacheKey, CodeCache, Sandbox, SandboxOptions, SystemResolver};
+use deputy_sandbox::{CacheKey, CodeCache, Resolver, Sandbox, SandboxOptions, StandIn, SystemResolver};
 use deputy_store::{MasterKey, MasterKeyError};
 
 use crate::error::ProcessError;
@@ -22,6 +22,28 @@ pub async fn open_without_state(
     audit: Arc<Audit>,
     platform: &Platform,
 ) -> Result<Sandbox, ProcessError> {
+    open(cache_if_readable(state_dir, key, platform).await?, audit, platform)
+}
+
+/// The same for components in a made-up world.
+pub async fn open_in<W: StandIn + Resolver + 'static>(
+    world: Arc<W>,
+    state_dir: PathBuf,
+    key: Option<&SecretSource>,
+    audit: Arc<Audit>,
+    platform: &Platform,
+) -> Result<Sandbox, ProcessError> {
+    let cache = cache_if_readable(state_dir, key, platform).await?;
+    let (compiler, folders) = (platform.compiler.clone(), platform.components.clone());
+    let resolver = Arc::clone(&world) as Arc<dyn Resolver>;
+    Ok(Sandbox::new(SandboxOptions { cache, compiler, audit, resolver, folders, stand_in: Some(world) })?)
+}
+
+async fn cache_if_readable(
+    state_dir: PathBuf,
+    key: Option<&SecretSource>,
+    platform: &Platform,
+) -> Result<Option<CodeCache>, ProcessError> {
     let cache = match master_key(&state_dir, key, platform).await {
         Ok(key) => Some(CodeCache { state_dir, key: cache_key(&key)? }),
         Err(error @ (MasterKeyError::Source(_) | MasterKeyError::Gone(_))) => {
@@ -33,13 +55,13 @@ pub async fn open_without_state(
         }
         Err(error) => return Err(ProcessError::MasterKey(error)),
     };
-    open(cache, audit, platform)
+    Ok(cache)
 }
 
 pub(crate) fn open(cache: Option<CodeCache>, audit: Arc<Audit>, platform: &Platform) -> Result<Sandbox, ProcessError> {
     let compiler = platform.compiler.clone();
     let (resolver, folders) = (Arc::new(SystemResolver::default()), platform.components.clone());
-    Ok(Sandbox::new(SandboxOptions { cache, compiler, audit, resolver, folders })?)
+    Ok(Sandbox::new(SandboxOptions { cache, compiler, audit, resolver, folders, stand_in: None })?)
 }
 
 /// The master key: from its configured source, or from the state directory.

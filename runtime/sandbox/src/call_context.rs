@@ -5,7 +5,6 @@ use std::sync::Arc;
 use deputy_core::grant::Grant;
 use deputy_core::{Limits, Outputs};
 use deputy_kerberos::Login;
-use deputy_support::SystemClock;
 use tokio::sync::Semaphore;
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -23,7 +22,9 @@ use crate::outputs::{self, OutputMode, OutputStage};
 use crate::redact::Redactor;
 use crate::secret_values;
 use crate::secrets::{self, CallSecrets, CallValues, SecretStore, SecretsView};
+use crate::shared::SandboxShared;
 use crate::sockets::{self, Sockets, SocketsView, TcpPolicy};
+use crate::stand_in::World;
 use crate::state::{self, StateAccess, StateSource};
 
 /// What all calls of an instance share.
@@ -38,11 +39,12 @@ pub(crate) struct InstanceContext {
     pub(crate) secrets: Arc<SecretStore>,
     pub(crate) state: StateSource,
     pub(crate) tcp: TcpPolicy,
+    pub(crate) world: World,
 }
 
 impl InstanceContext {
     /// A context without any grant.
-    pub(crate) fn ungranted(resolver: &Arc<dyn Resolver>, secrets: &Arc<SecretStore>, outputs: OutputMode) -> Self {
+    pub(crate) fn ungranted(shared: &SandboxShared, secrets: &Arc<SecretStore>, outputs: OutputMode) -> Self {
         let http = HttpPolicy::nothing(Arc::clone(secrets) as _);
         let tcp = TcpPolicy::nothing(Arc::clone(secrets) as _);
         Self {
@@ -51,10 +53,11 @@ impl InstanceContext {
             login: None,
             lookups: lookup_slots(),
             outputs,
-            resolver: Arc::clone(resolver),
+            resolver: Arc::clone(&shared.resolver),
             secrets: Arc::clone(secrets),
             state: StateSource::Denied,
             tcp,
+            world: shared.world.clone(),
         }
     }
 }
@@ -100,6 +103,7 @@ impl CallState {
                 Arc::clone(budget),
                 Arc::clone(&context.resolver),
                 Arc::clone(&context.lookups),
+                context.world.clone(),
             ),
             http,
             kerberos: CallKerberos::new(
@@ -110,18 +114,19 @@ impl CallState {
             ),
             log: log.clone(),
             outputs: OutputStage::new(context.outputs, Arc::clone(budget)),
-            secrets: CallSecrets::new(Arc::clone(grant), values, Arc::clone(budget), SystemClock::wall),
+            secrets: CallSecrets::new(Arc::clone(grant), values, Arc::clone(budget), context.world.clone()),
             sockets: Sockets::new(
                 Arc::clone(grant),
                 Arc::clone(budget),
                 Arc::clone(&context.resolver),
                 tcp,
                 Arc::clone(&context.lookups),
+                context.world.clone(),
             )
             .noting(connected),
             state: StateAccess::new(context.state.clone(), Arc::clone(budget), Arc::clone(redactor)),
             table,
-            wasi: wasi(limits, log),
+            wasi: wasi(limits, log, &context.world),
         }
     }
 
@@ -133,11 +138,12 @@ impl CallState {
 
 /// WASI without arguments, environment, files and network; output goes to the log. Its own sockets are not linked, and
 /// would be denied: they know addresses and no names.
-fn wasi(limits: &Limits, log: &GuestLog) -> WasiCtx {
+fn wasi(limits: &Limits, log: &GuestLog, world: &World) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
     wasi.stdout(log.stdout()).stderr(log.stderr());
     wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
     wasi.max_random_size(limits.argument.as_u64());
+    world.replace_in(&mut wasi);
     wasi.build()
 }
 

@@ -91,7 +91,7 @@ impl Invoker {
             budget.deny(PolicyDenial::Limit(*limit));
         }
         log.finish(); // an overdue call has not
-        RawOutcome { id, budget, record, log, redactor, result }
+        RawOutcome { id, budget, record, log, redactor, world: context.world.clone(), result }
     }
 
     /// Runs the call, and abandons it when it is overdue.

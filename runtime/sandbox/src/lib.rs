@@ -60,6 +60,7 @@ mod secret_values;
 mod secrets;
 mod shared;
 mod sockets;
+mod stand_in;
 mod state;
 mod state_store;
 #[cfg(test)]
@@ -87,5 +88,6 @@ pub use receiver::LoadedReceiver;
 pub use sandbox::{CodeCache, Sandbox, SandboxError, SandboxOptions};
 pub use secret_fault::SecretFault;
 pub use sockets::TcpPolicyError;
+pub use stand_in::StandIn;
 pub use state_store::{StateStore, StateStoreError, StateTurn};
 pub use usage::CallUsage;

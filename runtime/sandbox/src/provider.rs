@@ -113,8 +113,9 @@ impl LoadedProvider {
                 Some(_) => StateSource::Nowhere,
                 None => StateSource::Denied,
             },
+            world: shared.world.clone(),
         };
-        let ungranted = InstanceContext::ungranted(&shared.resolver, &secrets, OutputMode::Denied);
+        let ungranted = InstanceContext::ungranted(&shared, &secrets, OutputMode::Denied);
         let secret_settings = secret_settings(&instance);
         let invoker = Invoker::new(shared, AuditSubject::Instance(instance.name), &instance.settings, instance.limits);
         Ok(Self {

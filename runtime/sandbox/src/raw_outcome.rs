@@ -8,7 +8,6 @@ use deputy_core::{
     ComponentFailure, Fact, HOST_FACT_PREFIX, LONGEST_FACT_NAME, LONGEST_FACT_VALUE, MOST_FACTS, PolicyDenial, Span,
     Timestamp,
 };
-use deputy_support::SystemClock;
 
 use crate::bindings::delegation::tokens::types as wit;
 use crate::call::{Call, CallError, Interruption};
@@ -16,6 +15,7 @@ use crate::call_budget::CallBudget;
 use crate::guest_log::GuestLog;
 use crate::open_call::OpenCall;
 use crate::redact::Redactor;
+use crate::stand_in::World;
 use crate::usage::CallUsage;
 
 /// The longest text of a failure that is kept, in bytes.
@@ -28,6 +28,7 @@ pub(crate) struct RawOutcome<T> {
     pub(crate) record: Arc<OpenCall>,
     pub(crate) log: GuestLog,
     pub(crate) redactor: Arc<Redactor>,
+    pub(crate) world: World,
     pub(crate) result: Result<T, CallError>,
 }
 
@@ -43,7 +44,7 @@ impl<T> RawOutcome<T> {
     /// Converts the answer and writes the call's audit event. A result that can't be recorded is withheld.
     pub(crate) async fn finish<U>(self, convert: impl FnOnce(T, AnsweredCall<'_>) -> Result<U, CallError>) -> Call<U> {
         let taken = Span::millis(u64::try_from(self.budget.time().begun().elapsed().as_millis()).unwrap_or(u64::MAX));
-        let answered = AnsweredCall { redactor: &self.redactor, began: SystemClock::wall().minus(taken) };
+        let answered = AnsweredCall { redactor: &self.redactor, began: self.world.began(taken) };
         let answer = self.result.and_then(|value| convert(value, answered));
         let mut result = answer.map_err(|error| redact_error(error, &self.redactor));
         if self.budget.audit.is_unrecorded() {

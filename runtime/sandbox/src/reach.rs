@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::network::{self, Connection, Deadline, Protocol, Resolver, RuleTls, SystemResolver};
+use crate::stand_in::World;
 
 /// How long one host may take.
 const TIMEOUT: Span = Span::secs(10);
@@ -114,7 +115,7 @@ async fn steps(
     let addresses = network::resolve(resolver.as_ref(), &network::lookup_slots(), reached.target.host()).await;
     reached.addresses = addresses.map_err(ReachError::Resolve)?;
     let pinned = permit.pin(&reached.addresses).map_err(denied)?;
-    let stream = network::connect(pinned, deadline).await.map_err(|error| match error {
+    let stream = network::connect(pinned, deadline, &World::default()).await.map_err(|error| match error {
         network::ConnectError::TimedOut(_) => ReachError::Slow,
         network::ConnectError::Io(error) => ReachError::Connect(error),
     })?;

@@ -55,8 +55,8 @@ impl LoadedReceiver {
         let receives =
             TokenReceiverPre::new(linked).map_err(|source| LoadError::Import { path: info.path.clone(), source })?;
         let secrets = Arc::new(SecretStore::new(&BTreeMap::new()));
-        let accepting = InstanceContext::ungranted(&shared.resolver, &secrets, OutputMode::Staged);
-        let ungranted = InstanceContext::ungranted(&shared.resolver, &secrets, OutputMode::Denied);
+        let accepting = InstanceContext::ungranted(&shared, &secrets, OutputMode::Staged);
+        let ungranted = InstanceContext::ungranted(&shared, &secrets, OutputMode::Denied);
         let invoker = Invoker::new(shared, AuditSubject::Receiver(plan.name), &plan.settings, plan.limits);
         Ok(Self { invoker, info, _component: component, receives, host_facts: plan.host_facts, accepting, ungranted })
     }

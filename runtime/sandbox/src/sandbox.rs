@@ -27,6 +27,7 @@ use crate::network::Resolver;
 use crate::provider::LoadedProvider;
 use crate::receiver::LoadedReceiver;
 use crate::shared::SandboxShared;
+use crate::stand_in::{StandIn, World};
 use crate::threads::CallThreads;
 use crate::watchdog::Watchdog;
 
@@ -40,6 +41,8 @@ pub struct SandboxOptions {
     pub resolver: Arc<dyn Resolver>,
     /// Where components are found by name.
     pub folders: ComponentFolders,
+    /// Only `deputy test` has one.
+    pub stand_in: Option<Arc<dyn StandIn>>,
 }
 
 /// Where compiled code is kept, and the key that authenticates it.
@@ -90,6 +93,7 @@ impl Sandbox {
             next_call: AtomicU64::new(1),
             denials: Arc::default(),
             resolver: options.resolver,
+            world: World::new(options.stand_in),
             slots: Arc::new(Semaphore::new(CONCURRENT_CALLS)),
             threads: CallThreads::new()?,
             ticker: Ticker::new(&engine)?,

@@ -19,6 +19,7 @@ use crate::imports;
 use crate::kerberos::Logins;
 use crate::load_error::LoadError;
 use crate::network::Resolver;
+use crate::stand_in::World;
 use crate::threads::CallThreads;
 use crate::watchdog::Watchdog;
 
@@ -29,6 +30,7 @@ pub(crate) struct SandboxShared {
     pub(crate) next_call: AtomicU64,
     pub(crate) denials: Arc<DenialBudget>,
     pub(crate) resolver: Arc<dyn Resolver>,
+    pub(crate) world: World,
     /// One permit per concurrent call, held until the call's end is recorded.
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) threads: CallThreads,

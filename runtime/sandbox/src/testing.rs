@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use deputy_audit::{Audit, AuditEvent, AuditOutcome, AuditSubject, CallId};
 use deputy_core::grant::{Grant, HttpRule, PathRules, RequestOptions as SendOptions, TcpRule};
-use deputy_core::{Instance, Limits, SecretBytes, SecretName};
+use deputy_core::{Instance, Limits, SecretBytes, SecretName, Timestamp};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use crate::call_budget::CallBudget;
 use crate::network::{LookupSlot, Resolver};
 use crate::secret_provider::{SecretProvider, ValueError};
+use crate::stand_in::{StandIn, World};
 
 /// A rule that allows all methods and paths, and loopback.
 pub(crate) fn http(pattern: &str) -> HttpRule {
@@ -97,6 +98,27 @@ pub(crate) async fn eventually(reached: impl Fn() -> bool) {
 pub(crate) async fn pause(millis: u64) {
     let never = std::future::pending::<()>();
     tokio::time::timeout(std::time::Duration::from_millis(millis), never).await.unwrap_err();
+}
+
+struct StoppedAt(Timestamp);
+
+impl StandIn for StoppedAt {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+
+    fn seed(&self) -> u64 {
+        0
+    }
+
+    fn route(&self, _: SocketAddr) -> Option<SocketAddr> {
+        None
+    }
+}
+
+/// A world at this time.
+pub(crate) fn stopped_at(now: Timestamp) -> World {
+    World::new(Some(Arc::new(StoppedAt(now))))
 }
 
 /// Names and their addresses.

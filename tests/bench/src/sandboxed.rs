@@ -27,6 +27,7 @@ pub(crate) fn sandbox(folder: &Path) -> Result<Sandbox> {
         audit: Arc::new(audit),
         resolver: Arc::new(SystemResolver::default()),
         folders: ComponentFolders::default(),
+        stand_in: None,
     })?)
 }
 

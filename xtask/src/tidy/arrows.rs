@@ -4,7 +4,7 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-pub(super) const ARROWS: [(&str, &[&str]); 21] = [
+pub(super) const ARROWS: [(&str, &[&str]); 22] = [
     (
         "deputy",
         &[
@@ -21,6 +21,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 21] = [
             "deputy-payloads",
             "deputy-sandbox",
             "deputy-scaffold",
+            "deputy-script",
             "deputy-sources",
             "deputy-store",
             "deputy-support",
@@ -85,6 +86,10 @@ pub(super) const ARROWS: [(&str, &[&str]); 21] = [
     ),
     ("deputy-scaffold", &["deputy-core", "deputy-files"]),
     ("deputy-scram", &[]),
+    (
+        "deputy-script",
+        &["deputy-audit", "deputy-config", "deputy-core", "deputy-host", "deputy-sandbox", "deputy-support"],
+    ),
     ("deputy-sources", &["deputy-core", "deputy-files", "deputy-support"]),
     ("deputy-store", &["deputy-core", "deputy-files", "deputy-sources", "deputy-support"]),
     ("deputy-support", &["deputy-core"]),
@@ -117,7 +122,7 @@ const CORE: [&str; 5] = ["fastrand", "ipnet", "secrecy", "thiserror", "zeroize"]
 const PLACES: [(&str, &[&str]); 6] = [
     ("cap-", &["deputy", "deputy-files", "deputy-sandbox", "deputy-scaffold", "deputy-store", "deputy-worker"]),
     ("wasmtime", &["deputy-bench", "deputy-sandbox"]),
-    ("toml", &["deputy-config"]),
+    ("toml", &["deputy-config", "deputy-script"]),
     ("hyper", &["deputy-bench", "deputy-http-server", "deputy-local", "deputy-sandbox"]),
     ("clap", &["deputy", "deputy-bench", "deputy-fan", "xtask"]),
     ("annotate-snippets", &["deputy-config"]),

@@ -21,7 +21,7 @@ const REGISTRIES: [(&str, &str); 7] = [
 const HOMES: [(&str, &[&str]); 4] = [
     ("wasmtime::", &["runtime/sandbox/", "tests/bench/"]),
     ("wasmtime_wasi", &["runtime/sandbox/", "tests/bench/"]),
-    ("toml::", &["runtime/config/"]),
+    ("toml::", &["runtime/config/", "runtime/script/"]),
     ("hyper::", &["runtime/http-server/", "runtime/local/", "runtime/sandbox/", "tests/bench/"]),
 ];
 

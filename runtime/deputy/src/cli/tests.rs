@@ -54,6 +54,7 @@ fn help_offers_json_for_each_command_that_prints_data() {
         let others = [
             "deputy",
             "deputy completions",
+            "deputy dev",
             "deputy exec",
             "deputy init",
             "deputy run",

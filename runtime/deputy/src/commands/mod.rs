@@ -1,9 +1,11 @@
 //! One file for each command: its arguments, and what it does with them.
 
+mod call;
 mod check;
 mod compile_component;
 mod completions;
 mod components;
+mod dev;
 mod doctor;
 mod exec;
 mod exit_codes;
@@ -26,6 +28,7 @@ mod schema;
 mod socket_args;
 mod state;
 mod status;
+mod test;
 mod token;
 mod worker;
 mod workers;
@@ -38,11 +41,13 @@ use crate::exit::Exit;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Call(call::CallArgs),
     Check(check::CheckArgs),
     #[command(hide = true)]
     CompileComponent(compile_component::CompileComponentArgs),
     Components(components::ComponentsArgs),
     Completions(completions::CompletionsArgs),
+    Dev(dev::DevArgs),
     Doctor(doctor::DoctorArgs),
     Exec(exec::ExecArgs),
     ExitCodes(exit_codes::ExitCodesArgs),
@@ -64,6 +69,7 @@ pub(crate) enum Command {
     Schema(schema::SchemaArgs),
     State(state::StateArgs),
     Status(status::StatusArgs),
+    Test(test::TestArgs),
     Token(token::TokenArgs),
     Workers(workers::WorkersArgs),
     Worker(worker::WorkerArgs),
@@ -87,11 +93,13 @@ pub(crate) async fn run(
     program: fn() -> clap::Command,
 ) -> Result<Exit, CommandError> {
     match command {
+        Command::Call(arguments) => call::run(context, arguments).await,
         Command::Check(arguments) => check::run(context, arguments).await,
         // `main` runs both without a runtime.
         Command::CompileComponent(_) | Command::KerberosLogin(_) => Ok(Exit::Internal),
         Command::Components(arguments) => components::run(context, arguments).await,
         Command::Completions(arguments) => completions::run(context, arguments, program()),
+        Command::Dev(arguments) => dev::run(context, arguments).await,
         Command::Doctor(arguments) => doctor::run(context, arguments).await,
         Command::Exec(arguments) => exec::run(context, arguments).await,
         Command::ExitCodes(arguments) => exit_codes::run(context, arguments),
@@ -110,6 +118,7 @@ pub(crate) async fn run(
         Command::Schema(arguments) => schema::run(context, arguments),
         Command::State(arguments) => state::run(context, arguments).await,
         Command::Status(arguments) => status::run(context, arguments).await,
+        Command::Test(arguments) => test::run(context, arguments).await,
         Command::Token(arguments) => token::run(context, arguments).await,
         Command::Workers(arguments) => workers::run(context, arguments).await,
         Command::Worker(arguments) => worker::run(context, arguments).await,

@@ -11,6 +11,7 @@ use deputy_link::AuthorityError;
 use deputy_link::client::JoinFailure;
 use deputy_local::SocketClientError;
 use deputy_sandbox::{CacheError, CompileError, LoadError, SandboxError};
+use deputy_script::ScriptError;
 use deputy_store::{MasterKeyError, StoreError};
 
 use super::{CommandError, Report};
@@ -23,6 +24,20 @@ impl From<ConfigErrors> for CommandError {
             matches!(&error, ConfigErrors::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound);
         let error = Self { exit: Exit::Misconfigured, report: Report::Findings(error), hints: Vec::new(), at: None };
         if is_missing { error.hint("name the file with --config FILE or in DEPUTY_CONFIG") } else { error }
+    }
+}
+
+impl From<ScriptError> for CommandError {
+    fn from(error: ScriptError) -> Self {
+        match error {
+            ScriptError::Subject(error) => error.into(),
+            ScriptError::Load { source, .. } => Self::from(*source),
+            ScriptError::Certificates(_) | ScriptError::Servers(_) => Self::new(Exit::Failed, error),
+            ScriptError::Empty(_)
+            | ScriptError::Folder { .. }
+            | ScriptError::Invalid { .. }
+            | ScriptError::Unreadable { .. } => Self::new(Exit::Misconfigured, error),
+        }
     }
 }
 

@@ -34,6 +34,7 @@ use super::policy::{HttpPolicy, PermittedRule};
 use crate::call_budget::CallBudget;
 use crate::network::{self, Connection, Deadline, Resolver};
 use crate::secret_fault::SecretFault;
+use crate::stand_in::World;
 
 /// The `User-Agent` of a request whose component sets none.
 const USER_AGENT: &str = concat!("deputy/", env!("CARGO_PKG_VERSION"));
@@ -49,6 +50,7 @@ pub(super) struct Exchange {
     pub(super) policy: Arc<HttpPolicy>,
     pub(super) budget: Arc<CallBudget>,
     pub(super) resolver: Arc<dyn Resolver>,
+    pub(super) world: World,
     pub(super) lookups: Arc<Semaphore>,
     pub(super) record: ExchangeRecord,
     pub(super) options: RequestOptions,
@@ -174,8 +176,8 @@ impl Exchange {
         if let Some(first) = pinned.addresses().first() {
             self.record.note_address(first.ip());
         }
-        let stream = network::connect(pinned, deadline).await?;
-        if let Ok(peer) = stream.peer_addr() {
+        let stream = network::connect(pinned, deadline, &self.world).await?;
+        if let (true, Ok(peer)) = (self.world.is_real(), stream.peer_addr()) {
             self.record.note_address(peer.ip());
         }
         Ok(stream)

@@ -31,6 +31,7 @@ use wasmtime_wasi_http::{
 use crate::call_audit::{CallAudit, MAX_TEXT};
 use crate::call_budget::CallBudget;
 use crate::network::{Deadline, Resolver};
+use crate::stand_in::World;
 use exchange::Exchange;
 use exchange_record::ExchangeRecord;
 use outgoing::{BodyDrains, RequestBody};
@@ -43,6 +44,7 @@ pub(crate) struct HttpHooks {
     policy: Arc<HttpPolicy>,
     budget: Arc<CallBudget>,
     resolver: Arc<dyn Resolver>,
+    world: World,
     /// The instance's concurrent look-ups, with those of sockets.
     lookups: Arc<Semaphore>,
     drains: BodyDrains,
@@ -61,8 +63,9 @@ impl HttpHooks {
         budget: Arc<CallBudget>,
         resolver: Arc<dyn Resolver>,
         lookups: Arc<Semaphore>,
+        world: World,
     ) -> Self {
-        Self { grant, policy, budget, resolver, lookups, drains: BodyDrains::default() }
+        Self { grant, policy, budget, resolver, lookups, world, drains: BodyDrains::default() }
     }
 
     fn begin(
@@ -81,6 +84,7 @@ impl HttpHooks {
             budget: Arc::clone(&self.budget),
             resolver: Arc::clone(&self.resolver),
             lookups: Arc::clone(&self.lookups),
+            world: self.world.clone(),
             record,
             options: options.unwrap_or_default(),
             total,

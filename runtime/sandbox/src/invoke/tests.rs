@@ -29,13 +29,14 @@ impl TestSandbox {
             audit: Arc::clone(&audit),
             resolver: names(),
             folders: ComponentFolders::default(),
+            stand_in: None,
         });
         let sandbox = sandbox.unwrap();
         let shared = Arc::clone(sandbox.shared());
         let subject = AuditSubject::Instance("lab".parse().unwrap());
-        let invoker = Invoker::new(shared, subject, &BTreeMap::new(), limits);
+        let invoker = Invoker::new(Arc::clone(&shared), subject, &BTreeMap::new(), limits);
         let secrets = Arc::new(SecretStore::new(&BTreeMap::new()));
-        let context = InstanceContext::ungranted(&names(), &secrets, OutputMode::Denied);
+        let context = InstanceContext::ungranted(&shared, &secrets, OutputMode::Denied);
         Self { sandbox, audit, invoker, context }
     }
 

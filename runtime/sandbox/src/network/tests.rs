@@ -1,4 +1,5 @@
 use super::*;
+use crate::stand_in::World;
 use crate::testing::{FullBacklog, Server, StaticResolver, http, pause, tcp};
 use deputy_core::grant::{Grant, HttpTarget, Pinned, Scheme, Target};
 use deputy_core::{Limit, Span};
@@ -47,7 +48,7 @@ async fn resolve_with_the_system_knows_localhost() {
 #[tokio::test]
 async fn connect_tries_the_next_address() {
     let server = Server::start(|_| async {}).await;
-    let stream = connect(pinned(server.port(), &["127.0.0.2", "127.0.0.1"]), soon()).await.unwrap();
+    let stream = connect(pinned(server.port(), &["127.0.0.2", "127.0.0.1"]), soon(), &World::default()).await.unwrap();
     assert_eq!(stream.peer_addr().unwrap(), server.address);
     assert!(stream.nodelay().unwrap());
 }
@@ -55,7 +56,8 @@ async fn connect_tries_the_next_address() {
 #[tokio::test]
 async fn connect_tries_only_the_pinned_addresses() {
     let server = Server::start(|_| async {}).await;
-    let error = connect(pinned(server.port(), &["127.0.0.2", "127.0.0.3"]), soon()).await.unwrap_err();
+    let error =
+        connect(pinned(server.port(), &["127.0.0.2", "127.0.0.3"]), soon(), &World::default()).await.unwrap_err();
     let ConnectError::Io(error) = error else { panic!("{error:?}") };
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
 }
@@ -64,7 +66,8 @@ async fn connect_tries_only_the_pinned_addresses() {
 async fn connect_to_a_silent_address_times_out() {
     let full_backlog = FullBacklog::new().await;
     let soon = Deadline::after(Span::millis(100), Limit::Connect);
-    let error = connect(pinned(full_backlog.address.port(), &["127.0.0.1"]), soon).await.unwrap_err();
+    let error =
+        connect(pinned(full_backlog.address.port(), &["127.0.0.1"]), soon, &World::default()).await.unwrap_err();
     assert!(
         matches!(error, ConnectError::TimedOut(DeadlineExceeded(DeadlineCause::Limit(Limit::Connect)))),
         "{error:?}"
@@ -77,9 +80,9 @@ async fn connect_leaves_time_for_the_next_address() {
     let (port, dead) = (full_backlog.address.port(), "127.0.0.1");
     let other = tokio::net::TcpListener::bind(("127.0.0.2", port)).await.unwrap();
     let deadline = Deadline::after(Span::millis(1_500), Limit::Connect);
-    let stream = connect(pinned(port, &[dead, "127.0.0.2"]), deadline).await.unwrap();
+    let stream = connect(pinned(port, &[dead, "127.0.0.2"]), deadline, &World::default()).await.unwrap();
     assert_eq!(stream.peer_addr().unwrap(), other.local_addr().unwrap());
-    let refused = connect(pinned(port, &[dead, "127.0.0.3"]), deadline).await.unwrap_err();
+    let refused = connect(pinned(port, &[dead, "127.0.0.3"]), deadline, &World::default()).await.unwrap_err();
     assert!(matches!(refused, ConnectError::Io(_)), "{refused:?}");
 }
 
@@ -132,7 +135,7 @@ async fn connection_closes_when_dropped() {
         }
     });
     let server = server.await;
-    drop(connect(pinned(server.port(), &["127.0.0.1"]), soon()).await.unwrap());
+    drop(connect(pinned(server.port(), &["127.0.0.1"]), soon(), &World::default()).await.unwrap());
     assert_eq!(told.await.unwrap(), 0);
 }
 

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use deputy_audit::{AuditAction, SignedContent};
 use deputy_core::grant::{AlgorithmError, Grant, SecretGrant, SecretOperation};
-use deputy_core::{Limit, PolicyDenial, SecretBytes, SecretName, Timestamp};
+use deputy_core::{Limit, PolicyDenial, SecretBytes, SecretName};
 use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 
 pub(crate) use call::CallValues;
@@ -37,13 +37,14 @@ use crate::bindings::delegation::tokens::secrets::{self, SecretError, Sigv4Signa
 use crate::call_budget::CallBudget;
 use crate::secret_fault::SecretFault;
 use crate::secret_provider::SecretProvider;
+use crate::stand_in::World;
 
 /// What one call may do with secrets.
 pub(crate) struct CallSecrets {
     grant: Arc<Grant>,
     values: Arc<CallValues>,
     budget: Arc<CallBudget>,
-    now: fn() -> Timestamp,
+    world: World,
     /// Whether the limit on operations was exceeded. Later attempts are denied without another audit event, so that a loop
     /// can't fill the operator's disk.
     spent: bool,
@@ -59,13 +60,8 @@ pub(crate) struct SecretsView<'a> {
 const MAX_NAME: usize = 1024;
 
 impl CallSecrets {
-    pub(crate) fn new(
-        grant: Arc<Grant>,
-        values: Arc<CallValues>,
-        budget: Arc<CallBudget>,
-        now: fn() -> Timestamp,
-    ) -> Self {
-        Self { grant, values, budget, now, spent: false }
+    pub(crate) fn new(grant: Arc<Grant>, values: Arc<CallValues>, budget: Arc<CallBudget>, world: World) -> Self {
+        Self { grant, values, budget, world, spent: false }
     }
 
     /// Begins the audit record of one operation and takes the operation from the budget.

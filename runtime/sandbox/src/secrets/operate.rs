@@ -41,7 +41,7 @@ impl CallSecrets {
         let parsed: StringToSign = text.parse().map_err(invalid)?;
         self.scope(record, &sigv4::scope(text));
         Self::signed_time(record, parsed.time());
-        let permit = grant.permit_sigv4(name, parsed, (self.now)()).map_err(SecretUseError::Denied)?;
+        let permit = grant.permit_sigv4(name, parsed, self.world.now()).map_err(SecretUseError::Denied)?;
         let value = self.value(name).await?;
         let signed = sigv4::sign(permit, &value).map_err(|error| unusable(name, &error))?;
         Ok(Sigv4Signature { access_key_id: signed.access_key_id, signature: signed.signature })
@@ -59,7 +59,7 @@ impl CallSecrets {
         let request = JwtRequest::read(header, claims).map_err(|error| SecretUseError::Invalid(error.to_string()))?;
         self.scope(record, &request.scope());
         self.signed_token(record, algorithm, &request);
-        let token = request.permit(grant, name, algorithm, (self.now)()).map_err(SecretUseError::Denied)?;
+        let token = request.permit(grant, name, algorithm, self.world.now()).map_err(SecretUseError::Denied)?;
         let value = self.value(name).await?;
         self.off_thread(move || token.sign(&value)).await?.map_err(|error| unusable(name, &error))
     }

@@ -36,6 +36,7 @@ use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;
 use crate::kerberos::ConnectedHosts;
 use crate::network::Resolver;
+use crate::stand_in::World;
 pub(crate) use policy::TcpPolicy;
 pub use policy::TcpPolicyError;
 use tunnel::Tunnels;
@@ -51,6 +52,7 @@ pub(crate) struct Sockets {
     tunnels: Tunnels,
     /// The instance's concurrent look-ups, with those of HTTP.
     lookups: Arc<Semaphore>,
+    world: World,
 }
 
 /// The addresses that the names of this call resolved to.
@@ -97,10 +99,11 @@ impl Sockets {
         resolver: Arc<dyn Resolver>,
         policy: TcpPolicy,
         lookups: Arc<Semaphore>,
+        world: World,
     ) -> Self {
         let resolved = ResolvedNames::default();
         let connected = ConnectedHosts::default();
-        Self { grant, budget, resolver, resolved, connected, policy, tunnels: Tunnels::default(), lookups }
+        Self { grant, budget, resolver, resolved, connected, policy, tunnels: Tunnels::default(), lookups, world }
     }
 
     /// Notes permitted connections there, too.

@@ -24,6 +24,7 @@ use crate::network::{
     self, ConnectError, Connection, Deadline, DeadlineCause, DeadlineExceeded, HandshakeError, TlsFault,
 };
 use crate::secret_fault::SecretFault;
+use crate::stand_in::World;
 
 /// A component's TCP socket.
 pub(super) struct TcpSocketState {
@@ -59,6 +60,7 @@ pub(super) struct Connector {
     pub(super) policy: TcpPolicy,
     pub(super) budget: Arc<CallBudget>,
     pub(super) tunnels: TunnelSpawner,
+    pub(super) world: World,
 }
 
 impl TcpSocketState {
@@ -143,7 +145,7 @@ impl Connector {
             record.failed("audit-unavailable");
             return Err(ErrorCode::AccessDenied);
         }
-        let stream = match network::connect(pinned, deadline).await {
+        let stream = match network::connect(pinned, deadline, &self.world).await {
             Ok(stream) => stream,
             Err(error) => return Err(not_connected(&mut record, error)),
         };

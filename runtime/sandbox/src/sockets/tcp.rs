@@ -60,7 +60,8 @@ impl tcp::HostTcpSocket for SocketsView<'_> {
         };
         note_host(&mut record, &pinned);
         let tunnels = self.sockets.tunnels.spawner();
-        let connector = Connector { policy: self.sockets.policy.clone(), budget: Arc::clone(&budget), tunnels };
+        let world = self.sockets.world.clone();
+        let connector = Connector { policy: self.sockets.policy.clone(), budget: Arc::clone(&budget), tunnels, world };
         let socket = self.table.get_mut(&own(&this))?;
         let wrong = if socket.is_connecting() {
             Some(ErrorCode::ConcurrencyConflict)

@@ -23,6 +23,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::{HttpHooks, HttpPolicy};
 use crate::network::{Resolver, lookup_slots};
+use crate::stand_in::World;
 use crate::testing::{AuditedBudget, StaticSecrets, instance, names};
 
 /// One call of an instance.
@@ -49,7 +50,7 @@ pub(super) fn with(
     let policy = Arc::new(HttpPolicy::new(&instance, values).unwrap());
     let grant = Arc::new(instance.grant);
     let audited = AuditedBudget::new(limits);
-    let hooks = HttpHooks::new(grant, policy, Arc::clone(&audited.budget), resolver, lookup_slots());
+    let hooks = HttpHooks::new(grant, policy, Arc::clone(&audited.budget), resolver, lookup_slots(), World::default());
     TestClient { hooks, audited }
 }
 

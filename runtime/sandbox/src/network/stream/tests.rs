@@ -1,5 +1,6 @@
 use super::*;
 use crate::network::{Deadline, Protocol, RuleTls, connect, handshake};
+use crate::stand_in::World;
 use crate::testing::{Server, tcp};
 use deputy_core::grant::{Grant, Scheme, Target, TlsOptions};
 use deputy_core::{Limit, Span};
@@ -21,7 +22,9 @@ async fn plain(server: &Server) -> TcpStream {
     let rule = tcp(&format!("a.example:{}", server.port()));
     let target = Target::new(Scheme::Tcp, "a.example".parse().unwrap(), server.port());
     let grant = Grant { tcp: vec![rule], ..Grant::default() };
-    connect(grant.permit_tcp(&target).unwrap().pin(&[server.address.ip()]).unwrap(), soon()).await.unwrap()
+    connect(grant.permit_tcp(&target).unwrap().pin(&[server.address.ip()]).unwrap(), soon(), &World::default())
+        .await
+        .unwrap()
 }
 
 /// A server's side of TLS, and its certificate.

@@ -20,6 +20,7 @@ use crate::bindings::delegation::tokens::secrets::{self as wit, Host as _, HostS
 use crate::call_budget::CallBudget;
 use crate::redact::Redactor;
 use crate::secret_provider::{SecretProvider, ValueError};
+use crate::testing::stopped_at;
 
 /// 2015-08-30T12:36:00Z
 const NOW: Timestamp = Timestamp::from_millis(1_440_938_160_000);
@@ -69,7 +70,7 @@ impl TestCall {
         let call = Arc::new(CallValues::new(source, Arc::new(Redactor::new(Vec::new()))));
         let secrets = grants.iter().map(|(name, grant)| (name.parse().unwrap(), grant.clone())).collect();
         let grant = Arc::new(Grant { secrets, ..Grant::default() });
-        let secrets = CallSecrets::new(grant, call, Arc::clone(&budget), || NOW);
+        let secrets = CallSecrets::new(grant, call, Arc::clone(&budget), stopped_at(NOW));
         Self { secrets, table: ResourceTable::new(), values, budget, audit }
     }
 

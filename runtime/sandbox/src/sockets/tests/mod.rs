@@ -47,7 +47,7 @@ pub(super) fn guest_with(
     let audited = AuditedBudget::new(limits);
     let policy = TcpPolicy::new(&instance, secrets).unwrap();
     let grant = Arc::new(instance.grant);
-    let sockets = Sockets::new(grant, Arc::clone(&audited.budget), resolver, policy, lookup_slots());
+    let sockets = Sockets::new(grant, Arc::clone(&audited.budget), resolver, policy, lookup_slots(), World::default());
     TestSockets { sockets, table: ResourceTable::new(), audited }
 }
 
