@@ -41,6 +41,7 @@ impl Host {
             audit: Arc::new(Audit::memory()),
             resolver: Arc::new(SystemResolver::default()),
             folders: ComponentFolders::default(),
+            stand_in: None,
         };
         let sandbox = runtime.block_on(async { Sandbox::new(options).unwrap() });
         Self { sandbox, home, runtime }
