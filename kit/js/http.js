@@ -17,9 +17,9 @@ export function postForm(url, form) {
 export async function send(method, url, headers, body) {
   const shown = url.split('?')[0]; // without the query, which may be confidential
   try {
-    const response = await fetch(url, { method, headers, body, redirect: 'manual' });
-    const body = response.body === null ? new Uint8Array() : await collect(response.body);
-    return { status: response.status, headers: response.headers, body };
+    const response = await fetch(url, { method, headers, body });
+    const bytes = response.body === null ? new Uint8Array() : await collect(response.body);
+    return { status: response.status, headers: response.headers, body: bytes };
   } catch (thrown) {
     if (thrown instanceof RangeError) fail('unavailable', `${shown}: the answer is larger than ${maxBody} bytes`);
     // `fetch` gives no reason. If the host denied the request, its log has the reason.
