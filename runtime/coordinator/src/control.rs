@@ -12,10 +12,11 @@ use deputy_http_server::HttpHandler;
 use deputy_link::{EnrolmentStatus, WorkerId};
 use deputy_local::reply::{self, LeaseHeaders, json};
 use deputy_local::{
-    ControlError, ControlRequest, OTHER_GROUPS, Parameters, S3Place, SCHEMA, TOKEN_EXPIRES, TOKEN_ID, lease_wait,
+    ControlError, ControlRequest, OTHER_GROUPS, Parameters, S3Places, SCHEMA, TOKEN_EXPIRES, TOKEN_ID, lease_wait,
 };
 use http::{Request, Response};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::handle::CoordinatorHandle;
 use crate::lease_board::LeaseBoard;
@@ -36,6 +37,8 @@ pub struct Control {
     workers: Option<Workers>,
     /// `None` without receivers and endpoints in the configuration.
     local: Option<Arc<dyn LocalWorkerView>>,
+    /// As far as the configuration in effect says it.
+    places: watch::Receiver<Arc<S3Places>>,
 }
 
 /// A page of workers, in the order of their ids.
@@ -68,7 +71,8 @@ impl Control {
         clock: Arc<dyn Clock>,
         reload: Arc<dyn Reload>,
     ) -> Self {
-        Self { handle, board, clock, reload, workers: None, local: None }
+        let (_, places) = watch::channel(Arc::default());
+        Self { handle, board, clock, reload, workers: None, local: None, places }
     }
 
     /// Also answers requests about workers and join tokens.
@@ -81,6 +85,12 @@ impl Control {
     #[must_use]
     pub fn with_local(self, local: Option<Arc<dyn LocalWorkerView>>) -> Self {
         Self { local, ..self }
+    }
+
+    /// Also says where the S3 of an instance is.
+    #[must_use]
+    pub fn with_places(self, places: watch::Receiver<Arc<S3Places>>) -> Self {
+        Self { places, ..self }
     }
 
     async fn status(&self, query: StatusQuery) -> Result<Response<Bytes>, ControlError> {
@@ -159,7 +169,7 @@ impl Control {
             && let Ok(instance) = name.parse::<InstanceName>()
             && let Some(lease) = self.valid_lease(&instance)
         {
-            return Ok(lease_reply(&instance, &lease));
+            return Ok(self.lease_reply(&instance, &lease));
         }
         let wait = self.wait_until_configured(wait).await;
         // Subscribed before the request, so that no lease that follows from it is missed.
@@ -177,12 +187,24 @@ impl Control {
         let lease = lease.unwrap_or_else(|_| self.valid_lease(&instance));
         let status = self.handle.instance(name).await?;
         match lease {
-            Some(lease) => Ok(lease_reply(&instance, &lease)),
+            Some(lease) => Ok(self.lease_reply(&instance, &lease)),
             None => {
                 let error = ControlError::new("not-ready", &format!("{name} is not ready: {}", status.reason));
                 Err(ControlError { cause: status.trouble.map(|failure| failure.kind), ..error })
             }
         }
+    }
+
+    fn lease_reply(&self, instance: &InstanceName, lease: &Lease) -> Response<Bytes> {
+        tracing::info!(%instance, revision = %lease.revision, "payload sent over the control socket");
+        let headers = LeaseHeaders {
+            version: LeaseVersion { revision: lease.revision, obtained_at: lease.obtained_at },
+            service: lease.service.clone(),
+            kind: lease.kind.clone(),
+            valid_until: lease.valid_until,
+            place: self.places.borrow().get(instance).cloned().unwrap_or_default(),
+        };
+        reply::lease(headers, Arc::clone(&lease.payload))
     }
 
     fn valid_lease(&self, instance: &InstanceName) -> Option<Lease> {
@@ -243,16 +265,4 @@ fn done(operation: &'static str) -> Result<Response<Bytes>, ControlError> {
 
 fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, ControlError> {
     text.parse().map_err(|error: T::Err| ControlError::new("request", &error.to_string()))
-}
-
-fn lease_reply(instance: &InstanceName, lease: &Lease) -> Response<Bytes> {
-    tracing::info!(%instance, revision = %lease.revision, "payload sent over the control socket");
-    let headers = LeaseHeaders {
-        version: LeaseVersion { revision: lease.revision, obtained_at: lease.obtained_at },
-        service: lease.service.clone(),
-        kind: lease.kind.clone(),
-        valid_until: lease.valid_until,
-        place: S3Place::default(),
-    };
-    reply::lease(headers, Arc::clone(&lease.payload))
 }

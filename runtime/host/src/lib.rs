@@ -14,6 +14,7 @@ mod fd_limit;
 mod local_socket;
 mod platform;
 mod receiver_binding;
+mod s3_places;
 pub mod sandbox;
 pub mod state;
 mod state_identity;

@@ -2,6 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use deputy_core::InstanceName;
+
+/// Labels of the names of servers that are an STS and no S3: AWS's, and their kind.
+const STS_LABELS: [&str; 2] = ["sts", "sts-fips"];
+
+/// Where the S3 of each instance is.
+pub type S3Places = BTreeMap<InstanceName, S3Place>;
+
 /// A region and an address, which are no secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct S3Place {
@@ -18,11 +26,26 @@ impl S3Place {
         Self { region: region.cloned(), endpoint: endpoint.cloned() }
     }
 
+    /// What the settings of a provider of S3 credentials say. Of most servers that are not AWS's, the STS is the S3 as well.
+    pub fn of_provider(settings: &BTreeMap<String, String>) -> Self {
+        let endpoint = settings.get("endpoint").filter(|endpoint| !is_sts_alone(endpoint));
+        Self { region: settings.get("region").cloned(), endpoint: endpoint.cloned() }
+    }
+
     /// The same with what another place says and this one does not.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self { region: self.region.or(other.region), endpoint: self.endpoint.or(other.endpoint) }
     }
+}
+
+/// Whether its name or its path says that a URL is that of an STS and not of an S3.
+fn is_sts_alone(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority.split_once(':').map_or(authority, |(host, _)| host);
+    let is_sts = |label: &str| STS_LABELS.iter().any(|sts| label.eq_ignore_ascii_case(sts));
+    !path.is_empty() || host.split('.').any(is_sts)
 }
 
 #[cfg(test)]
@@ -38,5 +61,21 @@ mod tests {
         let b = S3Place::of_settings(&settings, "b");
         assert_eq!((b.region.as_deref(), b.endpoint.as_deref()), (Some("us-east-1"), Some("http://b")));
         assert_eq!(a.or(b).endpoint.as_deref(), Some("http://b"));
+    }
+
+    #[test]
+    fn s3_place_of_a_provider_is_no_address_of_an_sts_alone() {
+        let endpoint = |url: &str| S3Place::of_provider(&[("endpoint".to_owned(), url.to_owned())].into()).endpoint;
+        for url in ["http://127.0.0.1:8333", "https://s3.example.com/", "https://[::1]:9000"] {
+            assert_eq!(endpoint(url).as_deref(), Some(url));
+        }
+        for url in [
+            "https://sts.eu-west-1.amazonaws.com",
+            "https://STS-FIPS.us-east-1.amazonaws.com/",
+            "https://vpce-1.sts.us-east-1.vpce.amazonaws.com:443",
+            "https://example.com/sts",
+        ] {
+            assert_eq!(endpoint(url), None, "{url}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use deputy_coordinator::{Deliveries, LeaseBoard, LocalFeed, LocalFeedOptions};
 use deputy_core::time::Clock;
 use deputy_http_server::HealthCheck as _;
 use deputy_link::DeliveryReport;
-use deputy_local::SocketFile;
+use deputy_local::{S3Places, SocketFile};
 use deputy_metrics::WorkerMetrics;
 use deputy_sandbox::Sandbox;
 use deputy_store::Store;
@@ -51,6 +51,7 @@ pub(super) struct LocalWorkerOptions<'a> {
     pub(super) board: &'a Arc<LeaseBoard>,
     pub(super) deliveries: watch::Receiver<Arc<Deliveries>>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) places: watch::Receiver<Arc<S3Places>>,
     pub(super) platform: &'a Platform,
 }
 
@@ -69,7 +70,8 @@ pub(super) struct LocalWorkerStatus {
 impl LocalWorker {
     /// Opens its state and listens.
     pub(super) async fn build(config: &WorkerConfig, options: LocalWorkerOptions<'_>) -> Result<Self, ProcessError> {
-        let LocalWorkerOptions { state_dir, store, sandbox, audit, board, deliveries, clock, platform } = options;
+        let LocalWorkerOptions { state_dir, store, sandbox, audit, board, deliveries, clock, places, platform } =
+            options;
         let policies = Arc::new(receiver_policies(config, state_dir, &platform.components).await?);
         let state_lock = StateDirLock::take(store).await.map_err(ProcessError::LeaseCache)?;
         let names = WorkerNames { worker: NAME, group: NAME };
@@ -85,7 +87,7 @@ impl LocalWorker {
         let applied = applied_cache.restore(Some(&policies.bindings.keys().cloned().collect())).await;
         let metrics = Arc::new(WorkerMetrics::default());
         let (reports, taken) = mpsc::channel(REPORTS);
-        let endpoints = EndpointServers::open(config, state_dir, &held, &clock, platform).await?;
+        let endpoints = EndpointServers::open(config, state_dir, &held, &clock, places, platform).await?;
         let (worker, handle) = Worker::new(WorkerOptions {
             policies,
             loader: Arc::new(receivers),

@@ -28,7 +28,7 @@ use deputy_core::time::Clock as _;
 use deputy_http_server::{HttpListener, listen, serve};
 use deputy_link::CertificateLifetimes;
 use deputy_link::server::ServerLimits;
-use deputy_local::SocketFile;
+use deputy_local::{S3Places, SocketFile};
 use deputy_metrics::CoordinatorMetrics;
 use deputy_sandbox::{CodeCache, Sandbox};
 use deputy_store::{DirectoryStore, Store};
@@ -38,7 +38,7 @@ use tokio::task::JoinSet;
 
 use crate::error::ProcessError;
 use crate::platform::Platform;
-use crate::{fd_limit, local_socket, sandbox};
+use crate::{fd_limit, local_socket, s3_places, sandbox};
 use component_loader::ComponentLoader;
 use local_worker::{LocalWorker, LocalWorkerOptions};
 use reloader::{ReloadHandle, Reloader};
@@ -74,6 +74,7 @@ pub struct CoordinatorProcess {
     health: Option<(SocketAddr, HttpListener)>,
     board: Arc<LeaseBoard>,
     clock: Arc<SystemClock>,
+    places: watch::Receiver<Arc<S3Places>>,
     metrics: Arc<CoordinatorMetrics>,
     audit: Arc<Audit>,
     sandbox: Sandbox,
@@ -147,6 +148,7 @@ impl CoordinatorProcess {
             ),
             None => None,
         };
+        let places = watch::Sender::new(Arc::new(s3_places::of_coordinator(&config)));
         let local = match &config.local {
             Some(own) => {
                 let options = LocalWorkerOptions {
@@ -157,6 +159,7 @@ impl CoordinatorProcess {
                     board: &board,
                     deliveries: coordinator.deliveries(),
                     clock: Arc::clone(&clock) as _,
+                    places: places.subscribe(),
                     platform: &platform,
                 };
                 Some(LocalWorker::build(own, options).await?)
@@ -165,7 +168,8 @@ impl CoordinatorProcess {
         };
         let state_keeper = Arc::clone(coordinator.state_keeper());
         let loader = ComponentLoader::new(sandbox.clone(), Arc::clone(&clock) as _, state_keeper);
-        let (reloader, reloads) = Reloader::new(loader, config, handle.clone(), Arc::clone(&audit), store);
+        let known_places = places.subscribe();
+        let (reloader, reloads) = Reloader::new(loader, config, handle.clone(), Arc::clone(&audit), store, places);
         let reloads = Arc::new(reloads);
         Ok(Self {
             coordinator,
@@ -180,6 +184,7 @@ impl CoordinatorProcess {
             health,
             board,
             clock,
+            places: known_places,
             metrics,
             audit,
             sandbox,
@@ -209,7 +214,7 @@ impl CoordinatorProcess {
         let mut tasks = JoinSet::new();
         let status =
             self.local.as_ref().map(|local| Arc::new(local.status()) as Arc<dyn deputy_coordinator::LocalWorkerView>);
-        let control = control.with_workers(workers.clone()).with_local(status.clone());
+        let control = control.with_workers(workers.clone()).with_local(status.clone()).with_places(self.places);
         tasks.spawn(serve(listener, Arc::new(control)));
         if let Some((_, listener)) = self.health {
             let health = CoordinatorHealth::new(self.handle, self.metrics, Arc::clone(&self.audit));

@@ -37,7 +37,9 @@ pub(crate) fn reload_warnings(current: &CoordinatorFile, next: &CoordinatorFile)
     }
     if local_text(next) != local_text(current) {
         warnings.push(
-            "changes to `output`, `expired`, [receivers] and [endpoints] take effect at the next start".to_owned(),
+            "changes to `output`, `expired`, [receivers], where their components are, and [endpoints] take effect at the \
+             next start"
+                .to_owned(),
         );
     }
     warnings
@@ -114,5 +116,19 @@ mod tests {
         assert_eq!(warnings.len(), MAX_WARNINGS + 1);
         assert!(warnings[0].starts_with("deputy.toml:6:9: "), "{}", warnings[0]);
         assert_eq!(warnings[MAX_WARNINGS], "and 9950 more warnings: `deputy check` lists them");
+    }
+
+    #[test]
+    fn warnings_of_a_reload_have_the_folder_of_own_components() {
+        let own = "[receivers.r]\ncomponent = \"files\"\ninstances = [\"a\"]\n[instances.a]\ncomponent = \"a.wasm\"\n";
+        let parsed = |folder: &str| {
+            let text = format!("[components]\nfolder = \"{folder}\"\n{own}");
+            CoordinatorFile::parse(&text, Path::new("deputy.toml")).unwrap()
+        };
+        let warned = |next: &str| {
+            let warnings = reload_warnings(&parsed("a"), &parsed(next));
+            warnings.iter().filter(|warning| warning.contains("where their components are")).count()
+        };
+        assert_eq!((warned("a"), warned("b")), (0, 1));
     }
 }

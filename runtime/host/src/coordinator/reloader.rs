@@ -16,10 +16,10 @@ use deputy_coordinator::{
     ReloadReply, ReloadSummary, Removals,
 };
 use deputy_core::{GroupName, in_one_line};
-use deputy_local::ControlError;
+use deputy_local::{ControlError, S3Places};
 use deputy_store::Store;
 use deputy_support::pause;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::component_loader::ComponentLoader;
 use super::configured_component::ConfiguredComponent;
@@ -27,6 +27,7 @@ use super::effective_config::{EffectiveConfig, LOAD_RETRY};
 use super::loading_tasks::{LoadResult, LoadingTasks};
 use super::unloaded_config::unloaded_config;
 use super::{reload_report, removal};
+use crate::s3_places;
 
 /// How long loaded components are gathered: for each message the coordinator looks at all instances.
 const GATHER: Duration = Duration::from_millis(50);
@@ -40,6 +41,7 @@ pub(crate) struct Reloader {
     audit: Arc<Audit>,
     requests: mpsc::Receiver<ReloadRequest>,
     store: Arc<dyn Store>,
+    places: watch::Sender<Arc<S3Places>>,
     current: EffectiveConfig,
     candidate: Option<Candidate>,
 }
@@ -76,11 +78,12 @@ impl Reloader {
         handle: CoordinatorHandle,
         audit: Arc<Audit>,
         store: Arc<dyn Store>,
+        places: watch::Sender<Arc<S3Places>>,
     ) -> (Self, ReloadHandle) {
         let (sender, requests) = mpsc::channel(QUEUE);
         let current = EffectiveConfig::new(Arc::new(config), Default::default());
         let loader = Arc::new(loader);
-        (Self { loader, handle, audit, requests, store, current, candidate: None }, ReloadHandle(sender))
+        (Self { loader, handle, audit, requests, store, places, current, candidate: None }, ReloadHandle(sender))
     }
 
     /// Runs until the coordinator stops. `previous` has the names of the configuration of the process before this one.
@@ -135,6 +138,7 @@ impl Reloader {
         configuration.deliveries = next.deliveries.clone();
         let summary = self.handle.configure(configuration).await?;
         next.generation = summary.generation;
+        self.places.send_replace(Arc::new(s3_places::of_coordinator(&next.config)));
         self.current = next;
         Ok(summary)
     }

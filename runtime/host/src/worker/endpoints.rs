@@ -7,7 +7,7 @@ use deputy_config::WorkerConfig;
 use deputy_core::time::Clock;
 use deputy_http_server::{HttpListener, listen, serve};
 use deputy_link::DeliveredState;
-use deputy_local::SocketFile;
+use deputy_local::{S3Places, SocketFile};
 use deputy_worker::WorkerHandle;
 use deputy_worker::endpoint::{AwsContainerEndpoint, LeaseAccess, LocalEndpoint, TokenFile};
 use tokio::sync::watch;
@@ -26,6 +26,7 @@ pub(crate) struct EndpointServers {
     /// Removes the socket's file when it is dropped.
     socket: (HttpListener, SocketFile),
     leases: LeaseAccess,
+    places: watch::Receiver<Arc<S3Places>>,
     aws: Vec<(HttpListener, AwsContainerEndpoint)>,
 }
 
@@ -36,6 +37,7 @@ impl EndpointServers {
         state_dir: &Path,
         held: &watch::Receiver<Arc<DeliveredState>>,
         clock: &Arc<dyn Clock>,
+        places: watch::Receiver<Arc<S3Places>>,
         platform: &Platform,
     ) -> Result<Self, ProcessError> {
         let configured = config.endpoints.socket.as_ref();
@@ -57,7 +59,7 @@ impl EndpointServers {
             aws.push((listener, endpoint));
         }
         let leases = if configured.is_some() { LeaseAccess::Given } else { LeaseAccess::Withheld };
-        Ok(Self { held: held.clone(), clock: Arc::clone(clock), socket_path, socket, leases, aws })
+        Ok(Self { held: held.clone(), clock: Arc::clone(clock), socket_path, socket, leases, places, aws })
     }
 
     pub(crate) fn socket_path(&self) -> &Path {
@@ -68,7 +70,7 @@ impl EndpointServers {
     pub(crate) fn serve(self, tasks: &mut JoinSet<()>, handle: &WorkerHandle) -> SocketFile {
         let (listener, file) = self.socket;
         let local = LocalEndpoint::new(self.held, self.clock, Arc::new(handle.clone()), self.leases);
-        tasks.spawn(serve(listener, Arc::new(local)));
+        tasks.spawn(serve(listener, Arc::new(local.with_places(self.places))));
         for (listener, endpoint) in self.aws {
             tasks.spawn(serve(listener, Arc::new(endpoint)));
         }

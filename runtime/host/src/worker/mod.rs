@@ -30,11 +30,12 @@ use deputy_support::SystemClock;
 use deputy_worker::cache::StateDirLock;
 use deputy_worker::components::ComponentStore;
 use deputy_worker::{ReceiverPolicies, Worker, WorkerHandle, WorkerHealth, WorkerOptions};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::error::ProcessError;
 use crate::platform::Platform;
-use crate::{fd_limit, sandbox};
+use crate::{fd_limit, s3_places, sandbox};
 pub(crate) use endpoints::EndpointServers;
 use link::WorkerLink;
 pub(crate) use sandboxed_receiver::{SandboxedReceivers, WorkerNames};
@@ -121,7 +122,8 @@ impl WorkerProcess {
             reports: link.link.reports.clone(),
             connection: link.status(),
         });
-        let endpoints = EndpointServers::open(&config, &state_dir, &link.in_use, &clock, &platform).await?;
+        let (_, places) = watch::channel(Arc::new(s3_places::of_worker(&config)));
+        let endpoints = EndpointServers::open(&config, &state_dir, &link.in_use, &clock, places, &platform).await?;
         let health = listen_for_health(&config).await?;
         Ok(Self { worker, handle, link, components, endpoints, health, metrics, audit, sandbox, state_lock })
     }

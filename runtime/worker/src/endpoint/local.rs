@@ -10,7 +10,7 @@ use deputy_core::{Delivery, InstanceName, Span};
 use deputy_http_server::HttpHandler;
 use deputy_link::DeliveredState;
 use deputy_local::reply::LeaseHeaders;
-use deputy_local::{ControlError, ControlRequest, Parameters, S3Place, lease_wait, reply};
+use deputy_local::{ControlError, ControlRequest, Parameters, S3Place, S3Places, lease_wait, reply};
 use http::{Request, Response};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -37,6 +37,8 @@ pub struct LocalEndpoint {
     clock: Arc<dyn Clock>,
     status: Arc<dyn StatusSource>,
     leases: LeaseAccess,
+    /// As far as the configuration of this process says it.
+    places: watch::Receiver<Arc<S3Places>>,
 }
 
 impl LocalEndpoint {
@@ -46,7 +48,14 @@ impl LocalEndpoint {
         status: Arc<dyn StatusSource>,
         leases: LeaseAccess,
     ) -> Self {
-        Self { held, clock, status, leases }
+        let (_, places) = watch::channel(Arc::default());
+        Self { held, clock, status, leases, places }
+    }
+
+    /// Also says where the S3 of an instance is.
+    #[must_use]
+    pub fn with_places(self, places: watch::Receiver<Arc<S3Places>>) -> Self {
+        Self { places, ..self }
     }
 
     async fn route(&self, request: &Request<()>) -> Result<Response<Bytes>, ControlError> {
@@ -68,9 +77,21 @@ impl LocalEndpoint {
             .parse()
             .map_err(|_| ControlError::new("unknown", &format!("{name:?} is not a valid instance name")))?;
         match tokio::time::timeout(wait.duration(), self.valid_delivery(&instance)).await.unwrap_or_default() {
-            Some(delivery) => Ok(lease_reply(delivery, &self.held.borrow())),
+            Some(delivery) => {
+                let place = self.place(&instance);
+                Ok(lease_reply(delivery, place))
+            }
             None => Err(self.not_ready(&instance)),
         }
+    }
+
+    /// What the settings of its receivers say: those of this process first, then those that the coordinator chose. A program
+    /// that uses the socket needs no configuration of its own.
+    fn place(&self, instance: &InstanceName) -> S3Place {
+        let own = self.places.borrow().get(instance).cloned().unwrap_or_default();
+        let held = self.held.borrow();
+        let bound = held.receivers.values().filter(|receiver| receiver.instances.contains(instance));
+        bound.map(|receiver| S3Place::of_settings(&receiver.settings, instance.as_str())).fold(own, S3Place::or)
     }
 
     /// Waits until a valid lease is held. `None` if nothing will be delivered any more.
@@ -112,15 +133,8 @@ impl HttpHandler for LocalEndpoint {
     }
 }
 
-fn lease_reply(delivery: Delivery, held: &DeliveredState) -> Response<Bytes> {
+fn lease_reply(delivery: Delivery, place: S3Place) -> Response<Bytes> {
     let Delivery { instance, service, kind, stamp, valid_until, payload, .. } = delivery;
-    // The settings of its receivers name it; a program that uses the socket needs no configuration of its own.
-    let place = held
-        .receivers
-        .values()
-        .filter(|receiver| receiver.instances.contains(&instance))
-        .map(|receiver| S3Place::of_settings(&receiver.settings, instance.as_str()))
-        .fold(S3Place::default(), S3Place::or);
     tracing::info!(%instance, revision = %stamp.revision, "payload sent over the worker's socket");
     let headers = LeaseHeaders { version: stamp, service: Some(service), kind: Some(kind), valid_until, place };
     reply::lease(headers, payload)

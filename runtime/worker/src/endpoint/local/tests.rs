@@ -9,6 +9,12 @@ use crate::endpoint::testing::{clock, held};
 
 struct ReadyStatus;
 
+/// What the worker's own receivers say.
+fn places() -> watch::Receiver<Arc<S3Places>> {
+    let place = S3Place { region: Some("eu-west-1".to_owned()), endpoint: None };
+    watch::channel(Arc::new(S3Places::from([("s3-prod".parse().unwrap(), place)]))).1
+}
+
 #[async_trait]
 impl StatusSource for ReadyStatus {
     async fn status(&self) -> Result<Value, ControlError> {
@@ -31,7 +37,9 @@ fn socket_at(now: u64, held: Arc<DeliveredState>) -> TestSocket {
     let path = folder.path().join("worker.sock");
     let (listener, file) = SocketFile::listen(&path, 0o600).unwrap();
     let (sender, receiver) = watch::channel(held);
-    let local = Arc::new(LocalEndpoint::new(receiver, clock(now), Arc::new(ReadyStatus), LeaseAccess::Given));
+    let local = Arc::new(
+        LocalEndpoint::new(receiver, clock(now), Arc::new(ReadyStatus), LeaseAccess::Given).with_places(places()),
+    );
     let mut served = JoinSet::new();
     served.spawn(serve(HttpListener::Unix(listener), Arc::clone(&local)));
     let client = SocketClient::new(&path, SocketPeer::Worker);
@@ -53,6 +61,7 @@ async fn local_endpoint_serves_a_lease_with_its_metadata() {
     let received = socket.client.lease("s3-prod", Span::secs(0)).await.unwrap();
     assert_eq!((received.payload.expose(), received.revision), (&b"payload"[..], Some(7)));
     assert_eq!(received.service.as_deref(), Some("s3"));
+    assert_eq!(received.place.region.as_deref(), Some("eu-west-1"));
     assert_eq!(received.valid_until.as_deref(), Some("1970-01-01T01:00:00.999Z"));
 }
 
