@@ -10,9 +10,10 @@ use deputy_host::{failure_kind, secret_fault_text};
 use deputy_sandbox::{Call, CallError, CallUsage};
 use serde::Serialize;
 
+use crate::context::Context;
 use crate::exit::Exit;
 use crate::failed_setting::{FailedSetting, OwnSettings};
-use crate::print::{ERROR, HINT, Printer, WARNING, bytes, indented};
+use crate::print::{ERROR, HINT, WARNING, bytes, indented};
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct DenialJson {
@@ -118,7 +119,8 @@ fn message<T>(call: &Call<T>, error: &CallError, settings: OwnSettings<'_>) -> S
 }
 
 /// Prints the error of a call, what was denied and what would permit it, and what the component wrote.
-pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &Instance, config: &CoordinatorFile) {
+pub(crate) fn print<T>(context: &Context, call: &Call<T>, instance: &Instance, config: &CoordinatorFile) {
+    let printer = context.printer;
     let owner = SettingsOwner::Instance(instance.name.clone());
     let settings = OwnSettings::new(&config.setting_lines, &owner);
     if let Err(error) = &call.result {
@@ -147,12 +149,13 @@ pub(crate) fn print<T>(printer: Printer, call: &Call<T>, instance: &Instance, co
         printer.stderr(&indented(fix, "    "));
     }
     for command in grant_commands(&call.denials, instance) {
+        let command = context.command(&command);
         printer.stderr("\n");
         printer.labelled(HINT, "hint", &format!("`{command}` shows that change, and writes it after a yes"));
     }
 }
 
-/// The commands that would permit what was denied, each once.
+/// The commands that would permit what was denied, each once, without the name of the program and its configuration.
 fn grant_commands(denials: &[PolicyDenial], instance: &Instance) -> Vec<String> {
     let mut commands: Vec<String> = Vec::new();
     for denial in denials.iter().filter(|denial| denial.fix(Principal::Instance(instance)).is_some()) {
@@ -170,13 +173,13 @@ fn grant_command(denial: &PolicyDenial, instance: &Instance) -> String {
         PolicyDenial::Method { target, request } | PolicyDenial::Path { target, request } => {
             let DeniedRequest { method, path } = request.as_ref();
             let url = shell_quoted(Path::new(&format!("{target}{path}"))).to_string();
-            format!("deputy grant {name} --http {url} --method {method}")
+            format!("grant {name} --http {url} --method {method}")
         }
         PolicyDenial::Host { target } | PolicyDenial::Port { target } if target.scheme() == Scheme::Tcp => {
-            format!("deputy grant {name} --tcp {}:{}", target.host(), target.port())
+            format!("grant {name} --tcp {}:{}", target.host(), target.port())
         }
         // The rest has more to it than a command line says: the lines above are its input.
-        _ => format!("deputy grant {name} --hint FILE"),
+        _ => format!("grant {name} --hint FILE"),
     }
 }
 

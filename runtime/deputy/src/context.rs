@@ -8,6 +8,7 @@ use aws_lc_rs::rand::SystemRandom;
 use deputy_audit::Audit;
 use deputy_config::{ConfigKind, ConfigPaths, CoordinatorFile, WorkerConfig};
 use deputy_core::{SecretSource, Timestamp};
+use deputy_files::shell_quoted;
 use deputy_host::{Platform, coordinator, sandbox, worker};
 use deputy_local::SocketPeer;
 use deputy_sandbox::{ComponentFolders, Sandbox};
@@ -55,6 +56,23 @@ struct FailedJson<'a> {
 impl Context {
     pub(crate) fn new(printer: Printer, global: &GlobalArgs, environment: EnvConfig) -> Self {
         Self { printer, config: global.config.clone(), state_dir: global.state.clone(), environment }
+    }
+
+    /// A command to print: with the options by which it finds the configuration and the state of this one.
+    pub(crate) fn command(&self, words: &str) -> String {
+        format!("deputy {words}{}", self.config_option())
+    }
+
+    /// The options that name this configuration and state to another command, unless they are the defaults.
+    pub(crate) fn config_option(&self) -> String {
+        let mut options = String::new();
+        if let Some(config) = self.named_config().filter(|config| *config != Path::new(COORDINATOR_FILE)) {
+            options.push_str(&format!(" --config {}", shell_quoted(config)));
+        }
+        if let Some(state) = &self.state_dir {
+            options.push_str(&format!(" --state {}", shell_quoted(state)));
+        }
+        options
     }
 
     #[expect(clippy::disallowed_methods, reason = "the program's entry point brings the randomness")]

@@ -7,6 +7,8 @@ use std::path::Path;
 use deputy_core::ByteSize;
 use zeroize::Zeroizing;
 
+use crate::print::Printer;
+
 /// The longest answer on a terminal.
 const MAX_ANSWER: u64 = 4096;
 
@@ -34,10 +36,15 @@ fn read_at_most(input: impl Read, max: ByteSize) -> io::Result<Zeroizing<Vec<u8>
     Ok(bytes)
 }
 
-/// A line of standard input, without its end.
-pub(crate) fn read_line() -> io::Result<String> {
+/// The line that is typed after a question, without its end.
+pub(crate) fn ask(printer: Printer, question: &str) -> io::Result<String> {
+    printer.stderr(question);
     let mut line = String::new();
     io::stdin().lock().take(MAX_ANSWER).read_line(&mut line)?;
+    if !line.ends_with('\n') {
+        // What is printed next must not follow the question.
+        printer.stderr("\n");
+    }
     Ok(line.trim().to_owned())
 }
 

@@ -22,6 +22,9 @@ pub(crate) const HEADING: Style = Style::new().effects(Effects::BOLD);
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
 pub(crate) const FAINT: Style = Style::new().effects(Effects::DIMMED);
 
+/// Clears a short line, and goes to its beginning. No control sequence: it works without colours.
+const CLEAR_LINE: &str = "\r                                        \r";
+
 impl Printer {
     pub(crate) fn new(colour: ColorChoice) -> Self {
         Self { colour }
@@ -65,6 +68,46 @@ impl Printer {
         };
         choice != ColorChoice::Never
     }
+}
+
+/// A line on a terminal that counts hosts while they are tried, and is gone afterwards. Elsewhere it prints nothing.
+pub(crate) struct Progress {
+    printer: Printer,
+    is_shown: bool,
+    done: usize,
+    all: usize,
+}
+
+impl Progress {
+    pub(crate) fn new(printer: Printer, all: usize) -> Self {
+        let progress = Self { printer, is_shown: all > 0 && io::stderr().is_terminal(), done: 0, all };
+        progress.show();
+        progress
+    }
+
+    pub(crate) fn step(&mut self) {
+        self.done += 1;
+        self.show();
+    }
+
+    fn show(&self) {
+        if self.is_shown {
+            self.printer.stderr(&format!("{CLEAR_LINE}trying hosts: {} of {}", self.done, self.all));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.is_shown {
+            self.printer.stderr(CLEAR_LINE);
+        }
+    }
+}
+
+/// A number with its noun.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A text in a style, which the stream removes if it shows no colours.

@@ -83,7 +83,7 @@ pub use load_error::LoadError;
 pub use network::{LookupSlot, Resolver, SystemResolver};
 pub use not_connector::NotConnector;
 pub use provider::{LoadedProvider, RequiredObtain};
-pub use reach::{DenialError, ReachError, Reached, reach};
+pub use reach::{Attempt, DenialError, ReachError, Reached, attempts};
 pub use receiver::LoadedReceiver;
 pub use sandbox::{CodeCache, Sandbox, SandboxError, SandboxOptions};
 pub use secret_fault::SecretFault;

@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use deputy_core::grant::{Grant, HttpRule, Permit, Scheme, Target, TcpRule, TlsOptions};
+use deputy_core::grant::{Grant, HostPattern, HttpRule, Permit, Scheme, Target, TcpRule, TlsOptions};
 use deputy_core::{Limit, PolicyDenial, Span};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -50,25 +50,44 @@ pub enum ReachError {
 #[error("{0}")]
 pub struct DenialError(pub PolicyDenial);
 
-/// Tries the way to every host of a grant, one after the other. A rule for subdomains names no host.
-pub async fn reach(grant: &Grant) -> Vec<Reached> {
-    let mut found: Vec<Reached> = Vec::new();
+/// A way to one host of a grant that was not tried yet.
+pub struct Attempt<'g> {
+    target: Target,
+    permit: Result<Permit, PolicyDenial>,
+    way: Way<'g>,
+}
+
+/// A way to each host of a grant. A rule for subdomains names no host.
+pub fn attempts(grant: &Grant) -> Vec<Attempt<'_>> {
+    let mut attempts: Vec<Attempt<'_>> = Vec::new();
     for rule in &grant.http {
         let Some(sample) = rule.sample() else { continue };
-        if !found.iter().any(|known| known.target == *sample.target()) {
-            let permit = grant.permit_http(&sample);
-            found.push(attempt(sample.target().clone(), permit, Way::Http(rule)).await);
+        if !attempts.iter().any(|known| known.target == *sample.target()) {
+            let target = sample.target().clone();
+            attempts.push(Attempt { target, permit: grant.permit_http(&sample), way: Way::Http(rule) });
         }
     }
     for rule in &grant.tcp {
-        let deputy_core::grant::HostPattern::Exactly(host) = &rule.host else { continue };
+        let HostPattern::Exactly(host) = &rule.host else { continue };
         let target = Target::new(Scheme::Tcp, host.clone(), rule.port);
-        if !found.iter().any(|known| known.target == target) {
+        if !attempts.iter().any(|known| known.target == target) {
             let permit = grant.permit_tcp(&target);
-            found.push(attempt(target, permit, Way::Tcp(rule)).await);
+            attempts.push(Attempt { target, permit, way: Way::Tcp(rule) });
         }
     }
-    found
+    attempts
+}
+
+impl Attempt<'_> {
+    /// Takes ten seconds at the most.
+    pub async fn run(self) -> Reached {
+        let Self { target, permit, way } = self;
+        let mut reached = Reached { target, addresses: Vec::new(), date: None, error: None };
+        let deadline = Deadline::after(TIMEOUT, Limit::Exchange);
+        let steps = deadline.run(steps(&mut reached, permit, way, deadline)).await;
+        reached.error = steps.unwrap_or(Err(ReachError::Slow)).err();
+        reached
+    }
 }
 
 /// What is spoken at the end of the way.
@@ -93,14 +112,6 @@ impl Way<'_> {
             Self::Tcp(_) => Protocol::Other,
         }
     }
-}
-
-async fn attempt(target: Target, permit: Result<Permit, PolicyDenial>, way: Way<'_>) -> Reached {
-    let mut reached = Reached { target, addresses: Vec::new(), date: None, error: None };
-    let deadline = Deadline::after(TIMEOUT, Limit::Exchange);
-    let steps = deadline.run(steps(&mut reached, permit, way, deadline)).await;
-    reached.error = steps.unwrap_or(Err(ReachError::Slow)).err();
-    reached
 }
 
 async fn steps(

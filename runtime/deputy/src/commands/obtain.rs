@@ -99,11 +99,11 @@ pub(crate) async fn run(context: &Context, arguments: &ObtainArgs) -> Result<Exi
     let call = match called {
         RequiredObtain::Called(call) => call,
         RequiredObtain::NotRequired(call) => {
-            call_report::print(context.printer, &call, instance, &config);
+            call_report::print(context, &call, instance, &config);
             return not_required(context, arguments, instance, &call, &config);
         }
     };
-    call_report::print(context.printer, &call, instance, &config);
+    call_report::print(context, &call, instance, &config);
     if let (Ok(tokens), Some(file)) = (&call.result, file) {
         file.commit(tokens.payload.expose())?;
     }

@@ -21,5 +21,6 @@ pub(crate) struct RenewArgs {
 
 pub(crate) async fn run(context: &Context, RenewArgs { target }: &RenewArgs) -> Result<Exit, CommandError> {
     target.socket.client(context)?.renew(&target.instance).await?;
-    instance_action::print(context, target, "renew", "obtaining a new lease; `deputy status` shows when it is there")
+    let text = format!("obtaining a new lease; `{}` shows when it is there", context.command("status"));
+    instance_action::print(context, target, "renew", &text)
 }

@@ -22,5 +22,6 @@ pub(crate) struct RevokeArgs {
 
 pub(crate) async fn run(context: &Context, RevokeArgs { target }: &RevokeArgs) -> Result<Exit, CommandError> {
     target.socket.client(context)?.revoke(&target.instance).await?;
-    instance_action::print(context, target, "revoke", "revoking its leases; `deputy status` shows when that is done")
+    let text = format!("revoking its leases; `{}` shows when that is done", context.command("status"));
+    instance_action::print(context, target, "revoke", &text)
 }

@@ -20,7 +20,7 @@ use serde::Serialize;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::print::{ERROR, GOOD, WARNING, sanitize, styled};
+use crate::print::{ERROR, GOOD, WARNING, count, sanitize, styled};
 use groups::{GroupJson, WorkersJson};
 use instance::InstanceJson;
 use kept_state::KeptStates;
@@ -175,8 +175,4 @@ fn summary(config: &CoordinatorFile, instances: &[InstanceJson], groups: &[Group
         0 => format!("{text}, {}\n", styled(GOOD, "all ok")),
         failed => format!("{text}, {}\n", styled(ERROR, format!("{failed} not ok"))),
     }
-}
-
-fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -46,9 +46,11 @@ async fn check_instance(
     instance: &Instance,
     json: bool,
 ) -> Result<OnlineJson, CommandError> {
-    let findings = hosts::check(instance, || context.now()).await;
     if !json {
         context.stdout(&format!("online {}\n", styled(HEADING, &instance.name)))?;
+    }
+    let findings = hosts::check(context, [instance]).await;
+    if !json {
         for finding in &findings {
             context.stdout(&finding.text())?;
         }
@@ -69,7 +71,7 @@ async fn check_instance(
             online.ok &= call.result.is_ok();
             online.error = error(config, instance, &call);
             if !json {
-                call_report::print(context.printer, &call, instance, config);
+                call_report::print(context, &call, instance, config);
             }
         }
     }
@@ -86,10 +88,10 @@ fn report(
     if json {
         return Ok(());
     }
-    call_report::print(context.printer, call, instance, config);
+    call_report::print(context, call, instance, config);
     if let Ok(tokens) = &call.result {
         let text = format!("{} bytes of {}, discarded", tokens.payload.len(), tokens.kind);
-        context.stdout(&format!("{:<8} {:<9} {text}\n\n", styled(GOOD, "ok"), "obtain"))?;
+        context.stdout(&format!("{} {:<9} {text}\n\n", styled(GOOD, format!("{:<8}", "ok")), "obtain"))?;
     }
     Ok(())
 }

@@ -65,6 +65,9 @@ struct WorkerReceiverJson {
     output: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     component: Option<String>,
+    /// The file that was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
     instances: Vec<String>,
@@ -150,16 +153,18 @@ async fn check_receiver(
         Some(component) => Some(load(sandbox, name, component, instances, settings).await),
         None => None,
     };
-    let (sha256, failure) = match loaded {
-        Some(Ok(sha256)) => (Some(sha256), None),
+    let (found, failure) = match loaded {
+        Some(Ok(found)) => (Some(found), None),
         Some(Err(failure)) => (None, Some(failure)),
         None => (None, None),
     };
+    let (path, sha256) = found.unzip();
     WorkerReceiverJson {
         name: name.to_string(),
         ok: failure.is_none(),
         output: output.display().to_string(),
         component: component.map(|component| component.component.to_string()),
+        path,
         sha256,
         instances: component.iter().flat_map(|component| &component.instances).map(ToString::to_string).collect(),
         error: failure.as_ref().map(|(error, at)| FailedSetting::locate(at.as_ref(), error)),
@@ -207,14 +212,14 @@ fn is_not_found(error: &SourceError) -> bool {
     matches!(error, SourceError::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
-/// The component's SHA-256, or why it cannot be loaded.
+/// The component's file and its SHA-256, or why it cannot be loaded.
 async fn load(
     sandbox: &Sandbox,
     name: &ReceiverName,
     component: &ReceiverComponent,
     instances: Option<&[InstanceJson]>,
     settings: OwnSettings<'_>,
-) -> Result<String, (String, Option<FailedSetting>)> {
+) -> Result<(String, String), (String, Option<FailedSetting>)> {
     let receiver = sandbox.load_receiver(&component.plan(name)).await.map_err(|error| (in_one_line(&error), None))?;
     let bound = match instances {
         Some(known) => bound(&component.instances, known),
@@ -227,7 +232,8 @@ async fn load(
             (in_one_line(&error), at)
         })?;
     }
-    Ok(receiver.info().digest.to_string())
+    let info = receiver.info();
+    Ok((info.path.display().to_string(), info.digest.to_string()))
 }
 
 fn unknown(instance: &InstanceName) -> BoundInstance {
@@ -262,6 +268,9 @@ impl WorkerReceiverJson {
     fn text(&self) -> String {
         let mut table = Table::default();
         table.row(["component", self.component.as_deref().unwrap_or("chosen by the coordinator")]);
+        if let Some(path) = self.path.as_ref().filter(|path| self.component.as_ref() != Some(path)) {
+            table.row(["", path]);
+        }
         for (label, value) in [("sha256", &self.sha256), ("because", &self.error)] {
             if let Some(value) = value {
                 table.row([label, value]);

@@ -52,7 +52,9 @@ impl FindingJson {
             Health::Failed => (ERROR, "failed"),
         };
         let subject = if self.subject.is_empty() { String::new() } else { format!("{}: ", sanitize(&self.subject)) };
-        let mut text = format!("{:<8} {:<9} {subject}{}\n", styled(style, word), self.check, sanitize(&self.text));
+        // Padded before it is styled: escape codes have a length and no width.
+        let word = styled(style, format!("{word:<8}"));
+        let mut text = format!("{word} {:<9} {subject}{}\n", self.check, sanitize(&self.text));
         if let Some(fix) = &self.fix {
             for (number, line) in fix.lines().enumerate() {
                 let label = if number == 0 { styled(HINT, "fix").to_string() } else { "   ".to_owned() };

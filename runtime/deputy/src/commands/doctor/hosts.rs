@@ -1,11 +1,14 @@
-//! Names, ways, TLS and clocks of the hosts that an instance is granted.
+//! Names, ways, TLS and clocks of the hosts that instances are granted.
 
 use std::time::UNIX_EPOCH;
 
 use deputy_core::{Instance, Principal, Timestamp, in_one_line};
-use deputy_sandbox::{ReachError, Reached, reach};
+use deputy_sandbox::{Attempt, ReachError, Reached, attempts};
+use futures::stream::{self, StreamExt as _};
 
 use super::finding::{FindingJson, Health};
+use crate::context::Context;
+use crate::print::Progress;
 
 /// A clock that differs by this much is a warning: certificates and tokens are good from a time on.
 const CLOCK_WARNING: u64 = 30;
@@ -13,23 +16,41 @@ const CLOCK_WARNING: u64 = 30;
 /// SigV4 and Kerberos refuse a clock that differs by more than five minutes.
 const CLOCK_FAILED: u64 = 300;
 
-/// What is found of each host that the instance may reach.
-pub(crate) async fn check(instance: &Instance, now: impl Fn() -> Timestamp) -> Vec<FindingJson> {
+/// Hosts that are tried at once.
+const AT_ONCE: usize = 16;
+
+/// What is found of each host that the instances may reach, in their order.
+pub(crate) async fn check<'i>(
+    context: &Context,
+    instances: impl IntoIterator<Item = &'i Instance>,
+) -> Vec<FindingJson> {
+    let instances = instances.into_iter();
+    let hosts: Vec<_> = instances
+        .flat_map(|instance| attempts(&instance.grant).into_iter().map(move |host| (instance, host)))
+        .collect();
+    let mut progress = Progress::new(context.printer, hosts.len());
+    let mut tried = stream::iter(hosts).map(|(instance, host)| check_host(context, instance, host)).buffered(AT_ONCE);
     let mut found = Vec::new();
-    for reached in reach(&instance.grant).await {
-        let host = reached.target.to_string();
-        match &reached.error {
-            Some(error) => found.push(failed(&host, &reached, error, instance)),
-            None => {
-                let addresses: Vec<_> = reached.addresses.iter().map(ToString::to_string).collect();
-                let text = format!("answers at {}", addresses.join(", "));
-                found.push(FindingJson::new("reach", &host, Health::Ok, text));
-            }
-        }
-        if let Some(date) = &reached.date {
-            found.extend(clock(&host, date, now()));
-        }
+    while let Some(findings) = tried.next().await {
+        found.extend(findings);
+        progress.step();
     }
+    found
+}
+
+/// Judges the clock at once: a minute later it would be another one.
+async fn check_host(context: &Context, instance: &Instance, host: Attempt<'_>) -> Vec<FindingJson> {
+    let reached = host.run().await;
+    let host = reached.target.to_string();
+    let mut found = match &reached.error {
+        Some(error) => vec![failed(&host, &reached, error, instance)],
+        None => {
+            let addresses: Vec<_> = reached.addresses.iter().map(ToString::to_string).collect();
+            let text = format!("answers at {}", addresses.join(", "));
+            vec![FindingJson::new("reach", &host, Health::Ok, text)]
+        }
+    };
+    found.extend(reached.date.as_ref().and_then(|date| clock(&host, date, context.now())));
     found
 }
 

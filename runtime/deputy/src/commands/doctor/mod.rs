@@ -16,6 +16,7 @@ use serde::Serialize;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::print::count;
 use finding::{FindingJson, Health};
 
 /// Look for what this machine or pod lacks
@@ -66,11 +67,8 @@ async fn coordinator(context: &Context, findings: &mut Vec<FindingJson>) -> Resu
     findings.push(machine::config(&config.path));
     findings.extend(machine::state(&context.state_dir(Some(&config))?));
     findings.push(socket(context).await);
-    for entry in config.instances.values().filter(|entry| entry.enabled) {
-        if let Some(instance) = &entry.component {
-            findings.extend(hosts::check(instance, || context.now()).await);
-        }
-    }
+    let enabled = config.instances.values().filter(|entry| entry.enabled);
+    findings.extend(hosts::check(context, enabled.filter_map(|entry| entry.component.as_ref())).await);
     Ok(())
 }
 
@@ -92,17 +90,19 @@ async fn socket(context: &Context) -> FindingJson {
     match client.status(StatusQuery::default()).await {
         Ok(status) => {
             let failing = status.instances.iter().filter(|instance| instance.trouble.is_some()).count();
-            let text = format!("a coordinator answers: {} instances, {failing} failing", status.instances.len());
+            let instances = count(status.instances.len(), "instance");
+            let text = format!("a coordinator answers: {instances}, {failing} failing");
             let finding =
                 FindingJson::new("socket", path, if failing == 0 { Health::Ok } else { Health::Warning }, text);
-            if failing == 0 { finding } else { finding.fix("`deputy status` shows why") }
+            if failing == 0 { finding } else { finding.fix(format!("`{}` shows why", context.command("status"))) }
         }
         Err(error @ SocketClientError::Forbidden { .. }) => {
             FindingJson::new("socket", path, Health::Warning, error.to_string())
                 .fix("run it as the coordinator's user, or set `control-mode = \"0660\"` and join its group")
         }
         Err(SocketClientError::Connect { .. }) => {
-            FindingJson::new("socket", path, Health::Note, "no coordinator runs here: `deputy run` starts it")
+            let text = format!("no coordinator runs here: `{}` starts it", context.command("run"));
+            FindingJson::new("socket", path, Health::Note, text)
         }
         Err(error) => FindingJson::new("socket", path, Health::Failed, error.to_string())
             .fix("restart the coordinator; its log says why it does not answer"),

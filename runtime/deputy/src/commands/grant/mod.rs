@@ -17,8 +17,8 @@ use similar::TextDiff;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::input::{read_input, read_line};
-use crate::print::{HINT, WARNING};
+use crate::input::{ask, read_input};
+use crate::print::{ERROR, GOOD, HINT, WARNING, sanitize, styled};
 use denied::DeniedUse;
 
 /// Changes that follow from each other at most: a host, then its address.
@@ -107,7 +107,10 @@ pub(crate) fn run(context: &Context, arguments: &GrantArgs) -> Result<Exit, Comm
     } else if proposal.old == proposal.new {
         context.stdout(&format!("{} permits it already\n", proposal.path.display()))?;
     } else if is_written {
-        context.printer.labelled(HINT, "hint", "`deputy reload` applies it to a running coordinator");
+        let hint = format!("`{}` applies it to a running coordinator", context.command("reload"));
+        context.printer.labelled(HINT, "hint", &hint);
+    } else {
+        context.note("nothing was written");
     }
     Ok(if is_written || proposal.old == proposal.new || arguments.json { Exit::Done } else { Exit::Failed })
 }
@@ -177,7 +180,7 @@ fn denied_use(config: &CoordinatorFile, arguments: &GrantArgs) -> Result<DeniedU
 /// Whether to write it: the answer to a question, or --yes where that is enough.
 fn is_agreed(context: &Context, arguments: &GrantArgs, proposal: &Proposal, diff: &str) -> Result<bool, CommandError> {
     if !arguments.json {
-        context.stdout(diff)?;
+        context.stdout(&diff.lines().map(styled_line).collect::<String>())?;
     }
     for caution in &proposal.cautions {
         context.printer.labelled(WARNING, "warning", &caution.to_string());
@@ -196,9 +199,20 @@ fn is_agreed(context: &Context, arguments: &GrantArgs, proposal: &Proposal, diff
         };
         return Err(CommandError::new(Exit::Failed, error).hint(hint));
     }
-    context.printer.stderr(&format!("write this to {}? [y/N] ", proposal.path.display()));
-    let answer = read_line().map_err(|error| CommandError::new(Exit::Failed, error))?;
+    let question = format!("write this to {}? [y/N] ", proposal.path.display());
+    let answer = ask(context.printer, &question).map_err(|error| CommandError::new(Exit::Failed, error))?;
     Ok(matches!(answer.as_str(), "y" | "Y" | "yes"))
+}
+
+/// A line of a diff, coloured as diffs are. The file's own lines act on no terminal.
+fn styled_line(line: &str) -> String {
+    let text = sanitize(line);
+    let text = match line.as_bytes().first() {
+        Some(b'+') => styled(GOOD, text),
+        Some(b'-') => styled(ERROR, text),
+        _ => text,
+    };
+    text + "\n"
 }
 
 fn read_hint(path: &Path) -> Result<String, CommandError> {

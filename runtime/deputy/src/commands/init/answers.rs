@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _};
 
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::input::read_line;
+use crate::input::ask;
 use crate::print::Printer;
 
 pub(super) struct Answers {
@@ -45,7 +45,7 @@ impl Answers {
     }
 
     fn ask(&self, question: &str) -> Result<String, CommandError> {
-        self.printer.stderr(&format!("{question}: "));
-        read_line().map_err(|error| CommandError::new(Exit::Failed, error).context("cannot read the answer"))
+        ask(self.printer, &format!("{question}: "))
+            .map_err(|error| CommandError::new(Exit::Failed, error).context("cannot read the answer"))
     }
 }

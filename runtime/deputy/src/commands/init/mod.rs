@@ -12,7 +12,7 @@ use deputy_config::{
 };
 use deputy_core::grant::Network;
 use deputy_core::{GroupName, InstanceName};
-use deputy_files::{FileError, ambient};
+use deputy_files::{FileError, ambient, shell_quoted};
 
 use crate::context::Context;
 use crate::error::CommandError;
@@ -36,7 +36,7 @@ const SECRETS: &str = "secrets";
   deputy init --worker --config /etc/deputy/worker.toml")]
 pub(crate) struct InitArgs {
     /// What to obtain. For HDFS, HBase, Hive and YARN see `deputy hadoop-conf`
-    #[arg(value_enum, required_unless_present = "worker")]
+    #[arg(value_enum)]
     provider: Option<InitProvider>,
     /// Write worker.toml instead
     #[arg(long, conflicts_with_all = ["provider", "endpoint", "region", "role_arn", "client_id", "scope", "group", "network"])]
@@ -95,10 +95,14 @@ pub(crate) fn run(context: &Context, arguments: &InitArgs) -> Result<Exit, Comma
         return Err(CommandError::new(Exit::Misconfigured, error).hint("name a new file with --config FILE"));
     }
     let folder = ambient::parent(&config).to_owned();
-    let rendered = match arguments.provider {
-        None => worker(arguments, &config),
-        Some(InitProvider::S3Sts) => s3(context, arguments, &config)?,
-        Some(InitProvider::OAuth2) => oauth2(context, arguments, &config)?,
+    let rendered = if arguments.worker {
+        worker(arguments, &config)
+    } else {
+        let mut answers = Answers::new(context.printer, arguments.no_input);
+        match provider(arguments, &mut answers)? {
+            InitProvider::S3Sts => s3(context, arguments, &mut answers, &config)?,
+            InitProvider::OAuth2 => oauth2(context, arguments, &mut answers, &config)?,
+        }
     };
     let (state, schema) = match arguments.worker {
         true => ("worker-state", (WORKER_SCHEMA, worker_schema())),
@@ -121,8 +125,17 @@ pub(crate) fn run(context: &Context, arguments: &InitArgs) -> Result<Exit, Comma
     Ok(Exit::Done)
 }
 
-fn s3(context: &Context, arguments: &InitArgs, config: &Path) -> Result<Rendered, CommandError> {
-    let mut answers = Answers::new(context.printer, arguments.no_input);
+fn provider(arguments: &InitArgs, answers: &mut Answers) -> Result<InitProvider, CommandError> {
+    if let Some(provider) = arguments.provider {
+        return Ok(provider);
+    }
+    let answer = answers.required(None, "provider (s3-sts or oauth2)", "s3-sts or oauth2", None)?;
+    InitProvider::from_str(&answer, true).map_err(|_| {
+        CommandError::new(Exit::Misconfigured, format!("{answer:?} is not a provider: write s3-sts or oauth2"))
+    })
+}
+
+fn s3(context: &Context, arguments: &InitArgs, answers: &mut Answers, config: &Path) -> Result<Rendered, CommandError> {
     let endpoint = match arguments.endpoint.clone() {
         None if arguments.region.is_none() => answers.optional("URL of the server (empty: AWS)")?,
         endpoint => endpoint,
@@ -140,13 +153,18 @@ fn s3(context: &Context, arguments: &InitArgs, config: &Path) -> Result<Rendered
     let text = template.render().map_err(|error| CommandError::new(Exit::Misconfigured, error))?;
     let put = put_secret(config, &key, "{\"AccessKeyId\": \"…\", \"SecretAccessKey\": \"…\"}");
     let mut steps = vec![put];
-    steps.extend(steps_of_coordinator(config, &name));
-    steps.push(format!("deputy exec {name}{} -- aws s3 ls      # or: deputy get {name} --out FILE", named(config)));
+    steps.extend(steps_of_coordinator(context, &name));
+    let get = context.command(&format!("get {name} --out FILE"));
+    steps.push(format!("deputy exec {name}{} -- aws s3 ls      # or: {get}", context.config_option()));
     Ok(Rendered { text, steps })
 }
 
-fn oauth2(context: &Context, arguments: &InitArgs, config: &Path) -> Result<Rendered, CommandError> {
-    let mut answers = Answers::new(context.printer, arguments.no_input);
+fn oauth2(
+    context: &Context,
+    arguments: &InitArgs,
+    answers: &mut Answers,
+    config: &Path,
+) -> Result<Rendered, CommandError> {
     let token_url = answers.required(arguments.endpoint.clone(), "token URL", "--endpoint", None)?;
     let client_id = answers.required(arguments.client_id.clone(), "client id", "--client-id", None)?;
     let name = instance_name(arguments, "api")?;
@@ -160,8 +178,8 @@ fn oauth2(context: &Context, arguments: &InitArgs, config: &Path) -> Result<Rend
     };
     let text = template.render().map_err(|error| CommandError::new(Exit::Misconfigured, error))?;
     let mut steps = vec![put_secret(config, &key, "the client's secret")];
-    steps.extend(steps_of_coordinator(config, &name));
-    steps.push(format!("deputy get {name}{} --out FILE", named(config)));
+    steps.extend(steps_of_coordinator(context, &name));
+    steps.push(context.command(&format!("get {name} --out FILE")));
     Ok(Rendered { text, steps })
 }
 
@@ -171,11 +189,11 @@ fn worker(arguments: &InitArgs, config: &Path) -> Rendered {
         (component, vec![instance])
     });
     let text = WorkerTemplate { join: "join".to_owned(), output: "published".to_owned(), receiver }.render();
-    let join = beside(config, "join");
+    let (join, config) = (beside(config, "join"), shell_quoted(config));
     let steps = vec![
         format!("on the coordinator: deputy token create --group GROUP --out join; copy it to {}", join.display()),
-        format!("deputy check --config {}", config.display()),
-        format!("deputy worker --config {}", config.display()),
+        format!("deputy check --config {config}"),
+        format!("deputy worker --config {config}"),
     ];
     Rendered { text, steps }
 }
@@ -198,7 +216,7 @@ fn instance(arguments: &InitArgs, name: &InstanceName, component: &str) -> Insta
 
 fn put_secret(config: &Path, key: &str, contents: &str) -> String {
     let path = beside(config, key);
-    format!("(umask 077; cat > {})      # {contents}", path.display())
+    format!("(umask 077; cat > {})      # {contents}", shell_quoted(&path))
 }
 
 /// A file in the folder of the configuration.
@@ -206,18 +224,12 @@ fn beside(config: &Path, name: &str) -> PathBuf {
     config.parent().unwrap_or(Path::new("")).join(name)
 }
 
-fn steps_of_coordinator(config: &Path, name: &InstanceName) -> Vec<String> {
-    let named = named(config);
+fn steps_of_coordinator(context: &Context, name: &InstanceName) -> Vec<String> {
     vec![
-        format!("deputy check{named}            # validates it; --online tries it"),
-        format!("deputy run{named} &            # keeps a lease of {name}, renewed in time"),
-        format!("deputy status{named}"),
+        format!("{}            # validates it; --online tries it", context.command("check")),
+        format!("{} &            # keeps a lease of {name}, renewed in time", context.command("run")),
+        context.command("status"),
     ]
-}
-
-/// ` --config FILE`, unless it is the default.
-fn named(config: &Path) -> String {
-    if config == Path::new("deputy.toml") { String::new() } else { format!(" --config {}", config.display()) }
 }
 
 fn failed(path: &Path, error: io::Error) -> CommandError {
