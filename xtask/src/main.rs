@@ -53,6 +53,9 @@ enum Chore {
         /// How the program is built: `dist` takes half an hour, `dev` packs what a test or build left
         #[arg(long, value_enum, default_value = "dist")]
         profile: dist::Profile,
+        /// The machines that it is for
+        #[arg(long, value_enum, default_value = "x86_64")]
+        machine: dist::Machine,
     },
     /// Builds every guest component into `target/guests`
     Guests,
@@ -89,7 +92,7 @@ fn run(chore: &Chore) -> Result<()> {
         Chore::Bench { arguments } => bench::run(&workspace, arguments),
         Chore::Demo { what: None } => demo::run(&workspace),
         Chore::Demo { what: Some(demo::Show::Hadoop) } => demo::hadoop::run(&workspace),
-        Chore::Dist { profile } => dist::run(&workspace, *profile),
+        Chore::Dist { profile, machine } => dist::run(&workspace, *profile, *machine),
         Chore::Guests => guests::build(&workspace),
         Chore::Proto => proto::generate(&workspace),
         Chore::Schema => schema::generate(&workspace),

@@ -94,14 +94,13 @@ impl<'w> Contents<'w> {
         Ok(names)
     }
 
-    /// What the program prints of itself: completions and manual pages.
-    pub(super) fn generated(&mut self) -> Result<()> {
-        let program = self.folder.join("deputy");
+    /// What a program prints of itself: completions and manual pages.
+    pub(super) fn generated(&mut self, program: &Path) -> Result<()> {
         for (shell, file) in SHELLS {
-            let script = Run::new(&program).args(["completions", shell]).quiet()?;
+            let script = Run::new(program).args(["completions", shell]).quiet()?;
             self.file(&format!("completions/{file}"), script.as_bytes())?;
         }
-        let pages = Run::new(&program).arg("man-pages").json()?;
+        let pages = Run::new(program).arg("man-pages").json()?;
         let pages = pages.as_object().filter(|pages| pages.contains_key("deputy.1"));
         let pages = pages.ok_or_else(|| Failure::new("`deputy man-pages` printed no manual pages"))?;
         for (name, text) in pages {

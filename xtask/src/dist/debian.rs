@@ -53,6 +53,7 @@ pub(super) fn pack(workspace: &Workspace, release: &Release) -> Result<()> {
     let control = control.doing(|| "reading packaging/debian/control".into())?;
     let control = control
         .replace("@VERSION@", &release.version)
+        .replace("@ARCHITECTURE@", release.machine.debian())
         .replace("@GLIBC@", &glibc::newest(&release.folder.join("deputy"))?.to_string())
         .replace("@SIZE@", size.split_whitespace().next().unwrap_or("0"));
     write(&root.join("DEBIAN/control"), control.as_bytes())?;
@@ -69,13 +70,13 @@ pub(super) fn pack(workspace: &Workspace, release: &Release) -> Result<()> {
         return Ok(());
     }
     build.env("SOURCE_DATE_EPOCH", "0").quiet()?;
-    verify(&root)?;
+    verify(workspace, &root)?;
     step.end(workspace.shown(&package).to_string());
     Ok(())
 }
 
-/// Has systemd read the units as they would be installed.
-fn verify(root: &Path) -> Result<()> {
+/// Has systemd read the units as they would be installed, with the drop-in of the examples.
+fn verify(workspace: &Workspace, root: &Path) -> Result<()> {
     if !Run::new("systemd-analyze").arg("--version").succeeds() {
         say::note("systemd", "no systemd-analyze on this machine: the units are not checked");
         return Ok(());
@@ -86,6 +87,8 @@ fn verify(root: &Path) -> Result<()> {
     for unit in &units {
         copy(unit, &stage.join("usr/lib/systemd/system").join(unit.file_name().unwrap_or_default()))?;
     }
+    let drop_in = "etc/systemd/system/deputy.service.d/example.conf";
+    copy(&workspace.path("examples/systemd/deputy.service.d.conf"), &stage.join(drop_in))?;
     for program in ["usr/bin/deputy", "bin/kill"] {
         write(&stage.join(program), b"")?;
         set_mode(&stage.join(program), 0o755)?;

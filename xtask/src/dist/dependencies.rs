@@ -12,11 +12,11 @@ use crate::workspace::Workspace;
 /// How many crates there are at the least.
 const LEAST: usize = 150;
 
-/// The workspaces that are released, what of them, and for which machine.
-const PARTS: [(&str, &[&str], &str); 3] = [
-    ("", &["--package", "deputy"], super::TARGET),
-    ("providers", &["--workspace"], "wasm32-unknown-unknown"),
-    ("receivers", &["--workspace"], "wasm32-unknown-unknown"),
+/// The workspaces that are released, what of them, and for which target if it is not that of the program.
+const PARTS: [(&str, &[&str], Option<&str>); 3] = [
+    ("", &["--package", "deputy"], None),
+    ("providers", &["--workspace"], Some("wasm32-unknown-unknown")),
+    ("receivers", &["--workspace"], Some("wasm32-unknown-unknown")),
 ];
 
 /// A crate that others wrote.
@@ -31,9 +31,10 @@ pub(super) struct Package {
 }
 
 /// All of them, each version once, by name and version.
-pub(super) fn all(workspace: &Workspace) -> Result<Vec<Package>> {
+pub(super) fn all(workspace: &Workspace, program: &str) -> Result<Vec<Package>> {
     let mut packages = BTreeMap::new();
     for (folder, what, target) in PARTS {
+        let target = target.unwrap_or(program);
         let linked = linked(workspace, folder, what, target)?;
         let metadata = Run::new("cargo")
             .args(["metadata", "--locked", "--format-version", "1", "--filter-platform", target])

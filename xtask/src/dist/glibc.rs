@@ -17,8 +17,9 @@ impl std::fmt::Display for Version {
 
 /// The newest version of a symbol that a program takes from glibc.
 pub(super) fn newest(program: &Path) -> Result<Version> {
-    let symbols = Run::new("objdump").arg("-T").arg(program).quiet().map_err(|failure| {
-        failure.hint("objdump belongs to the GNU linker: `apt-get install binutils` or your system's like")
+    // Unlike objdump, it reads the programs of other machines as well.
+    let symbols = Run::new("readelf").args(["--dyn-syms", "--wide"]).arg(program).quiet().map_err(|failure| {
+        failure.hint("readelf belongs to the GNU linker: `apt-get install binutils` or your system's like")
     })?;
     newest_of(&symbols).ok_or_else(|| Failure::new(format!("{} takes nothing from glibc", program.display())))
 }
@@ -45,10 +46,10 @@ mod tests {
     #[test]
     fn glibc_version_is_that_of_the_newest_symbol() {
         let symbols = "
-0000000000000000      DF *UND*  0000000000000000 (GLIBC_2.2.5) read
-0000000000000000      DF *UND*  0000000000000000 (GLIBC_2.28) statx
-0000000000000000      DF *UND*  0000000000000000 (GLIBC_2.9) pipe2
-0000000000000000  w   DF *UND*  0000000000000000  GLIBC_PRIVATE other
+     2: 0000000000000000     0 FUNC    GLOBAL DEFAULT  UND read@GLIBC_2.2.5 (3)
+     3: 0000000000000000     0 FUNC    GLOBAL DEFAULT  UND statx@GLIBC_2.28 (4)
+     4: 0000000000000000     0 FUNC    GLOBAL DEFAULT  UND pipe2@GLIBC_2.9 (5)
+     5: 0000000000000000     0 FUNC    WEAK   DEFAULT  UND other@GLIBC_PRIVATE (6)
 ";
         assert!(newest_of(symbols).is_some_and(|version| version.to_string() == "2.28"));
         assert!(newest_of("nothing").is_none());

@@ -25,8 +25,36 @@ use crate::say::Step;
 use crate::workspace::Workspace;
 use crate::{guests, tools};
 
-/// The only machine that releases are made for so far.
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// Which machines a release is for.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Machine {
+    #[value(name = "x86_64")]
+    X86_64,
+    Aarch64,
+}
+
+impl Machine {
+    /// What rustc calls it.
+    fn target(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-unknown-linux-gnu",
+            Self::Aarch64 => "aarch64-unknown-linux-gnu",
+        }
+    }
+
+    /// What Debian calls it.
+    fn debian(self) -> &'static str {
+        match self {
+            Self::X86_64 => "amd64",
+            Self::Aarch64 => "arm64",
+        }
+    }
+
+    /// Whether its programs run here.
+    fn is_this(self) -> bool {
+        self.target().starts_with(std::env::consts::ARCH)
+    }
+}
 
 /// What the program is linked against at the newest.
 const GLIBC: &str = "2.28";
@@ -46,16 +74,20 @@ pub(crate) struct Release {
     folder: PathBuf,
     archive: PathBuf,
     version: String,
+    machine: Machine,
 }
 
 /// Builds everything, and packs it.
-pub(crate) fn run(workspace: &Workspace, profile: Profile) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, profile: Profile, machine: Machine) -> Result<()> {
     guests::build(workspace)?;
     let program = match profile {
+        Profile::Dev if !machine.is_this() => {
+            return Err(Failure::new("the profile `dev` packs a program of this machine"));
+        }
         Profile::Dev => built(workspace)?,
-        Profile::Dist => build(workspace)?,
+        Profile::Dist => build(workspace, machine)?,
     };
-    let release = pack(workspace, &program, profile)?;
+    let release = pack(workspace, &program, profile, machine)?;
     debian::pack(workspace, &release)?;
     sums(&release)
 }
@@ -63,10 +95,15 @@ pub(crate) fn run(workspace: &Workspace, profile: Profile) -> Result<()> {
 /// Packs what the tests built, and uses the archive in an empty folder.
 pub(crate) fn test(workspace: &Workspace) -> Result<()> {
     let program = built(workspace)?;
-    let release = pack(workspace, &program, Profile::Dev)?;
+    let release = pack(workspace, &program, Profile::Dev, this_machine()?)?;
     debian::pack(workspace, &release)?;
     sums(&release)?;
     trial::run(workspace, &release)
+}
+
+fn this_machine() -> Result<Machine> {
+    let machine = Machine::value_variants().iter().find(|machine| machine.is_this());
+    machine.copied().ok_or_else(|| Failure::new(format!("no release is for {}", std::env::consts::ARCH)))
 }
 
 /// The program of the last build, or that of a new one.
@@ -79,22 +116,28 @@ fn built(workspace: &Workspace) -> Result<PathBuf> {
 }
 
 /// The optimised program.
-fn build(workspace: &Workspace) -> Result<PathBuf> {
+fn build(workspace: &Workspace, machine: Machine) -> Result<PathBuf> {
     tools::install_release(workspace)?;
-    let step = Step::begin("cargo", format!("building an optimised deputy for glibc {GLIBC}: takes half an hour"));
+    let target = machine.target();
+    if !machine.is_this() {
+        Run::new("rustup").args(["target", "add", target]).dir(workspace.root()).quiet()?;
+    }
+    let step = Step::begin("cargo", format!("building an optimised deputy for {target} and glibc {GLIBC}"));
     Run::new(workspace.tool("cargo-zigbuild"))
         .args(["zigbuild", "--locked", "--package", "deputy", "--profile", "dist", "--target"])
-        .arg(format!("{TARGET}.{GLIBC}"))
+        .arg(format!("{target}.{GLIBC}"))
         .env("CARGO_ZIGBUILD_PYTHON_PATH", workspace.tools().join("release/bin/python"))
         .dir(workspace.root())
         .shown()?;
     step.end("deputy built");
-    Ok(workspace.target(&format!("{TARGET}/dist/deputy")))
+    Ok(workspace.target(&format!("{target}/dist/deputy")))
 }
 
-fn pack(workspace: &Workspace, program: &Path, profile: Profile) -> Result<Release> {
+fn pack(workspace: &Workspace, program: &Path, profile: Profile, machine: Machine) -> Result<Release> {
     let step = Step::silent("dist");
-    let version = version(program)?;
+    // What a program says of itself is asked of one that runs here.
+    let asked = if machine.is_this() { program.to_owned() } else { built(workspace)? };
+    let version = version(&asked)?;
     let newest = glibc::newest(program)?;
     match profile {
         Profile::Dist if newest > glibc::version(GLIBC)? => {
@@ -104,14 +147,14 @@ fn pack(workspace: &Workspace, program: &Path, profile: Profile) -> Result<Relea
         // It was linked here, for here.
         Profile::Dev | Profile::Dist => {}
     }
-    let name = format!("deputy-{version}-{TARGET}");
+    let name = format!("deputy-{version}-{}", machine.target());
     let folder = workspace.target("dist").join(&name);
     let mut contents = Contents::begin(workspace, &folder)?;
     contents.program(program, profile)?;
     contents.components()?;
-    contents.generated()?;
+    contents.generated(&asked)?;
     contents.documents()?;
-    let packages = dependencies::all(workspace)?;
+    let packages = dependencies::all(workspace, machine.target())?;
     contents.file("SBOM.cdx.json", sbom::text(&version, &packages)?.as_bytes())?;
     contents.file("THIRD-PARTY-LICENSES.txt", licences::text(&packages)?.as_bytes())?;
     contents.sums()?;
@@ -126,7 +169,7 @@ fn pack(workspace: &Workspace, program: &Path, profile: Profile) -> Result<Relea
         .quiet()?;
     let size = fs::metadata(&archive).doing(|| format!("reading {}", archive.display()))?.len() >> 20;
     step.end(format!("{} ({size} MiB), which needs glibc {newest}", workspace.shown(&archive)));
-    Ok(Release { folder, archive, version })
+    Ok(Release { folder, archive, version, machine })
 }
 
 fn version(program: &Path) -> Result<String> {
@@ -147,6 +190,6 @@ fn sums(release: &Release) -> Result<()> {
 impl Release {
     /// The Debian package.
     fn debian(&self) -> PathBuf {
-        self.archive.with_file_name(format!("deputy_{}_amd64.deb", self.version))
+        self.archive.with_file_name(format!("deputy_{}_{}.deb", self.version, self.machine.debian()))
     }
 }
