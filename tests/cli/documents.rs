@@ -37,7 +37,7 @@ fn documents_sample_for_workers_passes_check_and_obtains() {
         .replace(granted, &format!("allow = \"{endpoint}\"\nnetworks = [\"loopback\"]"))
         .replace(region, &format!("{region}, endpoint = \"{endpoint}\""))
         .replace("file = \"aws-key.json\"", "file = \"aws-key\"");
-    let home = TestEnvironment::with(&sample);
+    let home = TestEnvironment::with(&(sample + "\n[components]\nfolder = \".\"\n"));
     fs::copy(guest("aws-credentials").unwrap(), home.path("aws-credentials.wasm")).unwrap();
     let check = home.run(&["check"]);
     assert_eq!(check.code, Some(0), "{}{}", check.stdout, check.stderr);

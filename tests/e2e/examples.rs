@@ -3,15 +3,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::LazyLock;
 
-use deputy_test_harness::{TestEnvironment, exit};
-use deputy_test_servers::{Seaweed, boto, guest};
+use deputy_test_harness::{TestEnvironment, copy_compiled, exit};
+use deputy_test_servers::{Seaweed, boto, free_ports, guest};
 use serde_json::{Value, json};
 
-use crate::first_hour::EmptyFolder;
+use crate::first_hour::{Daemon, EmptyFolder};
 use crate::s3::object_at;
 use crate::servers;
+use crate::sts::web_identity;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
 const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
@@ -109,6 +111,117 @@ fn examples_run_against_their_servers() {
     let api = example(&file, &changes);
     let token = api.run(&["obtain", "api", "--state", &state(&file), "--reveal"], exit::OK).stdout;
     assert_eq!(token.trim().split('.').count(), 3, "a JSON Web Token");
+}
+
+#[test]
+fn example_of_web_identity_runs_against_an_sts() {
+    // moto knows this call, and looks at the token's form alone.
+    let endpoint = servers::moto().endpoint();
+    let file = Path::new(EXAMPLES).join("s3-web-identity/deputy.toml");
+    let changes = [
+        (
+            "allow = \"https://sts.eu-west-1.amazonaws.com\"",
+            format!("allow = \"{endpoint}\"\nnetworks = [\"loopback\"]"),
+        ),
+        ("region = \"eu-west-1\"", format!("region = \"eu-west-1\"\nendpoint = \"{endpoint}\"")),
+    ];
+    let changes: Vec<_> = changes.iter().map(|(old, new)| (*old, new.as_str())).collect();
+    let s3 = example(&file, &changes);
+    s3.put_private("secrets/token", &web_identity());
+    s3.run(&["obtain", "s3", "--state", &state(&file), "--out", "payload.json"], exit::OK);
+    let payload: Value = serde_json::from_str(&s3.read("payload.json")).unwrap();
+    assert!(payload["AccessKeyId"].as_str().unwrap().starts_with("ASIA"), "moto's");
+}
+
+/// Reads an object as a job does that has nothing but the worker's file.
+const READ: &str = "
+import boto3, os
+s3 = boto3.Session(profile_name=os.environ['PROFILE']).client('s3', endpoint_url=os.environ['ENDPOINT'])
+print(s3.get_object(Bucket='bucket', Key='of-two-groups')['Body'].read().decode())
+";
+
+#[test]
+fn example_of_two_groups_gives_each_its_own_leases() {
+    let endpoint = servers::seaweed().endpoint();
+    let ports = free_ports::<2>().unwrap();
+    let [link, health] = ports.map(|port| format!("127.0.0.1:{port}"));
+    let changes = [
+        ("0.0.0.0:8271", link.clone()),
+        ("deputy.example.com:8271", link),
+        ("127.0.0.1:8270", health),
+        (
+            "allow = \"https://sts.eu-west-1.amazonaws.com\"",
+            format!("allow = \"{endpoint}\"\nnetworks = [\"loopback\"]"),
+        ),
+        ("region = \"eu-west-1\"", format!("region = \"us-east-1\"\nendpoint = \"{endpoint}\"")),
+        ("regions = [\"eu-west-1\"]", "regions = [\"us-east-1\"]".to_owned()),
+        ("arn:aws:iam::123456789012:role/etl", Seaweed::ROLE_ARN.to_owned()),
+        ("arn:aws:iam::123456789012:role/analytics", Seaweed::ROLE_ARN.to_owned()),
+    ];
+    let changes: Vec<_> = changes.iter().map(|(old, new)| (*old, new.as_str())).collect();
+    let folder = Path::new(EXAMPLES).join("two-groups");
+    let compiled = TestEnvironment::compiled("e2e-state", &["s3-sts", "aws-credentials"]);
+    let coordinator = example(&folder.join("deputy.toml"), &changes);
+    copy_compiled(&compiled, &coordinator.path("state"));
+    let log = fs::File::create(coordinator.path("run.log")).unwrap();
+    let _running = Daemon(coordinator.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    let payload = ["get", "s3-write", "--wait", "60s", "--out", "payload.json"];
+    coordinator.run(&payload, exit::OK);
+    object_at(&endpoint, &coordinator.read("payload.json"), "of-two-groups").unwrap();
+
+    for (group, profiles) in [("etl", &["[default]", "[s3-read]", "[s3-write]"][..]), ("analytics", &["[s3-read]"])] {
+        coordinator.run(&["token", "create", "--group", group, "--out", &format!("{group}.join")], exit::OK);
+        let worker = example(&folder.join("worker.toml"), &[]);
+        worker.put_private("secrets/join", &coordinator.read(&format!("{group}.join")));
+        copy_compiled(&compiled, &worker.path("worker-state"));
+        worker.run(&["worker", "--config", "worker.toml", "--once", "--timeout", "60s"], exit::OK);
+        let credentials = worker.read("published/aws/credentials");
+        let mut found: Vec<&str> = credentials.lines().filter(|line| line.starts_with('[')).collect();
+        found.sort_unstable();
+        assert_eq!(found, profiles, "{group}");
+        assert_eq!(worker.mode("published/aws/credentials"), 0o640);
+        let path = worker.path("published/aws/credentials");
+        let variables = [
+            ("AWS_SHARED_CREDENTIALS_FILE", path.to_str().unwrap()),
+            ("ENDPOINT", endpoint.as_str()),
+            ("PROFILE", "s3-read"),
+        ];
+        assert_eq!(boto(READ, &variables).unwrap().trim(), "written with obtained credentials");
+    }
+}
+
+/// Prints the commands of the services that run Deputy, and fails where a file or volume is missing.
+const COMPOSE: &str = "
+import os, pathlib, yaml
+folder = pathlib.Path(os.environ['FOLDER'])
+compose = yaml.safe_load((folder / 'compose.yaml').read_text())
+assert set(compose) == {'services', 'volumes'}, compose.keys()
+mounted = set()
+for name, service in compose['services'].items():
+    assert set(service.get('depends_on', [])) <= set(compose['services']), name
+    for volume in service['volumes']:
+        source, target = volume.split(':')[:2]
+        assert target.startswith('/'), volume
+        if source.startswith('./'):
+            # What the operator makes has its command in the file's head.
+            assert source == './secrets' or (folder / source).is_file(), volume
+        else:
+            assert source in compose['volumes'], volume
+            mounted.add(source)
+    if service['image'] == 'deputy':
+        print(service['command'])
+assert mounted == set(compose['volumes']), 'a volume that nothing mounts'
+";
+
+#[test]
+fn example_of_compose_has_what_it_mounts_and_runs() {
+    let printed = boto(COMPOSE, &[("FOLDER", &format!("{EXAMPLES}/compose"))]).unwrap();
+    let commands: Vec<&str> = printed.lines().collect();
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    for command in commands {
+        let arguments: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        EmptyFolder::new().run(&arguments, exit::OK);
+    }
 }
 
 /// All blocks of TOML of a text, as one document.

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -62,7 +63,7 @@ impl EmptyFolder {
         file.unwrap().write_all(contents.as_bytes()).unwrap();
     }
 
-    fn mode(&self, name: &str) -> u32 {
+    pub(crate) fn mode(&self, name: &str) -> u32 {
         fs::metadata(self.path(name)).unwrap().permissions().mode() & 0o7777
     }
 
@@ -74,7 +75,7 @@ impl EmptyFolder {
 }
 
 /// A process that ends with the test.
-struct Daemon(Child);
+pub(crate) struct Daemon(pub(crate) Child);
 
 impl Drop for Daemon {
     fn drop(&mut self) {
@@ -107,12 +108,17 @@ fn first_hour_leads_to_rotating_credentials_in_six_commands() {
     }
     // 2
     folder.put_private("secrets/aws-key.json", &key());
-    // 3
     let check = folder.run(&["check"], exit::OK);
     assert!(check.stdout.contains("all ok") && check.stderr.is_empty(), "{}{}", check.stdout, check.stderr);
-    // 4
+    // 3
     let log = fs::File::create(folder.path("run.log")).unwrap();
     let _running = Daemon(folder.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    // 4: where S3 is as well
+    let variables = "echo $AWS_ACCESS_KEY_ID $AWS_REGION $AWS_DEFAULT_REGION $AWS_ENDPOINT_URL";
+    let shell = ["exec", "s3", "--wait", "60s", "--", "/bin/sh", "-c", variables];
+    let shown = folder.run(&shell, exit::OK).stdout;
+    let endpoint = servers::seaweed().endpoint();
+    assert!(shown.trim_end().ends_with(&format!(" us-east-1 us-east-1 {endpoint}")), "{shown}");
     // 5
     let begun = Instant::now();
     while !folder.command(&["get", "s3", "--out", "one.json"]).output().unwrap().status.success() {
@@ -132,7 +138,6 @@ fn first_hour_leads_to_rotating_credentials_in_six_commands() {
         assert!(renewed.elapsed() < PATIENCE, "{}", folder.read("run.log"));
         thread::sleep(Duration::from_millis(100));
     };
-    let endpoint = servers::seaweed().endpoint();
     for payload in [one, two] {
         assert_eq!(object_at(&endpoint, &payload, "first-hour").unwrap(), "written with obtained credentials\n");
     }
@@ -143,7 +148,7 @@ fn first_hour_leads_to_rotating_credentials_in_six_commands() {
     for check in ["version", "limits", "modes", "space", "socket", "reach", "clock"] {
         assert!(checks.contains(&check), "{check} in {checks:?}");
     }
-    assert!(doctor.stdout.contains("a coordinator answers: 1 instances, 0 failing"), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("a coordinator answers: 1 instance, 0 failing"), "{}", doctor.stdout);
     folder.run(&["check", "--online"], exit::OK);
 }
 
@@ -214,6 +219,77 @@ fn grant_applies_what_was_denied_after_a_yes() {
         json["written"] == false && json["diff"].as_str().unwrap().contains("+allow = \"https://b.example\""),
         "{json}"
     );
+}
+
+/// Runs a command as it was printed.
+fn printed(folder: &EmptyFolder, command: &str) -> Ran {
+    let program = Path::new(env!("CARGO_BIN_EXE_deputy")).parent().unwrap();
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]).env_clear().env("PATH", program).current_dir(folder.path("")).stdin(Stdio::null());
+    let output = shell.output().unwrap();
+    Ran {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[test]
+fn hint_names_the_configuration_that_it_is_about() {
+    let folder = EmptyFolder::new();
+    fs::create_dir(folder.path("my conf")).unwrap();
+    let config = ["--config", "my conf/deputy.toml"];
+    let component = guest("s3-sts").unwrap();
+    let endpoint = servers::seaweed().endpoint();
+    let init = ["init", "s3-sts", "--endpoint", &endpoint, "--component", component.to_str().unwrap()];
+    let told = folder.run(&[&init[..], &config].concat(), exit::OK).stdout;
+    for line in [
+        "(umask 077; cat > 'my conf/secrets/aws-key.json')",
+        "deputy run --config 'my conf/deputy.toml' &",
+        "deputy exec s3 --config 'my conf/deputy.toml' -- aws s3 ls",
+    ] {
+        assert!(told.contains(line), "{line} in {told}");
+    }
+    folder.put_private("my conf/secrets/aws-key.json", &key());
+    let text = folder.read("my conf/deputy.toml");
+    fs::write(folder.path("my conf/deputy.toml"), text.replace("methods = [\"POST\"]", "methods = [\"GET\"]")).unwrap();
+    let denied = folder.run(&[&["obtain", "s3"][..], &config].concat(), exit::REFUSED).stderr;
+    let hint = denied.split('`').find(|part| part.starts_with("deputy grant")).unwrap();
+    assert!(hint.ends_with(" --method POST --config 'my conf/deputy.toml'"), "{hint}");
+    let granted = printed(&folder, &format!("{hint} --yes"));
+    assert_eq!(granted.code, Some(exit::OK), "{}", granted.stderr);
+    assert!(granted.stderr.contains("`deputy reload --config 'my conf/deputy.toml'`"), "{}", granted.stderr);
+    folder.run(&[&["obtain", "s3"][..], &config].concat(), exit::OK);
+}
+
+/// A server that accepts connections and says nothing, until it is dropped.
+fn silent() -> (TcpListener, u16) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+#[test]
+fn doctor_tries_silent_hosts_at_once() {
+    let folder = EmptyFolder::new();
+    folder.run(&["init", "s3-sts", "--region", "eu-west-1", "--network", "loopback"], exit::OK);
+    let servers: Vec<_> = (0..4).map(|_| silent()).collect();
+    let rules: String = servers
+        .iter()
+        .map(|(_, port)| {
+            format!("[[instances.s3.http]]\nallow = \"http://127.0.0.1:{port}\"\nnetworks = [\"loopback\"]\n")
+        })
+        .collect();
+    folder.replace("allow = \"https://sts.eu-west-1.amazonaws.com\"", "allow = \"http://name.invalid\"");
+    let text = folder.read("deputy.toml") + &rules;
+    fs::write(folder.path("deputy.toml"), text).unwrap();
+    let begun = Instant::now();
+    let doctor = folder.run(&["doctor"], exit::FAILED).stdout;
+    assert!(begun.elapsed() < Duration::from_secs(35), "each may take 10 s: {:?}", begun.elapsed());
+    let places =
+        servers.iter().map(|(_, port)| doctor.find(&format!("127.0.0.1:{port}: it did not answer within 10s")));
+    let places: Vec<_> = places.map(Option::unwrap).collect();
+    assert!(places.is_sorted(), "in the order of the file: {doctor}");
 }
 
 #[test]

@@ -51,6 +51,7 @@ mod s3;
 mod script;
 mod servers;
 mod sts;
+mod terminal;
 mod unread;
 mod wasmtime_cli;
 mod workers;

@@ -54,7 +54,9 @@ fn published(home: &TestEnvironment) -> String {
 fn coordinator_publishes_and_serves_what_it_obtains() {
     let ports = free_ports::<2>().unwrap();
     let home = home(ports);
-    home.deputy(&["check"]).ends_with(exit::OK);
+    let checked = home.deputy(&["check", "--json"]).ends_with(exit::OK).json();
+    let found = &checked["local"]["receivers"][0]["path"];
+    assert!(found.as_str().is_some_and(|path| path.ends_with("parts/aws-credentials.wasm")), "{found}");
     let running = RunningCoordinator::start(&home);
     running.wait_until("published", || published(&home).contains("aws_session_token"));
     let first = published(&home);
@@ -82,7 +84,8 @@ fn coordinator_publishes_and_serves_what_it_obtains() {
     // A reload keeps it, and says what it does not change.
     home.edit("mode = \"0640\"", "mode = \"0600\"");
     let reloaded = home.deputy(&["reload"]).ends_with(exit::OK);
-    let warning = "changes to `output`, `expired`, [receivers] and [endpoints] take effect at the next start";
+    let warning = "changes to `output`, `expired`, [receivers], where their components are, and [endpoints] take effect at the \
+                   next start";
     assert!(reloaded.stdout.contains(warning) || reloaded.stderr.contains(warning), "{}", reloaded.stdout);
     let second = published(&home);
     running.wait_until("published after the reload", || published(&home) != second);
@@ -111,4 +114,25 @@ fn own_receiver_with_another_digest_publishes_nothing() {
     running.wait_until("obtained", || running.all_status().instances.iter().all(|instance| instance.ready));
     assert!(published(&home).is_empty());
     assert_eq!(running.stop(), Some(exit::OK));
+}
+
+#[test]
+fn own_receiver_that_is_replaced_before_it_loads_waits_for_a_start() {
+    let home = home(free_ports::<2>().unwrap());
+    // Without a delivery nothing is loaded.
+    home.edit("lifetime = \"4s\"", "lifetime = \"4s\"\nenabled = false");
+    let running = RunningCoordinator::start(&home);
+    // Another file that does the same: an empty custom section is added.
+    let path = home.path("parts/aws-credentials.wasm");
+    let replaced = [fs::read(&path).unwrap(), vec![0, 2, 1, b'x']].concat();
+    fs::write(&path, replaced).unwrap();
+    home.edit("\nenabled = false", "");
+    home.deputy(&["reload"]).ends_with(exit::OK);
+    running.wait_until("refused", || {
+        running.all_status().local.is_some_and(|local| local.to_string().contains("has the SHA-256"))
+    });
+    assert!(published(&home).is_empty());
+    assert_eq!(running.stop(), Some(exit::OK));
+    let running = RunningCoordinator::start(&home);
+    running.wait_until("published after the start", || published(&home).contains("aws_session_token"));
 }

@@ -67,7 +67,7 @@ fn pod(endpoint: &str, token: &str) -> TestEnvironment {
 }
 
 /// A token with letters that a form must encode. moto looks at its claims' form alone.
-fn web_identity() -> String {
+pub(crate) fn web_identity() -> String {
     let part = |json: &str| base64(json.as_bytes());
     format!("{}.{}.c2lnbmF0dXJl+/==", part(r#"{"alg":"RS256"}"#), part(r#"{"sub":"worker","aud":"sts","iss":"x"}"#))
 }

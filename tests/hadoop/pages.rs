@@ -28,7 +28,7 @@ fn hadoop_page_shows_settings_that_components_understand() {
     let here = configuration
         .replace("EXAMPLE.COM", "TEST.LOCAL")
         .replace(keytab, &format!("{keytab}\nkdcs = [\"{}\"]", kdc.address()));
-    fs::write(home.path("deputy.toml"), here).unwrap();
+    fs::write(home.path("deputy.toml"), here + "\n[components]\nfolder = \".\"\n").unwrap();
     let shown = home.deputy(&["check"]).ends_with(exit::OK).stdout;
     assert!(shown.contains("7 instances, 3 groups") && shown.contains("all ok"), "{shown}");
 }

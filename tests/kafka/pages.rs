@@ -38,7 +38,7 @@ fn kafka_page_shows_settings_that_components_understand() {
     assert!(configuration.contains(kdcs), "{configuration}");
     let here =
         configuration.replace("EXAMPLE.COM", "TEST.LOCAL").replace(kdcs, &format!("kdcs = [\"{}\"]", kdc.address()));
-    fs::write(home.path("deputy.toml"), here).unwrap();
+    fs::write(home.path("deputy.toml"), here + "\n[components]\nfolder = \".\"\n").unwrap();
     let shown = home.deputy(&["check"]).ends_with(exit::OK).stdout;
     assert!(shown.contains("3 instances, 1 group") && shown.contains("all ok"), "{shown}");
 }
