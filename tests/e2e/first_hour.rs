@@ -221,7 +221,7 @@ fn grant_applies_what_was_denied_after_a_yes() {
     );
 }
 
-/// Runs a command as it was printed.
+/// Runs a command as the hint prints it.
 fn printed(folder: &EmptyFolder, command: &str) -> Ran {
     let program = Path::new(env!("CARGO_BIN_EXE_deputy")).parent().unwrap();
     let mut shell = Command::new("/bin/sh");

@@ -117,7 +117,7 @@ fn own_receiver_with_another_digest_publishes_nothing() {
 }
 
 #[test]
-fn own_receiver_that_is_replaced_before_it_loads_waits_for_a_start() {
+fn own_receiver_replaced_before_it_loads_waits_for_a_start() {
     let home = home(free_ports::<2>().unwrap());
     // Without a delivery nothing is loaded.
     home.edit("lifetime = \"4s\"", "lifetime = \"4s\"\nenabled = false");
