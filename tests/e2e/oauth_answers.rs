@@ -88,7 +88,7 @@ fn bodies() -> Vec<(&'static str, Vec<u8>, Expected)> {
         ("html", answer("200 OK", &typed("text/html"), "<html><p>Login"), Failure("denied", "HTML, not JSON")),
         ("utf-16", json([0xff, 0xfe, b'{', 0, b'}', 0]), Failure("denied", "not UTF-8")),
         ("no-content", answer("204 No Content", "", ""), Failure("denied", "empty")),
-        ("accepted", answer("202 Accepted", "", ""), Failure("unavailable", "no token yet")),
+        ("accepted", answer("202 Accepted", "", ""), Failure("unavailable", "no answer yet")),
         ("number", json(r#"{"access_token":12345}"#), Failure("denied", "not a string")),
         ("line-end", json(r#"{"access_token":"tok-1\n"}"#), Failure("denied", "characters that no token may")),
         ("absent", json("{}"), Failure("denied", "no access_token")),
