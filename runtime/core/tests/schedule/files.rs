@@ -146,7 +146,7 @@ fn files_fill_in_until_the_preferred_component_succeeds() {
 fn files_take_over_when_the_lease_of_the_component_expires() {
     let mut schedule = TestSchedule::new([("a", preferring(PreferredSource::Component))]);
     schedule.complete("a", Span::secs(60));
-    schedule.answer_calls("a", |_, _| Some((Span::millis(5), deputy_test_support::failure(FailureKind::Unavailable))));
+    schedule.answer_calls("a", |_, _| Some((Span::millis(5), failure(FailureKind::Unavailable))));
     schedule.write_file("file", HOUR);
     schedule.advance(Span::secs(59));
     assert_eq!(schedule.published_payload(), Some(("tokens", LeaseOrigin::Component)));
@@ -199,7 +199,7 @@ fn files_preferred_but_due_stay_while_the_component_fails() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.write_file("one", HOUR);
     schedule.configure("a", preferring(PreferredSource::File));
-    schedule.answer_calls("a", |_, _| Some((Span::millis(5), deputy_test_support::failure(FailureKind::Unavailable))));
+    schedule.answer_calls("a", |_, _| Some((Span::millis(5), failure(FailureKind::Unavailable))));
     schedule.advance(Span::secs(3590));
     assert_eq!(schedule.published_payload(), Some(("one", LeaseOrigin::File)));
     assert_eq!(schedule.snapshot("a").readiness, Readiness::Ready);
@@ -266,7 +266,7 @@ fn files_revoked_by_the_operator_return_only_when_changed() {
         let found = file_payload("one", schedule.now().wall, HOUR);
         schedule.observe_file(found.clone());
         schedule
-            .answer_calls("a", |_, _| Some((Span::millis(1), deputy_test_support::failure(FailureKind::Unavailable))));
+            .answer_calls("a", |_, _| Some((Span::millis(1), failure(FailureKind::Unavailable))));
         schedule.configure("a", plan);
         schedule.advance(Span::secs(1));
         assert_eq!(schedule.published_payload(), Some(("one", LeaseOrigin::File)));
