@@ -117,7 +117,7 @@ pub(crate) async fn run(context: &Context, arguments: &CallArgs) -> Result<Exit,
     let called = called?;
     audit.flush().await;
     let config = no_configuration()?;
-    call_report::print(context.printer, &called.call, &instance, &config);
+    call_report::print(context, &called.call, &instance, &config);
     if arguments.json {
         context.json(&called.json(arguments.component.function, &instance, &config))?;
     } else if let (true, Answer::Tokens(tokens)) = (arguments.reveal, &called.answer) {

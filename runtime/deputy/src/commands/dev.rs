@@ -111,7 +111,7 @@ async fn call_once(
     match call::call(sandbox, instance, arguments.component.function()).await {
         Ok(called) => {
             let outcome = called.call();
-            call_report::print(context.printer, outcome, instance, &call::no_configuration()?);
+            call_report::print(context, outcome, instance, &call::no_configuration()?);
             if outcome.result.is_ok() && !outcome.log_tail.trim().is_empty() {
                 context.printer.stderr("the component's stderr:\n");
                 context.printer.stderr(&indented(&outcome.log_tail, "  | "));
