@@ -265,8 +265,7 @@ fn files_revoked_by_the_operator_return_only_when_changed() {
         let mut schedule = TestSchedule::unconfigured(1);
         let found = file_payload("one", schedule.now().wall, HOUR);
         schedule.observe_file(found.clone());
-        schedule
-            .answer_calls("a", |_, _| Some((Span::millis(1), failure(FailureKind::Unavailable))));
+        schedule.answer_calls("a", |_, _| Some((Span::millis(1), failure(FailureKind::Unavailable))));
         schedule.configure("a", plan);
         schedule.advance(Span::secs(1));
         assert_eq!(schedule.published_payload(), Some(("one", LeaseOrigin::File)));
