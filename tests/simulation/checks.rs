@@ -172,8 +172,13 @@ impl Checks {
                 self.seen(name).rests = rests.or(Some((now, CHANGES)));
             }
         }
-        let left = self.plans.keys().filter(|name| !configuration.plans.contains_key(*name));
-        self.left.extend(left.cloned());
+        let left = self.plans.iter().filter(|(name, _)| !configuration.plans.contains_key(*name));
+        for (name, plan) in left {
+            if plan.policy.revoke.removed.is_none() {
+                self.leases.left(name);
+            }
+            self.left.insert(name.clone());
+        }
         self.files.retain(|name, _| configuration.plans.contains_key(name));
         // The requests of the operator end with the instance, which may be leaving for a while.
         self.revoked.retain(|name, _| is_known(name));

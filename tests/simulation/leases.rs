@@ -261,6 +261,11 @@ impl Leases {
         }
     }
 
+    /// An instance is removed, and the configuration leaves to expire what it obtained.
+    pub(crate) fn left(&mut self, name: &InstanceName) {
+        self.late.remove(name);
+    }
+
     /// Nothing is under way for an instance: what came late is on the way to be revoked.
     pub(crate) fn at_rest(&mut self, name: &InstanceName, now: Timestamp) {
         self.late_ended(name, now);

@@ -67,6 +67,16 @@ fn clock_set_back_by_less_than_the_tolerance_is_drift() {
 }
 
 #[test]
+fn clock_set_forward_by_less_than_the_tolerance_ages_a_lease() {
+    let mut schedule = TestSchedule::new([("a", plain_plan())]);
+    schedule.complete("a", HOUR);
+    schedule.advance(Span::secs(600));
+    schedule.jump_clock(1900);
+    schedule.configure("a", plan_with(|plan| plan.policy.ratio = Ratio::thousandths(500)));
+    assert_eq!(schedule.advance_until_called("a"), 1_198_100, "it ends by the clock on the wall");
+}
+
+#[test]
 fn clock_set_back_while_a_lease_is_saved_makes_it_due() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.saves = deputy_test_support::SaveMode::Hold;

@@ -47,6 +47,14 @@ fn rotation_after_the_expiry_is_asked_for_at_the_expiry() {
 }
 
 #[test]
+fn rotation_after_the_end_of_a_new_lifetime_is_asked_for_then() {
+    let mut schedule = TestSchedule::new([("a", plain_plan())]);
+    schedule.end_call("a", rotating(&schedule, 3000));
+    schedule.configure("a", plan_with(|plan| plan.policy.lifetime = Some(Span::secs(600))));
+    assert_eq!(schedule.advance_until_called("a"), 600_000);
+}
+
+#[test]
 fn rotation_in_the_past_waits_for_the_least_interval() {
     let mut schedule = TestSchedule::new([("a", plan_with(|plan| plan.policy.calls.interval = Span::secs(20)))]);
     let past = Some(schedule.now().wall.minus(HOUR));
