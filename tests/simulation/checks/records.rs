@@ -89,6 +89,8 @@ impl Checks {
     /// What an instance holds is kept while it may come back, unless an operator revokes it.
     fn ends(&self, name: &InstanceName, record: Option<&LeaseRecord>, process: Process, why: &Reasons, now: Now) {
         let held = self.leases.held(name).filter(|lease| lease.is_valid(now.wall) && payload(lease) > why.revoked);
+        // What another one held that came back and was removed again is not kept.
+        let held = held.filter(|lease| why.foreign != Some(lease.revision));
         let (Some(held), Some(plan), Process::Up) = (held, self.plans.get(name), process) else { return };
         let kept = record.and_then(|record| record.lease.as_ref());
         if kept.is_none_or(|lease| lease.revision != held.revision) {
