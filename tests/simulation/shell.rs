@@ -104,7 +104,10 @@ impl History {
                 self.changes.configured(configuration, self.checks.before(), views(), now);
                 let Checks { leases, removal, .. } = &mut self.checks;
                 let (leases, store) = (&*leases, &self.store);
-                let held = |name: &InstanceName| leases.record(name).or_else(|| store.get(name));
+                let known = &self.places.known;
+                // The disk may still have what an instance that is there has let go.
+                let stored = |name: &InstanceName| store.get(name).filter(|_| !known.contains(name));
+                let held = |name: &InstanceName| leases.record(name).or_else(|| stored(name));
                 let writes = self.pending.values().filter_map(|pending| match pending {
                     Pending::Write(write) => Some(&write.name),
                     Pending::Call(..) => None,
