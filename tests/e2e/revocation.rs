@@ -35,7 +35,8 @@ fn revocation_of_a_replaced_lease_follows_its_grace() {
     let running = RunningCoordinator::start(&home);
     running.wait_until("a lease", || running.revision("lab") == 1);
     let run = home.deputy(&["renew", "lab"]).ends_with(exit::OK);
-    assert_eq!(run.stdout, "lab: obtaining a new lease; `deputy status` shows when it is there\n");
+    let status = home.printed_command("status");
+    assert_eq!(run.stdout, format!("lab: obtaining a new lease; `{status}` shows when it is there\n"));
     running.wait_until("another one", || running.revision("lab") == 2);
     let replaced = script.calls("lab", "obtain")[1].at;
     assert_eq!((running.instance_status("lab").to_revoke, revoked(&script, "lab").len()), (1, 0));
@@ -53,7 +54,8 @@ fn revocation_by_the_operator_obtains_a_new_lease() {
     let running = RunningCoordinator::start(&home);
     running.wait_until("leases", || running.revision("lab") == 1 && running.revision("sts") == 1);
     let run = home.deputy(&["revoke", "lab"]).ends_with(exit::OK);
-    assert_eq!(run.stdout, "lab: revoking its leases; `deputy status` shows when that is done\n");
+    let status = home.printed_command("status");
+    assert_eq!(run.stdout, format!("lab: revoking its leases; `{status}` shows when that is done\n"));
     running.wait_until("another one", || running.revision("lab") == 2 && running.instance_status("lab").to_revoke == 0);
     assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)]);
     assert_eq!(given(&home, "lab"), payload("lab", "obtain", 2));

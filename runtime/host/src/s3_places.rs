@@ -65,6 +65,7 @@ mod tests {
             component = "s3-sts.wasm"
             [receivers.own]
             component = "aws-credentials.wasm"
+            output = "/run/deputy"
             instances = ["b"]
             settings = { "region.b" = "own" }
             [groups.g.receivers.aws]

@@ -178,6 +178,12 @@ impl TestEnvironment {
         if configured.exists() { configured } else { self.state.join("control.sock") }
     }
 
+    /// A command that `deputy` prints for the configuration and state of this folder.
+    pub fn printed_command(&self, command: &str) -> String {
+        let config = self.path("deputy.toml");
+        format!("deputy {command} --config {} --state {}", config.display(), self.state.display())
+    }
+
     /// Runs the program and sees that it told no secret to anybody.
     #[must_use]
     pub fn deputy(&self, args: &[&str]) -> CommandOutput {

@@ -57,6 +57,7 @@ fn help_offers_json_for_each_command_that_prints_data() {
             "deputy dev",
             "deputy exec",
             "deputy init",
+            "deputy new",
             "deputy run",
             "deputy schema",
             "deputy state",

@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn warnings_of_a_reload_have_the_folder_of_own_components() {
-        let own = "[receivers.r]\ncomponent = \"files\"\ninstances = [\"a\"]\n[instances.a]\ncomponent = \"a.wasm\"\n";
+        let own = "[receivers.r]\ncomponent = \"files\"\noutput = \"/o\"\ninstances = [\"a\"]\n[instances.a]\ncomponent = \"a.wasm\"\n";
         let parsed = |folder: &str| {
             let text = format!("[components]\nfolder = \"{folder}\"\n{own}");
             CoordinatorFile::parse(&text, Path::new("deputy.toml")).unwrap()
