@@ -21,7 +21,11 @@ fn call_needs_no_configuration() {
     let call = ["call", "guest.wasm", "--set", &set, "--allow", &url, "--network", "loopback"];
     let run = home.run(&call);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    for line in ["kind         hostile/1", "             region: eu", "payload      14 bytes, not shown"] {
+    for line in [
+        "kind         hostile/1",
+        "             region: eu",
+        "payload      14 bytes, not shown: --reveal prints them\n",
+    ] {
         assert!(run.stdout.contains(line), "{line}: {}", run.stdout);
     }
     assert!(run.stderr.contains("call obtain"), "{}", run.stderr);
@@ -45,6 +49,10 @@ fn call_reaches_only_what_it_is_allowed() {
         let run = home.run(&[&["call", "guest.wasm", "--set", &set], more].concat());
         assert_eq!(run.code, Some(5), "{}{}", run.stdout, run.stderr);
         assert!(run.stderr.contains(&format!("[{code}]")), "{code}: {}", run.stderr);
+        assert!(run.stderr.contains("--allow and --network permit more to this call"), "{code}: {}", run.stderr);
+        for no_configuration in ["deputy grant", "deputy.toml"] {
+            assert!(!run.stderr.contains(no_configuration), "{code}: {}", run.stderr);
+        }
     }
 }
 
@@ -82,6 +90,26 @@ fn dev_builds_calls_and_shows_what_was_refused() {
     let run = home.run(&["dev", "guest.wasm", "--build", "exit 1", "--once"]);
     assert_eq!(run.code, Some(1), "{}{}", run.stdout, run.stderr);
     assert!(run.stderr.contains("the build failed"), "{}", run.stderr);
+}
+
+#[test]
+fn dev_ends_what_a_build_leaves_behind() {
+    let home = home();
+    let build = "(sleep 1; touch left) & true";
+    let run = home.run(&["dev", "guest.wasm", "--function", "kinds", "--build", build, "--once"]);
+    assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert!(!home.path("left").exists());
+}
+
+#[test]
+fn dev_follows_no_link_of_the_sources() {
+    let home = home();
+    for link in ["a", "b", "c"] {
+        std::os::unix::fs::symlink(".", home.path(link)).unwrap();
+    }
+    let run = home.run(&["dev", "guest.wasm", "--function", "kinds", "--build", "true", "--once"]);
+    assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
 }
 
 /// Kills it when the test fails.

@@ -491,3 +491,44 @@ fn component_test_names_what_is_wrong_with_a_file() {
     let run = home.run(&["test", "nowhere"]);
     assert_eq!(run.code, Some(2), "{}", run.stderr);
 }
+
+#[test]
+fn component_test_uses_nothing_of_this_machine() {
+    let home = home("benign-lifecycle", "");
+    let secret = |source: &str| format!("{KEEPER}[instance.secrets.key]\n{source}\n[[call]]\n");
+    let written = format!("command = [\"touch\", \"{}\"]", home.path("run").display());
+    let login = "[logins.a]\nprincipal = \"a@B\"\nkeytab = \"a.keytab\"\n[[call]]\n";
+    for (script, expected) in [
+        (secret(&written), "a test's secret has no `value`"),
+        (secret("file = \"/etc/hostname\""), "a test's secret has no `value`"),
+        (secret("env = \"HOME\""), "a test's secret has no `value`"),
+        (format!("{KEEPER}{login}"), "a test has no KDC, so it has no logins"),
+    ] {
+        home.write("a.test.toml", &script);
+        let run = home.run(&["test", "a.test.toml"]);
+        assert_eq!(run.code, Some(2), "{script}: {}{}", run.stdout, run.stderr);
+        assert!(run.stderr.contains(expected), "{script}: {}", run.stderr);
+    }
+    assert!(!home.path("run").exists());
+}
+
+#[test]
+fn component_test_passes_nothing_over() {
+    let home = home("benign-lifecycle", KEEPER);
+    let run = home.run(&["test", "a.test.toml"]);
+    assert_eq!(run.code, Some(2), "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("the test calls nothing: add a [[call]]"), "{}", run.stderr);
+    fs::create_dir_all(home.path("1/2/3/4/5/6/7/8/9")).unwrap();
+    let run = home.run(&["test", "."]);
+    assert_eq!(run.code, Some(2), "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("is too large to look for tests"), "{}", run.stderr);
+    let hosts =
+        "[hosts.\"a.example\"]\naddresses = [\"192.0.2.1\"]\n[hosts.\"b.example\"]\naddresses = [\"192.0.2.1\"]\n";
+    let calls = "[[call]]\nhttp = [{ request = { url = \"https://a.example/\" } }, { request = { url = \"https://b.example/\" } }]\n";
+    home.write("a.test.toml", &format!("{KEEPER}{hosts}{calls}"));
+    let run = home.run(&["test", "a.test.toml"]);
+    assert_eq!(run.code, Some(2), "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("two hosts of the test have the address 192.0.2.1:443"), "{}", run.stderr);
+    let run = home.run(&["test", ".", "--watch", "--junit", "x"]);
+    assert_eq!(run.code, Some(2), "{}{}", run.stdout, run.stderr);
+}

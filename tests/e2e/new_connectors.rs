@@ -1,6 +1,6 @@
 //! From `deputy new` in an empty folder to a real token, by the commands of the folder's own README.md alone.
 //!
-//! Of a command nothing is changed. What the section about tools installs is there already.
+//! Its test passes on the way. Of a command nothing is changed. What the section about tools installs is there already.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -69,6 +69,21 @@ impl Author {
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(self.component.is_file());
+        self.test();
+    }
+
+    /// Runs the test that came with it.
+    fn test(&self) {
+        let output = Command::new(deputy_program())
+            .args(["test", "."])
+            .env_clear()
+            .env("HOME", self.home.state())
+            .current_dir(&self.folder)
+            .output()
+            .unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(printed.ends_with(" passed, 0 failed\n") && !printed.ends_with("\n0 passed, 0 failed\n"), "{printed}");
     }
 
     /// Obtains a real token with the configuration that the README shows.

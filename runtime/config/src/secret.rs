@@ -122,9 +122,8 @@ fn read(sink: &mut DiagnosticSink, base: &Path, mocks: Option<&Path>, key: Key<'
         sink.mask(value.at());
     }
     let Some(mut fields) = value.table(sink, "{ file = \"/path/to/file\" }") else { return secret };
-    let mock = mocks.and_then(|folder| Some((folder.join(key_name(&secret)?), fields.optional("value")?)));
-    secret.source = match mock {
-        Some((file, value)) => value.text(sink, "\"…\"").map(|_| SecretSource::File(file)),
+    secret.source = match mocks {
+        Some(folder) => mock(sink, folder, &secret, &mut fields, value.at()),
         None => source(sink, base, &mut fields),
     };
     secret.grant = grant(sink, &mut fields);
@@ -132,6 +131,23 @@ fn read(sink: &mut DiagnosticSink, base: &Path, mocks: Option<&Path>, key: Key<'
         sink.mask(unknown.at());
     }
     secret
+}
+
+/// Reads the value of a test's secret. A test is a file of somebody else's: it names no program, file or variable of this
+/// machine.
+fn mock(
+    sink: &mut DiagnosticSink,
+    folder: &Path,
+    secret: &Secret,
+    fields: &mut TableReader<'_>,
+    at: Range<usize>,
+) -> Option<SecretSource> {
+    let Some(value) = fields.optional("value") else {
+        sink.error(at, "a test's secret has no `value`").expected("needs value = \"…\", which is no real secret");
+        return None;
+    };
+    value.text(sink, "\"…\"")?;
+    Some(SecretSource::File(folder.join(key_name(secret)?)))
 }
 
 /// Reads a table with the source of one value.

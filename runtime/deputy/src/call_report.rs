@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failed_setting::{FailedSetting, OwnSettings};
-use crate::print::{ERROR, HINT, WARNING, bytes, indented};
+use crate::print::{ERROR, HINT, Printer, WARNING, bytes, indented};
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct DenialJson {
@@ -122,7 +122,35 @@ fn message<T>(call: &Call<T>, error: &CallError, settings: OwnSettings<'_>) -> S
 pub(crate) fn print<T>(context: &Context, call: &Call<T>, instance: &Instance, config: &CoordinatorFile) {
     let printer = context.printer;
     let owner = SettingsOwner::Instance(instance.name.clone());
-    let settings = OwnSettings::new(&config.setting_lines, &owner);
+    let fixes = print_outcome(printer, call, instance, OwnSettings::new(&config.setting_lines, &owner));
+    if fixes.is_empty() {
+        return;
+    }
+    printer.labelled(HINT, "hint", &format!("to permit it, change {}:", config.path.display()));
+    print_fixes(printer, &fixes);
+    for command in grant_commands(&call.denials, instance) {
+        let command = context.command(&command);
+        printer.stderr("\n");
+        printer.labelled(HINT, "hint", &format!("`{command}` shows that change, and writes it after a yes"));
+    }
+}
+
+/// As [`print`], for a call that the command line describes.
+pub(crate) fn print_unconfigured<T>(printer: Printer, call: &Call<T>, instance: &Instance) {
+    let fixes = print_outcome(printer, call, instance, OwnSettings::of_command_line());
+    if fixes.is_empty() {
+        return;
+    }
+    printer.labelled(
+        HINT,
+        "hint",
+        "--allow and --network permit more to this call; an instance of a configuration needs:",
+    );
+    print_fixes(printer, &fixes);
+}
+
+/// Prints the error of a call and what was denied. Returns the lines that would permit it.
+fn print_outcome<T>(printer: Printer, call: &Call<T>, instance: &Instance, settings: OwnSettings<'_>) -> Vec<String> {
     if let Err(error) = &call.result {
         printer.labelled(ERROR, "error", &format!("{}: {}", instance.name, message(call, error, settings)));
         if let CallError::Failure(ComponentFailure { retry_after: Some(retry_after), .. }) = error {
@@ -138,20 +166,15 @@ pub(crate) fn print<T>(context: &Context, call: &Call<T>, instance: &Instance, c
     for denial in &denials {
         printer.labelled(style, "denied by policy", &format!("{} [{}]", denial.message, denial.code));
     }
-    let mut fixes: Vec<&str> = denials.iter().filter_map(|denial| denial.fix.as_deref()).collect();
+    let mut fixes: Vec<String> = denials.into_iter().filter_map(|denial| denial.fix).collect();
     fixes.dedup();
-    if fixes.is_empty() {
-        return;
-    }
-    printer.labelled(HINT, "hint", &format!("to permit it, change {}:", config.path.display()));
-    for fix in &fixes {
+    fixes
+}
+
+fn print_fixes(printer: Printer, fixes: &[String]) {
+    for fix in fixes {
         printer.stderr("\n");
         printer.stderr(&indented(fix, "    "));
-    }
-    for command in grant_commands(&call.denials, instance) {
-        let command = context.command(&command);
-        printer.stderr("\n");
-        printer.labelled(HINT, "hint", &format!("`{command}` shows that change, and writes it after a yes"));
     }
 }
 

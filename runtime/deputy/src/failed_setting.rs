@@ -14,16 +14,17 @@ pub(crate) struct FailedSetting {
     pub(crate) line: usize,
 }
 
-/// The settings of one component in its configuration.
+/// The settings of one component in its configuration; none if they come from the command line.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct OwnSettings<'c> {
-    lines: &'c SettingLines,
-    owner: &'c SettingsOwner,
-}
+pub(crate) struct OwnSettings<'c>(Option<(&'c SettingLines, &'c SettingsOwner)>);
 
 impl<'c> OwnSettings<'c> {
     pub(crate) fn new(lines: &'c SettingLines, owner: &'c SettingsOwner) -> Self {
-        Self { lines, owner }
+        Self(Some((lines, owner)))
+    }
+
+    pub(crate) fn of_command_line() -> Self {
+        Self(None)
     }
 
     /// The setting that a failed call names, if it names one.
@@ -35,7 +36,8 @@ impl<'c> OwnSettings<'c> {
     }
 
     pub(crate) fn find(self, setting: &str) -> Option<FailedSetting> {
-        let place = self.lines.find(self.owner, setting)?;
+        let (lines, owner) = self.0?;
+        let place = lines.find(owner, setting)?;
         Some(FailedSetting { setting: setting.to_owned(), file: place.file.display().to_string(), line: place.line })
     }
 }

@@ -53,10 +53,10 @@ pub fn create(parent: &Path, connector: &NewConnector) -> Result<PathBuf, Scaffo
     files.insert(".gitignore".to_owned(), readme::IGNORED.as_bytes().to_vec());
     files.append(&mut not_the_authors(*language));
     let failed = |error| ScaffoldError::Io(folder.clone(), error);
-    if ambient::exists(&folder).map_err(failed)? {
-        return Err(ScaffoldError::Exists(folder));
+    match create_new_folder(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(ScaffoldError::Exists(folder)),
+        created => created.map_err(failed)?,
     }
-    ambient::create_shared_dir(&folder, false).map_err(|error| failed(io::Error::other(error)))?;
     let dir = ambient::open_dir(&folder).map_err(|error| failed(io::Error::other(error)))?;
     for (path, text) in &files {
         write(&dir, path, text).map_err(|error| ScaffoldError::Io(folder.join(path), error))?;
@@ -79,7 +79,8 @@ pub fn update(folder: &Path) -> Result<Updated, ScaffoldError> {
     let language = Language::ALL.into_iter().find(has_kit).ok_or_else(not_ours)?;
     let files = not_the_authors(language);
     let mut updated = Updated::default();
-    for (path, text) in &files {
+    // The list comes last: an update that was interrupted knows what the one before it wrote.
+    for (path, text) in files.iter().filter(|(path, _)| *path != LIST).chain(files.get_key_value(LIST)) {
         let failed = |error| ScaffoldError::Io(folder.join(path), error);
         if !is_there(&dir, path, text) {
             write(&dir, path, text).map_err(failed)?;
@@ -125,9 +126,17 @@ fn is_there(dir: &Dir, path: &str, text: &[u8]) -> bool {
     matches!(found, Ok(FileRead::Bytes(found)) if found == text)
 }
 
+#[expect(clippy::disallowed_methods, reason = "an edge: the folder that the author names")]
+fn create_new_folder(folder: &Path) -> io::Result<()> {
+    std::fs::create_dir(folder)
+}
+
 fn write(dir: &Dir, path: &str, text: &[u8]) -> io::Result<()> {
     if let Some((folder, _)) = path.rsplit_once('/') {
         dir.create_dir_all(folder)?;
+    }
+    if dir.symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        return Err(io::Error::other("it is a link, which may lead to a file of the author: remove it"));
     }
     let is_program = text.starts_with(b"#!");
     let mut options = OpenOptions::new();
@@ -194,10 +203,22 @@ mod tests {
         let list = fs::read_to_string(folder.join(LIST)).unwrap();
         fs::write(folder.join(LIST), list + "kit/python/old.py\nprovider.py\nwit/../README.md\n").unwrap();
         let updated = update(&folder).unwrap();
-        assert_eq!(updated.written, ["kit/FILES", "wit/types.wit"]);
+        assert_eq!(updated.written, ["wit/types.wit", "kit/FILES"]);
         assert_eq!(updated.removed, ["kit/python/old.py"]);
         assert_eq!(fs::read_to_string(folder.join("provider.py")).unwrap(), "mine");
         assert!(folder.join("wit/mine.wit").is_file() && folder.join("README.md").is_file());
+    }
+
+    #[test]
+    fn folder_update_writes_through_no_link() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = create(home.path(), &connector(ConnectorKind::Provider, Language::Python)).unwrap();
+        fs::write(folder.join("provider.py"), "mine").unwrap();
+        fs::remove_file(folder.join("wit/types.wit")).unwrap();
+        std::os::unix::fs::symlink("../provider.py", folder.join("wit/types.wit")).unwrap();
+        let refused = update(&folder).unwrap_err();
+        assert!(matches!(refused, ScaffoldError::Io(path, _) if path.ends_with("wit/types.wit")));
+        assert_eq!(fs::read_to_string(folder.join("provider.py")).unwrap(), "mine");
     }
 
     #[test]

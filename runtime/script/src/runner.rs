@@ -50,6 +50,10 @@ impl ScriptRunner {
     /// If it cannot be run. That something is not as expected is in the report.
     pub async fn run(&self, script: &ScriptFile) -> Result<ScriptReport, ScriptError> {
         let subject = Subject::prepare(script, self.stage.authority())?;
+        if script.entries.call.is_empty() {
+            let text = format!("{}: the test calls nothing: add a [[call]]", script.path().display());
+            return Err(ScriptError::invalid(script.path(), text));
+        }
         let mut servers = self.stage.set_up(script).await?;
         let mut running = RunningScript::new(self, &subject, script.now());
         let mut calls = Vec::new();

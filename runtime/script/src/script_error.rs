@@ -27,6 +27,12 @@ pub enum ScriptError {
     Folder { path: PathBuf, source: io::Error },
     #[error("{} has no file whose name ends in .test.toml", _0.display())]
     Empty(PathBuf),
+    #[error(
+        "{} is too large to look for tests: more than {entries} entries, or folders more than {depth} deep; name the folders \
+         that have tests",
+        path.display()
+    )]
+    TooLarge { path: PathBuf, entries: usize, depth: usize },
 }
 
 impl ScriptError {

@@ -1,12 +1,11 @@
 //! `deputy call`
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum, ValueHint};
 use deputy_audit::{Audit, AuditOutcome};
-use deputy_config::CoordinatorFile;
 use deputy_core::grant::{Grant, HttpPattern, HttpRule, Network, PathPrefix, PathRules, RequestOptions, TcpRule};
 use deputy_core::{ComponentRef, Instance, InstanceName, Limits, Principal};
 use deputy_sandbox::{Call, CallUsage, LoadedProvider, Sandbox};
@@ -116,14 +115,13 @@ pub(crate) async fn run(context: &Context, arguments: &CallArgs) -> Result<Exit,
     };
     let called = called?;
     audit.flush().await;
-    let config = no_configuration()?;
-    call_report::print(context, &called.call, &instance, &config);
+    call_report::print_unconfigured(context.printer, &called.call, &instance);
     if arguments.json {
-        context.json(&called.json(arguments.component.function, &instance, &config))?;
+        context.json(&called.json(arguments.component.function, &instance))?;
     } else if let (true, Answer::Tokens(tokens)) = (arguments.reveal, &called.answer) {
         context.payload(tokens.payload.expose())?;
     } else {
-        context.stdout(&called.text(context, &instance))?;
+        context.stdout(&called.text(context, &instance, "--reveal prints them"))?;
     }
     Ok(call_report::exit(&called.call))
 }
@@ -136,11 +134,6 @@ pub(super) fn printed_trail(context: &Context) -> Audit {
             printer.stderr(&audit_printer::line(event));
         }
     })
-}
-
-/// A configuration with nothing in it: settings of the command line have no line.
-pub(super) fn no_configuration() -> Result<CoordinatorFile, CommandError> {
-    Ok(CoordinatorFile::parse("", Path::new("deputy.toml"))?)
 }
 
 /// Loads a component and calls it once.
@@ -176,13 +169,16 @@ impl Called {
         &self.call
     }
 
-    /// The result for people; empty after a failure, which is on stderr.
-    pub(super) fn text(&self, context: &Context, instance: &Instance) -> String {
+    /// The result for people, with what shows the payload; empty after a failure, which is on stderr.
+    pub(super) fn text(&self, context: &Context, instance: &Instance, reveal: &str) -> String {
         let mut table = Table::default();
         match &self.answer {
             Answer::Text(text) => return format!("{text}\n"),
             Answer::Nothing => return String::new(),
-            Answer::Tokens(tokens) => token_rows(&mut table, tokens, None, context.now()),
+            Answer::Tokens(tokens) => {
+                let payload = format!("{} bytes, not shown: {reveal}", tokens.payload.len());
+                token_rows(&mut table, tokens, &payload, context.now());
+            }
         }
         table.row(["usage", &call_report::usage_text(self.usage(), &instance.limits)]);
         table.render(0)
@@ -192,8 +188,7 @@ impl Called {
         self.call.usage
     }
 
-    fn json(&self, function: Function, instance: &Instance, config: &CoordinatorFile) -> CallJson {
-        let owner = deputy_config::SettingsOwner::Instance(instance.name.clone());
+    fn json(&self, function: Function, instance: &Instance) -> CallJson {
         let tokens = match &self.answer {
             Answer::Tokens(tokens) => Some(tokens),
             Answer::Nothing | Answer::Text(_) => None,
@@ -209,7 +204,7 @@ impl Called {
             payload_bytes: tokens.map(|tokens| tokens.payload.len()),
             usage: self.usage().into(),
             refusals: call_report::denials(&self.call.denials, Principal::Instance(instance)),
-            error: call_report::error_json(&self.call, OwnSettings::new(&config.setting_lines, &owner)),
+            error: call_report::error_json(&self.call, OwnSettings::of_command_line()),
         }
     }
 }

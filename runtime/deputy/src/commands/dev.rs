@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueHint};
 use deputy_core::Instance;
 use deputy_sandbox::Sandbox;
-use deputy_sources::FileFingerprint;
+use deputy_sources::{FileFingerprint, ProcessGroup, exit_descriptor};
 use tokio::process::Command;
 
 use crate::call_report;
@@ -23,7 +23,7 @@ use crate::signals::StopSignals;
 ///
 /// Runs the build, calls the component as `deputy call` does, and shows the result, the audit log, what was refused with what
 /// would permit it, and what the component wrote to stderr. The payload is not shown. It looks at the files of --watch, but not at
-/// the component, at what begins with a dot, or at target and node_modules.
+/// what begins with a dot, at target and node_modules, at linked folders, or, with --build, at the component.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy dev provider.wasm --allow https://login.example.com
@@ -46,8 +46,8 @@ pub(crate) struct DevArgs {
 const LOOK: Duration = Duration::from_millis(300);
 /// How long a build may take.
 const BUILD: Duration = Duration::from_mins(20);
-/// Files that are looked at.
-const MAX_FILES: usize = 5_000;
+/// Entries of folders that are looked at.
+const MAX_ENTRIES: usize = 5_000;
 /// Folders within folders.
 const MAX_DEPTH: usize = 16;
 /// What tools build.
@@ -111,12 +111,12 @@ async fn call_once(
     match call::call(sandbox, instance, arguments.component.function()).await {
         Ok(called) => {
             let outcome = called.call();
-            call_report::print(context, outcome, instance, &call::no_configuration()?);
+            call_report::print_unconfigured(context.printer, outcome, instance);
             if outcome.result.is_ok() && !outcome.log_tail.trim().is_empty() {
                 context.printer.stderr("the component's stderr:\n");
                 context.printer.stderr(&indented(&outcome.log_tail, "  | "));
             }
-            context.stdout(&called.text(context, instance))?;
+            context.stdout(&called.text(context, instance, "`deputy call --reveal` prints them"))?;
             Ok(call_report::exit(outcome))
         }
         Err(error) => Ok(context.fail(&error, false)),
@@ -125,13 +125,18 @@ async fn call_once(
 
 async fn is_built(build: &str) -> Result<bool, CommandError> {
     let mut command = Command::new("sh");
-    command.args(["-c", build]).stdin(Stdio::null()).kill_on_drop(true);
+    command.args(["-c", build]).stdin(Stdio::null()).process_group(0).kill_on_drop(true);
     let failed = |error: std::io::Error| CommandError::new(Exit::Failed, error).context("cannot run the build");
     let mut child = command.spawn().map_err(failed)?;
-    match tokio::time::timeout(BUILD, child.wait()).await {
-        Ok(status) => Ok(status.map_err(failed)?.success()),
-        Err(_) => Err(CommandError::new(Exit::Failed, "the build did not end within 20 minutes")),
+    let group = ProcessGroup::of(&child);
+    let exit = exit_descriptor(&child).map_err(failed)?;
+    match tokio::time::timeout(BUILD, exit.readable()).await {
+        Ok(ended) => ended.map_err(failed)?.retain_ready(),
+        Err(_) => return Err(CommandError::new(Exit::Failed, "the build did not end within 20 minutes")),
     }
+    // Kills what the build left behind, before its shell is reaped.
+    drop(group);
+    Ok(child.wait().await.map_err(failed)?.success())
 }
 
 /// What a change is a change of.
@@ -143,8 +148,9 @@ async fn fingerprints(arguments: &DevArgs) -> Vec<(PathBuf, Option<FileFingerpri
             if arguments.build.is_some() { vec![PathBuf::from(".")] } else { component.clone().into_iter().collect() };
     }
     let mut files = Vec::new();
+    let mut left = MAX_ENTRIES;
     for root in roots {
-        collect(&root, MAX_DEPTH, &mut files);
+        collect(&root, MAX_DEPTH, &mut left, &mut files);
     }
     if arguments.build.is_some() {
         files.retain(|file| component.as_deref().is_none_or(|component| !is_same(file, component)));
@@ -163,22 +169,25 @@ fn is_same(file: &Path, component: &Path) -> bool {
 
 /// The files of a folder. One that cannot be read has none.
 #[expect(clippy::disallowed_methods, reason = "an edge: the author's folder")]
-fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) {
+fn collect(path: &Path, depth: usize, left: &mut usize, files: &mut Vec<PathBuf>) {
     if !path.is_dir() {
         files.push(path.to_owned());
         return;
     }
     let Ok(entries) = std::fs::read_dir(path) else { return };
-    let mut entries: Vec<_> = entries.filter_map(Result::ok).collect();
+    let mut entries: Vec<_> = entries.filter_map(Result::ok).take(*left).collect();
+    *left = left.saturating_sub(entries.len());
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let is_skipped = name.starts_with('.') || (is_dir && SKIPPED.contains(&name.as_ref()));
-        if is_skipped || files.len() >= MAX_FILES || depth == 0 {
+        // A link to a folder may lead back here.
+        let Ok(kind) = entry.file_type() else { continue };
+        let is_linked_folder = kind.is_symlink() && entry.path().is_dir();
+        let is_skipped = name.starts_with('.') || (kind.is_dir() && SKIPPED.contains(&name.as_ref()));
+        if is_skipped || is_linked_folder || depth == 0 {
             continue;
         }
-        collect(&entry.path(), depth.saturating_sub(1), files);
+        collect(&entry.path(), depth.saturating_sub(1), left, files);
     }
 }

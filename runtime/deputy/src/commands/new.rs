@@ -9,6 +9,7 @@ use deputy_scaffold::{ConnectorKind, Language, NewConnector, ScaffoldError, crea
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::print::sanitize;
 
 /// Begin a connector: a folder that builds and passes its test
 ///
@@ -75,7 +76,7 @@ fn renew(context: &Context, folder: &Path) -> Result<Exit, CommandError> {
     let mut text = String::new();
     for (done, paths) in [("written", &updated.written), ("removed", &updated.removed)] {
         for path in paths {
-            text.push_str(&format!("{done} {path}\n"));
+            text.push_str(&format!("{done} {}\n", sanitize(path)));
         }
     }
     if text.is_empty() {

@@ -248,13 +248,13 @@ fn text(
     if let Some(service) = service {
         table.row(["service", service]);
     }
-    token_rows(&mut table, tokens, arguments.out.as_deref(), now);
+    token_rows(&mut table, tokens, &payload_text(tokens.payload.len(), arguments.out.as_deref()), now);
     table.row(["usage", &call_report::usage_text(usage, &instance.limits)]);
     table.render(0)
 }
 
 /// What people see of tokens.
-pub(super) fn token_rows(table: &mut Table, tokens: &Tokens, out: Option<&Path>, now: Timestamp) {
+pub(super) fn token_rows(table: &mut Table, tokens: &Tokens, payload: &str, now: Timestamp) {
     table.row(["kind", tokens.kind.as_str()]);
     table.row(["valid until", &expiry_text(stated_expiry(tokens.expiry), now)]);
     if let Some(at) = tokens.next_at {
@@ -266,7 +266,7 @@ pub(super) fn token_rows(table: &mut Table, tokens: &Tokens, out: Option<&Path>,
     for fact in &tokens.facts {
         table.row(["", &format!("{}: {}", fact.name, fact.value)]);
     }
-    table.row(["payload", &payload_text(tokens.payload.len(), out)]);
+    table.row(["payload", payload]);
 }
 
 fn stated_expiry(expiry: TokenExpiry) -> Option<Timestamp> {

@@ -40,7 +40,7 @@ pub(crate) struct TestArgs {
     #[arg(long, conflicts_with = "watch")]
     json: bool,
     /// Write the results to a file, in the XML of JUnit
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "watch")]
     junit: Option<PathBuf>,
     /// Test again when a file or a component has changed
     #[arg(long)]

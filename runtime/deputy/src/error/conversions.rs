@@ -34,6 +34,7 @@ impl From<ScriptError> for CommandError {
             ScriptError::Load { source, .. } => Self::from(*source),
             ScriptError::Certificates(_) | ScriptError::Servers(_) => Self::new(Exit::Failed, error),
             ScriptError::Empty(_)
+            | ScriptError::TooLarge { .. }
             | ScriptError::Folder { .. }
             | ScriptError::Invalid { .. }
             | ScriptError::Unreadable { .. } => Self::new(Exit::Misconfigured, error),

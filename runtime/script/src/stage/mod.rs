@@ -96,7 +96,11 @@ impl TestStage {
             let port = endpoint.port;
             let server = Server::start(endpoint, tls, Arc::clone(&play)).await.map_err(ScriptError::Servers)?;
             for address in addresses {
-                scene.routes.insert(SocketAddr::new(address, port), server.address());
+                let place = SocketAddr::new(address, port);
+                if scene.routes.insert(place, server.address()).is_some() {
+                    let text = format!("{}: two hosts of the test have the address {place}", script.path().display());
+                    return Err(ScriptError::invalid(script.path(), text));
+                }
             }
             servers.push(server);
         }

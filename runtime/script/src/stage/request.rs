@@ -19,15 +19,20 @@ pub(super) struct ScriptRequest {
 /// The most that is read of a head and of a body: over the sandbox's own limits.
 const MAX_HEAD: usize = 1 << 20;
 const MAX_BODY: usize = 64 << 20;
+/// The longest line before a chunk.
+const MAX_CHUNK_LINE: usize = 1024;
 
 impl ScriptRequest {
     /// Reads one request to its end.
     pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Self> {
         let mut bytes = Vec::new();
+        let mut seen = 0;
         let end = loop {
-            if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-                break end;
+            let unseen = bytes.get(seen..).unwrap_or_default();
+            if let Some(end) = unseen.windows(4).position(|window| window == b"\r\n\r\n") {
+                break seen.saturating_add(end);
             }
+            seen = bytes.len().saturating_sub(3);
             if bytes.len() > MAX_HEAD || stream.read_buf(&mut bytes).await? == 0 {
                 return Err(io::ErrorKind::InvalidData.into());
             }
@@ -48,12 +53,16 @@ impl ScriptRequest {
     async fn read_body(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
         if self.header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
             let mut raw = std::mem::take(&mut self.body);
+            let mut at = 0_usize;
             loop {
-                if let Some(body) = dechunked(&raw) {
-                    self.body = body;
-                    return Ok(());
+                match raw.get(at..).and_then(chunk) {
+                    Some(([], _)) => return Ok(()),
+                    Some((data, length)) => {
+                        self.body.extend(data);
+                        at = at.saturating_add(length);
+                    }
+                    None => more(stream, &mut raw).await?,
                 }
-                more(stream, &mut raw).await?;
             }
         }
         let length = self.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
@@ -115,20 +124,16 @@ async fn more(stream: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>) -> io:
     Ok(())
 }
 
-/// The body in chunks, if all of them are there.
-fn dechunked(mut raw: &[u8]) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
-    loop {
-        let end = raw.windows(2).position(|window| window == b"\r\n")?;
-        let size = std::str::from_utf8(raw.get(..end)?).ok()?.split(';').next()?.trim();
-        let size = usize::from_str_radix(size, 16).ok()?;
-        raw = raw.get(end.checked_add(2)?..)?;
-        if size == 0 {
-            return Some(body);
-        }
-        body.extend(raw.get(..size)?);
-        raw = raw.get(size.checked_add(2)?..)?;
-    }
+/// The bytes of the chunk that begins here, which are none in the last one, and its length with its frame; `None` until it is
+/// there.
+fn chunk(raw: &[u8]) -> Option<(&[u8], usize)> {
+    let end = raw.iter().take(MAX_CHUNK_LINE).position(|byte| *byte == b'\n')?;
+    let size = std::str::from_utf8(raw.get(..end)?).ok()?.split(';').next()?.trim();
+    let begin = end.checked_add(1)?;
+    let after = begin.checked_add(usize::from_str_radix(size, 16).ok()?)?;
+    let data = raw.get(begin..after)?;
+    let length = after.checked_add(2)?;
+    (data.is_empty() || raw.len() >= length).then_some((data, length))
 }
 
 #[cfg(test)]
@@ -146,6 +151,20 @@ mod tests {
             assert_eq!(request.header("host"), Some("x"));
             assert_eq!(field("form field", "k", &TextMatch::Exactly("A".to_owned()), &request.body), []);
         }
+    }
+
+    #[tokio::test]
+    async fn request_of_many_chunks_is_read_once() {
+        let mut text = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+        for _ in 0..200_000 {
+            text.extend(b"1\r\na\r\n");
+        }
+        text.extend(b"0\r\n\r\n");
+        let began = deputy_support::timer_now();
+        let request = ScriptRequest::read(&mut tokio::io::BufReader::with_capacity(64, &text[..])).await.unwrap();
+        assert_eq!(request.body.len(), 200_000);
+        let taken = deputy_support::timer_now().saturating_duration_since(began);
+        assert!(taken < std::time::Duration::from_secs(10), "it is not read anew with each chunk");
     }
 
     #[tokio::test]

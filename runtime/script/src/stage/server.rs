@@ -51,6 +51,8 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_CONNECTIONS: usize = 64;
 /// Mismatches that are kept of one call.
 const MAX_MISMATCHES: usize = 100;
+/// Between two tries to accept where the first one failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection may last: longer than the longest call.
 const MAX_CONNECTION: Duration = Duration::from_hours(1);
 
@@ -152,7 +154,11 @@ async fn accept(
     loop {
         tokio::select! {
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => {
-                let Ok((stream, _)) = accepted else { continue };
+                let Ok((stream, _)) = accepted else {
+                    // There are no descriptors left, for instance: others may give some back.
+                    deputy_support::pause(ACCEPT_PAUSE).await;
+                    continue;
+                };
                 let (endpoint, tls, play) = (endpoint.clone(), tls.clone(), Arc::clone(&play));
                 connections.spawn(async move {
                     tokio::time::timeout(MAX_CONNECTION, serve(stream, endpoint, tls, play)).await.ok();
