@@ -133,7 +133,7 @@ fn read(sink: &mut DiagnosticSink, base: &Path, mocks: Option<&Path>, key: Key<'
     secret
 }
 
-/// Reads the value of a test's secret. A test is a file of somebody else's: it names no program, file or variable of this
+/// Reads the value of a test's secret. A test may come from a stranger, so it names no program, file or variable of this
 /// machine.
 fn mock(
     sink: &mut DiagnosticSink,

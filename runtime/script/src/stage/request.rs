@@ -164,7 +164,7 @@ mod tests {
         let request = ScriptRequest::read(&mut tokio::io::BufReader::with_capacity(64, &text[..])).await.unwrap();
         assert_eq!(request.body.len(), 200_000);
         let taken = deputy_support::timer_now().saturating_duration_since(began);
-        assert!(taken < std::time::Duration::from_secs(10), "it is not read anew with each chunk");
+        assert!(taken < std::time::Duration::from_secs(10), "it is not read again with each chunk");
     }
 
     #[tokio::test]
