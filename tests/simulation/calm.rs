@@ -6,7 +6,7 @@ use deputy_core::schedule::{
     ASSUMED_LIFETIME, InstanceActivity, InstancePlan, InstanceSnapshot, LeaseOrigin, ObtainMode, Readiness,
     ScheduleEvent,
 };
-use deputy_core::{InstanceName, Span};
+use deputy_core::{InstanceName, Revision, Span};
 
 use crate::budget::pace;
 use crate::history::{Disk, History, Process, Weather};
@@ -15,10 +15,6 @@ use crate::service::{LONGEST_CALL, Mood, StatedExpiry, file};
 
 /// The longest delays that a failed write leaves behind, and a configuration that changed often.
 const LONGEST_PAUSE: u64 = 45_000;
-
-/// How long a revocation that is due waits at most where the upstream bears it: for a delay that a service asked for, and
-/// for tokens.
-const LONGEST_REVOCATION: u64 = 4_200_000;
 
 /// The longest time from the beginning of a call to the lease on the disk, in calm.
 const SLOWEST: u64 = 2100;
@@ -126,18 +122,35 @@ impl History {
         self.clocks.truth + longest.max().unwrap_or_default() + LONGEST_PAUSE + 2 * LONGEST_CALL
     }
 
-    /// What is due to be revoked is, where the upstream bears it.
+    /// What is due to be revoked is, where the upstream bears it: soon, or soon after the delay since it failed last.
     fn revoke(&mut self) {
-        let due = |history: &Self, name: &InstanceName| history.checks.leases.overdue(name, history.clocks.now().wall);
-        let all: Vec<_> = self.checks.settled.iter().map(|name| (name.clone(), due(self, name))).collect();
-        let mut left: Vec<_> = all.into_iter().filter(|(_, revisions)| !revisions.is_empty()).collect();
-        let until = self.clocks.truth + LONGEST_REVOCATION;
+        let all = self.checks.settled.clone();
+        let mut left: Vec<_> =
+            all.into_iter().map(|name| (self.overdue(&name), self.waits_to_revoke(&name), name)).collect();
+        left.retain(|(revisions, ..)| !revisions.is_empty());
+        let began = self.clocks.truth;
         while !left.is_empty() {
+            let until = left.iter().map(|(_, wait, _)| began + wait).min().unwrap_or_default();
             let goes_on = self.happen(until) && self.step < MOST_EVENTS;
-            assert!(goes_on, "these were to be revoked long ago, and are not: {left:?}");
-            left.retain(|(name, revisions)| due(self, name).iter().any(|revision| revisions.contains(revision)));
+            left.retain(|(revisions, _, name)| self.overdue(name).iter().any(|revision| revisions.contains(revision)));
+            assert!(goes_on || left.is_empty(), "these were to be revoked long ago, and are not: {left:?}");
         }
         self.counts.revocations_done += 1;
+    }
+
+    fn overdue(&self, name: &InstanceName) -> Vec<Revision> {
+        self.checks.leases.overdue(name, self.clocks.now().wall)
+    }
+
+    /// In what time all revocations of an instance that are due are done, in milliseconds.
+    fn waits_to_revoke(&self, name: &InstanceName) -> u64 {
+        let now = self.clocks.now().mono;
+        let plan = &self.configuration.plans[name];
+        let turns = self.overdue(name).len() as u64 + 1;
+        let turn =
+            self.waits.longest_of(plan, &self.configuration, now).as_millis() + plan.policy.retry.floor.as_millis();
+        let failed = self.checks.leases.revokes_again_in(name, now).as_millis();
+        failed + turns * 2 * turn + LONGEST_PAUSE + 2 * LONGEST_CALL
     }
 
     /// Whose upstream bears it keeps a good lease from now on.

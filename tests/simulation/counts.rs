@@ -38,6 +38,7 @@ counts! {
     at_risk,
     passed,
     paced,
+    borrowed,
     rationed,
     requested_beyond_rate,
     cancelled,

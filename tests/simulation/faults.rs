@@ -8,7 +8,10 @@ use deputy_core::{CallFailure, InstanceName};
 
 use crate::generate::{self, millis, once_in};
 use crate::history::{Disk, History, Process};
-use crate::service::{self, Instance};
+use crate::service::{self, Instance, Mood};
+
+/// What is left of a lease, in milliseconds, for which the disk is full: every attempt to save is an event.
+const LONGEST_WITHOUT_ROOM: u64 = 600_000;
 
 impl History {
     /// An instance that is configured, or at times any other.
@@ -107,6 +110,7 @@ impl History {
                     self.tell(ScheduleEvent::Restored(name, LeaseRecord::default()));
                 }
             }
+            96 => self.fill_disk(),
             _ => self.tell(ScheduleEvent::TimerFired),
         }
     }
@@ -171,6 +175,37 @@ impl History {
             let gap = if self.dice.bool() { 0 } else { millis(&mut self.dice, 1, 300) };
             self.go_on(self.clocks.truth + gap, self.step + 20);
         }
+    }
+
+    /// The disk is full while an instance replaces a lease that it is to revoke, and its service fails before there is room.
+    fn fill_disk(&mut self) {
+        let now = self.clocks.now();
+        let ends = self.published.iter().filter_map(|(name, lease)| {
+            let plan = self.configuration.plans.get(name)?;
+            let revokes = plan.component.is_some_and(|component| component.revokes);
+            let left = lease.valid_until.since(now.wall).as_millis();
+            let is_replaced = revokes && plan.policy.revoke.replaced.is_some() && left <= LONGEST_WITHOUT_ROOM;
+            is_replaced.then(|| (name.clone(), left))
+        });
+        let mut ends: Vec<_> = ends.collect();
+        if ends.is_empty() {
+            return;
+        }
+        let (name, left) = ends.swap_remove(self.dice.usize(..ends.len()));
+        self.disk = Disk::Full;
+        self.note(|_| "the disk is full from now on".to_owned());
+        self.set_mood(&name, Mood::Good);
+        self.tell(ScheduleEvent::Renew(name.clone()));
+        self.go_on(self.clocks.truth + left / 20 * 19, self.step + 80);
+        let mood = service::mood(&mut self.dice);
+        self.set_mood(&name, mood);
+        self.tell(ScheduleEvent::Renew(name));
+        self.go_on(self.clocks.truth + left / 50, self.step + 20);
+    }
+
+    fn set_mood(&mut self, name: &InstanceName, mood: Mood) {
+        self.note(|_| format!("the service of {name} is {mood:?} from now on"));
+        self.instances.get_mut(name).expect("all names are there").mood = mood;
     }
 
     pub(crate) fn file_changes(&mut self, name: &InstanceName) {

@@ -54,7 +54,7 @@ pub(crate) fn configuration(dice: &mut Rng) -> ScheduleConfig {
 /// More instances than there are places for their calls, and a budget that bears all of them.
 fn crowd(dice: &mut Rng, configuration: &mut ScheduleConfig) {
     configuration.calls = dice.usize(16..=20);
-    configuration.default_budget = Budget { per_minute: 60_000, burst: 50 };
+    configuration.default_budget = Budget { per_minute: [600, 60_000][dice.usize(..2)], burst: 50 };
     configuration.budgets.clear();
     let upstreams = dice.usize(1..=3);
     for (number, name) in names().into_iter().take(configuration.calls + dice.usize(4..=16)).enumerate() {

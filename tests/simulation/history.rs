@@ -73,6 +73,7 @@ pub(crate) enum Disk {
     Good,
     Slow,
     Failing,
+    Full,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -188,6 +188,11 @@ impl Leases {
         self.failed.insert(name.clone(), (revision, now.mono.plus(wait), others));
     }
 
+    /// How long it is until the last revocation that failed is repeated.
+    pub(crate) fn revokes_again_in(&self, name: &InstanceName, now: MonotonicTime) -> Span {
+        self.failed.get(name).map_or(Span::millis(0), |(_, again, _)| again.since(now))
+    }
+
     pub(crate) fn given_up(&mut self, name: &InstanceName, revision: Revision, why: NotRevoked) {
         let retired = self.known.get(name).into_iter().flat_map(|record| &record.retired);
         let this = retired.clone().find(|retired| retired.lease.revision == revision);

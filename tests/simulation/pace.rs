@@ -1,5 +1,5 @@
 //! How fast an account goes that was throttled: never faster than its pace, and never slower. The pace is halved by a throttled
-//! call, recovers with answered calls and with time, and is that of one account alone.
+//! call, recovers with answered calls and with time, and is that of one account alone. Leases at risk borrow from it.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +23,9 @@ const MINUTE: u64 = 60_000;
 /// The slowest pace is this part of the budget.
 const SLOWEST: u64 = 32;
 
+/// Leases at risk borrow what the pace brings in this time, in milliseconds.
+pub(crate) const BORROWED: u64 = 10_000;
+
 #[derive(Default)]
 pub(crate) struct Paces(BTreeMap<Caller, Pace>);
 
@@ -36,15 +39,20 @@ struct Pace {
 /// Rates are in calls per minute.
 struct Throttled {
     limit: u64,
+    /// Of the budget.
+    burst: u64,
     rate: u64,
     /// The rate before it was halved last.
     before: u64,
     halved: MonotonicTime,
     doubled: MonotonicTime,
-    /// When it doubled because of the time that passed, and from which rate.
-    slower: (MonotonicTime, u64),
-    parts: u64,
+    /// Until when an account waited for its next call before the pace doubled because of the time that passed.
+    slower: MonotonicTime,
+    /// What is there for the next call. Less than nothing is borrowed.
+    parts: i64,
     filled: MonotonicTime,
+    /// Whether one call alone was throttled, so that leases at risk borrow.
+    lends: bool,
     /// Whether the schedule may have forgotten the last throttled call, or not.
     is_uncertain: bool,
 }
@@ -53,9 +61,10 @@ pub(crate) fn caller(plan: &InstancePlan) -> Caller {
     (plan.upstream.clone(), plan.account)
 }
 
-fn per_minute(upstream: &UpstreamName, configuration: &ScheduleConfig) -> u64 {
+/// Calls a minute, and at once.
+fn budget(upstream: &UpstreamName, configuration: &ScheduleConfig) -> (u64, u64) {
     let budget = configuration.budgets.get(upstream).copied().unwrap_or(configuration.default_budget);
-    u64::from(budget.per_minute.max(1))
+    (u64::from(budget.per_minute.max(1)), u64::from(budget.burst.max(1)))
 }
 
 /// How long one call waits for the one before it.
@@ -69,12 +78,12 @@ impl Paces {
         for ((upstream, _), pace) in &mut self.0 {
             let Some(throttled) = &mut pace.throttled else { continue };
             throttled.go_on(now);
-            let limit = per_minute(upstream, configuration);
+            let (limit, burst) = budget(upstream, configuration);
             let scaled = |rate: u64| (rate * limit / throttled.limit).clamp(1, limit);
             (throttled.rate, throttled.before) = (scaled(throttled.rate), scaled(throttled.before));
-            throttled.slower.1 = scaled(throttled.slower.1);
-            throttled.limit = limit;
-            throttled.parts = throttled.parts.min(CALL);
+            throttled.slower = MonotonicTime::default();
+            (throttled.limit, throttled.burst) = (limit, burst);
+            throttled.parts = throttled.parts.max(-throttled.lent());
         }
     }
 
@@ -93,10 +102,9 @@ impl Paces {
                 if let Some(after) = failure.retry_after {
                     pace.paused = pace.paused.max(now.plus(after.min(most)));
                 }
-                let limit = per_minute(&caller.0, configuration);
                 match &mut pace.throttled {
                     Some(throttled) => throttled.halve(began, now),
-                    none => *none = Some(Throttled::first(limit, now)),
+                    none => *none = Some(Throttled::first(budget(&caller.0, configuration), now)),
                 }
             }
             CallOutcome::Failed(failure) if !failure.kind.is_answer() => {}
@@ -109,21 +117,24 @@ impl Paces {
         }
     }
 
-    /// A call begins: its account has a call left by its pace.
-    pub(crate) fn called(&mut self, name: &InstanceName, caller: &Caller, now: MonotonicTime) {
-        let Some(throttled) = self.0.get_mut(caller).and_then(|pace| pace.throttled.as_mut()) else { return };
+    /// A call begins: its account has a call left by its pace, or the lease is at risk and it borrows one. Returns whether it
+    /// does.
+    pub(crate) fn called(&mut self, name: &InstanceName, caller: &Caller, at_risk: bool, now: MonotonicTime) -> bool {
+        let Some(throttled) = self.0.get_mut(caller).and_then(|pace| pace.throttled.as_mut()) else { return false };
         throttled.go_on(now);
         if throttled.is_over(now) || throttled.is_uncertain {
-            return;
+            return false;
         }
         // The schedule counts whole milliseconds.
-        let parts = throttled.parts + throttled.rate;
+        let parts = throttled.parts + throttled.rate as i64;
+        let lent = if at_risk { throttled.lent() } else { 0 };
         assert!(
-            parts >= CALL,
+            parts >= CALL as i64 - lent,
             "{name} is called at once, and its account was throttled to {} a minute",
             throttled.rate
         );
-        throttled.parts = throttled.parts.saturating_sub(CALL);
+        throttled.parts = (throttled.parts - CALL as i64).max(-lent);
+        parts < CALL as i64
     }
 
     /// No instance waits longer for its budget than for a pause, for the budget and for the pace of its account.
@@ -137,19 +148,21 @@ impl Paces {
     ) {
         for view in views {
             let InstanceActivity::Waiting(Some(wait)) = view.activity else { continue };
-            let mut most = gap(per_minute(&view.plan.upstream, configuration));
+            let mut most = gap(budget(&view.plan.upstream, configuration).0);
             if let Some(pace) = self.0.get_mut(&caller(view.plan)) {
-                // An instance whose lease is at risk passes the pause.
-                let passes = at_risk(&caller(view.plan)).map_or(pace.paused, |at| pace.paused.min(at));
-                most = most.max(passes.since(now));
+                let (mut free, mut borrows) = (pace.paused.since(now), Span::millis(0));
                 if let Some(throttled) = &mut pace.throttled {
                     throttled.go_on(now);
                     if throttled.is_uncertain {
                         continue;
                     }
                     counts.paced += 1;
-                    most = most.max(throttled.longest(now));
+                    free = free.max(throttled.longest(now));
+                    borrows = throttled.longest_at_risk(now);
                 }
+                // An instance whose lease is at risk passes the pause, and borrows.
+                let passes = at_risk(&caller(view.plan)).map_or(free, |at| at.since(now).max(borrows).min(free));
+                most = most.max(passes);
             }
             assert!(wait <= most, "{} waits for {wait} to be called, and for {most} at most", view.name);
         }
@@ -157,17 +170,19 @@ impl Paces {
 }
 
 impl Throttled {
-    fn first(limit: u64, now: MonotonicTime) -> Self {
+    fn first((limit, burst): (u64, u64), now: MonotonicTime) -> Self {
         let rate = (limit / 2).max(limit / SLOWEST).max(1);
         Self {
             limit,
+            burst,
             rate,
             before: limit,
             halved: now,
             doubled: now,
-            slower: (MonotonicTime::default(), rate),
+            slower: MonotonicTime::default(),
             parts: 0,
             filled: now,
+            lends: true,
             is_uncertain: false,
         }
     }
@@ -180,9 +195,11 @@ impl Throttled {
             self.is_uncertain |= was_over;
             return;
         }
+        self.lends = was_over;
         self.before = self.rate;
         self.rate = (self.rate / 2).max(self.limit / SLOWEST).max(1);
-        (self.halved, self.doubled, self.parts) = (now, now, 0);
+        (self.halved, self.doubled) = (now, now);
+        self.parts = self.parts.min(0).max(-self.lent());
     }
 
     /// An answer to a call that began three seconds later than that makes it faster: by a twentieth of the earlier pace up to
@@ -203,15 +220,27 @@ impl Throttled {
             self.doubled = self.doubled.plus(Span::millis(MINUTE));
             let doubled = self.doubled;
             self.fill(doubled);
-            self.slower = (doubled, self.rate);
+            self.slower = self.slower.max(doubled.plus(self.gap()));
             self.rate = (2 * self.rate).min(self.limit);
         }
         self.fill(now);
     }
 
     fn fill(&mut self, now: MonotonicTime) {
-        self.parts = (self.parts + now.since(self.filled).as_millis() * self.rate).min(CALL);
+        let brought = now.since(self.filled).as_millis() * self.rate;
+        self.parts = self.parts.saturating_add_unsigned(brought).min(CALL as i64);
         self.filled = self.filled.max(now);
+    }
+
+    /// What leases at risk may borrow altogether.
+    fn lent(&self) -> i64 {
+        let lent = if self.lends { self.rate * BORROWED / MINUTE } else { 0 };
+        (lent.min(self.burst - 1) * CALL) as i64
+    }
+
+    /// How long one call waits for the one before it and for what is borrowed.
+    fn gap(&self) -> Span {
+        Span::millis((CALL + self.parts.min(0).unsigned_abs()).div_ceil(self.rate))
     }
 
     /// Nothing is left of it.
@@ -219,10 +248,16 @@ impl Throttled {
         self.rate == self.limit && now.since(self.halved).as_millis() >= MINUTE
     }
 
-    /// How long an account waits for its next call. What began to wait before the pace doubled waits as long as the pace was then.
+    /// How long an account waits for its next call. What began to wait before the pace doubled, or was over, waits as long as
+    /// the pace was then.
     fn longest(&self, now: MonotonicTime) -> Span {
-        let (at, rate) = self.slower;
-        let before = at.plus(gap(rate)).since(now);
-        if self.is_over(now) { before } else { gap(self.rate).max(before) }
+        let before = self.slower.since(now);
+        if self.is_over(now) && self.parts >= 0 { before } else { self.gap().max(before) }
+    }
+
+    /// The same for an instance whose lease is at risk.
+    fn longest_at_risk(&self, now: MonotonicTime) -> Span {
+        let is_lent = self.parts - self.rate as i64 >= CALL as i64 - self.lent();
+        if is_lent { Span::millis(0) } else { gap(self.rate).max(self.slower.since(now)) }
     }
 }

@@ -114,9 +114,13 @@ impl Removal {
         assert!(unmarked.is_none(), "{unmarked:?} is not configured, and would be kept again after each restart");
     }
 
+    /// Nothing is kept of an instance.
+    pub(crate) fn forgotten(&mut self, name: &InstanceName) {
+        self.foreign.remove(name);
+    }
+
     /// A record is deleted. `is_there` says whether its instance still is.
     pub(crate) fn deleted(&mut self, name: &InstanceName, is_there: bool, saved: Option<&LeaseRecord>, now: Now) {
-        self.foreign.remove(name);
         let keeps_state = saved.is_some_and(|record| record.keeps_state);
         if is_there {
             assert!(!keeps_state, "{name} is removed, and its state with it");

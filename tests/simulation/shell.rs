@@ -78,7 +78,8 @@ impl History {
         if idle {
             self.checks.loops.woke(now.mono, actions, self.schedule.instances(now).count());
         }
-        self.waits.look(self.schedule.instances(now), &self.configuration, now, &mut self.counts);
+        let held = |name: &InstanceName| self.checks.leases.held(name);
+        self.waits.look(self.schedule.instances(now), held, &self.configuration, now, &mut self.counts);
         let waits = &self.waits;
         let at_risk = |caller: &Caller| waits.first_at_risk(caller);
         self.paces.look(self.schedule.instances(now), &self.configuration, at_risk, now.mono, &mut self.counts);
@@ -188,6 +189,7 @@ impl History {
                     self.orphans.insert(name.clone());
                 }
                 self.checks.forget(&name, self.process, now, &self.configuration);
+                self.checks.removal.forgotten(&name);
                 self.write(ticket, name, None);
             }
             ScheduleAction::Publish(name, lease) => {
@@ -229,13 +231,17 @@ impl History {
         let upstream =
             self.checks.called(&name, &work, self.store.get(&name), self.published.get(&name), self.process, now);
         let caller = pace::caller(self.checks.plan(&name));
-        self.paces.called(&name, &caller, now.mono);
         if !matches!(work, ProviderCall::Revoke(_)) {
             self.counts.requested_beyond_rate += u64::from(self.checks.rates.called(&name, now.mono));
         }
         self.budgets.call(&upstream, self.clocks.truth);
-        let at_risk = self.waits.called(&name, self.checks.plan(&name), &work, now.mono);
+        // One whose lease ends at once is at risk without a wait.
+        let ends =
+            self.checks.leases.held(&name).filter(|lease| lease.is_valid(now.wall)).map(|lease| lease.valid_until);
+        let ends = ends.is_some_and(|end| end.since(now.wall).as_millis() < 3);
+        let at_risk = self.waits.called(&name, self.checks.plan(&name), &work, now.mono) || ends;
         self.counts.at_risk += u64::from(at_risk);
+        self.counts.borrowed += u64::from(self.paces.called(&name, &caller, at_risk, now.mono));
         self.counts.passed += std::mem::take(&mut self.waits.passed);
         self.places.call(call, &name, &upstream, at_risk, &self.configuration);
         self.began.insert(call, (now.mono, self.checks.plan(&name).fingerprint, caller));
@@ -372,6 +378,7 @@ impl History {
             Disk::Good => (20, true),
             Disk::Slow => (20_000, !once_in(&mut self.dice, 10)),
             Disk::Failing => (2000, once_in(&mut self.dice, 10)),
+            Disk::Full => (20, false),
         };
         let own = self.pending.iter().filter(|(_, pending)| matches!(pending, Pending::Write(it) if it.name == name));
         let last = own.map(|((at, _), _)| *at).max().unwrap_or_default();

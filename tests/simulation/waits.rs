@@ -5,13 +5,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::schedule::{
-    InstanceActivity, InstancePlan, InstanceSnapshot, ProviderCall, ScheduleConfig, UpstreamAccount, UpstreamName,
+    InstanceActivity, InstancePlan, InstanceSnapshot, Lease, ProviderCall, ScheduleConfig, UpstreamAccount,
+    UpstreamName,
 };
 use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{InstanceName, Span};
 
 use crate::budget::{pace, slowest_pace};
 use crate::counts::Counts;
+use crate::pace::BORROWED;
 use crate::service::LONGEST_CALL;
 
 /// Without another throttled call, an account goes as fast as its budget allows after this time.
@@ -53,8 +55,8 @@ impl Waits {
     /// Another configuration: other budgets, upstreams and limits. Or another time, by which leases last longer or less.
     pub(crate) fn restart(&mut self) {
         for (name, waiting) in std::mem::take(&mut self.waiting) {
-            let at_risk = waiting.third.map(|third| waiting.since.plus(third));
-            self.at_risk.extend(at_risk.map(|at| (name, at)));
+            let Some(at) = waiting.third.map(|third| waiting.since.plus(third)) else { continue };
+            self.at_risk.entry(name).and_modify(|first| *first = at.min(*first)).or_insert(at);
         }
     }
 
@@ -114,6 +116,7 @@ impl Waits {
     pub(crate) fn look<'a>(
         &mut self,
         views: impl Iterator<Item = InstanceSnapshot<'a>>,
+        held: impl Fn(&InstanceName) -> Option<&'a Lease>,
         configuration: &ScheduleConfig,
         now: Now,
         counts: &mut Counts,
@@ -128,7 +131,7 @@ impl Waits {
             } else {
                 counts.waits += 1;
                 let caller = caller(view.plan);
-                let left = view.lease.map(|lease| lease.valid_until.since(now.wall));
+                let left = held(view.name).map(|lease| lease.valid_until.since(now.wall));
                 let third = left.filter(|left| *left > Span::millis(0)).map(|left| Span::millis(left.as_millis() / 3));
                 let paused = self.paused(&caller, now.mono);
                 let paused = third.map_or(paused, |third| third.min(paused));
@@ -173,6 +176,7 @@ impl Waits {
         let rounds = (configuration.plans.len() / share) as u64 + 2;
         let throttled = self.throttled.get(caller).is_some_and(|at| now.since(*at) <= RECOVERED);
         let pace = if throttled { slowest_pace(configuration, upstream) } else { pace(configuration, upstream) };
-        Span::millis((here + 1) * pace + rounds * LONGEST_CALL)
+        let borrowed = if throttled { BORROWED } else { 0 };
+        Span::millis((here + 1) * pace + borrowed + rounds * LONGEST_CALL)
     }
 }

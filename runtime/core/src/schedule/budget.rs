@@ -101,8 +101,7 @@ impl BudgetLevel {
                 self.drops = rest;
                 Ok(())
             }
-            // Not from now on: the level may stand still until a pause is over.
-            None => Err(self.at.plus(Span::millis((self.call - self.drops).div_ceil(self.rate())))),
+            None => Err(self.reaches(self.call)),
         }
     }
 
@@ -115,14 +114,19 @@ impl BudgetLevel {
     /// When there is a call, at the earliest now.
     pub(super) fn free_at(&mut self, now: MonotonicTime) -> MonotonicTime {
         self.fill(now);
-        let missing = self.call.saturating_sub(self.drops);
-        self.at.plus(Span::millis(missing.div_ceil(self.rate())))
+        self.reaches(self.call)
     }
 
-    /// Drops all accrued calls.
-    pub(super) fn empty(&mut self, now: MonotonicTime) {
-        self.drops = 0;
-        self.at = now.max(self.at);
+    /// When there is a whole burst, at the earliest now.
+    pub(super) fn full_at(&mut self, now: MonotonicTime) -> MonotonicTime {
+        self.fill(now);
+        self.reaches(self.most())
+    }
+
+    /// Drops what there is beyond one call less than a burst.
+    pub(super) fn drop_last(&mut self, now: MonotonicTime) {
+        self.fill(now);
+        self.drops = self.drops.min(self.most() - self.call);
     }
 
     /// Keeps what is there under another budget.
@@ -132,12 +136,28 @@ impl BudgetLevel {
         self.fill(now);
     }
 
+    /// Keeps what is missing to a burst under another budget.
+    pub(super) fn resize_burst(&mut self, budget: Budget, now: MonotonicTime) {
+        self.fill(now);
+        let missing = self.most() - self.drops;
+        self.budget = budget;
+        self.drops = self.most().saturating_sub(missing);
+    }
+
     fn fill(&mut self, now: MonotonicTime) {
         let brought = now.since(self.at).as_millis().saturating_mul(self.rate());
-        // A budget that allows nothing would block its instances for ever.
-        let most = u64::from(self.budget.burst.max(1)) * self.call;
-        self.drops = self.drops.saturating_add(brought).min(most);
+        self.drops = self.drops.saturating_add(brought).min(self.most());
         self.at = now.max(self.at);
+    }
+
+    /// When it has this many drops, at the earliest when it was filled last.
+    fn reaches(&self, drops: u64) -> MonotonicTime {
+        self.at.plus(Span::millis(drops.saturating_sub(self.drops).div_ceil(self.rate())))
+    }
+
+    /// The drops of a burst. A budget that allows nothing would block its instances for ever.
+    fn most(&self) -> u64 {
+        u64::from(self.budget.burst.max(1)) * self.call
     }
 
     /// Drops per millisecond.
@@ -211,12 +231,17 @@ mod tests {
     }
 
     #[test]
-    fn budget_pause_delays_later_callers_by_one_more_call() {
+    fn budget_of_a_burst_keeps_what_is_missing() {
         let mut bucket = BudgetLevel::new(Budget { per_minute: 60, burst: 3 }, InitialBudget::Full, at(0));
-        bucket.empty(at(30_000));
-        assert_eq!(bucket.take(at(10_000)), Err(at(31_000)));
-        bucket.resize(Budget { per_minute: 600, burst: 3 }, at(20_000));
-        assert_eq!(bucket.take(at(20_000)), Err(at(30_100)));
+        assert_eq!(bucket.full_at(at(0)), at(0));
+        bucket.drop_last(at(0));
+        bucket.drop_last(at(0));
+        assert_eq!((bucket.free_at(at(0)), bucket.full_at(at(0))), (at(0), at(1000)));
+        bucket.take(at(0)).unwrap();
+        bucket.resize_burst(Budget { per_minute: 60, burst: 6 }, at(0));
+        assert_eq!(bucket.full_at(at(0)), at(2000));
+        bucket.resize_burst(Budget { per_minute: 60, burst: 1 }, at(0));
+        assert_eq!((bucket.take(at(0)), bucket.full_at(at(0))), (Err(at(1000)), at(1000)));
     }
 
     #[test]

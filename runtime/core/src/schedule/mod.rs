@@ -43,7 +43,8 @@
 //!   is reserved for such instances, divided by the rule before.
 //! - Q4. An account that is throttled goes at half its pace, and at half of that if calls that began a second later are
 //!   throttled too, down to a 32nd of the budget. Answers to calls that began three seconds later make it faster again, and
-//!   it doubles after each minute without another throttled call.
+//!   it doubles after each minute without another throttled call. Until one is throttled at half the pace, too, instances
+//!   whose lease is at risk may borrow what that brings in ten seconds, at most the burst of the budget.
 //! - Q5. A delay that the service asks for, up to `most`, pauses its account, and no other. Instances whose lease is at
 //!   risk pass the pause.
 //!

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use deputy_core::Span;
 use deputy_core::failure::FailureKind;
-use deputy_core::schedule::{Budget, CallOutcome, InitialBudget, InstanceActivity, Schedule};
+use deputy_core::schedule::{Budget, CallOutcome, InitialBudget, InstanceActivity, OperatorEvent, Schedule};
 use deputy_core::time::{MonotonicTime, Now};
 use deputy_test_support::{Performed, TestSchedule, instance_name, plain_plan, plan_with, tokens_for, upstream_name};
 
@@ -198,6 +198,28 @@ fn budgets_above_the_limit_of_the_service_adapt_to_it() {
         assert!(took <= most, "{took} ms when the stated delay is {stated} s, with {throttled} throttled calls");
         assert!(throttled < 1000, "{throttled} throttled calls");
     }
+}
+
+#[test]
+fn budgets_lend_nothing_where_the_service_has_a_limit() {
+    // Forty leases of ten seconds are five or six calls a second, which is what the service bears.
+    let mut schedule = thousand(Budget::DEFAULT);
+    let service = limited(6, Span::secs(0));
+    schedule.configuration.plans = (0..40).map(|n| (instance_name(&format!("a{n}")), plain_plan())).collect();
+    for n in 0..40 {
+        let mut service = service.clone();
+        schedule.answer_calls(&format!("a{n}"), move |_, now| {
+            let granted = matches!(service(now), CallOutcome::Obtained(_));
+            let short = tokens_for(now, Span::secs(10));
+            let outcome = if granted { short } else { deputy_test_support::throttled(Span::secs(0)) };
+            Some((Span::millis(150), outcome))
+        });
+    }
+    schedule.reload();
+    schedule.advance(Span::secs(600));
+    let throttled = schedule.operator_events().filter(|event| matches!(event, OperatorEvent::Failed(..))).count();
+    let calls = times(&schedule).len();
+    assert!(calls > 3000 && throttled < 60, "{throttled} of {calls} calls were throttled");
 }
 
 #[test]

@@ -126,6 +126,21 @@ fn clock_set_forward_makes_due_work_run_at_once() {
 }
 
 #[test]
+fn clock_set_forward_has_a_paused_lease_at_risk_sooner() {
+    let mut schedule = TestSchedule::new([("a", plain_plan()), ("b", plain_plan())]);
+    schedule.complete("a", HOUR);
+    schedule.complete("b", HOUR);
+    schedule.advance_until_called("b");
+    schedule.throttle_call("a", Span::secs(300));
+    schedule.complete("b", HOUR);
+    schedule.handle(ScheduleEvent::Renew(instance_name("b")));
+    assert_eq!(schedule.call_kind("b"), "nothing", "its account is paused for five minutes");
+    // A minute is left of the lease: it is at risk after a third of that.
+    schedule.jump_clock(HOUR_MS - 60_000);
+    assert_eq!(schedule.advance_until_called("b"), 20_000);
+}
+
+#[test]
 fn clock_jump_is_reported_with_its_size_and_drift_is_not() {
     let mut schedule = TestSchedule::new([("a", plain_plan())]);
     schedule.complete("a", HOUR);

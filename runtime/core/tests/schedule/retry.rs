@@ -1,8 +1,12 @@
 use deputy_core::Span;
 use deputy_core::failure::FailureKind;
 use deputy_core::retry::RetryPolicy;
-use deputy_core::schedule::{CallOutcome, InstanceActivity, OperatorEvent, Readiness, ScheduleEvent, UpstreamAccount};
-use deputy_test_support::{TestSchedule, failure, instance_name, plain_plan, plan_with, throttled, upstream_name};
+use deputy_core::schedule::{
+    Budget, CallOutcome, InstanceActivity, OperatorEvent, Readiness, ScheduleEvent, UpstreamAccount,
+};
+use deputy_test_support::{
+    Performed, TestSchedule, failure, instance_name, plain_plan, plan_with, throttled, upstream_name,
+};
 
 /// The reported retry delays, in milliseconds.
 fn waits(schedule: &TestSchedule) -> Vec<u64> {
@@ -282,6 +286,34 @@ fn retry_with_a_long_stated_delay_costs_no_other_its_lease() {
         assert!(ended.is_empty(), "{life} s: {ended:?}");
         assert_eq!(schedule.operator_events().filter(|notice| matches!(notice, OperatorEvent::Failed(..))).count(), 1);
     }
+}
+
+#[test]
+fn retry_of_one_throttled_call_costs_no_short_lease_its_turn() {
+    let mut schedule = TestSchedule::unconfigured(1);
+    schedule.configuration.default_budget = Budget::DEFAULT;
+    for n in 0..30 {
+        let text = format!("a{n}");
+        schedule.configuration.plans.insert(instance_name(&text), plain_plan());
+        let mut calls = 0;
+        schedule.answer_calls(&text, move |_, now| {
+            calls += 1;
+            let is_throttled = n == 0 && calls == 2;
+            let outcome = if is_throttled {
+                throttled(Span::secs(3600))
+            } else {
+                deputy_test_support::tokens_for(now, Span::secs(10))
+            };
+            Some((Span::millis(50), outcome))
+        });
+    }
+    schedule.reload();
+    schedule.advance(Span::secs(120));
+    // All thirty are due in one second of each round, and half the rate is five a second.
+    let ended = schedule.operator_events().filter(|notice| matches!(notice, OperatorEvent::Expired(..))).count();
+    assert_eq!(ended, 0, "{}", schedule.dump_log());
+    let calls = schedule.log.iter().filter(|(_, did)| matches!(did, Performed::Call(..))).count();
+    assert!(calls < 30 * 120 / 6, "{calls} calls");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A disk that takes nothing ends no lease.
 
+use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{
     CallOutcome, InstanceActivity, OperatorEvent, OptionalExports, ProviderCall, Readiness, ScheduleEvent,
 };
@@ -133,6 +134,27 @@ fn unsaved_revocations_wait() {
     schedule.saves = SaveMode::Succeed;
     schedule.advance(HOUR);
     assert!(schedule.calls_of("a").iter().any(|(_, word)| *word == "revoke"));
+}
+
+#[test]
+fn unsaved_revocation_waits_while_the_service_fails() {
+    let mut schedule = TestSchedule::new([("a", revoking_plan())]);
+    schedule.complete("a", HOUR);
+    schedule.advance_until_called("a");
+    schedule.saves = SaveMode::Fail;
+    schedule.complete("a", Span::secs(14 * 60));
+    schedule.advance_until_called("a");
+    assert_eq!((schedule.published_revision("a"), schedule.snapshot("a").published_unsaved), (Some(2), true));
+    // The instance rests, the first lease is good and was to be revoked minutes ago, and the disk still has it as held.
+    schedule.fail_call("a", FailureKind::Misconfigured);
+    assert_eq!(schedule.call_kind("a"), "nothing");
+    schedule.advance(Span::secs(20));
+    assert!(!schedule.calls_of("a").iter().any(|(_, word)| *word == "revoke"), "{}", schedule.dump_log());
+    schedule.saves = SaveMode::Succeed;
+    schedule.advance(Span::secs(20));
+    assert_eq!(schedule.call_kind("a"), "revoke", "{}", schedule.dump_log());
+    let retired: Vec<_> = schedule.disk[&instance_name("a")].retired.iter().map(|it| it.lease.revision.0).collect();
+    assert_eq!(retired, [1]);
 }
 
 #[test]

@@ -61,12 +61,12 @@ impl AccountLane {
 
     pub(super) fn limit(&mut self, budget: Budget, now: MonotonicTime) {
         if let Some(pace) = &mut self.pace {
-            pace.limit(budget.per_minute, now);
+            pace.limit(budget, now);
         }
     }
 
     pub(super) fn throttled(&mut self, budget: Budget, began: MonotonicTime, pause: Option<Span>, now: MonotonicTime) {
-        self.pace.get_or_insert_with(|| Pace::new(budget.per_minute, now)).slow_down(began, now);
+        self.pace.get_or_insert_with(|| Pace::new(budget, now)).slow_down(began, now);
         if let Some(pause) = pause {
             self.paused_until = self.paused_until.max(now.plus(pause));
         }
@@ -86,15 +86,18 @@ impl AccountLane {
         self.pace.take_if(|pace| pace.is_over(now));
         let at_risk = self.at_risk.first().cloned();
         let Some(first) = self.entries.first().cloned() else { return LanePosition::Nowhere };
-        let free_at = self.pace.as_mut().map_or(now, |pace| pace.free_at(now));
-        // An instance whose lease is at risk ignores a pause but not the pace.
-        let passes = at_risk.as_ref().map_or(self.paused_until, |(at, _)| self.paused_until.min(*at)).max(free_at);
-        if passes > now {
-            return LanePosition::Paused(passes);
+        let pace = self.pace.as_mut();
+        let (free_at, borrows_at) = pace.map_or((now, now), |pace| (pace.free_at(now), pace.borrows_at(now)));
+        let free_at = self.paused_until.max(free_at);
+        if free_at <= now {
+            return LanePosition::Ready { first, at_risk };
         }
-        match &at_risk {
-            Some((_, entry)) if self.paused_until > now => LanePosition::Ready { first: entry.clone(), at_risk },
-            _ => LanePosition::Ready { first, at_risk },
+        // An instance whose lease is at risk ignores a pause, and borrows from the pace.
+        let Some((at, entry)) = &at_risk else { return LanePosition::Paused(free_at) };
+        let borrows_at = borrows_at.max(*at);
+        if borrows_at > now {
+            return LanePosition::Paused(free_at.min(borrows_at));
         }
+        LanePosition::Ready { first: entry.clone(), at_risk }
     }
 }

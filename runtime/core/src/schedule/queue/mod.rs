@@ -7,7 +7,7 @@
 //!
 //! The rules, in the order in which they apply:
 //! 1. A lane that the service paused waits, and then continues at a slower [pace](pace). Instances whose lease is at risk
-//!    ignore the pause: those that have waited for a third of its remaining lifetime.
+//!    ignore the pause, and borrow from the pace: those that have waited for a third of its remaining lifetime.
 //! 2. The lanes of an upstream share its budget.
 //! 3. No upstream has more running calls than there are free places, and a part of the places is [reserved](shares) for
 //!    instances whose lease is at risk.
