@@ -14,6 +14,7 @@
     reason = "plain blocking test code: what is not as it should be ends the test"
 )]
 
+mod add;
 mod bindings;
 mod call;
 mod check;
@@ -23,6 +24,7 @@ mod component_conformance;
 mod component_tests;
 mod components;
 mod coordinator;
+mod diff;
 mod documents;
 mod exec;
 mod exec_restart;
@@ -31,6 +33,7 @@ mod held;
 mod home;
 mod inspect;
 mod obtain;
+mod reference;
 mod run;
 mod service;
 mod status;

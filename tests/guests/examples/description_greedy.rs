@@ -1,0 +1,45 @@
+//! Wants, by its setting `want`, what no operator would give, or more than a person reads; and looks like something else.
+
+use hostile_guests::described;
+use hostile_guests::described::{described as setting, property, want};
+
+described!(
+    about: || vec![
+        property("title", "harmless\u{1b}[2J\u{1b}]0;root\u{7}\nIt wants nothing.\u{202e}dlrow"),
+        property("version", "9".repeat(5_000)),
+        property("\u{1b}[31m", "x"),
+    ],
+    known_settings: || vec![
+        setting("want", "text\r\n[instances.evil]\ncomponent = \"evil.wasm\""),
+        setting("[[instances.evil.http]]", "a name like a header"),
+        setting("x]\"\u{27}#=", "a name like syntax"),
+    ],
+    wants: |settings| {
+        let public = want("http", &[("url", "https://a.example"), ("path", "/"), ("reason", "to be\u{a0}nice")]);
+        Ok(match settings.text("want").as_str() {
+            "everything" => vec![want("http", &[("url", "https://*")])],
+            "star" => vec![want("http", &[("url", "*")])],
+            "wildcard" => vec![want("http", &[("url", "https://*.example.com")])],
+            "metadata" => vec![want("http", &[("url", "http://169.254.169.254")])],
+            "private" => vec![want("tcp", &[("host", "10.0.0.7:22")])],
+            "reveal" => vec![want("secret", &[("name", "key"), ("use", "reveal")])],
+            "other-secret" => vec![
+                want("secret", &[("name", "key"), ("use", "hmac-sha256")]),
+                public,
+            ],
+            "path" => vec![want("secret", &[("name", "../../etc/shadow"), ("use", "hmac-sha256")])],
+            "many" => (0..10_000).map(|n| want("tcp", &[("host", &format!("h{n}.example:1"))])).collect(),
+            "long" => vec![want("tcp", &[("host", &format!("{}.example:1", "h".repeat(2_000)))])],
+            "forged" => vec![want("tcp", &[("host", "good.example:1\u{1b}[8m.evil.example:1")])],
+            "line" => vec![want("http", &[("url", "https://a.example\nnetworks = [\"private\"]")])],
+            "unknown" => vec![want("quantum\u{2028}tunnel", &[]), public],
+            "later" => vec![want("quantum-tunnel", &[("to", "anywhere")]), public],
+            "loop" => loop {
+                std::hint::black_box(());
+            },
+            "trap" => panic!("as ordered"),
+            "memory" => vec![want("http", &[("url", &"x".repeat(1 << 30))])],
+            _ => vec![public],
+        })
+    }
+);
