@@ -25,8 +25,8 @@ const TAKEN: [&str; 7] =
 type Request<'a> = (Url, Vec<(&'a str, &'a str)>);
 
 fn request(settings: &Settings) -> Result<Request<'_>, Failure> {
-    let names = ["token-url", "client-id", "scope", "audience", "resource"];
-    let settings = SettingsReader::with_families(settings, &names, &["form"])?;
+    let names = ["token-url", "client-id", "scope", "audience", "resource", "form.*"];
+    let settings = SettingsReader::new(settings, &names)?;
     if let Some((name, _)) = settings.family("form").find(|(name, _)| TAKEN.contains(name)) {
         let problem = "this field has a setting of its own, or is added by the host";
         return Err(wrong_setting(&format!("form.{name}"), problem));
