@@ -8,8 +8,7 @@ use bindings::exports::delegation::tokens::description;
 
 pub use description::{DescribedSetting, Property, Want};
 
-use crate::types::Setting;
-use crate::{Failure, Settings};
+use crate::Failure;
 
 #[doc(hidden)]
 pub mod bindings {
@@ -25,7 +24,6 @@ pub mod bindings {
         inline: "
             package hostile:described;
             world described {
-                include delegation:tokens/token-provider@0.2.0;
                 include delegation:tokens/describes-itself@0.2.0;
             }
         ",
@@ -39,11 +37,6 @@ pub mod bindings {
 
 /// What a guest's `wants` returns.
 pub type Wanted = Result<Vec<Want>, Failure>;
-
-/// The settings of a call.
-pub fn settings(settings: Vec<Setting>) -> Settings {
-    Settings::new(settings)
-}
 
 /// A property.
 pub fn property(name: impl Into<String>, value: impl Into<String>) -> Property {
@@ -65,9 +58,11 @@ pub fn want(kind: &str, properties: &[(&str, &str)]) -> Want {
 #[macro_export]
 macro_rules! described {
     (about: $about:expr, known_settings: $known:expr, wants: $wants:expr) => {
-        struct Guest;
+        $crate::guest!(|_| $crate::report(["obtained".to_owned()]));
 
-        impl $crate::described::bindings::exports::delegation::tokens::description::Guest for Guest {
+        struct Described;
+
+        impl $crate::described::bindings::exports::delegation::tokens::description::Guest for Described {
             fn about() -> Vec<$crate::described::Property> {
                 let about: fn() -> Vec<$crate::described::Property> = $about;
                 about()
@@ -80,28 +75,10 @@ macro_rules! described {
 
             fn wants(settings: Vec<$crate::types::Setting>) -> $crate::described::Wanted {
                 let wants: fn(&$crate::Settings) -> $crate::described::Wanted = $wants;
-                wants(&$crate::described::settings(settings))
+                wants(&$crate::Settings::new(settings))
             }
         }
 
-        impl $crate::described::bindings::exports::delegation::tokens::provider::Guest for Guest {
-            fn service_name(_: Vec<$crate::types::Setting>) -> Result<String, $crate::Failure> {
-                Ok("hostile".to_owned())
-            }
-
-            fn kinds(_: Vec<$crate::types::Setting>) -> Result<Vec<String>, $crate::Failure> {
-                Ok(vec![$crate::KIND.to_owned()])
-            }
-
-            fn tokens_required(_: Vec<$crate::types::Setting>) -> Result<bool, $crate::Failure> {
-                Ok(true)
-            }
-
-            fn obtain(_: Vec<$crate::types::Setting>) -> $crate::Obtained {
-                $crate::report(["obtained".to_owned()])
-            }
-        }
-
-        $crate::described::bindings::export!(Guest with_types_in $crate::described::bindings);
+        $crate::described::bindings::export!(Described with_types_in $crate::described::bindings);
     };
 }
