@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::home::{CommandOutput, TestEnvironment};
 
 const ROLE: &str = "role-arn=arn:aws:iam::123456789012:role/worker";
-const OLD: &str = "# mine\nstate = \"state\"   # kept\n\n[upstreams.sts]\nburst = 5 # few\n";
+const OLD: &str = "# mine\nstate = \"state\"   # kept\n\n[upstreams.sts]\ncalls-per-minute = 60 # few\nburst = 5\n";
 
 /// A configuration, and the component that asks for too much.
 fn greedy() -> TestEnvironment {
@@ -38,7 +38,47 @@ fn on_a_terminal(home: &TestEnvironment, command: &str, typed: &str) -> String {
 fn add_says_what_the_component_wants_and_writes_it() {
     let home = TestEnvironment::with(OLD);
     let run = add(&home, &["--set", "region=eu-west-1", "--set", ROLE, "--group", "analytics", "--yes"]);
-    assert_snapshot!(home.masked_output(&run), @"");
+    assert_snapshot!(home.masked_output(&run), @r#"
+    exit code 0
+    ----- stdout
+    s3-prod: Credentials for S3 from AWS STS or a service with its API, version 0.1.0
+
+    It wants to
+      sign AWS requests (SigV4) with a secret  aws-key
+      make HTTP requests                       POST https://sts.eu-west-1.amazonaws.com /
+
+    Because, in its own words, it
+      signs requests to STS
+      asks STS for credentials
+
+    --- deputy.toml
+    +++ deputy.toml
+    @@ -4,3 +4,20 @@
+     [upstreams.sts]
+     calls-per-minute = 60 # few
+     burst = 5
+    +
+    +[instances.s3-prod]
+    +component = "s3-sts.wasm"
+    +deliver-to = ["analytics"]
+    +
+    +[instances.s3-prod.settings]
+    +region = "eu-west-1"
+    +role-arn = "arn:aws:iam::123456789012:role/worker"
+    +
+    +[instances.s3-prod.secrets.aws-key]
+    +file = "secrets/s3-prod.aws-key"    # mode 0600
+    +sigv4 = { services = ["sts"], regions = ["eu-west-1"] }
+    +
+    +[[instances.s3-prod.http]]
+    +allow = "https://sts.eu-west-1.amazonaws.com"
+    +methods = ["POST"]
+    +paths = ["/"]
+    deputy.toml is written. Next:
+      1. (umask 077; cat > secrets/s3-prod.aws-key)      # {"AccessKeyId": "…", "SecretAccessKey": "…"}
+      2. deputy obtain s3-prod      # tries it once
+      3. deputy reload      # applies it to a running coordinator; or: deputy run
+    "#);
     assert!(home.read("deputy.toml").starts_with(OLD.trim_end()), "{}", home.read("deputy.toml"));
     let again = add(&home, &["--set", "region=eu-west-1", "--yes"]);
     assert_eq!(again.code, Some(2));
@@ -111,7 +151,8 @@ fn add_with_yes_never_grants_what_needs_a_person() {
         ("everything", "it wants http with url \"https://*\""),
         ("star", "it wants http with url \"*\""),
         ("path", "it wants secret with name \"../../etc/shadow\""),
-        ("many", "10000 wants, of at most 64"),
+        ("many", "over the limit `payload`"),
+        ("hundred", "100 wants, of at most 64"),
         ("long", "must have 1 to 1024 bytes"),
         ("forged", "no characters that control or mislead"),
         ("line", "no characters that control or mislead"),
@@ -148,7 +189,40 @@ fn add_shows_the_texts_of_a_component_on_one_line_each() {
     let home = greedy();
     let run = home.run(&["add", "greedy.wasm", "--name", "x", "--set", "want=later", "--yes"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    assert_snapshot!(home.masked_output(&run), @"");
+    assert_snapshot!(home.masked_output(&run), @r#"
+    exit code 0
+    ----- stdout
+    x: harmless\u{1b}[2J\u{1b}]0;root\u{7}\nIt wants nothing.\u{202e}dlrow, version 999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999999…
+
+    It wants to
+      make HTTP requests  https://a.example /
+
+    Because, in its own words, it
+      to be nice
+
+    It wants what this version of deputy does not know; not written
+      quantum-tunnel
+
+    --- deputy.toml
+    +++ deputy.toml
+    @@ -4,3 +4,13 @@
+     [upstreams.sts]
+     calls-per-minute = 60 # few
+     burst = 5
+    +
+    +[instances.x]
+    +component = "greedy.wasm"
+    +
+    +[instances.x.settings]
+    +want = "later"
+    +
+    +[[instances.x.http]]
+    +allow = "https://a.example"
+    +paths = ["/"]
+    deputy.toml is written. Next:
+      1. deputy obtain x      # tries it once
+      2. deputy reload      # applies it to a running coordinator; or: deputy run
+    "#);
     let odd = home.run(&[
         "add",
         "greedy.wasm",

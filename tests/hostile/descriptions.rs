@@ -58,7 +58,7 @@ fn description_greedy() {
     let names: Vec<_> = plain.settings.iter().map(|setting| setting.name.as_str()).collect();
     assert_eq!(names, ["want", "[[instances.evil.http]]", "x]\"'#="]);
 
-    assert_invalid("description-greedy", Some("many"), "10000 wants, of at most 64");
+    assert_invalid("description-greedy", Some("hundred"), "100 wants, of at most 64");
     assert_invalid("description-greedy", Some("long"), "must have 1 to 1024 bytes");
     for want in ["forged", "line", "unknown"] {
         assert_invalid("description-greedy", Some(want), "no characters that control or mislead");
@@ -74,7 +74,7 @@ fn description_greedy() {
     let request = GrantRequest::read(&later, OperatorFacts::default()).unwrap();
     assert_eq!((request.unknown, request.grant.http.len()), (vec!["quantum-tunnel".to_owned()], 1));
 
-    for (want, limit) in [("loop", Limit::Cpu), ("memory", Limit::Memory)] {
+    for (want, limit) in [("loop", Limit::Cpu), ("memory", Limit::Memory), ("many", Limit::Payload)] {
         let seen = describe("description-greedy", Some(want));
         assert!(matches!(&seen.call.result, Err(CallError::Limit(found)) if *found == limit), "{want}: {seen:?}");
         assert!(seen.took < Duration::from_secs(20), "{want}: {:?}", seen.took);

@@ -170,6 +170,6 @@ fn exact(text: String, most: usize, answered: AnsweredCall<'_>) -> Result<String
         return Ok(text);
     }
     let start = answered.redactor.clean(&text, MAX_NAME);
-    let problem = format!("{start:?} must have 1 to {most} bytes, and no characters that control or mislead");
+    let problem = format!("`{start}` must have 1 to {most} bytes, and no characters that control or mislead");
     Err(CallError::Invalid(problem))
 }

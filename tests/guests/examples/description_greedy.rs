@@ -29,6 +29,7 @@ described!(
             ],
             "path" => vec![want("secret", &[("name", "../../etc/shadow"), ("use", "hmac-sha256")])],
             "many" => (0..10_000).map(|n| want("tcp", &[("host", &format!("h{n}.example:1"))])).collect(),
+            "hundred" => (0..100).map(|n| want("tcp", &[("host", &format!("h{n}.example:1"))])).collect(),
             "long" => vec![want("tcp", &[("host", &format!("{}.example:1", "h".repeat(2_000)))])],
             "forged" => vec![want("tcp", &[("host", "good.example:1\u{1b}[8m.evil.example:1")])],
             "line" => vec![want("http", &[("url", "https://a.example\nnetworks = [\"private\"]")])],

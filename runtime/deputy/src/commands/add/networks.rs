@@ -12,20 +12,22 @@ pub(super) type NamedNetworks = BTreeSet<(String, String)>;
 pub(super) fn permit(grant: &mut Grant, networks: &[Network], settings: &BTreeMap<String, String>) -> NamedNetworks {
     let mut named = NamedNetworks::new();
     for rule in &mut grant.http {
-        rule.networks = networks_of(rule.pattern.host(), networks, settings);
-        note(&mut named, &rule.pattern.to_string(), &rule.networks, networks);
+        let permitted = operators_networks(rule.pattern.host(), networks, settings);
+        note(&mut named, &rule.pattern.to_string(), &permitted);
+        rule.networks = with_own_address(rule.pattern.host(), permitted);
     }
     for rule in &mut grant.tcp {
-        rule.networks = networks_of(&rule.host, networks, settings);
-        note(&mut named, &rule.to_string(), &rule.networks, networks);
+        let permitted = operators_networks(&rule.host, networks, settings);
+        note(&mut named, &rule.to_string(), &permitted);
+        rule.networks = with_own_address(&rule.host, permitted);
     }
     named
 }
 
-fn note(named: &mut NamedNetworks, rule: &str, given: &[Network], networks: &[Network]) {
+fn note(named: &mut NamedNetworks, rule: &str, permitted: &[Network]) {
     // Services that give credentials to any caller need a person, whatever the command line says.
-    let named_networks = given.iter().filter(|network| networks.contains(network) && !is_metadata(network));
-    named.extend(named_networks.map(|network| (rule.to_owned(), network.to_string())));
+    let permitted = permitted.iter().filter(|network| !is_metadata(network));
+    named.extend(permitted.map(|network| (rule.to_owned(), network.to_string())));
 }
 
 fn is_metadata(network: &Network) -> bool {
@@ -35,8 +37,13 @@ fn is_metadata(network: &Network) -> bool {
     }
 }
 
-fn networks_of(host: &HostPattern, networks: &[Network], settings: &BTreeMap<String, String>) -> Vec<Network> {
-    let mut permitted = if is_operators(host, settings) { networks.to_vec() } else { Vec::new() };
+/// The operator's networks, for a host of their own.
+fn operators_networks(host: &HostPattern, networks: &[Network], settings: &BTreeMap<String, String>) -> Vec<Network> {
+    if is_operators(host, settings) { networks.to_vec() } else { Vec::new() }
+}
+
+/// These networks, and the one that a rule for an address needs.
+fn with_own_address(host: &HostPattern, mut permitted: Vec<Network>) -> Vec<Network> {
     if let HostPattern::Exactly(Host::Address(address)) = host
         && AddressClass::of(*address) != AddressClass::Public
         && !permitted.iter().any(|network| network.contains(*address))
