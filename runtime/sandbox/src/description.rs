@@ -79,7 +79,7 @@ impl Sandbox {
         })
         .await?;
         let secrets = Arc::new(SecretStore::new(&BTreeMap::new()));
-        let context = InstanceContext::ungranted(&shared.resolver, &secrets, OutputMode::Denied);
+        let context = InstanceContext::ungranted(&shared, &secrets, OutputMode::Denied);
         let invoker = Invoker::new(shared, subject, settings, limits());
         let settings = invoker.settings();
         let run: GuestCall<RawDescription> = Box::new(move |store| {
