@@ -93,6 +93,10 @@ fn add_writes_nothing_without_an_answer() {
     let run = add(&home, &["--set", "region=eu-west-1", "--set", ROLE]);
     assert_eq!(run.code, Some(1));
     assert!(run.stderr.contains("there is no terminal to ask on"), "{}", run.stderr);
+    // The component chose the host, so the operator's network is not for it.
+    let unused = add(&home, &["--set", "region=eu-west-1", "--set", ROLE, "--network", "private", "--json"]);
+    assert!(unused.stderr.contains("--network is for no rule"), "{}", unused.stderr);
+    assert!(!unused.stdout.contains("networks = "), "{}", unused.stdout);
     let json = add(&home, &["--set", "region=eu-west-1", "--set", ROLE, "--json"]);
     let json: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!((&json["written"], &json["title"].is_string()), (&false.into(), &true));

@@ -95,6 +95,13 @@ fn initialised(folder: &EmptyFolder) -> Ran {
     add_seaweed(folder, &["--network", "loopback"], exit::OK)
 }
 
+/// An instance for AWS, by the component that is built here.
+pub(crate) fn add_s3(folder: &EmptyFolder) {
+    let component = guest("s3-sts").unwrap();
+    let add = ["add", component.to_str().unwrap(), "--name", "s3", "--set", "region=eu-west-1", "--yes"];
+    folder.run(&add, exit::OK);
+}
+
 fn add_seaweed(folder: &EmptyFolder, arguments: &[&str], code: i32) -> Ran {
     let component = guest("s3-sts").unwrap();
     let endpoint = format!("endpoint={}", servers::seaweed().endpoint());
@@ -263,18 +270,20 @@ fn hint_names_the_configuration_that_it_is_about() {
     let folder = EmptyFolder::new();
     fs::create_dir(folder.path("my conf")).unwrap();
     let config = ["--config", "my conf/deputy.toml"];
-    let component = guest("s3-sts").unwrap();
-    let endpoint = servers::seaweed().endpoint();
-    let init = ["init", "s3-sts", "--endpoint", &endpoint, "--component", component.to_str().unwrap()];
-    let told = folder.run(&[&init[..], &config].concat(), exit::OK).stdout;
-    for line in [
-        "(umask 077; cat > 'my conf/secrets/aws-key.json')",
-        "deputy run --config 'my conf/deputy.toml' &",
-        "deputy exec s3 --config 'my conf/deputy.toml' -- aws s3 ls",
+    let missing = add_seaweed(&folder, &config, exit::MISCONFIGURED).stderr;
+    assert!(missing.contains("`deputy init --config 'my conf/deputy.toml'` writes a new one"), "{missing}");
+    let begun = folder.run(&[&["init"][..], &config].concat(), exit::OK).stdout;
+    let added = add_seaweed(&folder, &[&["--network", "loopback"][..], &config].concat(), exit::OK).stdout;
+    for (told, line) in [
+        (&begun, "deputy add s3-sts --name s3 --set region=… --config 'my conf/deputy.toml'"),
+        (&begun, "deputy run --config 'my conf/deputy.toml'"),
+        (&added, "(umask 077; cat > 'my conf/secrets/s3.aws-key')"),
+        (&added, "deputy obtain s3 --config 'my conf/deputy.toml'"),
+        (&added, "deputy reload --config 'my conf/deputy.toml'"),
     ] {
         assert!(told.contains(line), "{line} in {told}");
     }
-    folder.put_private("my conf/secrets/aws-key.json", &key());
+    folder.put_private("my conf/secrets/s3.aws-key", &key());
     let text = folder.read("my conf/deputy.toml");
     fs::write(folder.path("my conf/deputy.toml"), text.replace("methods = [\"POST\"]", "methods = [\"GET\"]")).unwrap();
     let denied = folder.run(&[&["obtain", "s3"][..], &config].concat(), exit::REFUSED).stderr;
@@ -296,7 +305,8 @@ fn silent() -> (TcpListener, u16) {
 #[test]
 fn doctor_tries_silent_hosts_at_once() {
     let folder = EmptyFolder::new();
-    folder.run(&["init", "s3-sts", "--region", "eu-west-1", "--network", "loopback"], exit::OK);
+    folder.run(&["init"], exit::OK);
+    add_s3(&folder);
     let servers: Vec<_> = (0..4).map(|_| silent()).collect();
     let rules: String = servers
         .iter()

@@ -30,22 +30,42 @@ pub struct NewInstance<'n> {
 }
 
 impl ConfigDocument {
-    /// Adds an instance behind all others. Nothing that stands in the file changes.
+    /// Adds an instance behind all others. Nothing that stands in the file changes: comments at its end stay before what is
+    /// new there.
     ///
     /// # Errors
     /// If there is an instance of this name, or `instances` is not written as tables.
     pub fn add_instance(&mut self, new: &NewInstance<'_>) -> Result<(), EditError> {
+        let mut table = instance(new);
+        let end = self.0.trailing().as_str().unwrap_or_default().to_owned();
+        if !end.trim().is_empty() && self.is_last(new.name.as_str(), &table)? {
+            let gap = if end.ends_with('\n') { "\n" } else { "\n\n" };
+            table.decor_mut().set_prefix(format!("{end}{gap}"));
+            self.0.set_trailing("");
+        }
+        self.insert(new.name.as_str(), table)
+    }
+
+    /// Whether an instance would be behind everything else in the file. Its tables may be in any order.
+    fn is_last(&self, name: &str, table: &Table) -> Result<bool, EditError> {
+        let mut document = self.clone();
+        document.0.set_trailing("");
+        let before = document.to_string();
+        document.insert(name, table.clone())?;
+        Ok(document.to_string().starts_with(&before))
+    }
+
+    fn insert(&mut self, name: &str, table: Table) -> Result<(), EditError> {
         let instances = self.0.as_table_mut().entry("instances").or_insert_with(|| {
             let mut instances = Table::new();
             instances.set_implicit(true);
             Item::Table(instances)
         });
         let instances = instances.as_table_mut().ok_or_else(|| EditError::Layout("instances".to_owned()))?;
-        let name = new.name.as_str();
         if instances.contains_key(name) {
             return Err(EditError::Exists(name.to_owned()));
         }
-        instances.insert(name, Item::Table(instance(new)));
+        instances.insert(name, Item::Table(table));
         Ok(())
     }
 }
@@ -217,7 +237,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::{Colour, CoordinatorFile};
+    use crate::{Colour, CoordinatorFile, CoordinatorTemplate};
 
     const OLD: &str = "# mine\nstate = \"state\"   # kept\n\n[instances.old]\ncomponent = \"old.wasm\" # first\n\n[upstreams.x]\nburst = 2\n";
 
@@ -261,6 +281,21 @@ mod tests {
         assert_eq!(add(&text, &Grant::default(), &[]), Err(EditError::Exists("new".to_owned())));
         let inline = "instances = { old = { component = \"old.wasm\" } }\n";
         assert_eq!(add(inline, &Grant::default(), &[]), Err(EditError::Layout("instances".to_owned())));
+    }
+
+    #[test]
+    fn new_instance_stays_behind_the_comments_at_the_end() {
+        let instances = "[instances.old]\ncomponent = \"old.wasm\"\n# networks = [\"private\"]\n";
+        for old in [&CoordinatorTemplate.render(), instances, "# mine\n", "state = \"state\"\n# no end of line"] {
+            let text = add(old, &Grant::default(), &[]).unwrap();
+            let new = text.strip_prefix(old).unwrap_or_else(|| panic!("{old:?} in {text:?}"));
+            assert_eq!(new.trim_start(), "[instances.new]\ncomponent = \"s3-sts\"\n");
+            assert!(text.contains("\n\n[instances.new]\n"), "{text:?}");
+        }
+        // Other tables follow the instances: what is at the end is about them.
+        let old = format!("{OLD}# of x\n");
+        let text = add(&old, &Grant::default(), &[]).unwrap();
+        assert!(text.ends_with("\n[upstreams.x]\nburst = 2\n# of x\n"), "{text}");
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! What `--yes` does not answer for, and what to do instead.
 
-use std::collections::BTreeMap;
-
 use deputy_core::grant::{Grant, Widening};
 
 use super::networks::NamedNetworks;
@@ -10,14 +8,9 @@ use crate::config_change::Caution;
 
 const ON_A_TERMINAL: &str = "run it on a terminal, or write the instance by hand";
 
-pub(super) fn of(
-    grant: &Grant,
-    named: &NamedNetworks,
-    files: &SecretFiles,
-    settings: &BTreeMap<String, String>,
-) -> Vec<Caution> {
+pub(super) fn of(grant: &Grant, named: &NamedNetworks, files: &SecretFiles) -> Vec<Caution> {
     let widenings = grant.widenings(&Grant::default()).into_iter().filter(|widening| !is_named(widening, named));
-    let mut cautions: Vec<Caution> = widenings.map(|widening| caution(widening, settings)).collect();
+    let mut cautions: Vec<Caution> = widenings.map(|widening| caution(widening, named)).collect();
     cautions.extend(files.existing.iter().map(|(secret, file)| Caution {
         text: format!("{file} exists: what is in it becomes the secret `{secret}` of this component"),
         fix: format!("if that is meant, say so with --secret {secret}={file}"),
@@ -27,24 +20,18 @@ pub(super) fn of(
 
 fn is_named(widening: &Widening, named: &NamedNetworks) -> bool {
     match widening {
-        Widening::Network { rule, network } => named.contains(&(rule.clone(), network.clone())),
+        Widening::Network { rule, network } => named.is_named(rule, network),
         _ => false,
     }
 }
 
-fn caution(widening: Widening, settings: &BTreeMap<String, String>) -> Caution {
+fn caution(widening: Widening, named: &NamedNetworks) -> Caution {
     let fix = match &widening {
         Widening::Network { network, .. } if network == "metadata" => ON_A_TERMINAL.to_owned(),
-        Widening::Network { rule, network } if stands_in(rule, settings) => {
+        Widening::Network { rule, network } if named.is_own(rule) => {
             format!("permit the network with --network {network}, or run it on a terminal")
         }
         _ => ON_A_TERMINAL.to_owned(),
     };
     Caution { text: widening.to_string(), fix }
-}
-
-/// Whether the operator wrote the server of a rule.
-fn stands_in(rule: &str, settings: &BTreeMap<String, String>) -> bool {
-    let server = rule.split_once("://").map_or(rule, |(_, server)| server);
-    settings.values().any(|value| value.contains(server))
 }

@@ -26,6 +26,7 @@ use crate::config_change::{Agreement, ConfigChange};
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::print::WARNING;
 use crate::setting_arg::SettingArg;
 use secret_files::{SecretArg, SecretFiles};
 
@@ -62,7 +63,7 @@ pub(crate) struct AddArgs {
     /// A group of workers that gets the leases
     #[arg(long, value_name = "NAME")]
     group: Vec<GroupName>,
-    /// Permit addresses of this network for hosts in your settings: loopback, private, link-local or a CIDR block
+    /// Permit addresses of this network for the servers in your settings: loopback, private, link-local or a CIDR block
     #[arg(long, value_name = "NETWORK")]
     network: Vec<Network>,
     /// Write it without a question, unless it needs a person
@@ -110,6 +111,10 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
     let login = login(&config, arguments)?;
     let mut request = read_request(&described, login, arguments)?;
     let named = networks::permit(&mut request.grant, &arguments.network, &described.settings);
+    if named.is_empty() && !arguments.network.is_empty() {
+        let unused = "--network is for no rule: no host that the component wants stands in the settings";
+        context.printer.labelled(WARNING, "warning", unused);
+    }
     let files = SecretFiles::new(arguments, &request, &path)?;
     let component = written_component(&arguments.component, &path)?;
     document
@@ -126,7 +131,7 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
         .map_err(misfit)?;
     let new = document.to_string();
     let grant = granted(&CoordinatorFile::parse(&new, &path)?, arguments)?;
-    let cautions = cautions::of(&grant, &named, &files, &described.settings);
+    let cautions = cautions::of(&grant, &named, &files);
     let change = ConfigChange { path, old, new, cautions };
     if !arguments.json {
         context.stdout(&text::summary(arguments, &described, &request, &grant))?;

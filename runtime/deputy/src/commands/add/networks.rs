@@ -4,30 +4,61 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::grant::{AddressClass, Grant, Host, HostPattern, Network};
 
-/// Networks that the operator named, with the rule that has them.
-pub(super) type NamedNetworks = BTreeSet<(String, String)>;
-
-/// Permits the operator's networks for hosts that stand in their settings, and for an address what it needs. A host that
-/// the component chose itself gets none of the operator's: it could be anything in the inner network.
-pub(super) fn permit(grant: &mut Grant, networks: &[Network], settings: &BTreeMap<String, String>) -> NamedNetworks {
-    let mut named = NamedNetworks::new();
-    for rule in &mut grant.http {
-        let permitted = operators_networks(rule.pattern.host(), networks, settings);
-        note(&mut named, &rule.pattern.to_string(), &permitted);
-        rule.networks = with_own_address(rule.pattern.host(), permitted);
-    }
-    for rule in &mut grant.tcp {
-        let permitted = operators_networks(&rule.host, networks, settings);
-        note(&mut named, &rule.to_string(), &permitted);
-        rule.networks = with_own_address(&rule.host, permitted);
-    }
-    named
+/// What the operator permits beside public addresses.
+#[derive(Default)]
+pub(super) struct NamedNetworks {
+    /// Rules for hosts that stand in the operator's settings.
+    own: BTreeSet<String>,
+    /// Such rules, with each network that the operator named.
+    named: BTreeSet<(String, String)>,
 }
 
-fn note(named: &mut NamedNetworks, rule: &str, permitted: &[Network]) {
-    // Services that give credentials to any caller need a person, whatever the command line says.
-    let permitted = permitted.iter().filter(|network| !is_metadata(network));
-    named.extend(permitted.map(|network| (rule.to_owned(), network.to_string())));
+impl NamedNetworks {
+    /// Whether the operator's networks are for this rule.
+    pub(super) fn is_own(&self, rule: &str) -> bool {
+        self.own.contains(rule)
+    }
+
+    /// Whether the operator named this network for this rule.
+    pub(super) fn is_named(&self, rule: &str, network: &str) -> bool {
+        self.named.contains(&(rule.to_owned(), network.to_owned()))
+    }
+
+    /// Whether no rule is for a host of the operator's.
+    pub(super) fn is_empty(&self) -> bool {
+        self.own.is_empty()
+    }
+
+    /// The networks of a rule for this host.
+    fn permit(&mut self, rule: &str, host: &HostPattern, networks: &[Network]) -> Vec<Network> {
+        self.own.insert(rule.to_owned());
+        // Services that give credentials to any caller need a person, whatever the command line says.
+        let named = networks.iter().filter(|network| !is_metadata(network));
+        self.named.extend(named.map(|network| (rule.to_owned(), network.to_string())));
+        with_own_address(host, networks.to_vec())
+    }
+}
+
+/// Permits the operator's networks for servers that stand in their settings, and for an address what it needs. A server that
+/// the component chose itself gets none of the operator's: it could be anything in the inner network.
+pub(super) fn permit(grant: &mut Grant, networks: &[Network], settings: &BTreeMap<String, String>) -> NamedNetworks {
+    let mut named = NamedNetworks::default();
+    for rule in &mut grant.http {
+        let (host, text) = (rule.pattern.host(), rule.pattern.to_string());
+        rule.networks = if is_operators(host, rule.pattern.port(), settings) {
+            named.permit(&text, host, networks)
+        } else {
+            with_own_address(host, Vec::new())
+        };
+    }
+    for rule in &mut grant.tcp {
+        rule.networks = if is_operators(&rule.host, rule.port, settings) {
+            named.permit(&rule.to_string(), &rule.host, networks)
+        } else {
+            with_own_address(&rule.host, Vec::new())
+        };
+    }
+    named
 }
 
 fn is_metadata(network: &Network) -> bool {
@@ -35,11 +66,6 @@ fn is_metadata(network: &Network) -> bool {
         Network::Class(class) => *class == AddressClass::Metadata,
         Network::Block(block) => AddressClass::of(block.addr()) == AddressClass::Metadata,
     }
-}
-
-/// The operator's networks, for a host of their own.
-fn operators_networks(host: &HostPattern, networks: &[Network], settings: &BTreeMap<String, String>) -> Vec<Network> {
-    if is_operators(host, settings) { networks.to_vec() } else { Vec::new() }
 }
 
 /// These networks, and the one that a rule for an address needs.
@@ -54,18 +80,25 @@ fn with_own_address(host: &HostPattern, mut permitted: Vec<Network>) -> Vec<Netw
     permitted
 }
 
-/// Whether a host stands in a setting, as a whole word.
-pub(super) fn is_operators(host: &HostPattern, settings: &BTreeMap<String, String>) -> bool {
+/// Whether a host stands in a setting, as a whole word, with this port or without one.
+fn is_operators(host: &HostPattern, port: u16, settings: &BTreeMap<String, String>) -> bool {
     let HostPattern::Exactly(host) = host else { return false };
     let host = host.to_string();
     settings.values().any(|value| {
         let value = value.to_ascii_lowercase();
         value.match_indices(&host).any(|(at, _)| {
             let before = value.get(..at).and_then(|text| text.chars().next_back());
-            let after = value.get(at + host.len()..).and_then(|text| text.chars().next());
-            !before.is_some_and(is_of_host) && !after.is_some_and(is_of_host)
+            let after = value.get(at + host.len()..).unwrap_or_default();
+            !before.is_some_and(is_of_host) && !after.starts_with(is_of_host) && is_port(after, port)
         })
     })
+}
+
+/// Whether what follows a host names this port, or none.
+fn is_port(after: &str, port: u16) -> bool {
+    let Some(rest) = after.strip_prefix(':') else { return true };
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.is_empty() || digits.parse() == Ok(port)
 }
 
 fn is_of_host(c: char) -> bool {
@@ -94,7 +127,7 @@ mod tests {
         let settings = BTreeMap::from([("endpoint".to_owned(), setting.to_owned())]);
         let named = permit(&mut grant, &networks, &settings);
         let networks = grant.http.iter().flat_map(|rule| &rule.networks).map(ToString::to_string);
-        (networks.collect(), named.len())
+        (networks.collect(), named.named.len())
     }
 
     #[test]
@@ -106,6 +139,12 @@ mod tests {
             assert_eq!(of("http://minio:9000", setting), [""; 0], "{setting}");
         }
         assert_eq!(of("https://*.example.com", "https://*.example.com"), [""; 0]);
+        // Another port of the host is another server, unless the setting names none.
+        assert_eq!(of("http://minio:22", "http://minio:9000/a"), [""; 0]);
+        assert_eq!(of("http://minio:22", "minio:2"), [""; 0]);
+        assert_eq!(of("http://minio:9000", "minio:9000,other:1"), ["private"]);
+        assert_eq!(of("http://[fd00::1]:9000", "http://[fd00::1]:9000"), ["private"]);
+        assert_eq!(of("http://minio:9000", "minio:a"), ["private"]);
     }
 
     #[test]

@@ -66,7 +66,12 @@ fn lines(title: &str, lines: &[String]) -> String {
 }
 
 /// What is left to do after it is written.
-pub(super) fn steps(context: &Context, arguments: &AddArgs, files: &SecretFiles, request: &GrantRequest) -> Vec<String> {
+pub(super) fn steps(
+    context: &Context,
+    arguments: &AddArgs,
+    files: &SecretFiles,
+    request: &GrantRequest,
+) -> Vec<String> {
     let puts = files.missing.iter().map(|(name, path)| {
         let format = request.secrets.get(name).and_then(|secret| secret.format.as_deref());
         let format = format.map_or_else(|| format!("the secret `{name}`"), sanitize);
