@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::thread;
 
 use deputy_test_servers::guest;
 use insta::assert_snapshot;
@@ -75,7 +76,8 @@ fn add_says_what_the_component_wants_and_writes_it() {
     +methods = ["POST"]
     +paths = ["/"]
     deputy.toml is written. Next:
-      1. (umask 077; cat > secrets/s3-prod.aws-key)      # {"AccessKeyId": "…", "SecretAccessKey": "…"}
+      1. (umask 077; cat > secrets/s3-prod.aws-key)
+         as the component has it: {"AccessKeyId": "…", "SecretAccessKey": "…"}
       2. deputy obtain s3-prod      # tries it once
       3. deputy reload      # applies it to a running coordinator; or: deputy run
     "#);
@@ -136,6 +138,10 @@ fn add_with_yes_never_grants_what_needs_a_person() {
     for (want, warning) in [
         ("wildcard", "https://*.example.com is every subdomain"),
         ("metadata", "http://169.254.169.254 may be at addresses that are not public: metadata"),
+        ("mapped", "http://[::ffff:169.254.169.254] may be at addresses that are not public: metadata"),
+        ("embedded", "http://[64:ff9b::a9fe:a9fe] may be at addresses that are not public: 64:ff9b::a9fe:a9fe/128"),
+        ("loopback", "http://[::1]:8080 may be at addresses that are not public: loopback"),
+        ("sent", "the value of `key` goes to https://evil.example, which no setting names"),
         ("private", "10.0.0.7:22 may be at addresses that are not public: private"),
         ("reveal", "the component reads the value of `key`"),
     ] {
@@ -151,6 +157,12 @@ fn add_with_yes_never_grants_what_needs_a_person() {
             assert!(refused.stderr.contains("run it on a terminal"), "{want}: {}", refused.stderr);
         }
     }
+    assert_eq!(home.read("deputy.toml"), OLD);
+}
+
+#[test]
+fn add_refuses_wants_that_no_operator_could_write() {
+    let home = greedy();
     for (want, error) in [
         ("everything", "it wants http with url \"https://*\""),
         ("star", "it wants http with url \"*\""),
@@ -162,13 +174,86 @@ fn add_with_yes_never_grants_what_needs_a_person() {
         ("line", "no characters that control or mislead"),
         ("loop", "over the limit `cpu`"),
         ("trap", "the component trapped"),
+        // Forms that a resolver or a reader may take for another host.
+        ("url:http://localhost.", "it wants http with url"),
+        ("url:http://2130706433", "it wants http with url"),
+        ("url:http://0x7f.0.0.1", "it wants http with url"),
+        ("url:http://0177.0.0.1", "it wants http with url"),
+        ("url:http://127.1", "it wants http with url"),
+        ("url:https://*.example", "it wants http with url"),
+        ("url:https://good.example@evil.example", "it wants http with url"),
+        ("url:https://good.example\\@evil.example", "it wants http with url"),
+        ("url:https://ex\u{430}mple.com", "it wants http with url"),
+        ("url:https://a.example\u{200b}", "no characters that control or mislead"),
+        ("url:https://a.example%2eevil.example", "it wants http with url"),
+        ("url:ftp://a.example", "it wants http with url"),
     ] {
-        let refused = run(&["--set", &format!("want={want}")]);
+        let refused = home.run(&["add", "greedy.wasm", "--name", "x", "--yes", "--set", &format!("want={want}")]);
         assert_eq!(refused.code, Some(2), "{want}: {}{}", refused.stdout, refused.stderr);
         assert!(refused.stderr.contains(error), "{want}: {}", refused.stderr);
         assert!(!refused.stderr.contains('\u{1b}'), "{want}: {:?}", refused.stderr);
     }
     assert_eq!(home.read("deputy.toml"), OLD);
+}
+
+#[test]
+fn add_gives_networks_to_servers_and_not_to_words() {
+    let home = greedy();
+    // A host that the component made of another setting's value, and one that it chose.
+    for (name, setting) in [("word", "us-east-1"), ("mail", "me@us-east-1"), ("path", "https://b.example/us-east-1")] {
+        let setting = format!("[[instances.evil.http]]={setting}");
+        let add = ["add", "greedy.wasm", "--name", name, "--set", "want=label", "--set", &setting];
+        let added = home.run(&[&add[..], &["--network", "private", "--network", "loopback", "--yes"]].concat());
+        assert_eq!(added.code, Some(0), "{name}: {}", added.stderr);
+        assert!(added.stderr.contains("--network is for no rule"), "{name}: {}", added.stderr);
+    }
+    assert!(!home.read("deputy.toml").contains("networks"), "{}", home.read("deputy.toml"));
+}
+
+#[test]
+fn add_writes_what_it_showed_of_a_description_that_differs() {
+    let home = greedy();
+    for number in 0..8 {
+        let name = format!("x{number}");
+        let run = home.run(&["add", "greedy.wasm", "--name", &name, "--set", "want=differs", "--yes"]);
+        match run.code {
+            Some(0) => assert!(run.stdout.contains("make HTTP requests  https://a.example /"), "{}", run.stdout),
+            code => assert!(code == Some(1) && run.stderr.contains("metadata"), "{}", run.stderr),
+        }
+    }
+    assert!(!home.read("deputy.toml").contains("169.254"), "{}", home.read("deputy.toml"));
+}
+
+#[test]
+fn add_quotes_the_names_of_a_component() {
+    let home = greedy();
+    let server = "[[instances.evil.http]]=https://a.example";
+    let run = home.run(&["add", "greedy.wasm", "--name", "x", "--set", "want=odd-field", "--set", server, "--yes"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let check: Value = serde_json::from_str(&home.run(&["check", "--json"]).stdout).unwrap();
+    assert_eq!(check["instances"].as_array().unwrap().len(), 1, "{check}");
+    assert!(run.stdout.contains("adds key as form field x\" } }#[[y]]"), "{}", run.stdout);
+}
+
+#[test]
+fn add_loses_no_instance_of_another_add() {
+    let home = TestEnvironment::with(OLD);
+    let names: Vec<_> = (0..6).map(|number| format!("s{number}")).collect();
+    let add = |name: &String| {
+        let run = home.run(&["add", "s3-sts.wasm", "--name", name, "--set", "region=eu-west-1", "--yes"]);
+        assert!(run.code == Some(0) || run.stderr.contains("try again"), "{}", run.stderr);
+        run.code == Some(0)
+    };
+    let written: Vec<bool> = thread::scope(|scope| {
+        let running: Vec<_> = names.iter().map(|name| scope.spawn(move || add(name))).collect();
+        running.into_iter().map(|add| add.join().unwrap()).collect()
+    });
+    assert!(written.contains(&true));
+    let text = home.read("deputy.toml");
+    assert!(text.starts_with(OLD.trim_end()), "{text}");
+    for (name, is_written) in names.iter().zip(written) {
+        assert_eq!(text.contains(&format!("[instances.{name}]")), is_written, "{name}: {text}");
+    }
 }
 
 #[test]
@@ -246,7 +331,7 @@ fn add_shows_the_texts_of_a_component_on_one_line_each() {
 fn add_asks_on_a_terminal_for_what_is_missing() {
     let home = TestEnvironment::with(OLD);
     let shown = on_a_terminal(&home, "add s3-sts.wasm --name s3-prod", "eu-west-1\nn\n");
-    assert!(shown.contains("region [text]: the region, which is a part of the signature: "), "{shown}");
+    assert!(shown.contains("setting region [text]: the region, which is a part of the signature: "), "{shown}");
     assert!(shown.contains("write this to deputy.toml? [y/N]"), "{shown}");
     assert_eq!(home.read("deputy.toml"), OLD);
     let shown = on_a_terminal(&home, "add s3-sts.wasm --name s3-prod", "eu-west-1\ny\n");

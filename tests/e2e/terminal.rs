@@ -54,7 +54,7 @@ fn terminal_is_asked_for_what_add_lacks() {
     let before = folder.read("deputy.toml");
     let component = guest("s3-sts").unwrap();
     let add = ["add", component.to_str().unwrap(), "--name", "s3"];
-    let region = "region [text]: the region, which is a part of the signature: ";
+    let region = "setting region [text]: the region, which is a part of the signature: ";
     // Answers that end the input, or that are none.
     for answer in ["\u{4}", "\n"] {
         let seen = typed(&folder, &add, &[(region, answer)], exit::MISCONFIGURED);

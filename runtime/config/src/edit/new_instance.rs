@@ -299,6 +299,27 @@ mod tests {
     }
 
     #[test]
+    fn new_instance_keeps_every_layout() {
+        for old in [
+            "instances.old.component = \"old.wasm\" # dotted\n",
+            "[instances]\nold = { component = \"old.wasm\" } # inline\n",
+            "[instances.\"old\".settings] # first\na = \"b\"\n[upstreams.x]\nburst = 2 # between\n[instances.old]\ncomponent = \"old.wasm\"",
+            "# mine\r\n[instances.old] # crlf\r\ncomponent = \"old.wasm\"\r\n# end\r\n",
+            "[[instances.old.http]]\nallow = \"https://a.example\"\n\n# between\n\n[instances.old]\ncomponent = \"old.wasm\"\n",
+        ] {
+            let text = add(old, &Grant::default(), &[("a", "b")]).unwrap();
+            let mut lines = text.lines();
+            assert!(old.lines().all(|line| lines.any(|found| found == line)), "{old:?} in {text:?}");
+            let [before, after] = [old, &text].map(|text| {
+                let config = CoordinatorFile::parse(text, Path::new("deputy.toml"));
+                config.map_err(|errors| errors.render(Colour::Never)).unwrap().instances
+            });
+            assert!(after.iter().filter(|(name, _)| name.as_str() != "new").eq(before.iter()), "{text}");
+            assert_eq!(after.len(), 2, "{text}");
+        }
+    }
+
+    #[test]
     fn new_instance_takes_every_name_and_value_as_it_is() {
         let odd = "a \"quoted\" \\ value\n[instances.evil]\ncomponent = \"x\" # ' \u{1b}[2J";
         for name in ["region", "a.b", "[[instances.evil]]", "x]\ny = \"z", "\"", "'", "#", " "] {

@@ -1,10 +1,12 @@
 //! `deputy add`
 
 mod cautions;
+mod kept;
 mod networks;
 mod secret_files;
 mod settings;
 mod text;
+mod written_server;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -112,7 +114,7 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
     let mut request = read_request(&described, login, arguments)?;
     let named = networks::permit(&mut request.grant, &arguments.network, &described.settings);
     if named.is_empty() && !arguments.network.is_empty() {
-        let unused = "--network is for no rule: no host that the component wants stands in the settings";
+        let unused = "--network is for no rule: no setting names a server that the component wants, as HOST:PORT or in a URL";
         context.printer.labelled(WARNING, "warning", unused);
     }
     let files = SecretFiles::new(arguments, &request, &path)?;
@@ -130,7 +132,9 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
         })
         .map_err(misfit)?;
     let new = document.to_string();
-    let grant = granted(&CoordinatorFile::parse(&new, &path)?, arguments)?;
+    let changed = CoordinatorFile::parse(&new, &path)?;
+    kept::check((&old, &config), (&new, &changed), &arguments.name)?;
+    let grant = granted(&changed, arguments)?;
     let cautions = cautions::of(&grant, &named, &files);
     let change = ConfigChange { path, old, new, cautions };
     if !arguments.json {

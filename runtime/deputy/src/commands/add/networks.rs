@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::grant::{AddressClass, Grant, Host, HostPattern, Network};
 
+use super::written_server::WrittenServer;
+
 /// What the operator permits beside public addresses.
 #[derive(Default)]
 pub(super) struct NamedNetworks {
@@ -43,16 +45,17 @@ impl NamedNetworks {
 /// the component chose itself gets none of the operator's: it could be anything in the inner network.
 pub(super) fn permit(grant: &mut Grant, networks: &[Network], settings: &BTreeMap<String, String>) -> NamedNetworks {
     let mut named = NamedNetworks::default();
+    let settings = WrittenServer::all(settings);
     for rule in &mut grant.http {
         let (host, text) = (rule.pattern.host(), rule.pattern.to_string());
-        rule.networks = if is_operators(host, rule.pattern.port(), settings) {
+        rule.networks = if is_operators(host, rule.pattern.port(), &settings) {
             named.permit(&text, host, networks)
         } else {
             with_own_address(host, Vec::new())
         };
     }
     for rule in &mut grant.tcp {
-        rule.networks = if is_operators(&rule.host, rule.port, settings) {
+        rule.networks = if is_operators(&rule.host, rule.port, &settings) {
             named.permit(&rule.to_string(), &rule.host, networks)
         } else {
             with_own_address(&rule.host, Vec::new())
@@ -80,29 +83,10 @@ fn with_own_address(host: &HostPattern, mut permitted: Vec<Network>) -> Vec<Netw
     permitted
 }
 
-/// Whether a host stands in a setting, as a whole word, with this port or without one.
-fn is_operators(host: &HostPattern, port: u16, settings: &BTreeMap<String, String>) -> bool {
+/// Whether an operator's setting names this server.
+fn is_operators(host: &HostPattern, port: u16, servers: &[WrittenServer]) -> bool {
     let HostPattern::Exactly(host) = host else { return false };
-    let host = host.to_string();
-    settings.values().any(|value| {
-        let value = value.to_ascii_lowercase();
-        value.match_indices(&host).any(|(at, _)| {
-            let before = value.get(..at).and_then(|text| text.chars().next_back());
-            let after = value.get(at + host.len()..).unwrap_or_default();
-            !before.is_some_and(is_of_host) && !after.starts_with(is_of_host) && is_port(after, port)
-        })
-    })
-}
-
-/// Whether what follows a host names this port, or none.
-fn is_port(after: &str, port: u16) -> bool {
-    let Some(rest) = after.strip_prefix(':') else { return true };
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    digits.is_empty() || digits.parse() == Ok(port)
-}
-
-fn is_of_host(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '-' | '.' | '_')
+    servers.iter().any(|server| server.host == *host && server.port.is_none_or(|written| written == port))
 }
 
 #[cfg(test)]
@@ -134,8 +118,8 @@ mod tests {
     fn networks_are_permitted_for_hosts_of_the_settings_alone() {
         let of = |pattern, setting| permitted(pattern, &["private"], setting).0;
         assert_eq!(of("http://minio:9000", "http://minio:9000"), ["private"]);
-        assert_eq!(of("http://minio:9000", "a, MINIO"), ["private"]);
-        for setting in ["http://minio.example", "http://xminio", "", "http://a-minio"] {
+        assert_eq!(of("http://minio.example:9000", "a, MINIO.example"), ["private"]);
+        for setting in ["http://minio.example", "http://xminio", "", "http://a-minio", "minio", "http://b:9000/minio:9000"] {
             assert_eq!(of("http://minio:9000", setting), [""; 0], "{setting}");
         }
         assert_eq!(of("https://*.example.com", "https://*.example.com"), [""; 0]);
@@ -144,7 +128,6 @@ mod tests {
         assert_eq!(of("http://minio:22", "minio:2"), [""; 0]);
         assert_eq!(of("http://minio:9000", "minio:9000,other:1"), ["private"]);
         assert_eq!(of("http://[fd00::1]:9000", "http://[fd00::1]:9000"), ["private"]);
-        assert_eq!(of("http://minio:9000", "minio:a"), ["private"]);
     }
 
     #[test]

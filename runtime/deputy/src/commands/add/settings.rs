@@ -43,7 +43,7 @@ pub(super) async fn complete(
             return Ok(CompleteSettings { settings, description });
         };
         let example = missing.kind().map(|kind| format!(" [{kind}]")).unwrap_or_default();
-        match answers.ask(&format!("{}{example}: {}", missing.name, missing.text()))? {
+        match answers.ask(&format!("setting {}{example}: {}", missing.name, missing.text()))? {
             Some(answer) => settings.insert(missing.name.clone(), answer),
             None => return Err(unanswered(&description, &settings)),
         };

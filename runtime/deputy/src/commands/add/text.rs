@@ -74,8 +74,9 @@ pub(super) fn steps(
 ) -> Vec<String> {
     let puts = files.missing.iter().map(|(name, path)| {
         let format = request.secrets.get(name).and_then(|secret| secret.format.as_deref());
-        let format = format.map_or_else(|| format!("the secret `{name}`"), sanitize);
-        format!("(umask 077; cat > {})      # {format}", shell_quoted(path))
+        // Not on the line of the command: it is the component's text, and some shells take no comments.
+        let format = format.map(|format| format!("\n     as the component has it: {}", sanitize(format)));
+        format!("(umask 077; cat > {}){}", shell_quoted(path), format.unwrap_or_default())
     });
     let (reload, run) = (context.command("reload"), context.command("run"));
     let rest = [
