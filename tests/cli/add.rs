@@ -86,7 +86,7 @@ fn add_says_what_the_component_wants_and_writes_it() {
     assert_eq!(again.code, Some(2));
     assert!(again.stderr.contains("there is an instance `s3-prod`"), "{}", again.stderr);
     let check = home.run(&["check"]);
-    assert!(check.stdout.contains("secrets    aws-key (file)"), "{}{}", check.stdout, check.stderr);
+    assert!(check.stdout.contains("aws-key (file): cannot read "), "{}{}", check.stdout, check.stderr);
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod check;
 mod check_grants;
 mod completions;
 mod component_conformance;
+mod component_test_servers;
 mod component_tests;
 mod components;
 mod coordinator;

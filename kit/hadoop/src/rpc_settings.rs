@@ -43,7 +43,7 @@ pub const RENEWER: SettingSpec = SettingSpec::new(
     "who may renew, if another program does it, such as yarn: then `lifetime` of the instance says until when the token works",
 );
 
-/// For whom the token is.
+/// The user that the token is for.
 pub const DOAS: SettingSpec = SettingSpec::new(
     "doas",
     "text",

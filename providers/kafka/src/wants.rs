@@ -7,6 +7,7 @@ use deputy_kit::types::{Failure, Setting};
 use deputy_kit_hadoop::wants;
 
 const CREATES: &str = "creates, renews and ends tokens; add `tls = {}` to the rule if the listener speaks TLS";
+const CREATES_BY_CERTIFICATE: &str = "creates, renews and ends tokens; add `client-certificate` to `tls` of the rule";
 
 impl Describe for Kafka {
     const TITLE: &'static str = "Delegation tokens of Kafka";
@@ -16,7 +17,8 @@ impl Describe for Kafka {
         let config = KafkaConfig::read(settings)?;
         let mut wanted = match config.authentication {
             KafkaAuthentication::Certificate => {
-                config.servers.iter().map(|server| Want::tcp(server.to_string()).with("tls", "yes")).collect()
+                let servers = config.servers.iter().map(|server| Want::tcp(server.to_string()).with("tls", "yes"));
+                servers.map(|want| want.reason(CREATES_BY_CERTIFICATE)).collect()
             }
             _ => wants::tcp(&config.servers, CREATES),
         };

@@ -41,8 +41,8 @@ pub use component::{ComponentRef, ComponentRefError};
 pub use delivery::Delivery;
 pub use denial::{DeniedClaim, DeniedRequest, FixPlace, OverriddenRequest, PolicyDenial, Principal};
 pub use description::{
-    ComponentDescription, DescribedSetting, GrantRequest, OpenQuestion, OperatorFacts, Property, RequestError,
-    RequestedSecret, SettingFault, Want,
+    ComponentDescription, DescribedProperty, DescribedSetting, DescribedWant, GrantRequest, OpenQuestion,
+    OperatorFacts, RequestError, RequestedSecret, SettingFault,
 };
 pub use error_chain::in_one_line;
 pub use fact::{Fact, HOST_FACT_PREFIX, LONGEST_FACT_NAME, LONGEST_FACT_VALUE, MOST_FACTS};

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn setting_of_the_command_line_is_split_at_the_first_equals_sign() {
+    fn setting_argument_is_split_at_the_first_equals_sign() {
         let setting: SettingArg = "url=https://a.example/?b=c".parse().unwrap();
         assert_eq!((setting.name.as_str(), setting.value.as_str()), ("url", "https://a.example/?b=c"));
         assert_eq!("a=".parse::<SettingArg>().unwrap().value, "");

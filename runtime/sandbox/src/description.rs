@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use deputy_audit::AuditSubject;
 use deputy_core::{
-    ByteSize, ComponentDescription, ComponentRef, DescribedSetting, Digest, Limits, Property, Span, Want,
+    ByteSize, ComponentDescription, ComponentRef, DescribedProperty, DescribedSetting, DescribedWant, Digest, Limits,
+    Span,
 };
 use futures::FutureExt;
 
@@ -55,7 +56,7 @@ impl GuestAnswer for RawDescription {}
 
 impl Sandbox {
     /// Asks a component what it is, which settings it reads and what it wants with these; `None` if it does not describe
-    /// itself. `subject` is who is asked, for the audit log.
+    /// itself. `subject` is the instance or receiver of the audit log.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -135,21 +136,21 @@ fn convert_setting(setting: wit::DescribedSetting, answered: AnsweredCall<'_>) -
     Ok(DescribedSetting { name: exact(setting.name, MAX_NAME, answered)?, properties: shown(&properties, answered) })
 }
 
-fn convert_want(want: wit::Want, answered: AnsweredCall<'_>) -> Result<Want, CallError> {
+fn convert_want(want: wit::Want, answered: AnsweredCall<'_>) -> Result<DescribedWant, CallError> {
     let properties = bounded(want.properties, MAX_PROPERTIES, "properties of a want")?.into_iter();
     let properties = properties.map(|property| convert_part(property, answered));
-    Ok(Want { kind: exact(want.kind, MAX_NAME, answered)?, properties: properties.collect::<Result<_, _>>()? })
+    Ok(DescribedWant { kind: exact(want.kind, MAX_NAME, answered)?, properties: properties.collect::<Result<_, _>>()? })
 }
 
 /// A property that is acted on.
-fn convert_part(property: wit::Property, answered: AnsweredCall<'_>) -> Result<Property, CallError> {
+fn convert_part(property: wit::Property, answered: AnsweredCall<'_>) -> Result<DescribedProperty, CallError> {
     let name = exact(property.name, MAX_NAME, answered)?;
-    Ok(Property { name, value: exact(property.value, MAX_PART, answered)? })
+    Ok(DescribedProperty { name, value: exact(property.value, MAX_PART, answered)? })
 }
 
 /// Properties whose texts are shown and nothing else.
-fn shown(properties: &[wit::Property], answered: AnsweredCall<'_>) -> Vec<Property> {
-    let cleaned = properties.iter().map(|property| Property {
+fn shown(properties: &[wit::Property], answered: AnsweredCall<'_>) -> Vec<DescribedProperty> {
+    let cleaned = properties.iter().map(|property| DescribedProperty {
         name: answered.redactor.clean(&property.name, MAX_TEXT),
         value: answered.redactor.clean(&property.value, MAX_TEXT),
     });

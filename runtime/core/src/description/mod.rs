@@ -5,14 +5,14 @@
 mod request;
 mod setting;
 
-pub use request::{GrantRequest, OpenQuestion, OperatorFacts, RequestError, RequestedSecret, Want};
+pub use request::{DescribedWant, GrantRequest, OpenQuestion, OperatorFacts, RequestError, RequestedSecret};
 pub use setting::{DescribedSetting, SettingFault};
 
 use crate::failure::ComponentFailure;
 
 /// A named text of a component: bounded, on one line, and not trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Property {
+pub struct DescribedProperty {
     /// The name.
     pub name: String,
     /// The text.
@@ -23,11 +23,11 @@ pub struct Property {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ComponentDescription {
     /// What it is: `title`, `version`, `documentation`.
-    pub about: Vec<Property>,
+    pub about: Vec<DescribedProperty>,
     /// The settings that it reads.
     pub settings: Vec<DescribedSetting>,
     /// What it wants with the given settings, or why it cannot say.
-    pub wants: Result<Vec<Want>, ComponentFailure>,
+    pub wants: Result<Vec<DescribedWant>, ComponentFailure>,
 }
 
 impl ComponentDescription {
@@ -43,11 +43,11 @@ impl ComponentDescription {
 }
 
 /// The first value of this name.
-fn first<'p>(properties: &'p [Property], name: &str) -> Option<&'p str> {
+fn first<'p>(properties: &'p [DescribedProperty], name: &str) -> Option<&'p str> {
     all(properties, name).next()
 }
 
 /// All values of this name.
-fn all<'p>(properties: &'p [Property], name: &str) -> impl Iterator<Item = &'p str> {
+fn all<'p>(properties: &'p [DescribedProperty], name: &str) -> impl Iterator<Item = &'p str> {
     properties.iter().filter(move |property| property.name == name).map(|property| property.value.as_str())
 }

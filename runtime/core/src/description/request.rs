@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 
-use super::{Property, all, first};
+use super::{DescribedProperty, all, first};
 use crate::grant::{
     Grant, HttpRule, Injection, InjectionEncoding, InjectionPoint, JwtGrant, KerberosTarget, PathRules, RequestOptions,
     ScramGrant, SecretGrant, SecretPurpose, Sigv4Grant, TcpRule, TlsOptions,
@@ -17,11 +17,11 @@ const JWT_LIFETIME: Span = Span::secs(600);
 
 /// Something that a component wants, in its own words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Want {
+pub struct DescribedWant {
     /// `http`, `tcp`, `secret`, `kerberos`, `state`, or what this version does not know.
     pub kind: String,
     /// The parts, in the component's words.
-    pub properties: Vec<Property>,
+    pub properties: Vec<DescribedProperty>,
 }
 
 /// What only the operator knows.
@@ -107,7 +107,7 @@ impl GrantRequest {
     ///
     /// # Errors
     /// If a want is not one that the configuration could have.
-    pub fn read(wants: &[Want], facts: OperatorFacts<'_>) -> Result<Self, RequestError> {
+    pub fn read(wants: &[DescribedWant], facts: OperatorFacts<'_>) -> Result<Self, RequestError> {
         let mut request = Self::default();
         for want in wants {
             request.add(want, facts)?;
@@ -115,7 +115,7 @@ impl GrantRequest {
         Ok(request)
     }
 
-    fn add(&mut self, want: &Want, facts: OperatorFacts<'_>) -> Result<(), RequestError> {
+    fn add(&mut self, want: &DescribedWant, facts: OperatorFacts<'_>) -> Result<(), RequestError> {
         match want.kind.as_str() {
             "http" => self.add_http(want, facts)?,
             "tcp" => self.add_tcp(want)?,
@@ -143,7 +143,7 @@ impl GrantRequest {
         }
     }
 
-    fn add_http(&mut self, want: &Want, facts: OperatorFacts<'_>) -> Result<(), RequestError> {
+    fn add_http(&mut self, want: &DescribedWant, facts: OperatorFacts<'_>) -> Result<(), RequestError> {
         let pattern = want.part("url", want.needed("url")?)?;
         let methods = want.all("method").map(|method| want.part("method", method)).collect::<Result<_, _>>()?;
         let paths: Vec<_> = want.all("path").map(|path| want.part("path", path)).collect::<Result<_, _>>()?;
@@ -166,14 +166,14 @@ impl GrantRequest {
         Ok(())
     }
 
-    fn add_tcp(&mut self, want: &Want) -> Result<(), RequestError> {
+    fn add_tcp(&mut self, want: &DescribedWant) -> Result<(), RequestError> {
         let rule: TcpRule = want.part("host", want.needed("host")?)?;
         let tls = (want.first("tls") == Some("yes")).then(TlsOptions::default);
         self.grant.tcp.push(TcpRule { tls, ..rule });
         Ok(())
     }
 
-    fn add_secret(&mut self, want: &Want, facts: OperatorFacts<'_>) -> Result<(), RequestError> {
+    fn add_secret(&mut self, want: &DescribedWant, facts: OperatorFacts<'_>) -> Result<(), RequestError> {
         let name: SecretName = want.part("name", want.needed("name")?)?;
         let purpose = want.purpose(facts)?;
         if want.first("use") == Some("scram") && want.first("username").or(facts.username).is_none() {
@@ -190,7 +190,7 @@ impl GrantRequest {
         Ok(())
     }
 
-    fn secret(&mut self, name: &SecretName, want: &Want) {
+    fn secret(&mut self, name: &SecretName, want: &DescribedWant) {
         self.grant.secrets.entry(name.clone()).or_default();
         let known = self.secrets.entry(name.clone()).or_default();
         known.format = known.format.take().or_else(|| want.first("format").map(str::to_owned));
@@ -198,7 +198,7 @@ impl GrantRequest {
     }
 }
 
-impl Want {
+impl DescribedWant {
     /// The first value of a part.
     pub fn first(&self, part: &str) -> Option<&str> {
         first(&self.properties, part)
@@ -280,12 +280,13 @@ mod tests {
     use super::*;
     use crate::grant::Widening;
 
-    fn want(kind: &str, properties: &[(&str, &str)]) -> Want {
-        let property = |(name, value): &(&str, &str)| Property { name: (*name).to_owned(), value: (*value).to_owned() };
-        Want { kind: kind.to_owned(), properties: properties.iter().map(property).collect() }
+    fn want(kind: &str, properties: &[(&str, &str)]) -> DescribedWant {
+        let property =
+            |(name, value): &(&str, &str)| DescribedProperty { name: (*name).to_owned(), value: (*value).to_owned() };
+        DescribedWant { kind: kind.to_owned(), properties: properties.iter().map(property).collect() }
     }
 
-    fn read(wants: &[Want]) -> Result<GrantRequest, RequestError> {
+    fn read(wants: &[DescribedWant]) -> Result<GrantRequest, RequestError> {
         GrantRequest::read(wants, OperatorFacts::default())
     }
 

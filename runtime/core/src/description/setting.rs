@@ -1,6 +1,6 @@
 //! The settings that a component describes, and what is wrong with those that an operator wrote.
 
-use super::{Property, first};
+use super::{DescribedProperty, first};
 
 /// What stands for the rest of a name at its end.
 const ANY: &str = ".*";
@@ -11,7 +11,7 @@ pub struct DescribedSetting {
     /// The name. `profile.*` stands for all that begin with `profile.`.
     pub name: String,
     /// `text`, `type`, `default`, `needed` and others.
-    pub properties: Vec<Property>,
+    pub properties: Vec<DescribedProperty>,
 }
 
 /// What is wrong with the name of a setting.
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn setting(name: &str, needed: Option<&str>) -> DescribedSetting {
-        let needed = needed.map(|value| Property { name: "needed".to_owned(), value: value.to_owned() });
+        let needed = needed.map(|value| DescribedProperty { name: "needed".to_owned(), value: value.to_owned() });
         DescribedSetting { name: name.to_owned(), properties: needed.into_iter().collect() }
     }
 

@@ -17,8 +17,8 @@ use deputy_audit::{Audit, AuditSubject};
 use deputy_config::{ConfigDocument, CoordinatorFile, EditError, NewInstance};
 use deputy_core::grant::{Grant, Network};
 use deputy_core::{
-    ComponentDescription, ComponentRef, GrantRequest, GroupName, InstanceName, LoginName, LoginPlan, OpenQuestion,
-    OperatorFacts, Want,
+    ComponentDescription, ComponentRef, DescribedWant, GrantRequest, GroupName, InstanceName, LoginName, LoginPlan,
+    OpenQuestion, OperatorFacts,
 };
 use deputy_sandbox::{ComponentInfo, ComponentKind, LoadError, Sandbox};
 use serde::Serialize;
@@ -84,7 +84,7 @@ struct AddJson<'a> {
     title: Option<&'a str>,
     version: Option<&'a str>,
     /// What the instance would be granted, by capability.
-    grants: Vec<text::GrantJson>,
+    grants: Vec<text::WantedJson>,
     /// In the component's words.
     reasons: &'a [String],
     /// Wants that this version does not know, and did not write.
@@ -114,7 +114,8 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
     let mut request = read_request(&described, login, arguments)?;
     let named = networks::permit(&mut request.grant, &arguments.network, &described.settings);
     if named.is_empty() && !arguments.network.is_empty() {
-        let unused = "--network is for no rule: no setting names a server that the component wants, as HOST:PORT or in a URL";
+        let unused =
+            "--network is for no rule: no setting names a server that the component wants, as HOST:PORT or in a URL";
         context.printer.labelled(WARNING, "warning", unused);
     }
     let files = SecretFiles::new(arguments, &request, &path)?;
@@ -214,7 +215,7 @@ fn read_request(
     login: Option<&LoginPlan>,
     arguments: &AddArgs,
 ) -> Result<GrantRequest, CommandError> {
-    let wants: &[Want] = described.description.wants.as_deref().unwrap_or_default();
+    let wants: &[DescribedWant] = described.description.wants.as_deref().unwrap_or_default();
     let facts =
         OperatorFacts { realm: login.map(|login| login.principal.realm()), username: arguments.username.as_deref() };
     let mut request =

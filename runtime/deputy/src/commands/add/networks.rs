@@ -119,7 +119,9 @@ mod tests {
         let of = |pattern, setting| permitted(pattern, &["private"], setting).0;
         assert_eq!(of("http://minio:9000", "http://minio:9000"), ["private"]);
         assert_eq!(of("http://minio.example:9000", "a, MINIO.example"), ["private"]);
-        for setting in ["http://minio.example", "http://xminio", "", "http://a-minio", "minio", "http://b:9000/minio:9000"] {
+        for setting in
+            ["http://minio.example", "http://xminio", "", "http://a-minio", "minio", "http://b:9000/minio:9000"]
+        {
             assert_eq!(of("http://minio:9000", setting), [""; 0], "{setting}");
         }
         assert_eq!(of("https://*.example.com", "https://*.example.com"), [""; 0]);

@@ -16,7 +16,7 @@ use crate::print::{HEADING, WARNING, sanitize, styled};
 use crate::table::Table;
 
 #[derive(Serialize)]
-pub(super) struct GrantJson {
+pub(super) struct WantedJson {
     capability: &'static str,
     #[serde(skip)]
     words: &'static str,
@@ -24,10 +24,10 @@ pub(super) struct GrantJson {
 }
 
 /// What is granted, by capability.
-pub(super) fn grants(kind: ComponentKind, grant: &Grant) -> Vec<GrantJson> {
+pub(super) fn grants(kind: ComponentKind, grant: &Grant) -> Vec<WantedJson> {
     // Host names are looked up for the rules of connections, which are listed themselves.
     let all = Capability::ALL.into_iter().filter(|c| *c != Capability::Names && c.decision(kind) == Decision::ByGrant);
-    let all = all.map(|c| GrantJson { capability: c.key(), words: c.words(), grants: c.granted(grant) });
+    let all = all.map(|c| WantedJson { capability: c.key(), words: c.words(), grants: c.granted(grant) });
     all.filter(|granted| !granted.grants.is_empty()).collect()
 }
 
@@ -43,7 +43,7 @@ pub(super) fn summary(arguments: &AddArgs, described: &Described, request: &Gran
         text.push_str("\nIt wants nothing.\n");
     } else {
         let mut table = Table::default();
-        for GrantJson { words, grants, .. } in granted {
+        for WantedJson { words, grants, .. } in granted {
             for (index, grant) in grants.into_iter().enumerate() {
                 table.row([if index == 0 { words } else { "" }, &grant]);
             }

@@ -1,6 +1,6 @@
 //! What a component says about itself, as `deputy inspect` shows it.
 
-use deputy_core::{ComponentDescription, DescribedSetting, GrantRequest, OperatorFacts, Property};
+use deputy_core::{ComponentDescription, DescribedProperty, DescribedSetting, GrantRequest, OperatorFacts};
 use serde::Serialize;
 
 use super::section;
@@ -70,7 +70,7 @@ impl<'a> From<&'a Result<ComponentDescription, String>> for DescriptionJson<'a> 
     }
 }
 
-fn properties(properties: &[Property]) -> Vec<PropertyJson<'_>> {
+fn properties(properties: &[DescribedProperty]) -> Vec<PropertyJson<'_>> {
     properties.iter().map(|property| PropertyJson { name: &property.name, value: &property.value }).collect()
 }
 
