@@ -9,7 +9,10 @@ use crate::{Colour, CoordinatorFile, WorkerConfig};
 fn template_of_a_coordinator_is_valid_with_and_without_workers() {
     for text in [
         CoordinatorTemplate.render(),
-        CoordinatorTemplate.render().replace("# [coordinator]\n# listen", "[coordinator]\nlisten"),
+        CoordinatorTemplate
+            .render()
+            .replace("# [coordinator]\n# listen", "[coordinator]\nlisten")
+            .replace("# advertise", "advertise"),
     ] {
         let config = CoordinatorFile::parse(&text, Path::new("deputy.toml"));
         let config = config.map_err(|errors| errors.render(Colour::Never)).unwrap();

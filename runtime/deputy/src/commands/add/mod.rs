@@ -39,7 +39,7 @@ use secret_files::{SecretArg, SecretFiles};
 /// component wants is a request: --yes never permits addresses that are not public, wildcards, or reading a secret.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  deputy add s3-sts --name s3-prod --set region=eu-west-1 --set role-arn=arn:aws:iam::123456789012:role/worker
+  deputy add s3-sts --name s3-prod --set region=eu-west-1 --group analytics
   deputy add s3-sts --name s3-lab --set region=us-east-1 --set endpoint=http://minio:9000 --network private
   deputy add kafka --name events --set servers=b1:9093 --set authentication=SCRAM-SHA-512 --username deputy
   deputy add ./hdfs.wasm --name hdfs --set namenodes=nn1.example.com --login etl --group analytics --yes")]

@@ -27,7 +27,8 @@ impl WrittenServer {
             Some((scheme, rest)) => (Some(scheme), rest),
             None => (None, text),
         };
-        let authority = rest.split(['/', '?', '#']).next()?;
+        // Programs read a URL with a backslash in different ways.
+        let authority = rest.split(['/', '?', '#']).next().filter(|authority| !authority.contains('\\'))?;
         // The host follows the last one: what is before it is a user.
         let server = if scheme.is_some() { authority.rsplit('@').next()? } else { authority };
         let (host, port) = host_and_port(server)?;
