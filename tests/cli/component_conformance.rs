@@ -60,22 +60,73 @@ fn broken(component: &str, script: &str) -> Vec<String> {
     wrong.map(|call| call["name"].as_str().unwrap().to_owned()).collect()
 }
 
+/// A component that says what its server says, and knows no status: it panics on lines that it does not know, and without its
+/// setting.
+const ASKS: &str = r#"
+[instance]
+component = "guest.wasm"
+settings = { url = "https://ask.example" }
+
+[[instance.http]]
+allow = "https://ask.example"
+
+[[call]]
+[[call.http]]
+request = { method = "POST", url = "https://ask.example/obtain" }
+reply = { body = "payload good" }
+"#;
+
 #[test]
 fn component_conformance_finds_traps_and_wrong_failures() {
-    let script = "[instance]\ncomponent = \"guest.wasm\"\nsettings = { url = \"https://ask.example\" }\n[[instance.http]]\nallow = \
-                  \"https://ask.example\"\n[[call]]\n[[call.http]]\nrequest = { method = \"POST\", url = \
-                  \"https://ask.example/obtain\" }\nreply = { body = \"payload good\" }\n";
-    let broken = broken("benign-lifecycle", script);
-    // It panics without its setting and on lines that it does not know, and knows no status.
+    let broken = broken("benign-lifecycle", ASKS);
     for rule in [
         "obtain without settings",
         "status 429 with Retry-After to request 1",
         "a page of HTML to request 1",
         "an empty body to request 1",
+        // What it exports has to be tried, too.
+        "the good renew",
+        "the good revoke",
     ] {
         assert!(broken.iter().any(|name| name == rule), "{rule}: {broken:?}");
     }
     for rule in ["no answer to request 1", "service-name without settings"] {
+        assert!(!broken.iter().any(|name| name == rule), "{rule}: {broken:?}");
+    }
+}
+
+#[test]
+fn component_conformance_covers_renewal_and_revocation() {
+    let call = |function: &str, reply: &str| {
+        let request = format!("{{ method = \"POST\", url = \"https://ask.example/{function}\" }}");
+        format!(
+            "[[call]]\nfunction = \"{function}\"\n[[call.http]]\nrequest = {request}\nreply = {{ body = \"{reply}\" }}\n"
+        )
+    };
+    let script = format!("{ASKS}{}{}", call("renew", "payload renewed"), call("revoke", ""));
+    let broken = broken("benign-lifecycle", &script);
+    for rule in [
+        "renew without settings",
+        "renew where the setting url is empty",
+        "status 401 to request 1 of renew",
+        "status 429 with Retry-After to request 1 of renew",
+        "a page of HTML to request 1 of renew",
+        "revoke without settings",
+        // It reads no status, and takes a refusal for a success.
+        "status 403 to request 1 of revoke",
+        "status 500 to request 1 of revoke",
+    ] {
+        assert!(broken.iter().any(|name| name == rule), "{rule}: {broken:?}");
+    }
+    for rule in [
+        "the good renew",
+        "no answer to request 1 of renew",
+        "renew with a payload that is garbage",
+        "renew with an expiry in the past",
+        "status 404 to request 1 of revoke",
+        "a body without an end to request 1 of revoke",
+        "revoke again",
+    ] {
         assert!(!broken.iter().any(|name| name == rule), "{rule}: {broken:?}");
     }
 }

@@ -93,10 +93,14 @@ impl Gate {
 
     /// The values of a member of all JSON that the server answered.
     pub(crate) fn answered(&self, member: &str) -> Vec<String> {
+        self.answered_between(&format!("\"{member}\":\""), '"')
+    }
+
+    /// What stands in all answers between this text and this letter.
+    pub(crate) fn answered_between(&self, begin: &str, end: char) -> Vec<String> {
         let state = self.shared.state.lock().unwrap();
-        let begin = format!("\"{member}\":\"");
-        let values = state.exchanges.iter().flat_map(|(_, answer)| answer.split(&begin).skip(1));
-        values.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+        let values = state.exchanges.iter().flat_map(|(_, answer)| answer.split(begin).skip(1));
+        values.map(|rest| rest.split(end).next().unwrap().to_owned()).collect()
     }
 }
 

@@ -19,7 +19,6 @@ mod bombs;
 mod components;
 mod contract;
 mod deadlines;
-mod descriptions;
 mod escapes;
 mod harness;
 mod http;

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use deputy_core::misleads;
 use serde::Serialize;
 
 use crate::position::{Cursor, line_and_column};
@@ -131,6 +132,7 @@ impl DiagnosticSink {
     }
 
     fn add(&mut self, severity: Severity, at: Range<usize>, message: String) -> &mut Diagnostic {
+        let message = shown(&message);
         self.list.push_mut(Diagnostic { severity, at, message, expected: None, also: Vec::new(), hint: None })
     }
 }
@@ -144,21 +146,26 @@ fn printable(c: char) -> char {
     if ('\u{80}'..'\u{a0}').contains(&c) { '·' } else { c }
 }
 
+/// What a file says, in the text of a finding.
+fn shown(text: &str) -> String {
+    text.chars().map(|c| if c != '\n' && misleads(c) { '·' } else { c }).collect()
+}
+
 impl Diagnostic {
     /// What to write instead; rendered at the caret.
     pub(crate) fn expected(&mut self, text: impl Into<String>) -> &mut Self {
-        self.expected = Some(text.into());
+        self.expected = Some(shown(&text.into()));
         self
     }
 
     /// Another range that the finding is about.
     pub(crate) fn also(&mut self, at: Range<usize>, label: impl Into<String>) -> &mut Self {
-        self.also.push((at, label.into()));
+        self.also.push((at, shown(&label.into())));
         self
     }
 
     pub(crate) fn hint(&mut self, text: impl Into<String>) -> &mut Self {
-        self.hint = Some(text.into());
+        self.hint = Some(shown(&text.into()));
         self
     }
 }

@@ -96,7 +96,19 @@ fn provider(
         sink.error(value.at(), "`component` is missing").expected("needs component = \"provider.wasm\"");
         return None;
     }
+    refuse_files(sink, &entry, value);
     Some(TestSubject::Provider(Box::new(TestedInstance { entry, mocks: mocks(sink, value) })))
+}
+
+/// A test may come from a stranger, so its rules name no file of this machine.
+fn refuse_files(sink: &mut DiagnosticSink, entry: &InstanceEntry, value: Located<'_>) {
+    let Some(instance) = &entry.component else { return };
+    let http = instance.grant.http.iter().map(|rule| &rule.send.tls);
+    let mut tls = http.chain(instance.grant.tcp.iter().filter_map(|rule| rule.tls.as_ref()));
+    if tls.any(|tls| tls.client.is_some()) {
+        let error = sink.error(value.at(), "the servers of a test ask for no client certificate");
+        error.expected("no `client-certificate`");
+    }
 }
 
 fn mocks(sink: &mut DiagnosticSink, value: Located<'_>) -> BTreeMap<SecretName, SecretBytes> {

@@ -11,7 +11,6 @@
 mod component;
 mod delivery;
 mod denial;
-mod description;
 mod error_chain;
 mod fact;
 pub mod failure;
@@ -40,10 +39,6 @@ mod units;
 pub use component::{ComponentRef, ComponentRefError};
 pub use delivery::Delivery;
 pub use denial::{DeniedClaim, DeniedRequest, FixPlace, OverriddenRequest, PolicyDenial, Principal};
-pub use description::{
-    ComponentDescription, DescribedProperty, DescribedSetting, DescribedWant, GrantRequest, OpenQuestion,
-    OperatorFacts, RequestError, RequestedSecret, SettingFault,
-};
 pub use error_chain::in_one_line;
 pub use fact::{Fact, HOST_FACT_PREFIX, LONGEST_FACT_NAME, LONGEST_FACT_VALUE, MOST_FACTS};
 pub use failure::{CallFailure, ComponentFailure};
@@ -61,7 +56,7 @@ pub use revision::{LeaseVersion, Revision};
 pub use secret::SecretBytes;
 pub use setting::is_secret_setting;
 pub use state::{StateGrant, StateIdentity, StateIdentityError};
-pub use text::{excerpt, toml_string, truncated};
+pub use text::{excerpt, misleads, toml_string, truncated};
 pub use time::{Span, Timestamp};
 pub use tokens::{TokenExpiry, Tokens};
 pub use units::{ByteSize, UnitError};

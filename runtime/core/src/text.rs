@@ -13,13 +13,29 @@ pub fn truncated(text: &str, max: usize) -> String {
     }
 }
 
+/// Whether a character would make a text look like another one: Unicode's categories Cc, Cf, Zl and Zp, and the fillers and
+/// selectors that show nothing.
+pub fn misleads(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}'
+            | '\u{8e2}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}'
+            | '\u{13430}'..='\u{1345f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
+}
+
 /// A text as a TOML string, which it cannot end.
 pub fn toml_string(text: &str) -> String {
     let mut quoted = "\"".to_owned();
     for c in text.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if misleads(c) => {
+                let (number, is_short) = (u32::from(c), u32::from(c) <= 0xffff);
+                quoted.push_str(&if is_short { format!("\\u{number:04x}") } else { format!("\\U{number:08x}") });
+            }
             c => quoted.push(c),
         }
     }
@@ -42,5 +58,6 @@ mod tests {
     #[test]
     fn text_as_a_toml_string_cannot_end_it() {
         assert_eq!(toml_string("a\"b\\c\nd\u{7f}é"), r#""a\"b\\c\u000ad\u007fé""#);
+        assert_eq!(toml_string("\u{202e}\u{e0001}"), r#""\u202e\U000e0001""#);
     }
 }

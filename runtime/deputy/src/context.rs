@@ -11,8 +11,7 @@ use deputy_core::{SecretSource, Timestamp};
 use deputy_files::shell_quoted;
 use deputy_host::{Platform, coordinator, sandbox, worker};
 use deputy_local::SocketPeer;
-use deputy_sandbox::{ComponentFolders, Sandbox};
-use deputy_script::TestStage;
+use deputy_sandbox::{ComponentFolders, Resolver, Sandbox, StandIn};
 use deputy_sources::SourceContext;
 use deputy_support::SystemClock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,7 +22,7 @@ use crate::environment::EnvConfig;
 use crate::error::{CommandError, ErrorJson};
 use crate::exit::Exit;
 use crate::global_args::GlobalArgs;
-use crate::print::{Printer, WARNING};
+use crate::print::{Printer, WARNING, terminal_json};
 
 /// The version of the JSON that commands print. It grows when a field is removed or changes its meaning.
 pub(crate) const SCHEMA: u32 = 1;
@@ -196,9 +195,13 @@ impl Context {
     }
 
     /// A sandbox in a made-up world, for tests of components.
-    pub(crate) async fn sandbox_in(&self, stage: Arc<TestStage>, audit: Arc<Audit>) -> Result<Sandbox, CommandError> {
+    pub(crate) async fn sandbox_in<W: StandIn + Resolver + 'static>(
+        &self,
+        world: Arc<W>,
+        audit: Arc<Audit>,
+    ) -> Result<Sandbox, CommandError> {
         let FoundConfig { state_dir, key, .. } = self.found_config()?;
-        Ok(sandbox::open_in(stage, state_dir, key.as_ref(), audit, &self.platform()?).await?)
+        Ok(sandbox::open_in(world, state_dir, key.as_ref(), audit, &self.platform()?).await?)
     }
 
     pub(crate) async fn open_sandbox(
@@ -267,7 +270,7 @@ impl Context {
 
     pub(crate) fn json(&self, object: &impl Serialize) -> Result<(), CommandError> {
         let text = serde_json::to_string(object).map_err(|error| CommandError::new(Exit::Internal, error))?;
-        self.stdout(&(text + "\n"))
+        self.stdout(&(terminal_json(&text) + "\n"))
     }
 
     /// Prints on stdout. That its reader is gone is no error.

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use anstream::{AutoStream, ColorChoice};
 use clap::builder::styling::{AnsiColor, Effects, Style};
+use deputy_core::misleads;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Printer {
@@ -115,13 +116,23 @@ pub(crate) fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Replaces control characters, and those that change the direction of writing.
+/// Replaces control characters, and those that are not seen but change what is.
 pub(crate) fn sanitize(text: &str) -> String {
-    text.chars().map(|c| if acts_on_terminal(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars().map(|c| if misleads(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
-fn acts_on_terminal(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// JSON whose texts do nothing to a terminal: such characters are in strings alone, and may be written as escapes.
+pub(crate) fn terminal_json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if misleads(c) {
+            let mut units = [0; 2];
+            text.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            text.push(c);
+        }
+    }
+    text
 }
 
 /// Sanitized lines, each after an indent.
@@ -164,6 +175,14 @@ mod tests {
             "a\u{fffd}[31m\u{fffd}\u{fffd}\u{fffd}b\u{fffd}c\u{fffd}ß"
         );
         assert_eq!(indented("a\nb\u{7}\n", "  "), "  a\n  b\u{fffd}\n");
+    }
+
+    #[test]
+    fn print_escapes_in_json_what_acts_on_a_terminal() {
+        let json = serde_json::to_string("a\u{1b}[2J\u{9b}2J\u{202e}\u{e0001}\u{7f}ß").unwrap();
+        let text = terminal_json(&json);
+        assert_eq!(text, r#""a\u001b[2J\u009b2J\u202e\udb40\udc01\u007fß""#);
+        assert_eq!(serde_json::from_str::<String>(&text).unwrap(), "a\u{1b}[2J\u{9b}2J\u{202e}\u{e0001}\u{7f}ß");
     }
 
     #[test]

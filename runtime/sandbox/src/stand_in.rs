@@ -13,6 +13,8 @@ use deputy_support::SystemClock;
 use wasmtime_wasi::random::Deterministic;
 use wasmtime_wasi::{HostWallClock, WasiCtxBuilder};
 
+use crate::tape::HttpTape;
+
 /// A made-up world.
 pub trait StandIn: Send + Sync {
     /// The wall clock, which stands still during a call.
@@ -23,6 +25,11 @@ pub trait StandIn: Send + Sync {
 
     /// Where a connection to a permitted address ends; `None`: it is refused.
     fn route(&self, address: SocketAddr) -> Option<SocketAddr>;
+
+    /// Where HTTP is kept; `None`: nowhere.
+    fn tape(&self) -> Option<Arc<HttpTape>> {
+        None
+    }
 }
 
 /// The world of a process: the real one, unless something stands in for it.
@@ -61,6 +68,11 @@ impl World {
             Some(stand_in) => stand_in.route(address),
             None => Some(address),
         }
+    }
+
+    /// Where HTTP is kept.
+    pub(crate) fn tape(&self) -> Option<Arc<HttpTape>> {
+        self.0.as_ref().and_then(|stand_in| stand_in.tape())
     }
 
     /// Gives WASI's clock and random numbers to a component, if they are made up.

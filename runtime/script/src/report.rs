@@ -1,5 +1,6 @@
 //! What came of a script.
 
+use deputy_core::misleads;
 use serde::Serialize;
 
 use crate::mismatch::Mismatch;
@@ -73,7 +74,7 @@ pub fn junit(reports: &[ScriptReport]) -> String {
     xml
 }
 
-/// A text as XML has it. Characters that XML cannot have are replaced.
+/// A text as XML has it. Characters that XML cannot have are replaced, as are those that are not seen but change what is.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -83,7 +84,7 @@ fn escaped(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '"' => escaped.push_str("&quot;"),
             '\n' | '\t' => escaped.push(c),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
+            c if misleads(c) || matches!(c, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
             c => escaped.push(c),
         }
     }

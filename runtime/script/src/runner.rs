@@ -8,7 +8,7 @@ use deputy_core::schedule::OptionalExports;
 use deputy_core::{
     Delivery, Kinds, LeaseVersion, Principal, ReceiverPlan, Revision, SecretBytes, Span, Timestamp, Tokens,
 };
-use deputy_sandbox::{LoadedProvider, Sandbox};
+use deputy_sandbox::{HttpTape, LoadedProvider, Sandbox, TapedExchange};
 use deputy_support::timer_now;
 
 use crate::file::{CallEntry, DeliveryEntry, ScriptFile, ScriptedFunction, decoded};
@@ -27,6 +27,15 @@ pub struct ScriptRunner {
     stage: Arc<TestStage>,
     sandbox: Sandbox,
     audit: Arc<Audit>,
+}
+
+/// What came of a call that was made whatever came of it.
+pub(crate) struct Rehearsed {
+    pub(crate) outcome: Outcome,
+    pub(crate) sent: Vec<TapedExchange>,
+    /// When the coordinator would replace what it returned.
+    pub(crate) replaced_in: Option<Span>,
+    pub(crate) state: Option<Arc<SecretBytes>>,
 }
 
 /// A script that runs.
@@ -74,6 +83,45 @@ impl ScriptRunner {
         Ok(ScriptReport { file: script.path().display().to_string(), ok, calls })
     }
 
+    /// Releases components that no test uses any more.
+    pub async fn prune(&self) {
+        self.sandbox.prune().await;
+    }
+
+    /// Makes the calls of a script up to the first that fails, and expects nothing of them.
+    pub(crate) async fn rehearse(&self, script: &ScriptFile) -> Result<Vec<Rehearsed>, ScriptError> {
+        let tape = Arc::new(HttpTape::default());
+        self.stage.set_tape(Some(Arc::clone(&tape)));
+        let rehearsed = self.rehearse_on(script, &tape).await;
+        self.stage.set_tape(None);
+        rehearsed
+    }
+
+    async fn rehearse_on(&self, script: &ScriptFile, tape: &HttpTape) -> Result<Vec<Rehearsed>, ScriptError> {
+        let subject = Subject::prepare(script, self.stage.authority())?;
+        let mut servers = self.stage.set_up(script).await?;
+        let mut running = RunningScript::new(self, &subject, script.now());
+        let mut rehearsed = Vec::new();
+        for call in &script.entries.call {
+            running.set_time(call);
+            servers.play().begin(call);
+            self.audit.take();
+            let outcome = running.call(call).await?;
+            servers.finish().await;
+            let mut replaced_in = None;
+            if let Ok(ComponentAnswer::Tokens(tokens)) = &outcome.answer {
+                replaced_in = running.exports(call).await?.and_then(|exports| running.replaced_in(exports, tokens));
+                running.held = Some(tokens::copy(tokens));
+            }
+            let is_failed = outcome.answer.is_err();
+            rehearsed.push(Rehearsed { outcome, sent: tape.take(), replaced_in, state: subject.state.value() });
+            if is_failed {
+                break;
+            }
+        }
+        Ok(rehearsed)
+    }
+
     pub(crate) fn stage(&self) -> &TestStage {
         &self.stage
     }
@@ -93,12 +141,7 @@ impl<'s> RunningScript<'s> {
     }
 
     pub(crate) fn set_time(&mut self, call: &CallEntry) {
-        if let Some(at) = &call.at {
-            self.now = at.0.0;
-        }
-        if let Some(after) = &call.after {
-            self.now = self.now.plus(after.0);
-        }
+        self.now = call.time(self.now);
         self.runner.stage.set_now(self.now);
     }
 
@@ -162,7 +205,7 @@ impl<'s> RunningScript<'s> {
     }
 
     /// The tokens that a call gets.
-    fn tokens(&self, call: &CallEntry) -> Result<Tokens, ScriptError> {
+    pub(crate) fn tokens(&self, call: &CallEntry) -> Result<Tokens, ScriptError> {
         let scripted = call.tokens.as_ref().map(|entry| tokens::scripted(entry, self.now));
         let held = || self.held.as_ref().map(tokens::copy);
         scripted.or_else(held).ok_or_else(|| {
@@ -177,12 +220,9 @@ impl<'s> RunningScript<'s> {
     }
 
     pub(crate) async fn judge(&self, call: &CallEntry, outcome: &Outcome) -> Result<Vec<Mismatch>, ScriptError> {
-        let exports = match (&self.subject.component, call.expect.replaced_in) {
-            (TestSubject::Provider(tested), Some(_)) => {
-                let provider = self.subject.provider(&self.runner.sandbox, tested, call).await?;
-                provider.as_ref().map(optional_exports)
-            }
-            _ => None,
+        let exports = match call.expect.replaced_in {
+            Some(_) => self.exports(call).await?,
+            None => None,
         };
         let replaced_in = |obtained: &Tokens| self.replaced_in(exports?, obtained);
         let times = ExpectedTokens { now: self.now, replaced_in: &replaced_in };
@@ -193,9 +233,25 @@ impl<'s> RunningScript<'s> {
         Ok(wrong)
     }
 
+    pub(crate) async fn exports(&self, call: &CallEntry) -> Result<Option<OptionalExports>, ScriptError> {
+        let TestSubject::Provider(tested) = &self.subject.component else { return Ok(None) };
+        let provider = self.subject.provider(&self.runner.sandbox, tested, call).await?;
+        Ok(provider.as_ref().map(optional_exports))
+    }
+
     fn replaced_in(&self, exports: OptionalExports, obtained: &Tokens) -> Option<Span> {
         let TestSubject::Provider(tested) = &self.subject.component else { return None };
         renewal::replaced_in(&tested.entry.name, &tested.entry.policy, exports, tokens::copy(obtained), self.now)
+    }
+
+    /// What the calls that follow get.
+    pub(crate) fn held(&self) -> Option<&Tokens> {
+        self.held.as_ref()
+    }
+
+    /// Has the calls that follow get other tokens, and returns those that they would have got.
+    pub(crate) fn replace_held(&mut self, held: Option<Tokens>) -> Option<Tokens> {
+        std::mem::replace(&mut self.held, held)
     }
 
     /// Keeps what was obtained for the calls that follow.

@@ -19,6 +19,8 @@ pub enum ScriptError {
     Invalid { path: PathBuf, text: String },
     #[error("cannot load the component of {}", path.display())]
     Load { path: PathBuf, source: Box<LoadError> },
+    #[error("{} is not a regular file", _0.display())]
+    Irregular(PathBuf),
     #[error("cannot start the servers of the test")]
     Servers(#[source] io::Error),
     #[error("cannot make the certificates of the test")]
@@ -27,6 +29,10 @@ pub enum ScriptError {
     Folder { path: PathBuf, source: io::Error },
     #[error("{} has no file whose name ends in .test.toml", _0.display())]
     Empty(PathBuf),
+    #[error("{}: more than {max} servers: write several files", path.display())]
+    ManyServers { path: PathBuf, max: usize },
+    #[error("more than {0} tests to watch: name fewer")]
+    ManyTests(usize),
     #[error(
         "{} is too large to look for tests: more than {entries} entries, or folders more than {depth} deep; name the folders \
          that have tests",

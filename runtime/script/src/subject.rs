@@ -68,7 +68,7 @@ impl Subject {
             instance.limits.between_bytes = patience;
         }
         let loaded = sandbox.load(&instance).await.map_err(|source| self.load_error(source))?;
-        Ok(Some(loaded.with_state(Arc::new(SharedState(Arc::clone(&self.state))))))
+        Ok(Some(loaded.with_state(MockState::store(&self.state))))
     }
 
     /// Loads the receiver with further settings.
@@ -108,6 +108,11 @@ fn trust(instance: &mut TestedInstance, authority: &Path) {
 }
 
 impl MockState {
+    /// The state as a component reaches it.
+    pub(crate) fn store(state: &Arc<Self>) -> Arc<dyn StateStore> {
+        Arc::new(SharedState(Arc::clone(state)))
+    }
+
     /// What is kept now.
     pub(crate) fn value(&self) -> Option<Arc<SecretBytes>> {
         self.0.lock_unpoisoned().clone()

@@ -36,7 +36,7 @@ fn action(action: &AuditAction) -> Option<String> {
     })
 }
 
-fn without_default_port(target: &str) -> &str {
+pub(crate) fn without_default_port(target: &str) -> &str {
     let default = if target.starts_with("https://") { ":443" } else { ":80" };
     target.strip_suffix(default).unwrap_or(target)
 }

@@ -10,7 +10,6 @@
 
 #![deny(missing_docs)]
 
-pub mod described;
 pub mod http;
 pub mod kerberos;
 pub mod receiver;

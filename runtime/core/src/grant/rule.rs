@@ -256,10 +256,6 @@ impl HttpPattern {
         &self.host
     }
 
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }

@@ -47,6 +47,16 @@ pub(crate) struct ComponentArgs {
     /// The component: a file, or the name of an installed one
     #[arg(value_name = "COMPONENT", value_hint = ValueHint::FilePath)]
     component: ComponentRef,
+    #[command(flatten)]
+    grant: CallGrantArgs,
+    /// The function to call
+    #[arg(long, value_enum, default_value_t = Function::Obtain)]
+    function: Function,
+}
+
+/// What a component gets without a configuration.
+#[derive(Debug, Args)]
+pub(crate) struct CallGrantArgs {
     /// A setting; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
@@ -56,9 +66,6 @@ pub(crate) struct ComponentArgs {
     /// Networks that are permitted beside public addresses: loopback, private, or a block such as 10.0.0.0/8
     #[arg(long, value_name = "NETWORK")]
     network: Vec<Network>,
-    /// The function to call
-    #[arg(long, value_enum, default_value_t = Function::Obtain)]
-    function: Function,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -235,6 +242,17 @@ impl ComponentArgs {
 
     /// The instance that the command line describes.
     pub(super) fn instance(&self) -> Result<Instance, CommandError> {
+        self.grant.instance(&self.component)
+    }
+}
+
+impl CallGrantArgs {
+    pub(super) fn is_empty(&self) -> bool {
+        self.settings.is_empty() && self.allow.is_empty() && self.network.is_empty()
+    }
+
+    /// An instance of a component with this and nothing else.
+    pub(super) fn instance(&self, component: &ComponentRef) -> Result<Instance, CommandError> {
         let mut grant = Grant::default();
         for target in &self.allow {
             match target {
@@ -254,7 +272,7 @@ impl ComponentArgs {
         let name = "call".parse::<InstanceName>().map_err(|error| CommandError::new(Exit::Internal, error))?;
         Ok(Instance {
             name,
-            component: self.component.clone(),
+            component: component.clone(),
             sha256: None,
             settings: self.settings.iter().cloned().collect::<BTreeMap<_, _>>(),
             grant,

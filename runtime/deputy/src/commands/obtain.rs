@@ -145,7 +145,7 @@ impl ObtainArgs {
     }
 }
 
-fn find<'c>(config: &'c CoordinatorFile, name: &str) -> Result<&'c InstanceEntry, CommandError> {
+pub(super) fn find<'c>(config: &'c CoordinatorFile, name: &str) -> Result<&'c InstanceEntry, CommandError> {
     let found = config.instances.values().find(|instance| instance.name.as_str() == name);
     found.ok_or_else(|| {
         let text = format!("{} has no instance {name:?}", config.path.display());
@@ -158,7 +158,7 @@ fn find<'c>(config: &'c CoordinatorFile, name: &str) -> Result<&'c InstanceEntry
     })
 }
 
-fn component(entry: &InstanceEntry) -> Result<&Instance, CommandError> {
+pub(super) fn component(entry: &InstanceEntry) -> Result<&Instance, CommandError> {
     entry.component.as_ref().ok_or_else(|| {
         let error = CommandError::new(Exit::Misconfigured, format!("{} has no component to call", entry.name));
         match &entry.file {

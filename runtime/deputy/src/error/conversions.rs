@@ -11,7 +11,7 @@ use deputy_link::AuthorityError;
 use deputy_link::client::JoinFailure;
 use deputy_local::SocketClientError;
 use deputy_sandbox::{CacheError, CompileError, LoadError, SandboxError};
-use deputy_script::ScriptError;
+use deputy_script::{RecordError, ScriptError};
 use deputy_store::{MasterKeyError, StoreError};
 
 use super::{CommandError, Report};
@@ -37,7 +37,20 @@ impl From<ScriptError> for CommandError {
             | ScriptError::TooLarge { .. }
             | ScriptError::Folder { .. }
             | ScriptError::Invalid { .. }
+            | ScriptError::Irregular(_)
+            | ScriptError::ManyServers { .. }
+            | ScriptError::ManyTests(_)
             | ScriptError::Unreadable { .. } => Self::new(Exit::Misconfigured, error),
+        }
+    }
+}
+
+impl From<RecordError> for CommandError {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::Script(error) => error.into(),
+            error @ RecordError::Key(_) => Self::new(Exit::Internal, error),
+            error => Self::new(Exit::Failed, error),
         }
     }
 }

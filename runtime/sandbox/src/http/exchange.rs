@@ -35,6 +35,7 @@ use crate::call_budget::CallBudget;
 use crate::network::{self, Connection, Deadline, Resolver};
 use crate::secret_fault::SecretFault;
 use crate::stand_in::World;
+use crate::tape::{TapedBody, TapedPlace, TapedSide};
 
 /// The `User-Agent` of a request whose component sets none.
 const USER_AGENT: &str = concat!("deputy/", env!("CARGO_PKG_VERSION"));
@@ -55,6 +56,8 @@ pub(super) struct Exchange {
     pub(super) record: ExchangeRecord,
     pub(super) options: RequestOptions,
     pub(super) total: Deadline,
+    /// Where it is kept, once it is permitted.
+    pub(super) taped: Option<TapedPlace>,
 }
 
 /// A response with its connection, and what searches its body.
@@ -70,9 +73,13 @@ impl Exchange {
             Ok((response, connection, guard)) => {
                 let requested = self.options.between_bytes_timeout;
                 Ok(response.map(|body| {
-                    ResponseBody::new(body, self.budget, self.record, self.total, requested, Some(connection))
-                        .searched_by(guard)
-                        .boxed_unsync()
+                    let body =
+                        ResponseBody::new(body, self.budget, self.record, self.total, requested, Some(connection))
+                            .searched_by(guard);
+                    match self.taped {
+                        Some(place) => TapedBody::new(body, place, TapedSide::Response).boxed_unsync(),
+                        None => body.boxed_unsync(),
+                    }
                 }))
             }
             Err(failure) => Err(failure.end(&mut self.record)),
@@ -92,6 +99,7 @@ impl Exchange {
         let is_own = head.headers.contains_key(header::AUTHORIZATION);
         let context = grant.permit_negotiate(&permit, is_own)?;
         normalise(&mut head, target.target())?;
+        self.tape(rule, target.target(), &head, &mut body);
         let mut added = self.inject(rule, &mut head, &mut body).await?;
         let negotiation = self.negotiate(context, &mut head, &mut added).await?;
         let guard = guard(rule, permit.target(), &added, &mut head);
@@ -107,6 +115,9 @@ impl Exchange {
             response.headers_mut().remove(header::SET_COOKIE);
         }
         self.record.audit().done();
+        if let Some(place) = &self.taped {
+            place.note_response(&response);
+        }
         Ok((response, connection, guard))
     }
 
@@ -125,6 +136,14 @@ impl Exchange {
         let headers = head.headers.keys().map(|name| name.as_str());
         let target = HttpTarget::parse(scheme, authority, head.method.as_str(), &path, headers);
         Ok(target.map_err(PolicyDenial::Target)?)
+    }
+
+    /// Keeps the component's own request, if a tape runs.
+    fn tape(&mut self, rule: PermittedRule<'_>, target: &Target, head: &Parts, body: &mut RequestBody) {
+        let Some(tape) = self.world.tape() else { return };
+        let place = tape.begin(target.to_string(), head, &rule.send.inject);
+        body.tape(place.clone());
+        self.taped = Some(place);
     }
 
     /// Adds the rule's secrets, and returns them.

@@ -87,6 +87,7 @@ impl HttpHooks {
             world: self.world.clone(),
             record,
             options: options.unwrap_or_default(),
+            taped: None,
             total,
         };
         (exchange, request)

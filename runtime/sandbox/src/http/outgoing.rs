@@ -20,6 +20,7 @@ use wasmtime_wasi_http::{Error, WasiBody};
 use super::exchange_record::{BodyFailure, BodyMeter};
 use crate::call_budget::CallBudget;
 use crate::network::Deadline;
+use crate::tape::{TapedBody, TapedPlace, TapedSide};
 
 /// The body of a request.
 pub(crate) struct RequestBody {
@@ -68,6 +69,12 @@ impl RequestBody {
     /// The component's body, to be read and [replaced](Self::put).
     pub(crate) fn body(&mut self) -> Option<&mut WasiBody> {
         self.body.as_mut()
+    }
+
+    /// Keeps what is read of the component's body.
+    pub(crate) fn tape(&mut self, place: TapedPlace) {
+        let taped = |body| TapedBody::new(body, place, TapedSide::Request).boxed_unsync();
+        self.body = self.body.take().map(taped);
     }
 
     pub(crate) fn put(&mut self, bytes: Bytes) {

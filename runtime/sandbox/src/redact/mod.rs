@@ -13,7 +13,7 @@ use deputy_core::{SecretBytes, SecretName};
 use deputy_support::LockUnpoisoned as _;
 
 pub(crate) use escape::escape;
-pub(crate) use secret_variants::SecretVariants;
+pub use secret_variants::SecretVariants;
 
 /// Knows the secrets of one call.
 pub(crate) struct Redactor {

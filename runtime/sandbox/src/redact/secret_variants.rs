@@ -36,7 +36,7 @@ const PUBLIC: [&str; 14] = [
 
 /// What is looked for, in upper and in lower case: a host's name is written in lower case, whatever it was made of.
 /// Everything in it can give a secret away: it is wiped, and has no `Debug`.
-pub(crate) struct SecretVariants {
+pub struct SecretVariants {
     variants: Vec<Variant>,
     /// The forms that begin with a byte in lower case, the longest first.
     by_first: Vec<Vec<usize>>,
@@ -49,7 +49,8 @@ struct Variant {
 }
 
 impl SecretVariants {
-    pub(crate) fn of(values: &[(String, Arc<SecretBytes>)]) -> Self {
+    /// The forms of values with names.
+    pub fn of(values: &[(String, Arc<SecretBytes>)]) -> Self {
         let mut variants = Vec::new();
         for (name, value) in values {
             let name: Arc<str> = name.as_str().into();
@@ -119,7 +120,7 @@ impl SecretVariants {
     }
 
     /// The name of a secret that is anywhere in a text, in any form.
-    pub(crate) fn find(&self, text: &[u8]) -> Option<&str> {
+    pub fn find(&self, text: &[u8]) -> Option<&str> {
         let hit = (0..text.len()).find_map(|at| self.at(text.get(at..)?));
         hit.map(|variant| &*variant.name)
     }

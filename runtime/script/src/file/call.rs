@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deputy_core::{InstanceName, PayloadKind, ServiceName, Span};
+use deputy_core::{InstanceName, PayloadKind, ServiceName, Span, Timestamp};
 use serde::Deserialize;
 
 use super::exchange::ScriptUrlError;
@@ -128,6 +128,12 @@ impl CallEntry {
             decoded(delivery.base64.as_deref())?;
         }
         Ok(())
+    }
+
+    /// The wall clock of this call; `now` is that of the call before it.
+    pub(crate) fn time(&self, now: Timestamp) -> Timestamp {
+        let at = self.at.as_ref().map_or(now, |at| at.0.0);
+        self.after.as_ref().map_or(at, |after| at.plus(after.0))
     }
 
     /// What the report calls it.

@@ -4,18 +4,18 @@
 //! that begins with a dollar sign says something about the value: `{ "$regex" = "^a" }`, `{ "$any" = true }`,
 //! `{ "$absent" = true }`, `{ "$null" = true }`.
 
-use regex::Regex;
 use serde_json::Value;
 
+use super::pattern::Pattern;
 use crate::mismatch::Mismatch;
 
 /// Values of a JSON tree that are compared.
-const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_JSON_DEPTH: usize = 64;
 
 /// Compares a JSON value with what is expected of it.
 pub(crate) fn match_json(place: &str, expected: &Value, found: &Value) -> Vec<Mismatch> {
     let mut mismatches = Vec::new();
-    compare(place, expected, Some(found), &mut mismatches, MAX_DEPTH);
+    compare(place, expected, Some(found), &mut mismatches, MAX_JSON_DEPTH);
     mismatches
 }
 
@@ -58,7 +58,8 @@ fn follows(rule: &str, value: &Value, found: Option<&Value>) -> bool {
         ("$any", found) => found.is_some(),
         ("$null", found) => found == Some(&Value::Null),
         ("$regex", Some(Value::String(text))) => {
-            value.as_str().and_then(|regex| Regex::new(regex).ok()).is_some_and(|regex| regex.is_match(text))
+            let pattern = value.as_str().and_then(|source| Pattern::new(source.to_owned()).ok());
+            pattern.is_some_and(|pattern| pattern.is_match(text))
         }
         _ => false,
     }

@@ -6,6 +6,7 @@ mod expect;
 mod find;
 mod json_match;
 mod parsed;
+mod pattern;
 mod text_match;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,7 @@ pub(crate) use call::{CallEntry, DeliveryEntry, ScriptedFunction, TokensEntry, d
 pub(crate) use exchange::{EarlyEnd, HttpExchange, Reply, RequestMatch, ScriptedRequest, TcpExchange, TcpStep};
 pub(crate) use expect::{Expect, FailureMatch, UsageBounds};
 pub use find::find_scripts;
-pub(crate) use json_match::match_json;
+pub(crate) use json_match::{MAX_JSON_DEPTH, match_json};
 pub(crate) use parsed::Parsed;
 pub(crate) use text_match::{TextMatch, shown};
 
@@ -106,6 +107,10 @@ const DEFAULT_NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 /// Calls of one file.
 const MAX_CALLS: usize = 200;
+/// Regular expressions of one file, as many as a machine compiles in a few seconds.
+const MAX_PATTERNS: usize = 1000;
+/// Addresses of one host.
+const MAX_ADDRESSES: usize = 16;
 
 impl ScriptFile {
     /// Reads a test.
@@ -113,6 +118,7 @@ impl ScriptFile {
     /// # Errors
     /// If the file cannot be read or is not valid. The component is not looked at.
     pub fn load(path: &Path) -> Result<Self, ScriptError> {
+        check_regular(path)?;
         let text = read_text(path).map_err(|source| ScriptError::Unreadable { path: path.to_owned(), source })?;
         Self::parse(text, path)
     }
@@ -122,11 +128,16 @@ impl ScriptFile {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn parse(text: String, path: &Path) -> Result<Self, ScriptError> {
+        if text.matches("regex").count() > MAX_PATTERNS {
+            return Err(too_many(path, MAX_PATTERNS, "regular expressions"));
+        }
         let entries: Entries =
             toml::from_str(&text).map_err(|error| ScriptError::invalid(path, located(path, &text, &error)))?;
         if entries.call.len() > MAX_CALLS {
-            let text = format!("{}: more than {MAX_CALLS} calls: write several files", path.display());
-            return Err(ScriptError::invalid(path, text));
+            return Err(too_many(path, MAX_CALLS, "calls"));
+        }
+        if entries.hosts.values().any(|host| host.addresses.len() > MAX_ADDRESSES) {
+            return Err(too_many(path, MAX_ADDRESSES, "addresses of one host"));
         }
         for (at, call) in entries.call.iter().enumerate() {
             call.check().map_err(|error| {
@@ -160,6 +171,21 @@ impl ScriptFile {
     pub(crate) fn now(&self) -> Timestamp {
         self.entries.now.as_ref().map_or(DEFAULT_NOW, |now| now.0.0)
     }
+}
+
+/// A folder of tests may come from a stranger: opening a fifo waits for its writer, and a device has no end.
+#[expect(clippy::disallowed_methods, reason = "an edge: the author's file")]
+fn check_regular(path: &Path) -> Result<(), ScriptError> {
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => Err(ScriptError::Irregular(path.to_owned())),
+        // That it cannot be read shows when it is.
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// A file may come from a stranger, and takes bounded time and memory.
+fn too_many(path: &Path, max: usize, what: &str) -> ScriptError {
+    ScriptError::invalid(path, format!("{}: more than {max} {what}: write several files", path.display()))
 }
 
 /// An error of the parser with its place, in one line.

@@ -4,12 +4,12 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use regex::Regex;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::json_match::match_json;
+use super::pattern::Pattern;
 use crate::mismatch::Mismatch;
 
 /// What a text has to be: itself, or what a table says.
@@ -17,7 +17,7 @@ use crate::mismatch::Mismatch;
 pub(crate) enum TextMatch {
     Exactly(String),
     /// A regular expression that is found in it. The library takes linear time.
-    Pattern(Regex),
+    Pattern(Pattern),
     /// It must not be there.
     Absent,
     Bytes(Vec<u8>),
@@ -45,7 +45,7 @@ impl TextMatch {
         let text = String::from_utf8_lossy(found);
         let is_match = match self {
             Self::Exactly(expected) => expected.as_bytes() == found,
-            Self::Pattern(regex) => regex.is_match(&text),
+            Self::Pattern(pattern) => pattern.is_match(&text),
             Self::Absent => false,
             Self::Bytes(expected) => expected == found,
             Self::Json(expected) => match serde_json::from_slice(found) {
@@ -69,7 +69,7 @@ impl fmt::Display for TextMatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exactly(text) => f.write_str(text),
-            Self::Pattern(regex) => write!(f, "a match of /{regex}/"),
+            Self::Pattern(pattern) => write!(f, "a match of /{}/", pattern.source()),
             Self::Absent => f.write_str("nothing"),
             Self::Bytes(bytes) => f.write_str(&shown(bytes)),
             Self::Json(value) => write!(f, "JSON {value}"),
@@ -99,7 +99,7 @@ impl<'de> Visitor<'de> for TextVisitor {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<TextMatch, A::Error> {
         match Table::deserialize(MapAccessDeserializer::new(map))? {
             Table { regex: Some(regex), absent: None, base64: None, json: None } => {
-                Regex::new(&regex).map(TextMatch::Pattern).map_err(A::Error::custom)
+                Pattern::new(regex).map(TextMatch::Pattern).map_err(A::Error::custom)
             }
             Table { regex: None, absent: Some(true), base64: None, json: None } => Ok(TextMatch::Absent),
             Table { regex: None, absent: None, base64: Some(base64), json: None } => {

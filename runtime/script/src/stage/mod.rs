@@ -11,10 +11,11 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use deputy_core::Timestamp;
-use deputy_sandbox::{LookupSlot, Resolver, StandIn};
+use deputy_sandbox::{HttpTape, LookupSlot, Resolver, StandIn};
 use deputy_support::LockUnpoisoned as _;
 
 use crate::file::{ConnectAnswer, HostEntry, NameAnswer, ScriptFile, ScriptedRequest};
@@ -27,6 +28,7 @@ use server::Server;
 /// What a component finds around it. One script is on it at a time.
 pub struct TestStage {
     scene: Mutex<Scene>,
+    tape: Mutex<Option<Arc<HttpTape>>>,
     certificates: Certificates,
 }
 
@@ -46,6 +48,11 @@ pub(crate) struct ScriptServers {
     servers: Vec<Server>,
 }
 
+/// How long the ends of connections are waited for after a call.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Listeners of one script.
+const MAX_SERVERS: usize = 64;
+
 /// The first address that a host of a test gets: public, and of a network that is not in use (AS112, RFC 7535).
 const FIRST_ADDRESS: u32 = Ipv4Addr::new(192, 31, 196, 1).to_bits();
 
@@ -55,12 +62,18 @@ impl TestStage {
     /// # Errors
     /// If no certificate can be made.
     pub fn new() -> Result<Self, ScriptError> {
-        Ok(Self { scene: Mutex::new(Scene::at(Timestamp::from_millis(0), 0)), certificates: Certificates::new()? })
+        let scene = Mutex::new(Scene::at(Timestamp::from_millis(0), 0));
+        Ok(Self { scene, tape: Mutex::default(), certificates: Certificates::new()? })
     }
 
     /// The file with the authority that the servers' certificates are of.
     pub(crate) fn authority(&self) -> &Path {
         self.certificates.authority()
+    }
+
+    /// Has everything that is sent be kept, or nothing any more.
+    pub(crate) fn set_tape(&self, tape: Option<Arc<HttpTape>>) {
+        *self.tape.lock_unpoisoned() = tape;
     }
 
     /// Sets the clock.
@@ -74,6 +87,9 @@ impl TestStage {
         let play = Arc::new(Play::default());
         let mut servers = Vec::new();
         let endpoints = endpoints(script);
+        if endpoints.len() > MAX_SERVERS {
+            return Err(ScriptError::ManyServers { path: script.path().to_owned(), max: MAX_SERVERS });
+        }
         let hosts: std::collections::BTreeSet<&str> = endpoints.iter().map(|endpoint| endpoint.host.as_str()).collect();
         let nothing = HostEntry::default();
         for (at, host) in hosts.iter().copied().chain(script.entries.hosts.keys().map(String::as_str)).enumerate() {
@@ -123,9 +139,12 @@ impl ScriptServers {
 
     /// What went wrong in the call that has ended, once its connections have ended, too.
     pub(crate) async fn finish(&mut self) -> Vec<Mismatch> {
-        for server in &mut self.servers {
-            server.settle().await;
-        }
+        let settled = async {
+            for server in &mut self.servers {
+                server.settle().await;
+            }
+        };
+        tokio::time::timeout(SETTLE_TIMEOUT, settled).await.ok();
         self.play.finish()
     }
 }
@@ -171,5 +190,9 @@ impl StandIn for TestStage {
 
     fn route(&self, address: SocketAddr) -> Option<SocketAddr> {
         self.scene.lock_unpoisoned().routes.get(&address).copied()
+    }
+
+    fn tape(&self) -> Option<Arc<HttpTape>> {
+        self.tape.lock_unpoisoned().clone()
     }
 }

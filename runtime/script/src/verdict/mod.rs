@@ -106,7 +106,7 @@ fn rejected(expect: &Expect, accepted: Option<&Accepted>) -> Vec<Mismatch> {
 }
 
 /// The code of a denial; that of a limit with the limit's name.
-fn code(denial: &PolicyDenial) -> String {
+pub(crate) fn code(denial: &PolicyDenial) -> String {
     match denial {
         PolicyDenial::Limit(limit) => format!("{}:{limit}", denial.code()),
         denial => denial.code().to_owned(),

@@ -1,0 +1,167 @@
+//! The body of an answer as far as its values have names: JSON, XML, a form, or a text.
+
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
+use serde_json::Value;
+
+use super::mocks::Mocks;
+
+/// A body.
+#[derive(Debug, Clone)]
+pub(super) enum AnswerBody {
+    Json(Value),
+    Form(Vec<(String, String)>),
+    Xml(String),
+    Text(String),
+}
+
+/// An element that has a text alone.
+static ELEMENT: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"<([A-Za-z_][\w:.-]*)((?:\s[^<>]*)?)>([^<>]+)</").ok());
+
+impl AnswerBody {
+    pub(super) fn read(text: &str, content_type: &str) -> Self {
+        if let Ok(value @ (Value::Object(_) | Value::Array(_) | Value::String(_))) = serde_json::from_str(text) {
+            return Self::Json(value);
+        }
+        if text.trim_start().starts_with('<') {
+            return Self::Xml(text.to_owned());
+        }
+        let is_form = content_type.starts_with("application/x-www-form-urlencoded");
+        // Some servers name no type.
+        if is_form || text.split('&').all(is_field) {
+            return Self::Form(form_urlencoded::parse(text.as_bytes()).into_owned().collect());
+        }
+        Self::Text(text.to_owned())
+    }
+
+    pub(super) fn has_names(&self) -> bool {
+        !matches!(self, Self::Text(_))
+    }
+
+    /// Every text with its name.
+    pub(super) fn each(&self, seen: &mut impl FnMut(&str, &str)) {
+        match self {
+            Self::Json(value) => each_json("", value, seen),
+            Self::Form(fields) => fields.iter().for_each(|(name, value)| seen(name, value)),
+            Self::Xml(text) => {
+                for element in ELEMENT.iter().flat_map(|regex| regex.captures_iter(text)) {
+                    seen(group(&element, 1), group(&element, 3).trim());
+                }
+            }
+            Self::Text(text) => text.split_whitespace().for_each(|word| seen("", word)),
+        }
+    }
+
+    /// The body with what stands for each real value.
+    pub(super) fn replaced(&self, mocks: &Mocks) -> String {
+        match self {
+            Self::Json(value) => {
+                let value = replaced_json(value, mocks);
+                serde_json::to_string_pretty(&value).unwrap_or_default()
+            }
+            Self::Form(fields) => {
+                let mut form = form_urlencoded::Serializer::new(String::new());
+                for (name, value) in fields {
+                    form.append_pair(&mocks.replaced(name), &mocks.replaced(value));
+                }
+                form.finish()
+            }
+            Self::Xml(text) => {
+                let element = |found: &Captures<'_>| {
+                    let value = group(found, 3);
+                    let replaced = mocks.replaced(value.trim());
+                    format!("<{}{}>{}</", group(found, 1), group(found, 2), value.replace(value.trim(), &replaced))
+                };
+                let text = match &*ELEMENT {
+                    Some(regex) => regex.replace_all(text, element).into_owned(),
+                    None => text.clone(),
+                };
+                mocks.replaced(&text)
+            }
+            Self::Text(text) => mocks.replaced(text),
+        }
+    }
+}
+
+/// Whether a text is `name=value`, and not a token that ends like base64.
+fn is_field(text: &str) -> bool {
+    let Some((name, value)) = text.split_once('=') else { return false };
+    (1..=40).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+        && !value.is_empty()
+        && !value.contains(['=', ' ', '\n'])
+}
+
+fn group<'t>(found: &Captures<'t>, at: usize) -> &'t str {
+    found.get(at).map_or("", |group| group.as_str())
+}
+
+/// The reader of JSON has bounded how deep this goes.
+fn each_json(name: &str, value: &Value, seen: &mut impl FnMut(&str, &str)) {
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, value)| each_json(name, value, seen)),
+        Value::Array(values) => values.iter().for_each(|value| each_json(name, value, seen)),
+        Value::String(text) => seen(name, text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn replaced_json(value: &Value, mocks: &Mocks) -> Value {
+    match value {
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (mocks.replaced(name), replaced_json(value, mocks))).collect()
+        }
+        Value::Array(values) => values.iter().map(|value| replaced_json(value, mocks)).collect(),
+        Value::String(text) => Value::from(mocks.replaced(text)),
+        // A number is a secret where it is all that was returned, for example.
+        Value::Number(number) => {
+            let text = number.to_string();
+            match mocks.replaced(&text) {
+                same if same == text => value.clone(),
+                mock => serde_json::from_str(&mock).unwrap_or(Value::from(mock)),
+            }
+        }
+        Value::Null | Value::Bool(_) => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::mocks::Caution;
+
+    #[test]
+    fn record_reads_each_form_of_a_body() {
+        for (text, kind, expected) in [
+            (r#"{"a":{"b":["x","y"]},"c":1}"#, "", vec![("b", "x"), ("b", "y")]),
+            ("\"x\"", "", vec![("", "x")]),
+            ("<r><a>x</a><n:b c=\"d\"> y </n:b></r>", "", vec![("a", "x"), ("n:b", "y")]),
+            ("a=x&b=y%20z", "", vec![("a", "x"), ("b", "y z")]),
+            ("x y", "text/plain", vec![("", "x"), ("", "y")]),
+            ("dG9rZW4=", "text/plain", vec![("", "dG9rZW4=")]),
+        ] {
+            let mut seen = Vec::new();
+            AnswerBody::read(text, kind).each(&mut |name, text| seen.push((name.to_owned(), text.to_owned())));
+            let seen: Vec<_> = seen.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+            assert_eq!(seen, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn record_replaces_values_wherever_they_stand() {
+        let mut mocks = Mocks::new(Caution::Likely, &std::collections::BTreeMap::new());
+        mocks.set("swordfish", "mock");
+        mocks.set("pin", "mock-2");
+        mocks.set("123456", "100001");
+        for (text, expected) in [
+            (r#"["pin","swordfish!",123456]"#, "[\n  \"mock-2\",\n  \"mock!\",\n  100001\n]"),
+            ("<a>pin</a><b c=\"swordfish\"> swordfish </b>", "<a>mock-2</a><b c=\"mock\"> mock </b>"),
+            ("a=pin&b=swordfish", "a=mock-2&b=mock"),
+            ("opinion: swordfish", "opinion: mock"),
+        ] {
+            assert_eq!(AnswerBody::read(text, "").replaced(&mocks), expected);
+        }
+    }
+}

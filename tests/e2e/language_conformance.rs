@@ -1,0 +1,66 @@
+//! The rules that every provider keeps, tried on the examples in all languages: see `deputy test --conformance`.
+
+use deputy_test_harness::{TestEnvironment, exit};
+use deputy_test_servers::guest;
+
+const OAUTH2: &str = r#"
+[instance.settings]
+token-url = "https://login.example/token"
+scope = "read"
+
+[instance.secrets.client-secret]
+value = "mock-of-a-client-secret"
+
+[[instance.http]]
+allow = "https://login.example"
+methods = ["POST"]
+paths = ["/token"]
+headers = { authorization = { secret = "client-secret", oauth2-basic = "deputy" } }
+
+[[call]]
+[[call.http]]
+request = { method = "POST", url = "https://login.example/token", form = { grant_type = "client_credentials" } }
+reply = { json = { access_token = "mock-of-a-token", token_type = "Bearer", expires_in = 3600 } }
+"#;
+
+const SIGNED: &str = r#"
+[instance.settings]
+subject = "worker"
+
+[instance.secrets.signing-key]
+value = "mock-of-a-key-of-32-bytes-or-more"
+hmac-sha256 = true
+
+[[call]]
+expect = { expires-in = "1h" }
+
+[[call]]
+function = "renew"
+after = "45m"
+expect = { expires-in = "1h", facts = { subject = "worker" } }
+"#;
+
+#[track_caller]
+fn keeps_the_rules(component: &str, script: &str) {
+    let home = TestEnvironment::with_compiled(component);
+    let path = guest(component).unwrap();
+    std::fs::write(home.path("a.test.toml"), format!("[instance]\ncomponent = {path:?}\n{script}")).unwrap();
+    for more in [&[][..], &["--conformance"]] {
+        let run = home.deputy(&[&["test", "a.test.toml"], more].concat()).ends_with(exit::OK);
+        assert!(more.is_empty() || run.stdout.lines().count() > 25, "{}", run.stdout);
+    }
+}
+
+#[test]
+fn language_conformance_of_requests() {
+    for component in ["oauth2-c", "oauth2-go", "oauth2-javascript", "oauth2-python", "oauth2-rust"] {
+        keeps_the_rules(component, OAUTH2);
+    }
+}
+
+#[test]
+fn language_conformance_of_renewal() {
+    for component in ["signed-javascript", "signed-python"] {
+        keeps_the_rules(component, SIGNED);
+    }
+}
