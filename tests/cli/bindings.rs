@@ -124,14 +124,15 @@ fn check_and_obtain_name_the_line_of_a_provider_s_setting() {
     home.write("deputy.toml", &text);
     let run = home.run(&["check"]);
     assert!(
-        run.code == Some(1) && run.stdout.contains("tokens-required deputy.toml:6: misconfigured: "),
+        run.code == Some(1)
+            && run.stdout.contains("deputy.toml:6: the component has no setting `regoin`; did you mean `region`?"),
         "{}",
         run.stdout
     );
     let run = home.run(&["check", "--json"]);
     let seen: Value = serde_json::from_str(&run.stdout).unwrap();
     let s3 = seen["instances"].as_array().unwrap().iter().find(|instance| instance["name"] == "s3").unwrap();
-    assert_eq!(s3["loaded"]["tokens_required"]["at"]["line"], 6, "{s3}");
+    assert_eq!((&s3["error"]["at"]["line"], &s3["loaded"]), (&6.into(), &Value::Null), "{s3}");
     let run = home.run(&["obtain", "s3"]);
     assert!(run.stderr.contains("error: s3: deputy.toml:6: misconfigured: "), "{}", run.stderr);
     let run = home.run(&["obtain", "s3", "--json"]);

@@ -140,13 +140,7 @@ settings = {{ regoin = "eu-west-1" }}
 
     unsettled: not ok
       component  [HOME]/s3-sts.wasm
-                 provider of s3, [N] KiB
-      obtains    aws-credential-process/1
-      sha256     [SHA256]
-      tokens-required deputy.toml:22: misconfigured: setting `regoin`: no such setting here; there are: operation, region, endpoint, role-arn, role-session-name, external-id, policy, policy-arns, duration, secret, access-key-id
-      imported and not granted
-        sign AWS requests (SigV4) with a secret
-        make HTTP requests
+      deputy.toml:22: the component has no setting `regoin`; did you mean `region`?
 
     deputy.toml: 4 instances, 4 not ok
     ");

@@ -13,6 +13,8 @@ fn inspect_describes_a_component_in_plain_words() {
     exit code 0
     ----- stdout
     s3-sts.wasm
+      title     Credentials for S3 from AWS STS or a service with its API
+      version   0.1.0
       kind      provider
       service   s3
       payloads  aws-credential-process/1
@@ -20,6 +22,33 @@ fn inspect_describes_a_component_in_plain_words() {
       revokes   no
       size      [N] KiB
       sha256    [SHA256]
+
+    Settings
+      operation          the call of STS
+                         default: assume-role if role-arn is set, else get-session-token; type: assume-role | assume-role-with-web-identity | get-session-token
+      region             the region, which is a part of the signature
+                         needed except for a web identity with an endpoint; type: text
+      endpoint           the server of STS, or of a service with its API; the default is right in every partition of AWS
+                         default: that of AWS in the region; type: url
+      role-arn           the role to assume
+                         needed without endpoint, unless it is a session; type: text
+      role-session-name  the name of the session, which appears in CloudTrail
+                         default: deputy; type: text
+      external-id        the external id of the role, for assume-role alone
+                         type: text
+      policy             a session policy in JSON, which narrows the role's
+                         type: text
+      policy-arns        up to ten managed policies, with commas between
+                         type: list
+      duration           how long credentials live: of AWS 15m to 12h for roles, to 36h for sessions
+                         default: the service's: 1h for roles, 12h for sessions; type: duration
+      secret             the secret that signs
+                         default: aws-key; type: secret
+      access-key-id      the key's id, if the secret is the secret key alone
+                         type: text
+
+    Wants, with these settings
+      unknown: setting `region`: missing; set `region` or `endpoint`
 
     Can, where the operator grants it
       sign AWS requests (SigV4) with a secret
@@ -90,10 +119,26 @@ fn inspect_shows_what_a_receiver_accepts() {
     exit code 0
     ----- stdout
     aws-credentials.wasm
+      title     S3 credentials in the files that AWS tools and SDKs read
+      version   0.1.0
       kind      receiver
       payloads  aws-credential-process/1
       size      [N] KiB
       sha256    [SHA256]
+
+    Settings
+      profile.*   the profile of an instance: profile.INSTANCE
+                  default: the instance's name; type: text
+      default     the instance that is the default profile as well
+                  type: text
+      region      the region of all profiles in the config file
+                  type: text
+      region.*    the region of one instance's profile: region.INSTANCE
+                  type: text
+      endpoint.*  the URL of an instance's S3, if it is not that of AWS: endpoint.INSTANCE
+                  type: url
+      process     the command that prints the credentials of {instance}, for programs that read them again, or none
+                  default: prints this receiver's file, where its directory is known; type: text
 
     Can
       publish files for the workload

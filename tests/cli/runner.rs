@@ -14,6 +14,7 @@
     reason = "plain blocking test code: what is not as it should be ends the test"
 )]
 
+mod add;
 mod bindings;
 mod call;
 mod check;
@@ -22,10 +23,12 @@ mod completions;
 mod component_conformance;
 mod component_records;
 mod component_strangers;
+mod component_test_servers;
 mod component_tests;
 mod component_watch;
 mod components;
 mod coordinator;
+mod diff;
 mod documents;
 mod exec;
 mod exec_restart;
@@ -34,6 +37,7 @@ mod held;
 mod home;
 mod inspect;
 mod obtain;
+mod reference;
 mod run;
 mod service;
 mod status;

@@ -89,43 +89,58 @@ fn key() -> String {
     format!(r#"{{"AccessKeyId": "{id}", "SecretAccessKey": "{secret}"}}"#)
 }
 
-/// `deputy init` for the SeaweedFS that all tests share.
+/// `deputy init`, and `deputy add` for the SeaweedFS that all tests share.
 fn initialised(folder: &EmptyFolder) -> Ran {
+    folder.run(&["init"], exit::OK);
+    add_seaweed(folder, &["--network", "loopback"], exit::OK)
+}
+
+/// An instance for AWS, by the component that is built here.
+pub(crate) fn add_s3(folder: &EmptyFolder) {
     let component = guest("s3-sts").unwrap();
-    let endpoint = servers::seaweed().endpoint();
-    let init = ["init", "s3-sts", "--endpoint", &endpoint, "--role-arn", Seaweed::ROLE_ARN];
-    folder.run(&[&init[..], &["--component", component.to_str().unwrap()]].concat(), exit::OK)
+    let add = ["add", component.to_str().unwrap(), "--name", "s3", "--set", "region=eu-west-1", "--yes"];
+    folder.run(&add, exit::OK);
+}
+
+fn add_seaweed(folder: &EmptyFolder, arguments: &[&str], code: i32) -> Ran {
+    let component = guest("s3-sts").unwrap();
+    let endpoint = format!("endpoint={}", servers::seaweed().endpoint());
+    let role = format!("role-arn={}", Seaweed::ROLE_ARN);
+    let settings = ["--set", "region=us-east-1", "--set", &endpoint, "--set", &role, "--yes"];
+    let add = ["add", component.to_str().unwrap(), "--name", "s3"];
+    folder.run(&[&add[..], &settings, arguments].concat(), code)
 }
 
 #[test]
 fn first_hour_leads_to_rotating_credentials_in_six_commands() {
     let folder = EmptyFolder::new();
-    // 1
+    // 1 and 2
     let told = initialised(&folder).stdout;
-    assert!(told.contains("1. (umask 077; cat > secrets/aws-key.json)") && !told.contains("  7. "), "{told}");
+    assert!(told.contains("1. (umask 077; cat > secrets/s3.aws-key)") && !told.contains("  4. "), "{told}");
+    assert!(told.contains("sign AWS requests (SigV4) with a secret  aws-key"), "{told}");
     for (name, mode) in [("deputy.toml", 0o600), ("state", 0o700), ("secrets", 0o700)] {
         assert_eq!(folder.mode(name), mode, "{name}");
     }
-    // 2
-    folder.put_private("secrets/aws-key.json", &key());
+    // 3
+    folder.put_private("secrets/s3.aws-key", &key());
     let check = folder.run(&["check"], exit::OK);
     assert!(check.stdout.contains("all ok") && check.stderr.is_empty(), "{}{}", check.stdout, check.stderr);
-    // 3
+    // 4
     let log = fs::File::create(folder.path("run.log")).unwrap();
     let _running = Daemon(folder.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap());
-    // 4: where S3 is as well
+    // 5: where S3 is as well
     let variables = "echo $AWS_ACCESS_KEY_ID $AWS_REGION $AWS_DEFAULT_REGION $AWS_ENDPOINT_URL";
     let shell = ["exec", "s3", "--wait", "60s", "--", "/bin/sh", "-c", variables];
     let shown = folder.run(&shell, exit::OK).stdout;
     let endpoint = servers::seaweed().endpoint();
     assert!(shown.trim_end().ends_with(&format!(" us-east-1 us-east-1 {endpoint}")), "{shown}");
-    // 5
+    // 6
     let begun = Instant::now();
     while !folder.command(&["get", "s3", "--out", "one.json"]).output().unwrap().status.success() {
         assert!(begun.elapsed() < PATIENCE, "{}", folder.read("run.log"));
         thread::sleep(Duration::from_millis(100));
     }
-    // 6: a later revision, before its time
+    // A later revision, before its time
     let one = folder.read("one.json");
     folder.run(&["renew", "s3"], exit::OK);
     let renewed = Instant::now();
@@ -157,12 +172,9 @@ fn init_replaces_nothing_and_needs_no_terminal() {
     let folder = EmptyFolder::new();
     initialised(&folder);
     let written = folder.read("deputy.toml");
-    let again = folder.run(&["init", "s3-sts", "--region", "eu-west-1"], exit::MISCONFIGURED);
+    let again = folder.run(&["init"], exit::MISCONFIGURED);
     assert!(again.stderr.contains("deputy.toml exists: nothing was written"), "{}", again.stderr);
     assert_eq!(folder.read("deputy.toml"), written);
-    let unasked = folder.run(&["init", "s3-sts", "--config", "other.toml"], exit::MISCONFIGURED);
-    assert!(unasked.stderr.contains("the region is missing: add --region"), "{}", unasked.stderr);
-    assert!(!folder.path("other.toml").exists());
     folder.run(&["init", "--worker"], exit::OK);
     assert_eq!((folder.mode("worker.toml"), folder.mode("worker-state")), (0o600, 0o700));
     let check = folder.run(&["check", "--config", "worker.toml"], exit::OK);
@@ -173,10 +185,29 @@ fn init_replaces_nothing_and_needs_no_terminal() {
 }
 
 #[test]
+fn add_permits_an_address_of_this_machine_only_when_it_is_said() {
+    let folder = EmptyFolder::new();
+    folder.run(&["init"], exit::OK);
+    let before = folder.read("deputy.toml");
+    let refused = add_seaweed(&folder, &[], exit::FAILED);
+    assert!(refused.stderr.contains("may be at addresses that are not public: loopback"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("permit the network with --network loopback"), "{}", refused.stderr);
+    assert_eq!(folder.read("deputy.toml"), before);
+    folder.put_private("key.json", &key());
+    add_seaweed(&folder, &["--network", "loopback", "--secret", "aws-key=key.json"], exit::OK);
+    assert!(folder.read("deputy.toml").starts_with(&before), "{}", folder.read("deputy.toml"));
+    let obtained = folder.run(&["obtain", "s3", "--out", "credentials.json"], exit::OK);
+    assert!(!obtained.stdout.contains(Seaweed::SECRET_KEY), "{}", obtained.stdout);
+    let payload = folder.read("credentials.json");
+    let endpoint = servers::seaweed().endpoint();
+    assert_eq!(object_at(&endpoint, &payload, "added").unwrap(), "written with obtained credentials\n");
+}
+
+#[test]
 fn grant_applies_what_was_denied_after_a_yes() {
     let folder = EmptyFolder::new();
     initialised(&folder);
-    folder.put_private("secrets/aws-key.json", &key());
+    folder.put_private("secrets/s3.aws-key", &key());
     folder.replace("methods = [\"POST\"]\n", "methods = [\"GET\"] # too few\n");
     let denied = folder.run(&["obtain", "s3"], exit::REFUSED);
     assert!(denied.stderr.contains("`deputy grant s3 --http http"), "{}", denied.stderr);
@@ -239,18 +270,20 @@ fn hint_names_the_configuration_that_it_is_about() {
     let folder = EmptyFolder::new();
     fs::create_dir(folder.path("my conf")).unwrap();
     let config = ["--config", "my conf/deputy.toml"];
-    let component = guest("s3-sts").unwrap();
-    let endpoint = servers::seaweed().endpoint();
-    let init = ["init", "s3-sts", "--endpoint", &endpoint, "--component", component.to_str().unwrap()];
-    let told = folder.run(&[&init[..], &config].concat(), exit::OK).stdout;
-    for line in [
-        "(umask 077; cat > 'my conf/secrets/aws-key.json')",
-        "deputy run --config 'my conf/deputy.toml' &",
-        "deputy exec s3 --config 'my conf/deputy.toml' -- aws s3 ls",
+    let missing = add_seaweed(&folder, &config, exit::MISCONFIGURED).stderr;
+    assert!(missing.contains("`deputy init --config 'my conf/deputy.toml'` writes a new one"), "{missing}");
+    let begun = folder.run(&[&["init"][..], &config].concat(), exit::OK).stdout;
+    let added = add_seaweed(&folder, &[&["--network", "loopback"][..], &config].concat(), exit::OK).stdout;
+    for (told, line) in [
+        (&begun, "deputy add s3-sts --name s3 --set region=… --config 'my conf/deputy.toml'"),
+        (&begun, "deputy run --config 'my conf/deputy.toml'"),
+        (&added, "(umask 077; cat > 'my conf/secrets/s3.aws-key')"),
+        (&added, "deputy obtain s3 --config 'my conf/deputy.toml'"),
+        (&added, "deputy reload --config 'my conf/deputy.toml'"),
     ] {
         assert!(told.contains(line), "{line} in {told}");
     }
-    folder.put_private("my conf/secrets/aws-key.json", &key());
+    folder.put_private("my conf/secrets/s3.aws-key", &key());
     let text = folder.read("my conf/deputy.toml");
     fs::write(folder.path("my conf/deputy.toml"), text.replace("methods = [\"POST\"]", "methods = [\"GET\"]")).unwrap();
     let denied = folder.run(&[&["obtain", "s3"][..], &config].concat(), exit::REFUSED).stderr;
@@ -272,7 +305,8 @@ fn silent() -> (TcpListener, u16) {
 #[test]
 fn doctor_tries_silent_hosts_at_once() {
     let folder = EmptyFolder::new();
-    folder.run(&["init", "s3-sts", "--region", "eu-west-1", "--network", "loopback"], exit::OK);
+    folder.run(&["init"], exit::OK);
+    add_s3(&folder);
     let servers: Vec<_> = (0..4).map(|_| silent()).collect();
     let rules: String = servers
         .iter()

@@ -1,7 +1,7 @@
 //! The example in five languages, in the production sandbox with its default limits.
 
 use deputy_test_harness::{TestEnvironment, base64, exit};
-use deputy_test_servers::{OidcProvider, boto};
+use deputy_test_servers::{OidcProvider, boto, guest};
 use serde_json::Value;
 
 use crate::local::Local;
@@ -196,5 +196,41 @@ fn languages_run_below_the_default_memory_limit() {
         let limit = "[instances.api.limits]\nmemory = \"48MiB\"\n";
         let home = home(component, &server.token_url(), &(rule(&host, FIELD) + limit));
         home.deputy(&["obtain", "api"]).ends_with(exit::OK);
+    }
+}
+
+/// Settings and wants that it describes, each with its properties by name.
+fn described(home: &TestEnvironment, file: &str) -> [Value; 2] {
+    let settings = ["--set", "token-url=https://login.example:8443/token?x=1", "--set", "client-id=me"];
+    let run = home.deputy(&[&["inspect", file, "--json"], &settings[..]].concat()).ends_with(exit::OK);
+    let seen: Value = serde_json::from_str(&run.stdout).unwrap();
+    ["settings", "wants"].map(|list| {
+        let named = seen["description"][list].as_array().unwrap().iter().map(|item| {
+            let properties = item["properties"].as_array().unwrap().iter();
+            let properties =
+                properties.map(|property| (property["name"].as_str().unwrap().to_owned(), property["value"].clone()));
+            let name = item.get("name").unwrap_or(&item["kind"]).as_str().unwrap().to_owned();
+            (name, Value::Object(properties.collect()))
+        });
+        Value::Object(named.collect())
+    })
+}
+
+#[test]
+fn languages_describe_themselves_alike_and_are_added() {
+    let server = servers::oauth2();
+    let token_url = format!("token-url={}", server.token_url());
+    let mut first = None;
+    for component in ["oauth2-javascript", "oauth2-python", "oauth2-rust"] {
+        let home = TestEnvironment::with_compiled(component).secret("client-secret", CLIENT_SECRET);
+        let file = guest(component).unwrap();
+        let file = file.to_str().unwrap();
+        let seen = described(&home, file);
+        assert_eq!(seen[1]["http"]["url"], "https://login.example:8443", "{component}");
+        assert_eq!(seen, *first.get_or_insert_with(|| seen.clone()), "{component}");
+        let add = ["add", file, "--name", "added", "--set", &token_url, "--set", "client-id=deputy", "--yes"];
+        let secret = ["--network", "loopback", "--secret", "client-secret=secrets/client-secret"];
+        home.deputy(&[&add[..], &secret].concat()).ends_with(exit::OK);
+        home.deputy(&["obtain", "added"]).ends_with(exit::OK);
     }
 }

@@ -1,10 +1,10 @@
 //! Questions on a real terminal.
 
 use deputy_test_harness::exit;
-use deputy_test_servers::boto;
+use deputy_test_servers::{boto, guest};
 use serde_json::{Value, json};
 
-use crate::first_hour::EmptyFolder;
+use crate::first_hour::{EmptyFolder, add_s3};
 
 /// Runs a program on a terminal of its own, and types each answer when its question is there.
 const TYPE: &str = "
@@ -48,37 +48,33 @@ fn typed(folder: &EmptyFolder, arguments: &[&str], answers: &[(&str, &str)], cod
 }
 
 #[test]
-fn terminal_is_asked_for_what_init_lacks() {
+fn terminal_is_asked_for_what_add_lacks() {
     let folder = EmptyFolder::new();
-    let answers = [
-        ("provider (s3-sts or oauth2): ", "s3-sts\n"),
-        ("URL of the server (empty: AWS): ", "http://127.0.0.1:8333\n"),
-        ("region [us-east-1]: ", "\n"),
-        ("role to assume (empty: none): ", "arn:aws:iam::role/worker\n"),
-    ];
-    let seen = typed(&folder, &["init"], &answers, exit::OK);
-    assert!(seen.contains("\r\ndeputy.toml is written. Next:\r\n"), "{seen}");
-    let written = folder.read("deputy.toml");
-    for line in
-        ["region = \"us-east-1\"", "endpoint = \"http://127.0.0.1:8333\"", "role-arn = \"arn:aws:iam::role/worker\""]
-    {
-        assert!(written.contains(line), "{line} in {written}");
-    }
+    folder.run(&["init"], exit::OK);
+    let before = folder.read("deputy.toml");
+    let component = guest("s3-sts").unwrap();
+    let add = ["add", component.to_str().unwrap(), "--name", "s3"];
+    let region = "setting region [text]: the region, which is a part of the signature: ";
     // Answers that end the input, or that are none.
-    let arguments = ["init", "oauth2", "--config", "other.toml"];
-    let seen = typed(&folder, &arguments, &[("token URL: ", "\u{4}")], exit::MISCONFIGURED);
-    assert!(seen.starts_with("token URL: \r\n"), "{seen}");
-    assert!(seen.contains("the token URL is missing: add --endpoint"), "{seen}");
-    let arguments = ["init", "--config", "other.toml"];
-    let seen = typed(&folder, &arguments, &[("provider", "hdfs\n")], exit::MISCONFIGURED);
-    assert!(seen.contains("\"hdfs\" is not a provider: write s3-sts or oauth2"), "{seen}");
-    assert!(!folder.path("other.toml").exists());
+    for answer in ["\u{4}", "\n"] {
+        let seen = typed(&folder, &add, &[(region, answer)], exit::MISCONFIGURED);
+        assert!(seen.starts_with(&format!("{region}\r\n")), "{seen}");
+        assert!(seen.contains("add --set NAME=VALUE"), "{seen}");
+    }
+    let write = "write this to deputy.toml? [y/N] ";
+    let seen = typed(&folder, &add, &[(region, "eu-west-1\n"), (write, "\n")], exit::FAILED);
+    assert!(seen.ends_with("\r\ndeputy: nothing was written\r\n"), "{seen}");
+    assert_eq!(folder.read("deputy.toml"), before);
+    let seen = typed(&folder, &add, &[(region, "eu-west-1\n"), (write, "y\n")], exit::OK);
+    assert!(seen.contains("\r\ndeputy.toml is written. Next:\r\n"), "{seen}");
+    assert!(folder.read("deputy.toml").contains("region = \"eu-west-1\""), "{}", folder.read("deputy.toml"));
 }
 
 #[test]
 fn terminal_is_asked_before_grant_writes() {
     let folder = EmptyFolder::new();
-    folder.run(&["init", "s3-sts", "--region", "eu-west-1"], exit::OK);
+    folder.run(&["init"], exit::OK);
+    add_s3(&folder);
     let before = folder.read("deputy.toml");
     // It names a private address, for which --yes would not do.
     let grant = ["grant", "s3", "--http", "http://10.0.0.7/", "--method", "POST"];

@@ -19,6 +19,7 @@ mod bombs;
 mod components;
 mod contract;
 mod deadlines;
+mod descriptions;
 mod escapes;
 mod harness;
 mod http;

@@ -48,14 +48,14 @@ fn librdkafka_works_with_access_tokens_of_the_page() {
     let kafka = Kafka::start_with_oauth(&kdc, &oauth2).unwrap();
     let mut home = TestEnvironment::new().secret("client-secret", "canary-secret-of-the-client");
     copy_compiled(&TestEnvironment::compiled("e2e-state", &["oauth2-javascript", "files"]), home.state());
-    let component = |name: &str| guest(name).unwrap().display().to_string();
+    let component = |name: &str| format!("component = {:?}", guest(name).unwrap());
     let rule = format!("allow = \"http://127.0.0.1:{}\"\nnetworks = [\"loopback\"]", oauth2.port());
     home.prepend("output = \"secrets/out\"\n");
     home.append(&replaced(
         block("toml"),
         &[
-            ("oauth2-javascript.wasm", &component("oauth2-javascript")),
-            ("files.wasm", &component("files")),
+            ("component = \"oauth2-javascript\"", &component("oauth2-javascript")),
+            ("component = \"files\"", &component("files")),
             // Published by the coordinator itself. Each token is replaced within seconds.
             ("deliver-to = [\"jobs\"]", "lifetime = \"3s\"\nretry = { floor = \"200ms\" }"),
             ("[groups.jobs.receivers.files]", "[receivers.files]"),

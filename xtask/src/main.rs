@@ -13,6 +13,7 @@ mod failure;
 mod guests;
 mod process;
 mod proto;
+mod reference;
 mod say;
 mod schema;
 mod test;
@@ -61,6 +62,8 @@ enum Chore {
     Guests,
     /// Generates the Rust types of the link's messages from `link.proto`
     Proto,
+    /// Makes the tables of settings in docs/ of what the connectors say about themselves
+    Reference,
     /// Generates the JSON Schemas of deputy.toml and worker.toml
     Schema,
     /// Runs every check and every test
@@ -95,6 +98,7 @@ fn run(chore: &Chore) -> Result<()> {
         Chore::Dist { profile, machine } => dist::run(&workspace, *profile, *machine),
         Chore::Guests => guests::build(&workspace),
         Chore::Proto => proto::generate(&workspace),
+        Chore::Reference => reference::generate(&workspace),
         Chore::Schema => schema::generate(&workspace),
         Chore::Test { only } => test::run(&workspace, only),
         Chore::Tidy => tidy::check(&workspace),

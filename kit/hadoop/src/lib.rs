@@ -38,6 +38,7 @@ pub mod rpc_settings;
 pub mod sasl;
 pub mod token;
 pub mod token_file;
+pub mod wants;
 pub mod writable;
 
 #[cfg(test)]

@@ -26,9 +26,11 @@ pub trait TokenProvider {
     fn obtain(config: &Self::Config<'_>) -> Result<Tokens, Failure>;
 }
 
-/// Generates the bindings of a provider, in a module `bindings`, and exports the type, which is a [`TokenProvider`].
+/// Generates the bindings of a provider, in a module `bindings`, and exports the type, which is a [`TokenProvider`] and a
+/// [`Describe`](deputy_kit::description::Describe).
 ///
-/// A world is given where it is not that of most: tokens that are renewed and revoked, with Kerberos. A folder two
+/// A world is given where it is not that of most: tokens that are renewed and revoked, with Kerberos. It includes
+/// `describes-itself`. A folder two
 /// above the crate has the contract.
 ///
 /// ```text
@@ -46,6 +48,7 @@ macro_rules! export_provider {
                     include delegation:tokens/renews-tokens@0.2.0;
                     include delegation:tokens/revokes-tokens@0.2.0;
                     include delegation:tokens/uses-kerberos@0.2.0;
+                    include delegation:tokens/describes-itself@0.2.0;
                 }
             "
         );
@@ -56,6 +59,8 @@ macro_rules! export_provider {
             $world,
             "delegation:tokens/kerberos@0.2.0": deputy_kit_hadoop::kerberos::interface,
         );
+
+        deputy_kit::describe!($provider);
 
         impl bindings::exports::delegation::tokens::provider::Guest for $provider {
             fn service_name(settings: deputy_kit::types::Settings) -> Result<String, deputy_kit::types::Failure> {

@@ -2,12 +2,53 @@
 
 use crate::address::{MAX_NAME, ServerAddress, service_by_address};
 use crate::sasl::Qualities;
+use deputy_kit::description::SettingSpec;
 use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::types::Failure;
 use std::net::SocketAddr;
 
-/// The names of these settings, beside that of the servers.
-pub const RPC_SETTINGS: [&str; 6] = ["principal", "protection", "renewer", "doas", "service", "use-ip"];
+/// These settings, beside that of the servers.
+pub const RPC_SETTINGS: [SettingSpec; 6] = [USE_IP, SERVICE, PRINCIPAL, PROTECTION, RENEWER, DOAS];
+
+const PRINCIPAL: SettingSpec = SettingSpec::new(
+    "principal",
+    "text",
+    "the servers' principal, if they may call themselves by another name than their host's: nn/_HOST@EXAMPLE.COM",
+);
+
+/// How clients find the server's address.
+pub const USE_IP: SettingSpec = SettingSpec::new(
+    "use-ip",
+    "true | false",
+    "false if clients have hadoop.security.token.service.use_ip so, and look for host:port instead of ip:port",
+)
+.default("true");
+
+/// The name under which clients look for the token.
+pub const SERVICE: SettingSpec =
+    SettingSpec::new("service", "text", "another name under which clients look for the token");
+
+/// The qualities of protection that are accepted.
+pub const PROTECTION: SettingSpec = SettingSpec::new(
+    "protection",
+    "list",
+    "the accepted ones of authentication, integrity and privacy, with commas between: the strongest that the server offers is taken",
+)
+.default("all three");
+
+/// Who renews.
+pub const RENEWER: SettingSpec = SettingSpec::new(
+    "renewer",
+    "text",
+    "who may renew, if another program does it, such as yarn: then `lifetime` of the instance says until when the token works",
+);
+
+/// The user that the token is for.
+pub const DOAS: SettingSpec = SettingSpec::new(
+    "doas",
+    "text",
+    "a user that the token is for: the principal renews it, and must be a proxy user of the service",
+);
 
 /// The checked settings.
 #[derive(Debug)]
@@ -133,8 +174,8 @@ mod tests {
     use deputy_kit::types::Setting;
 
     fn read<'a>(settings: &'a [Setting], set_name: Option<&str>) -> Result<RpcSettings<'a>, Failure> {
-        let known: Vec<&str> = [&["namenodes"], RPC_SETTINGS.as_slice()].concat();
-        let reader = SettingsReader::new(settings, &known)?;
+        const SERVERS: [SettingSpec; 1] = [SettingSpec::new("namenodes", "list", "the servers")];
+        let reader = SettingsReader::described(settings, &[&SERVERS, &RPC_SETTINGS])?;
         RpcSettings::read(&reader, "namenodes", 8020, set_name.map(str::to_owned))
     }
 

@@ -20,6 +20,7 @@
 pub mod answer;
 pub mod clock;
 mod component;
+pub mod description;
 pub mod encode;
 pub mod failure;
 pub mod http;

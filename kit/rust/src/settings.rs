@@ -1,5 +1,6 @@
 //! Reading the settings of an instance, with errors that name the setting.
 
+use crate::description::{SettingSpec, is_meant};
 use crate::failure;
 use crate::types::{Failure, Setting};
 
@@ -8,22 +9,27 @@ use crate::types::{Failure, Setting};
 pub struct SettingsReader<'a>(&'a [Setting]);
 
 impl<'a> SettingsReader<'a> {
+    /// Settings with these names. A name such as `profile.*` stands for all that begin with `profile.`.
+    ///
     /// # Errors
     /// `misconfigured` if a name is unknown or a value is empty. A misspelt name must be an error: the default would
     /// silently take its place.
     pub fn new(settings: &'a [Setting], known: &[&str]) -> Result<Self, Failure> {
-        Self::with_families(settings, known, &[])
+        Self::read(settings, known.iter().copied())
     }
 
-    /// The same with families of settings: `profile` has members such as `profile.s3-prod`.
+    /// Settings as they are described.
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn with_families(settings: &'a [Setting], known: &[&str], families: &[&str]) -> Result<Self, Failure> {
+    pub fn described(settings: &'a [Setting], known: &[&[SettingSpec]]) -> Result<Self, Failure> {
+        Self::read(settings, known.iter().copied().flatten().map(|setting| setting.name))
+    }
+
+    fn read<'n>(settings: &'a [Setting], known: impl Iterator<Item = &'n str> + Clone) -> Result<Self, Failure> {
         for Setting { name, value } in settings {
-            if !known.contains(&name.as_str()) && !is_member(families, name) {
-                let families = families.iter().map(|family| format!("{family}.NAME"));
-                let known: Vec<_> = known.iter().map(|name| (*name).to_owned()).chain(families).collect();
+            if !known.clone().any(|known| is_meant(known, name)) {
+                let known: Vec<_> = known.map(|name| name.replace(".*", ".NAME")).collect();
                 let known = known.join(", ");
                 return Err(wrong_setting(name, &format!("no such setting here; there are: {known}")));
             }
@@ -64,10 +70,6 @@ impl<'a> SettingsReader<'a> {
     ) -> Result<Option<T>, Failure> {
         self.optional(name).map(parse).transpose().map_err(|problem| wrong_setting(name, &problem))
     }
-}
-
-fn is_member(families: &[&str], name: &str) -> bool {
-    families.iter().any(|family| member(family, name).is_some_and(|member| !member.is_empty()))
 }
 
 /// The part of a setting's name behind the family and the dot.
@@ -125,12 +127,12 @@ mod tests {
     #[test]
     fn settings_family_has_members_of_any_name() {
         let written = settings_of(&[("profile.s3-prod", "prod"), ("profile.a.b", "x"), ("region", "eu-west-1")]);
-        let reader = SettingsReader::with_families(&written, &["region"], &["profile"]).unwrap();
+        let reader = SettingsReader::new(&written, &["region", "profile.*"]).unwrap();
         assert_eq!(reader.family("profile").collect::<Vec<_>>(), [("s3-prod", "prod"), ("a.b", "x")]);
         assert_eq!(reader.family("prof").count(), 0);
         for name in ["profile", "profile.", "profiles.a", "Profile.a"] {
             let written = settings_of(&[(name, "x")]);
-            let failure = SettingsReader::with_families(&written, &["region"], &["profile"]).err().unwrap();
+            let failure = SettingsReader::new(&written, &["region", "profile.*"]).err().unwrap();
             assert_eq!(
                 text(&failure),
                 format!("setting `{name}`: no such setting here; there are: region, profile.NAME")

@@ -1,8 +1,16 @@
 // An access token by a client's credentials (RFC 6749, section 4.4), which is the whole payload.
 //
 // The client's secret does not pass through here: the host adds it to the request, by the operator's http rule.
-import { answer, bearer, guarded, http, misconfigured, read, url } from '../../../kit/js/kit.js';
+import { answer, bearer, described, guarded, http, misconfigured, read, url } from '../../../kit/js/kit.js';
 
+const settings = {
+  'token-url': { text: 'the token endpoint', type: 'url', needed: 'yes' },
+  'client-id': { text: 'the client, where the form names it beside its secret', type: 'text' },
+  scope: { text: 'the scopes, with spaces between', type: 'text' },
+  audience: { text: 'the API that the token is for, where the service asks for one', type: 'text' },
+  resource: { text: 'one or several resources of RFC 8707, with spaces between', type: 'list' },
+  'form.*': { text: 'any other field of the form: form.NAME', type: 'text' },
+};
 const fields = { 'client-id': 'client_id', scope: 'scope', audience: 'audience' }; // setting: form field
 // Fields with a setting of their own, and fields that only the host may add.
 const taken = ['grant_type', 'resource', 'client_secret', 'client_assertion', ...Object.values(fields)];
@@ -21,6 +29,14 @@ export const provider = guarded({
     const [url, form] = request(settings);
     return bearer.tokens(await answer.fields(await http.postForm(url, form)));
   },
+});
+
+export const description = described({ title: 'Access tokens of OAuth 2.0, by client credentials' }, settings, (given) => {
+  const { origin, pathname } = new URL(request(given)[0]);
+  // The other way, HTTP Basic, needs no setting: the operator's rule has the client.
+  const isInForm = given.some(({ name }) => name === 'client-id');
+  const client = isInForm ? { secret: 'client-secret', field: 'client_secret' } : {};
+  return [{ kind: 'http', url: origin, method: 'POST', path: pathname, ...client, reason: 'asks for a token' }];
 });
 
 function request(settings) {

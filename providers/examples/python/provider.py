@@ -4,11 +4,20 @@ The client's secret does not pass through here: the host adds it to the request,
 """
 
 from deputy_kit import answer, bearer, http
+from deputy_kit.description import about, setting, want
 from deputy_kit.failures import guarded
 from deputy_kit.settings import misconfigured, read, url
 from wit_world import exports
 from wit_world.imports.contract import Setting, Tokens
 
+SETTINGS = [
+    setting("token-url", "the token endpoint", "url", needed="yes"),
+    setting("client-id", "the client, where the form names it beside its secret", "text"),
+    setting("scope", "the scopes, with spaces between", "text"),
+    setting("audience", "the API that the token is for, where the service asks for one", "text"),
+    setting("resource", "one or several resources of RFC 8707, with spaces between", "list"),
+    setting("form.*", "any other field of the form: form.NAME", "text"),
+]
 FIELDS = {"client-id": "client_id", "scope": "scope", "audience": "audience"}  # setting: form field
 # Fields with a setting of their own, and fields that only the host may add.
 TAKEN = {"grant_type", "resource", "client_secret", "client_assertion", *FIELDS.values()}
@@ -27,6 +36,23 @@ class Provider(exports.Provider):
 
     def obtain(self, settings: list[Setting]) -> Tokens:
         return bearer.tokens(answer.fields(http.post_form(*request(settings))))
+
+
+@guarded
+class Description(exports.Description):
+    def about(self):
+        return about(title="Access tokens of OAuth 2.0, by client credentials")
+
+    def known_settings(self):
+        return SETTINGS
+
+    def wants(self, settings: list[Setting]):
+        url, form = request(settings)
+        server = f"{url.scheme}://{url.netloc}"
+        # The other way, HTTP Basic, needs no setting: the operator's rule has the client.
+        secret, field = ("client-secret", "client_secret") if "client_id" in dict(form) else (None, None)
+        reason = "asks for a token"
+        return [want("http", url=server, method="POST", path=url.path or "/", secret=secret, field=field, reason=reason)]
 
 
 def request(settings: list[Setting]):

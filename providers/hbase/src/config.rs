@@ -1,14 +1,14 @@
 //! The settings of an instance, validated before any connection.
 
+use crate::HBase;
+use deputy_kit::description::{Describe, SettingSpec, Want};
 use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit_hadoop::address::ServerAddress;
 use deputy_kit_hadoop::hbase::zookeeper::DEFAULT_PARENT;
-use deputy_kit_hadoop::rpc_settings::{name, principal};
+use deputy_kit_hadoop::rpc_settings::{PROTECTION, name, principal};
 use deputy_kit_hadoop::sasl::Qualities;
-
-const KNOWN: [&str; 7] =
-    ["servers", "zookeeper", "zookeeper-parent", "principal", "master-principal", "protection", "doas"];
+use deputy_kit_hadoop::wants;
 
 /// The default of `hbase.master.port`.
 const MASTER_PORT: u16 = 16000;
@@ -18,6 +18,27 @@ const ZOOKEEPER_PORT: u16 = 2181;
 
 /// The principal of HBase's servers, unless the settings name another one.
 const PRINCIPAL: &str = "hbase/_HOST";
+
+/// The settings, as they are read and described.
+const SETTINGS: [SettingSpec; 7] = [
+    SettingSpec::new(
+        "servers",
+        "list",
+        "masters or region servers, which know where hbase:meta is, with commas between: m1.example.com, by default port 16000",
+    )
+    .needed_if("without zookeeper"),
+    SettingSpec::new(
+        "zookeeper",
+        "list",
+        "in place of servers: the quorum, with commas between: zk1.example.com, by default port 2181; its node must be readable without a login",
+    )
+    .needed_if("without servers"),
+    SettingSpec::new("zookeeper-parent", "text", "zookeeper.znode.parent").default(DEFAULT_PARENT),
+    SettingSpec::new("principal", "text", "of region servers: hbase.regionserver.kerberos.principal").default(PRINCIPAL),
+    SettingSpec::new("master-principal", "text", "of `servers`, if it is another one").default("that of principal"),
+    PROTECTION,
+    SettingSpec::new("doas", "text", "a user that the token is for: the principal must be a proxy user of HBase"),
+];
 
 /// The validated settings.
 #[derive(Debug)]
@@ -43,7 +64,7 @@ pub(crate) enum Registry<'a> {
 
 impl<'a> HBaseConfig<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
-        let settings = SettingsReader::new(settings, &KNOWN)?;
+        let settings = SettingsReader::described(settings, HBase::SETTINGS)?;
         let hbase = settings.parsed("servers", |text| ServerAddress::parse_list(text, Some(MASTER_PORT)))?;
         let quorum = settings.parsed("zookeeper", |text| ServerAddress::parse_list(text, Some(ZOOKEEPER_PORT)))?;
         let parent = settings.parsed("zookeeper-parent", path)?;
@@ -71,6 +92,24 @@ impl<'a> HBaseConfig<'a> {
             qualities: settings.parsed("protection", Qualities::parse)?.unwrap_or(Qualities::ANY),
             doas: settings.parsed("doas", name)?,
         })
+    }
+}
+
+impl Describe for HBase {
+    const TITLE: &'static str = "Authentication tokens of HBase";
+    const SETTINGS: &'static [&'static [SettingSpec]] = &[&SETTINGS];
+
+    /// The region servers are not in the settings: their operator adds a rule for those that may have `hbase:meta`.
+    fn wants(settings: &[Setting]) -> Result<Vec<Want>, Failure> {
+        let config = HBaseConfig::read(settings)?;
+        let reason = "finds the region server that has hbase:meta; add a rule for each server that may have it";
+        let mut wants = wants::by_rpc(&config.servers, config.principal, reason);
+        if let Registry::HBase { principal } = config.registry
+            && principal != config.principal
+        {
+            wants.push(Want::kerberos([principal]).reason("logs in to the servers that know it"));
+        }
+        Ok(wants)
     }
 }
 

@@ -27,6 +27,7 @@ deputy_kit_hadoop::export_provider!(
         world component {
             include delegation:tokens/token-provider@0.2.0;
             include delegation:tokens/uses-kerberos@0.2.0;
+            include delegation:tokens/describes-itself@0.2.0;
         }
     "
 );

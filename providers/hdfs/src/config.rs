@@ -1,11 +1,29 @@
 //! The settings of an instance, validated before any connection.
 
+use crate::Hdfs;
+use deputy_kit::description::{Describe, SettingSpec, Want};
 use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit_hadoop::rpc_settings::{RPC_SETTINGS, RpcSettings, name};
+use deputy_kit_hadoop::wants;
 
 /// The default of `dfs.namenode.rpc-address`.
 const PORT: u16 = 8020;
+
+/// The principal of NameNodes, unless the settings name another one.
+const PRINCIPAL: &str = "hdfs/_HOST";
+
+/// The settings that are its own, as they are read and described.
+const SETTINGS: [SettingSpec; 2] = [
+    SettingSpec::new(
+        "namenodes",
+        "list",
+        "the NameNode, all of an HA set, or the routers of a federation, with commas between: nn1.example.com, by default port 8020",
+    )
+    .needed(),
+    SettingSpec::new("nameservice", "text", "the name of dfs.nameservices: clients look for the token as ha-hdfs:NAME")
+        .needed_if("with several NameNodes"),
+];
 
 /// The validated settings.
 #[derive(Debug)]
@@ -15,8 +33,7 @@ pub(crate) struct HdfsConfig<'a> {
 
 impl<'a> HdfsConfig<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
-        let known: Vec<&str> = ["namenodes", "nameservice"].into_iter().chain(RPC_SETTINGS).collect();
-        let settings = SettingsReader::new(settings, &known)?;
+        let settings = SettingsReader::described(settings, Hdfs::SETTINGS)?;
         let nameservice = settings.parsed("nameservice", name)?;
         if nameservice.is_some_and(|name| name.contains([':', '/', ' '])) {
             return Err(wrong_setting("nameservice", "must be the name alone, as in `dfs.nameservices`: prod"));
@@ -26,6 +43,16 @@ impl<'a> HdfsConfig<'a> {
         let rpc = RpcSettings::read(&settings, "namenodes", PORT, set_name)?;
         rpc.require_name("nameservice")?;
         Ok(Self { rpc })
+    }
+}
+
+impl Describe for Hdfs {
+    const TITLE: &'static str = "Delegation tokens of HDFS, by Hadoop RPC";
+    const SETTINGS: &'static [&'static [SettingSpec]] = &[&SETTINGS, &RPC_SETTINGS];
+
+    fn wants(settings: &[Setting]) -> Result<Vec<Want>, Failure> {
+        let rpc = HdfsConfig::read(settings)?.rpc;
+        Ok(wants::by_rpc(&rpc.servers, rpc.principal.unwrap_or(PRINCIPAL), "obtains, renews and cancels tokens"))
     }
 }
 

@@ -1,12 +1,13 @@
 //! The settings of an instance, validated before any connection.
 
+use crate::Hive;
+use deputy_kit::description::{Describe, SettingSpec, Want};
 use deputy_kit::settings::SettingsReader;
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit_hadoop::address::ServerAddress;
-use deputy_kit_hadoop::rpc_settings::{name, principal};
+use deputy_kit_hadoop::rpc_settings::{DOAS, PROTECTION, RENEWER, name, principal};
 use deputy_kit_hadoop::sasl::Qualities;
-
-const KNOWN: [&str; 6] = ["uris", "principal", "protection", "signature", "renewer", "doas"];
+use deputy_kit_hadoop::wants;
 
 /// The default of `metastore.thrift.port`.
 const PORT: u16 = 9083;
@@ -16,6 +17,25 @@ const PRINCIPAL: &str = "hive/_HOST";
 
 /// The token's name in the file if clients have no signature. Spark gives it the same name, and looks for it there.
 const ALIAS: &str = "hive.server2.delegation.token";
+
+/// The settings, as they are read and described.
+const SETTINGS: [SettingSpec; 6] = [
+    SettingSpec::new(
+        "uris",
+        "list",
+        "hive.metastore.uris, with commas between and tried in turn: thrift://ms1.example.com:9083",
+    )
+    .needed(),
+    SettingSpec::new("principal", "text", "of the metastores: hive.metastore.kerberos.principal").default(PRINCIPAL),
+    SettingSpec::new(
+        "signature",
+        "text",
+        "hive.metastore.token.signature of the clients; without it the token is for clients that have none",
+    ),
+    PROTECTION,
+    RENEWER,
+    DOAS,
+];
 
 /// The validated settings.
 #[derive(Debug)]
@@ -34,7 +54,7 @@ pub(crate) struct HiveConfig<'a> {
 
 impl<'a> HiveConfig<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
-        let settings = SettingsReader::new(settings, &KNOWN)?;
+        let settings = SettingsReader::described(settings, Hive::SETTINGS)?;
         settings.required("uris")?;
         Ok(Self {
             metastores: settings.parsed("uris", metastores)?.unwrap_or_default(),
@@ -49,6 +69,16 @@ impl<'a> HiveConfig<'a> {
     /// The token's name in the file.
     pub(crate) fn alias(&self) -> &'a str {
         if self.signature.is_empty() { ALIAS } else { self.signature }
+    }
+}
+
+impl Describe for Hive {
+    const TITLE: &'static str = "Delegation tokens of Hive's metastore";
+    const SETTINGS: &'static [&'static [SettingSpec]] = &[&SETTINGS];
+
+    fn wants(settings: &[Setting]) -> Result<Vec<Want>, Failure> {
+        let config = HiveConfig::read(settings)?;
+        Ok(wants::by_rpc(&config.metastores, config.principal, "obtains, renews and cancels tokens"))
     }
 }
 

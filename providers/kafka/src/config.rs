@@ -1,5 +1,6 @@
 //! The settings of an instance, validated before any connection.
 
+use deputy_kit::description::SettingSpec;
 use deputy_kit::settings::{SettingsReader, seconds, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit_hadoop::address::ServerAddress;
@@ -7,16 +8,45 @@ use deputy_kit_hadoop::kafka::KafkaPrincipal;
 use deputy_kit_hadoop::rpc_settings::{name, principal};
 use deputy_scram::Mechanism;
 
-const KNOWN: [&str; 9] = [
-    "servers",
-    "authentication",
-    "secret",
-    "principal",
-    "owner",
-    "renewers",
-    "max-lifetime",
-    "token-servers",
-    "token-mechanism",
+/// The secret with the password, unless the settings name another one.
+const SECRET: &str = "password";
+
+/// The principal of brokers, unless the settings name another one.
+const PRINCIPAL: &str = "kafka/_HOST";
+
+/// The settings, as they are read and described.
+pub(crate) const SETTINGS: [SettingSpec; 9] = [
+    SettingSpec::new(
+        "servers",
+        "list",
+        "the brokers where tokens are created, one to eight with commas between: broker1.example.com:9093, by default port 9092",
+    )
+    .needed(),
+    SettingSpec::new(
+        "authentication",
+        "SCRAM-SHA-256 | SCRAM-SHA-512 | GSSAPI | certificate",
+        "how to log in: SCRAM with a secret, GSSAPI with a Kerberos login, or a certificate on a listener with TLS and without SASL",
+    )
+    .needed(),
+    SettingSpec::new("secret", "secret", "the secret with the password of SCRAM").default(SECRET),
+    SettingSpec::new("principal", "text", "of the brokers, for GSSAPI; _HOST is the host").default(PRINCIPAL),
+    SettingSpec::new(
+        "owner",
+        "text",
+        "whose the token is, as User:alice or a name alone: it needs Kafka 3.3, and the operation CreateTokens on that user",
+    )
+    .default("Deputy's own user"),
+    SettingSpec::new("renewers", "list", "who may renew it as well, with commas between"),
+    SettingSpec::new("max-lifetime", "duration", "the most that a token lives: 12h").default("the brokers' maximum"),
+    SettingSpec::new("token-servers", "list", "the brokers for the token's clients")
+        .default("those of servers")
+        .needed_if("with certificate"),
+    SettingSpec::new(
+        "token-mechanism",
+        "SCRAM-SHA-256 | SCRAM-SHA-512",
+        "the mechanism of the token's clients: every mechanism of the listener works with every token",
+    )
+    .default("SCRAM-SHA-512"),
 ];
 
 /// The port that Kafka's own documentation has for listeners.
@@ -56,7 +86,7 @@ pub(crate) struct KafkaConfig<'a> {
 
 impl<'a> KafkaConfig<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
-        let settings = SettingsReader::new(settings, &KNOWN)?;
+        let settings = SettingsReader::described(settings, &[&SETTINGS])?;
         settings.required("servers")?;
         let servers = settings.parsed("servers", servers)?.unwrap_or_default();
         let authentication = authentication(&settings)?;
@@ -94,12 +124,12 @@ fn authentication<'a>(settings: &SettingsReader<'a>) -> Result<KafkaAuthenticati
     };
     match settings.required("authentication")? {
         "GSSAPI" if secret.is_some() => Err(only_with("secret", "SCRAM-SHA-256 or SCRAM-SHA-512")),
-        "GSSAPI" => Ok(KafkaAuthentication::Gssapi { principal: principal.unwrap_or("kafka/_HOST") }),
+        "GSSAPI" => Ok(KafkaAuthentication::Gssapi { principal: principal.unwrap_or(PRINCIPAL) }),
         "certificate" if secret.is_some() => Err(only_with("secret", "SCRAM-SHA-256 or SCRAM-SHA-512")),
         _ if principal.is_some() => Err(only_with("principal", "GSSAPI")),
         "certificate" => Ok(KafkaAuthentication::Certificate),
         text => match text.parse() {
-            Ok(mechanism) => Ok(KafkaAuthentication::Scram { mechanism, secret: secret.unwrap_or("password") }),
+            Ok(mechanism) => Ok(KafkaAuthentication::Scram { mechanism, secret: secret.unwrap_or(SECRET) }),
             Err(_) => {
                 Err(wrong_setting("authentication", "must be SCRAM-SHA-256, SCRAM-SHA-512, GSSAPI or certificate"))
             }

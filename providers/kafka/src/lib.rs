@@ -11,6 +11,7 @@ mod config;
 mod confirm;
 mod dial;
 mod scram_login;
+mod wants;
 
 use bindings::exports::delegation::tokens::{renewal, revocation};
 use config::KafkaConfig;
@@ -35,6 +36,7 @@ deputy_kit_hadoop::export_provider!(
             include delegation:tokens/uses-kerberos@0.2.0;
             include delegation:tokens/uses-secrets@0.2.0;
             include delegation:tokens/uses-scram@0.2.0;
+            include delegation:tokens/describes-itself@0.2.0;
         }
     "
 );

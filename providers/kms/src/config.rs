@@ -1,13 +1,28 @@
 //! The settings of an instance, validated before any request.
 
+use crate::Kms;
+use deputy_kit::description::{Describe, SettingSpec, Want};
 use deputy_kit::settings::SettingsReader;
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
 use deputy_kit_hadoop::address::bounded;
 use deputy_kit_hadoop::rest::{RestServer, TokenUsers};
-use deputy_kit_hadoop::rpc_settings::name;
+use deputy_kit_hadoop::rpc_settings::{DOAS, RENEWER, name};
+use deputy_kit_hadoop::wants;
 
-const KNOWN: [&str; 4] = ["provider", "alias", "renewer", "doas"];
+/// The settings, as they are read and described.
+const SETTINGS: [SettingSpec; 4] = [
+    SettingSpec::new(
+        "provider",
+        "text",
+        "hadoop.security.key.provider.path, by which clients since Hadoop 3.1 look for the token: kms://https@kms1;kms2:9600/kms",
+    )
+    .needed(),
+    SettingSpec::new("alias", "text", "ip:port of a server, by which older clients look for the token")
+        .default("that of provider"),
+    RENEWER,
+    DOAS,
+];
 
 /// The validated settings.
 #[derive(Debug)]
@@ -22,12 +37,22 @@ pub(crate) struct KmsConfig<'a> {
 
 impl<'a> KmsConfig<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
-        let settings = SettingsReader::new(settings, &KNOWN)?;
+        let settings = SettingsReader::described(settings, Kms::SETTINGS)?;
         let provider = settings.required("provider")?;
         let servers = settings.parsed("provider", servers)?.unwrap_or_default();
         let alias = settings.parsed("alias", name)?.unwrap_or(provider);
         let users = TokenUsers { renewer: settings.parsed("renewer", name)?, doas: settings.parsed("doas", name)? };
         Ok(Self { servers, provider, alias, users })
+    }
+}
+
+impl Describe for Kms {
+    const TITLE: &'static str = "Delegation tokens of Hadoop KMS";
+    const SETTINGS: &'static [&'static [SettingSpec]] = &[&SETTINGS];
+
+    fn wants(settings: &[Setting]) -> Result<Vec<Want>, Failure> {
+        let servers = KmsConfig::read(settings)?.servers;
+        Ok(wants::by_http(&servers, &["GET", "PUT"], "obtains, renews and cancels tokens"))
     }
 }
 

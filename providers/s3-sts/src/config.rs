@@ -3,23 +3,44 @@
 //! could not be sent are rejected.
 
 use crate::endpoint;
+use deputy_kit::description::SettingSpec;
 use deputy_kit::settings::{SettingsReader, seconds, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
 use std::ops::RangeInclusive;
 
-const KNOWN: [&str; 11] = [
-    "operation",
-    "region",
-    "endpoint",
-    "role-arn",
-    "role-session-name",
-    "external-id",
-    "policy",
-    "policy-arns",
-    "duration",
-    "secret",
-    "access-key-id",
+/// The secret that signs, unless the settings name another one.
+const SECRET: &str = "aws-key";
+
+/// What the secret holds.
+pub(crate) const KEY_FORMAT: &str = "{\"AccessKeyId\": \"…\", \"SecretAccessKey\": \"…\"}";
+
+/// The settings, as they are read and described.
+pub(crate) const SETTINGS: [SettingSpec; 11] = [
+    SettingSpec::new("operation", "assume-role | assume-role-with-web-identity | get-session-token", "the call of STS")
+        .default("assume-role if role-arn is set, else get-session-token"),
+    SettingSpec::new("region", "text", "the region, which is a part of the signature")
+        .needed_if("except for a web identity with an endpoint"),
+    SettingSpec::new(
+        "endpoint",
+        "url",
+        "the server of STS, or of a service with its API; the default is right in every partition of AWS",
+    )
+    .default("that of AWS in the region"),
+    SettingSpec::new("role-arn", "text", "the role to assume").needed_if("without endpoint, unless it is a session"),
+    SettingSpec::new("role-session-name", "text", "the name of the session, which appears in CloudTrail")
+        .default("deputy"),
+    SettingSpec::new("external-id", "text", "the external id of the role, for assume-role alone"),
+    SettingSpec::new("policy", "text", "a session policy in JSON, which narrows the role's"),
+    SettingSpec::new("policy-arns", "list", "up to ten managed policies, with commas between"),
+    SettingSpec::new(
+        "duration",
+        "duration",
+        "how long credentials live: of AWS 15m to 12h for roles, to 36h for sessions",
+    )
+    .default("the service's: 1h for roles, 12h for sessions"),
+    SettingSpec::new("secret", "secret", "the secret that signs").default(SECRET),
+    SettingSpec::new("access-key-id", "text", "the key's id, if the secret is the secret key alone"),
 ];
 
 /// The STS operation to call.
@@ -100,7 +121,7 @@ enum Rules {
 
 impl<'a> StsConfig<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
-        let settings = SettingsReader::new(settings, &KNOWN)?;
+        let settings = SettingsReader::described(settings, &[&SETTINGS])?;
         let by_role = if settings.optional("role-arn").is_some() {
             StsOperation::AssumeRole
         } else {
@@ -124,7 +145,7 @@ impl<'a> StsConfig<'a> {
             StsOperation::AssumeRoleWithWebIdentity => None,
             StsOperation::AssumeRole | StsOperation::GetSessionToken => Some(Signing {
                 region: region.ok_or_else(|| wrong_setting("region", "missing; it is part of the signature"))?,
-                secret: settings.optional("secret").unwrap_or("aws-key"),
+                secret: settings.optional("secret").unwrap_or(SECRET),
                 access_key_id: settings.parsed("access-key-id", access_key_id)?,
             }),
         };

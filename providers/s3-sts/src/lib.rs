@@ -14,6 +14,7 @@ mod endpoint;
 mod refusal;
 mod request;
 mod sigv4;
+mod wants;
 mod xml;
 
 use bindings::delegation::tokens::secrets::{self, SecretError};
@@ -31,11 +32,14 @@ deputy_kit::export_component!(
         world component {
             include delegation:tokens/token-provider@0.2.0;
             include delegation:tokens/uses-secrets@0.2.0;
+            include delegation:tokens/describes-itself@0.2.0;
         }
     "
 );
 
 struct S3Sts;
+
+deputy_kit::describe!(S3Sts);
 
 impl Guest for S3Sts {
     fn service_name(_: Settings) -> Result<String, Failure> {

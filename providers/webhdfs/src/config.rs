@@ -1,13 +1,34 @@
 //! The settings of an instance, validated before any request.
 
+use crate::WebHdfs;
+use deputy_kit::description::{Describe, SettingSpec, Want};
 use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
 use deputy_kit_hadoop::address::{ServerAddress, parse_urls};
 use deputy_kit_hadoop::rest::{RestServer, TokenUsers};
-use deputy_kit_hadoop::rpc_settings::{TokenServiceName, name, yes_or_no};
+use deputy_kit_hadoop::rpc_settings::{DOAS, RENEWER, SERVICE, TokenServiceName, USE_IP, name, yes_or_no};
+use deputy_kit_hadoop::wants;
 
-const KNOWN: [&str; 6] = ["urls", "nameservice", "renewer", "doas", "service", "use-ip"];
+/// The settings, as they are read and described.
+const SETTINGS: [SettingSpec; 6] = [
+    SettingSpec::new(
+        "urls",
+        "list",
+        "WebHDFS, HttpFS or a gateway, with commas between: https://nn1.example.com:9871; with https the kind inside is SWEBHDFS delegation",
+    )
+    .needed(),
+    SettingSpec::new(
+        "nameservice",
+        "text",
+        "the name of dfs.nameservices: clients look for ha-webhdfs:NAME or ha-swebhdfs:NAME",
+    )
+    .needed_if("with several URLs"),
+    SERVICE,
+    USE_IP,
+    RENEWER,
+    DOAS,
+];
 
 /// The path of both WebHDFS and HttpFS, below that of the URL.
 const PATH: &str = "/webhdfs/v1/";
@@ -26,7 +47,7 @@ pub(crate) struct WebHdfsConfig<'a> {
 
 impl<'a> WebHdfsConfig<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
-        let settings = SettingsReader::new(settings, &KNOWN)?;
+        let settings = SettingsReader::described(settings, WebHdfs::SETTINGS)?;
         settings.required("urls")?;
         let urls = settings.parsed("urls", parse_urls)?.unwrap_or_default();
         let first = urls.first().ok_or_else(|| wrong_setting("urls", "missing"))?;
@@ -49,6 +70,21 @@ impl<'a> WebHdfsConfig<'a> {
     /// The kind by which clients select the token: that of the scheme they use (`WebHdfsConstants`).
     pub(crate) fn kind(&self) -> &'static str {
         if self.secure { "SWEBHDFS delegation" } else { "WEBHDFS delegation" }
+    }
+}
+
+impl Describe for WebHdfs {
+    const TITLE: &'static str = "Delegation tokens of HDFS over HTTP, from WebHDFS, HttpFS or a gateway";
+    const SETTINGS: &'static [&'static [SettingSpec]] = &[&SETTINGS];
+
+    fn wants(settings: &[Setting]) -> Result<Vec<Want>, Failure> {
+        let config = WebHdfsConfig::read(settings)?;
+        let mut wanted = wants::by_http(&config.servers, &["GET", "PUT"], "obtains, renews and cancels tokens");
+        if config.service == TokenServiceName::ServerAddress {
+            let address = std::slice::from_ref(&config.address);
+            wanted.extend(wants::tcp(address, "looks up the address by which clients look for the token"));
+        }
+        Ok(wanted)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The settings of an instance, validated before any connection.
 
+use crate::Yarn;
+use deputy_kit::description::{Describe, SettingSpec, Want};
 use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::tcp;
 use deputy_kit::types::{Failure, Setting};
@@ -7,10 +9,32 @@ use deputy_kit::url::Url;
 use deputy_kit_hadoop::address::{ServerAddress, parse_urls, service_by_address};
 use deputy_kit_hadoop::rest::{RestServer, cluster};
 use deputy_kit_hadoop::rpc_settings::{RPC_SETTINGS, RpcSettings, TokenServiceName};
+use deputy_kit_hadoop::wants;
 use std::net::SocketAddr;
 
 /// The default of `yarn.resourcemanager.address`.
 const PORT: u16 = 8032;
+
+/// The principal of ResourceManagers, unless the settings name another one.
+const PRINCIPAL: &str = "rm/_HOST";
+
+/// What requests over HTTP do.
+const METHODS: [&str; 2] = ["POST", "DELETE"];
+
+/// The settings that are its own, as they are read and described.
+const SETTINGS: [SettingSpec; 2] = [
+    SettingSpec::new(
+        "resourcemanagers",
+        "list",
+        "the ResourceManager, or all of an HA set in the order of yarn.resourcemanager.ha.rm-ids, with commas between: rm1.example.com, by default port 8032; clients look for the token by all of them",
+    )
+    .needed(),
+    SettingSpec::new(
+        "urls",
+        "list",
+        "obtain over HTTP instead, with commas between: https://rm1.example.com:8090; then principal and protection are errors",
+    ),
+];
 
 /// The validated settings.
 #[derive(Debug)]
@@ -22,8 +46,7 @@ pub(crate) struct YarnConfig<'a> {
 
 impl<'a> YarnConfig<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
-        let known: Vec<&str> = ["resourcemanagers", "urls"].into_iter().chain(RPC_SETTINGS).collect();
-        let settings = SettingsReader::new(settings, &known)?;
+        let settings = SettingsReader::described(settings, Yarn::SETTINGS)?;
         let rpc = RpcSettings::read(&settings, "resourcemanagers", PORT, None)?;
         let urls = settings.parsed("urls", parse_urls)?.unwrap_or_default();
         let urls = urls.into_iter().map(operations).collect::<Vec<_>>();
@@ -52,6 +75,25 @@ impl<'a> YarnConfig<'a> {
             TokenServiceName::ServerHost => Ok(server.service_by_name()),
             _ => Ok(service_by_address(SocketAddr::new(tcp::look_up(&server.host)?, server.port))),
         }
+    }
+}
+
+impl Describe for Yarn {
+    const TITLE: &'static str = "Delegation tokens of YARN's ResourceManager, by Hadoop RPC or over HTTP";
+    const SETTINGS: &'static [&'static [SettingSpec]] = &[&SETTINGS, &RPC_SETTINGS];
+
+    fn wants(settings: &[Setting]) -> Result<Vec<Want>, Failure> {
+        let YarnConfig { rpc, urls } = YarnConfig::read(settings)?;
+        let reason = "obtains, renews and cancels tokens";
+        if urls.is_empty() {
+            return Ok(wants::by_rpc(&rpc.servers, rpc.principal.unwrap_or(PRINCIPAL), reason));
+        }
+        let mut wanted = wants::by_http(&urls, &METHODS, reason);
+        if rpc.service == TokenServiceName::ServerAddress {
+            wanted.extend(wants::tcp(&rpc.servers, "looks up the address by which clients look for the token"));
+        }
+        wanted.push(Want::of("kerberos").reason("the name of the renewer"));
+        Ok(wanted)
     }
 }
 

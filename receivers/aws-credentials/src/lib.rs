@@ -22,11 +22,13 @@ deputy_kit::export_component!(
     AwsCredentialsReceiver,
     "
         package deputy:connector;
-        world component { export delegation:tokens/receiver@0.2.0; }
+        world component { export delegation:tokens/receiver@0.2.0; include delegation:tokens/describes-itself@0.2.0; }
     "
 );
 
 struct AwsCredentialsReceiver;
+
+deputy_kit::describe!(AwsCredentialsReceiver);
 
 impl Guest for AwsCredentialsReceiver {
     fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {

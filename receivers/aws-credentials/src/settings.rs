@@ -1,10 +1,27 @@
 //! The settings: the profile of each instance, and its region and endpoint in the config file.
 
+use crate::AwsCredentialsReceiver;
+use deputy_kit::description::{Describe, SettingSpec, Want};
 use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
 use deputy_kit::url::Url;
 
-const KNOWN: [&str; 3] = ["default", "process", "region"];
+/// The settings, as they are read and described.
+const SETTINGS: [SettingSpec; 6] = [
+    SettingSpec::new("profile.*", "text", "the profile of an instance: profile.INSTANCE")
+        .default("the instance's name"),
+    SettingSpec::new("default", "text", "the instance that is the default profile as well"),
+    SettingSpec::new("region", "text", "the region of all profiles in the config file"),
+    SettingSpec::new("region.*", "text", "the region of one instance's profile: region.INSTANCE"),
+    SettingSpec::new("endpoint.*", "url", "the URL of an instance's S3, if it is not that of AWS: endpoint.INSTANCE"),
+    SettingSpec::new(
+        "process",
+        "text",
+        "the command that prints the credentials of {instance}, for programs that read them again, or none",
+    )
+    .default("prints this receiver's file, where its directory is known"),
+];
+
 const FAMILIES: [&str; 3] = ["profile", "region", "endpoint"];
 
 /// What stands for the instance's name in a command.
@@ -18,7 +35,7 @@ pub(crate) struct ProfileSettings<'a>(SettingsReader<'a>);
 
 impl<'a> ProfileSettings<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
-        let reader = SettingsReader::with_families(settings, &KNOWN, &FAMILIES)?;
+        let reader = SettingsReader::described(settings, &[&SETTINGS])?;
         check_family(&reader, "profile", check_profile)?;
         check_family(&reader, "region", check_region)?;
         check_family(&reader, "endpoint", |url| Url::parse(url).map(|_| ()))?;
@@ -74,6 +91,16 @@ impl<'a> ProfileSettings<'a> {
 
     fn member(&self, family: &'a str, instance: &str) -> Option<&'a str> {
         self.0.family(family).find(|(name, _)| *name == instance).map(|(_, value)| value)
+    }
+}
+
+impl Describe for AwsCredentialsReceiver {
+    const TITLE: &'static str = "S3 credentials in the files that AWS tools and SDKs read";
+    const SETTINGS: &'static [&'static [SettingSpec]] = &[&SETTINGS];
+
+    /// A receiver is granted nothing.
+    fn wants(_: &[Setting]) -> Result<Vec<Want>, Failure> {
+        Ok(Vec::new())
     }
 }
 

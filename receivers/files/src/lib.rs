@@ -26,12 +26,15 @@ deputy_kit::export_component!(
         package deputy:connector;
         world component {
             include delegation:tokens/uses-logging@0.2.0;
+            include delegation:tokens/describes-itself@0.2.0;
             export delegation:tokens/receiver@0.2.0;
         }
     "
 );
 
 struct FilesReceiver;
+
+deputy_kit::describe!(FilesReceiver);
 
 impl Guest for FilesReceiver {
     fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {

@@ -1,15 +1,27 @@
 //! Which files are written: one for each template and environment file, and one for each payload with a file of its own.
 
+use crate::FilesReceiver;
 use crate::environment_file::EnvironmentFile;
 use crate::payloads::Payloads;
 use crate::reference::Reference;
 use crate::template::Template;
+use deputy_kit::description::{Describe, SettingSpec, Want};
 use deputy_kit::outputs::OutputFiles;
 use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
 use std::collections::{BTreeMap, BTreeSet};
 
-const FAMILIES: [&str; 3] = ["path", "template", "env"];
+/// The settings, as they are read and described.
+const SETTINGS: [SettingSpec; 3] = [
+    SettingSpec::new("path.*", "text", "the file with an instance's payload, unchanged: path.INSTANCE")
+        .default("the instance's name, if no other setting names the instance"),
+    SettingSpec::new("template.*", "text", "the text of a file, with placeholders for payloads: template.FILE"),
+    SettingSpec::new(
+        "env.*",
+        "text",
+        "the lines NAME=value of an environment file, whose values may have placeholders: env.FILE",
+    ),
+];
 
 /// The parsed settings.
 #[derive(Debug)]
@@ -23,7 +35,7 @@ pub(crate) struct OutputPlan<'a> {
 
 impl<'a> OutputPlan<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
-        let reader = SettingsReader::with_families(settings, &[], &FAMILIES)?;
+        let reader = SettingsReader::described(settings, &[&SETTINGS])?;
         let templates = parsed(&reader, "template", Template::parse)?;
         let environment_files = parsed(&reader, "env", EnvironmentFile::parse)?;
         let mut plan =
@@ -126,6 +138,16 @@ impl<'a> OutputPlan<'a> {
     fn own_path<'b>(&'b self, instance: &'b str) -> Option<&'b str> {
         let configured = self.paths.iter().find(|(name, _)| *name == instance).map(|(_, path)| *path);
         configured.or_else(|| (!self.used.contains(instance)).then_some(instance))
+    }
+}
+
+impl Describe for FilesReceiver {
+    const TITLE: &'static str = "Payloads of any service as files";
+    const SETTINGS: &'static [&'static [SettingSpec]] = &[&SETTINGS];
+
+    /// A receiver is granted nothing.
+    fn wants(_: &[Setting]) -> Result<Vec<Want>, Failure> {
+        Ok(Vec::new())
     }
 }
 

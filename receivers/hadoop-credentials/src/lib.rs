@@ -16,11 +16,13 @@ deputy_kit::export_component!(
     HadoopCredentials,
     "
         package deputy:connector;
-        world component { export delegation:tokens/receiver@0.2.0; }
+        world component { export delegation:tokens/receiver@0.2.0; include delegation:tokens/describes-itself@0.2.0; }
     "
 );
 
 struct HadoopCredentials;
+
+deputy_kit::describe!(HadoopCredentials);
 
 impl Guest for HadoopCredentials {
     fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {

@@ -1,5 +1,7 @@
 //! The settings: the file, its version, names of tokens, and which instance wins.
 
+use crate::HadoopCredentials;
+use deputy_kit::description::{Describe, SettingSpec, Want};
 use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::tokens::HADOOP_TOKEN;
 use deputy_kit::types::{Failure, Setting};
@@ -9,7 +11,30 @@ use deputy_kit_hadoop::token_file::FileVersion;
 /// What is merged: the token of a provider, and a whole file that another program maintains.
 pub(crate) const KINDS: [&str; 2] = [HADOOP_TOKEN, "hadoop-token-file/1"];
 
-const KNOWN: [&str; 3] = ["file", "version", "prefer"];
+/// The path of the token file, unless the settings name another one.
+const FILE: &str = "hadoop.tokens";
+
+/// The settings, as they are read and described.
+const SETTINGS: [SettingSpec; 5] = [
+    SettingSpec::new("file", "text", "the path of the token file").default(FILE),
+    SettingSpec::new("version", "0 | 1", "the format of the file: every client reads 0").default("0"),
+    SettingSpec::new(
+        "prefer",
+        "list",
+        "instances whose tokens win over those of others, the strongest first; without it two tokens of one name are an error",
+    ),
+    SettingSpec::new(
+        "alias.*",
+        "list",
+        "the names of an instance's token in the file, in place of the provider's: alias.INSTANCE",
+    ),
+    SettingSpec::new(
+        "service.*",
+        "text",
+        "the service of an instance's token, in place of the provider's: service.INSTANCE",
+    ),
+];
+
 const FAMILIES: [&str; 2] = ["alias", "service"];
 
 /// The checked settings. Those of an instance without a lease have no effect: the lease may come later.
@@ -25,7 +50,7 @@ pub(crate) struct MergeSettings<'a> {
 
 impl<'a> MergeSettings<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
-        let reader = SettingsReader::with_families(settings, &KNOWN, &FAMILIES)?;
+        let reader = SettingsReader::described(settings, &[&SETTINGS])?;
         for family in FAMILIES {
             for (instance, value) in reader.family(family) {
                 let list = if family == "alias" { value.split(',').collect() } else { vec![value] };
@@ -35,7 +60,7 @@ impl<'a> MergeSettings<'a> {
             }
         }
         let version = reader.parsed("version", version)?.unwrap_or_default();
-        let file = reader.optional("file").unwrap_or("hadoop.tokens");
+        let file = reader.optional("file").unwrap_or(FILE);
         let prefer = reader.optional("prefer").into_iter().flat_map(|list| list.split(',').map(str::trim)).collect();
         Ok(Self { reader, file, version, prefer })
     }
@@ -72,6 +97,16 @@ impl<'a> MergeSettings<'a> {
 
     fn member(&self, family: &'a str, instance: &str) -> Option<&'a str> {
         self.reader.family(family).find(|(name, _)| *name == instance).map(|(_, value)| value)
+    }
+}
+
+impl Describe for HadoopCredentials {
+    const TITLE: &'static str = "The token file of Hadoop's clients";
+    const SETTINGS: &'static [&'static [SettingSpec]] = &[&SETTINGS];
+
+    /// A receiver is granted nothing.
+    fn wants(_: &[Setting]) -> Result<Vec<Want>, Failure> {
+        Ok(Vec::new())
     }
 }
 

@@ -18,11 +18,13 @@ deputy_kit::export_component!(
     KafkaClient,
     "
         package deputy:connector;
-        world component { export delegation:tokens/receiver@0.2.0; }
+        world component { export delegation:tokens/receiver@0.2.0; include delegation:tokens/describes-itself@0.2.0; }
     "
 );
 
 struct KafkaClient;
+
+deputy_kit::describe!(KafkaClient);
 
 impl Guest for KafkaClient {
     fn kinds(settings: Settings) -> Result<Vec<String>, Failure> {

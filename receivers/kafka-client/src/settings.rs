@@ -2,13 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use crate::KafkaClient;
+use deputy_kit::description::{Describe, SettingSpec, Want};
 use deputy_kit::outputs::is_path;
 use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::types::{Failure, Setting};
 
-const KNOWN: [&str; 1] = ["protocol"];
-/// `file.INSTANCE` and `protocol.INSTANCE` are of one cluster, `property.NAME` is of all.
-const FAMILIES: [&str; 3] = ["file", "protocol", "property"];
+/// The protocol of clients, unless the settings name another one.
+const PROTOCOL: &str = "SASL_SSL";
+
+/// The settings, as they are read and described.
+const SETTINGS: [SettingSpec; 4] = [
+    SettingSpec::new("protocol", "SASL_SSL | SASL_PLAINTEXT", "the security protocol of clients").default(PROTOCOL),
+    SettingSpec::new("protocol.*", "SASL_SSL | SASL_PLAINTEXT", "that of one cluster: protocol.INSTANCE"),
+    SettingSpec::new("file.*", "text", "the path of a cluster's file: file.INSTANCE").default("INSTANCE.properties"),
+    SettingSpec::new("property.*", "text", "a further property of all files, such as property.ssl.truststore.location"),
+];
 
 /// What this receiver writes itself.
 const OWN: [&str; 4] = ["bootstrap.servers", "security.protocol", "sasl.mechanism", "sasl.jaas.config"];
@@ -26,7 +35,7 @@ pub(crate) struct ClientSettings<'a> {
 
 impl<'a> ClientSettings<'a> {
     pub(crate) fn read(settings: &'a [Setting]) -> Result<Self, Failure> {
-        let reader = SettingsReader::with_families(settings, &KNOWN, &FAMILIES)?;
+        let reader = SettingsReader::described(settings, &[&SETTINGS])?;
         for (instance, path) in reader.family("file") {
             if !is_path(path) {
                 return Err(wrong_setting(&format!("file.{instance}"), "not a path of plain names"));
@@ -38,7 +47,7 @@ impl<'a> ClientSettings<'a> {
         for (name, value) in reader.family("property") {
             property(name, value).map_err(|problem| wrong_setting(&format!("property.{name}"), &problem))?;
         }
-        let protocol = reader.parsed("protocol", protocol)?.unwrap_or("SASL_SSL");
+        let protocol = reader.parsed("protocol", protocol)?.unwrap_or(PROTOCOL);
         Ok(Self { reader, protocol, properties: reader.family("property").collect() })
     }
 
@@ -74,6 +83,16 @@ impl<'a> ClientSettings<'a> {
 
     fn member(&self, family: &'a str, instance: &str) -> Option<&'a str> {
         self.reader.family(family).find(|(name, _)| *name == instance).map(|(_, value)| value)
+    }
+}
+
+impl Describe for KafkaClient {
+    const TITLE: &'static str = "Kafka tokens in the properties of Java clients";
+    const SETTINGS: &'static [&'static [SettingSpec]] = &[&SETTINGS];
+
+    /// A receiver is granted nothing.
+    fn wants(_: &[Setting]) -> Result<Vec<Want>, Failure> {
+        Ok(Vec::new())
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use deputy_core::schedule::{Budget, ObtainMode, UpstreamName};
-use deputy_core::{GroupName, InstanceName};
+use deputy_core::{GroupName, InstanceName, LoginPlan};
 
 use crate::components::ComponentBase;
 use crate::config_text::{absolute, read_text};
@@ -36,6 +36,7 @@ pub struct CoordinatorFile {
     pub instances: BTreeMap<InstanceName, InstanceEntry>,
     /// Has every group that an instance is delivered to.
     pub groups: BTreeMap<GroupName, WorkerGroup>,
+    pub logins: Vec<LoginPlan>,
     /// What the coordinator publishes and serves itself, as a worker would.
     pub local: Option<WorkerConfig>,
     pub warnings: Diagnostics,
@@ -66,6 +67,7 @@ impl CoordinatorFile {
         let mut groups = BTreeMap::new();
         let mut local = None;
         let mut setting_lines = SettingLines::default();
+        let mut plans = Vec::new();
         if let Some(table) = &table {
             let mut fields = TableReader::new(table.get_ref(), 0..0);
             state_dir = fields.optional("state").and_then(|value| value.path(&mut sink, base));
@@ -90,6 +92,7 @@ impl CoordinatorFile {
             local = read_local(&mut sink, path, &component_base, &mut fields, &delivered);
             fields.finish(&mut sink);
             components = component_base.folder;
+            plans = logins.into_plans();
             setting_lines = SettingLines::of_coordinator(path, text, table.get_ref());
         }
         // What is published here is needed for as long as this runs.
@@ -116,6 +119,7 @@ impl CoordinatorFile {
             budgets,
             instances,
             groups,
+            logins: plans,
             local,
             warnings: findings,
             setting_lines,

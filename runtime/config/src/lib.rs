@@ -49,16 +49,15 @@ pub use config_paths::{ConfigKind, ConfigPaths};
 pub use config_text::read_text;
 pub use coordinator::{CoordinatorSection, WorkersSection};
 pub use diagnostic::{Colour, ConfigErrors, Diagnostics, Finding, Severity};
-pub use edit::{ConfigDocument, EditError};
+pub use edit::{ConfigDocument, EditError, NewInstance};
 pub use group::WorkerGroup;
 pub use instance::InstanceEntry;
 pub use receiver::ReceiverComponent;
 pub use schema::{coordinator_schema, worker_schema};
 pub use setting_lines::{ConfigLine, SettingLines, SettingsOwner};
 pub use socket::{SocketMode, SocketModeError};
-pub use template::{
-    COORDINATOR_SCHEMA, InstanceTemplate, OAuth2Template, S3Template, UrlError, WORKER_SCHEMA, WorkerTemplate,
-};
+pub use suggest::nearest;
+pub use template::{COORDINATOR_SCHEMA, CoordinatorTemplate, WORKER_SCHEMA, WorkerTemplate};
 pub use test_subject::{TestSubject, TestedInstance};
 pub use worker::{
     AwsEndpointConfig, Choice, Endpoints, OnChange, Publish, SocketEndpoint, WorkerConfig, WorkerReceiver,

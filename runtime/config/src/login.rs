@@ -53,6 +53,11 @@ impl LoginTable {
         }
     }
 
+    /// The valid ones.
+    pub(crate) fn into_plans(self) -> Vec<LoginPlan> {
+        self.list.into_iter().filter_map(|login| login.plan).collect()
+    }
+
     fn named(&self, sink: &mut DiagnosticSink, value: Located<'_>) -> Option<LoginPlan> {
         let text = value.text(sink, "\"NAME\"")?;
         if let Some(login) = self.list.iter().find(|login| login.written == text) {

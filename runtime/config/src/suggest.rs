@@ -1,7 +1,7 @@
 //! Suggesting the word that was meant.
 
 /// The known word that is nearest to what was written, if one is near.
-pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // The distance takes time by the product of both lengths.
     if written.len() > 100 {
         return None;

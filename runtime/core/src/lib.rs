@@ -11,6 +11,7 @@
 mod component;
 mod delivery;
 mod denial;
+mod description;
 mod error_chain;
 mod fact;
 pub mod failure;
@@ -39,6 +40,10 @@ mod units;
 pub use component::{ComponentRef, ComponentRefError};
 pub use delivery::Delivery;
 pub use denial::{DeniedClaim, DeniedRequest, FixPlace, OverriddenRequest, PolicyDenial, Principal};
+pub use description::{
+    ComponentDescription, DescribedProperty, DescribedSetting, DescribedWant, GrantRequest, OpenQuestion,
+    OperatorFacts, RequestError, RequestedSecret, SettingFault,
+};
 pub use error_chain::in_one_line;
 pub use fact::{Fact, HOST_FACT_PREFIX, LONGEST_FACT_NAME, LONGEST_FACT_VALUE, MOST_FACTS};
 pub use failure::{CallFailure, ComponentFailure};

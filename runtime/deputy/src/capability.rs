@@ -239,6 +239,7 @@ mod tests {
             kind: ComponentKind::Provider,
             renews: false,
             revokes: false,
+            describes: false,
             imports: imports.iter().map(import).collect(),
             missing_imports: Vec::new(),
             other_exports: Vec::new(),

@@ -17,14 +17,16 @@ use crate::global_args::GlobalArgs;
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Examples:
-  deputy init s3-sts --endpoint http://127.0.0.1:8333
+  deputy init
+  deputy add s3-sts --name s3-prod --set region=eu-west-1
   deputy check --config /etc/deputy/deputy.toml
   deputy run --config /etc/deputy/deputy.toml
   deputy status
   deputy inspect s3-sts.wasm
   deputy obtain s3-prod --out credentials.json",
     after_long_help = "Examples:
-  deputy init s3-sts --endpoint http://127.0.0.1:8333
+  deputy init
+  deputy add s3-sts --name s3-prod --set region=eu-west-1
   deputy check --config /etc/deputy/deputy.toml
   deputy run --config /etc/deputy/deputy.toml
   deputy status

@@ -4,13 +4,16 @@
 //! Data goes to stdout, everything else to stderr, an error once and with its causes. It never prints a secret, prints a
 //! payload only with `--reveal` or `--format`, leaves no core dump, and is closed to debuggers of other processes of the same user.
 
+mod answers;
 mod audit_printer;
 mod call_report;
 mod capability;
 mod cli;
 mod commands;
 mod compiler;
+mod config_change;
 mod context;
+mod described_settings;
 mod environment;
 mod error;
 mod exit;
@@ -22,6 +25,7 @@ mod login_text;
 mod print;
 mod private_file;
 mod relative_time;
+mod setting_arg;
 mod signals;
 mod table;
 

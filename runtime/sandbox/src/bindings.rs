@@ -81,3 +81,13 @@ pub mod revokes {
         with: { "delegation:tokens/types": super::delegation::tokens::types },
     });
 }
+
+/// The exports of components that describe themselves.
+pub mod describes {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        world: "delegation:tokens/describes-itself",
+        exports: { default: async },
+        with: { "delegation:tokens/types": super::delegation::tokens::types },
+    });
+}

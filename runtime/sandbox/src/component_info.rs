@@ -29,6 +29,8 @@ pub struct ComponentInfo {
     pub renews: bool,
     /// Whether it can revoke tokens.
     pub revokes: bool,
+    /// Whether it describes itself.
+    pub describes: bool,
     /// Everything that it can ask the host for, by the name of the interface.
     pub imports: Vec<Import>,
     /// What it imports and nothing provides: it cannot run here.
@@ -92,6 +94,7 @@ impl ComponentInfo {
             contract: exports.version.clone(),
             renews: exports.has("renewal"),
             revokes: exports.has("revocation"),
+            describes: exports.has("description"),
             imports: own.imports(engine).map(|(name, item)| import(engine, name, &item.ty)).collect(),
             missing_imports: Vec::new(),
             other_exports: exports.others,

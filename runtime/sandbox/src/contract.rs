@@ -5,6 +5,7 @@ use wasmtime::component::types::{Component, ComponentFunc, ComponentInstance, Co
 use wasmtime::component::{ComponentNamedList, Lift, Lower};
 
 use crate::bindings::delegation::tokens::types as wit;
+use crate::bindings::describes::exports::delegation::tokens::description::{DescribedSetting, Property, Want};
 use crate::bindings::receives::exports::delegation::tokens::receiver::{Accepted, Bound, Delivery};
 
 pub(crate) const PACKAGE: &str = "delegation:tokens";
@@ -21,7 +22,7 @@ struct Interface {
 
 type TypeCheck = fn(&ComponentFunc, &Component) -> wasmtime::Result<()>;
 
-const INTERFACES: [Interface; 4] = [
+const INTERFACES: [Interface; 5] = [
     Interface {
         name: "provider",
         functions: &[
@@ -37,6 +38,14 @@ const INTERFACES: [Interface; 4] = [
             ("kinds", typecheck::<(&wit::Settings,), Outcome<Vec<String>>>),
             ("check", typecheck::<(&wit::Settings, &Vec<Bound>), Outcome<()>>),
             ("accept", typecheck::<(&wit::Settings, &Vec<Delivery>), Outcome<Accepted>>),
+        ],
+    },
+    Interface {
+        name: "description",
+        functions: &[
+            ("about", typecheck::<(), (Vec<Property>,)>),
+            ("known-settings", typecheck::<(), (Vec<DescribedSetting>,)>),
+            ("wants", typecheck::<(&wit::Settings,), Outcome<Vec<Want>>>),
         ],
     },
     Interface {

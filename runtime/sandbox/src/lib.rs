@@ -29,6 +29,7 @@ mod component_folders;
 mod component_info;
 mod contract;
 mod denial_budget;
+mod description;
 mod engine;
 mod findings;
 mod guest_log;

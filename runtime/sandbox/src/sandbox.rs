@@ -74,7 +74,6 @@ pub enum SandboxError {
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Sandbox {
-    #[cfg(test)]
     pub(crate) fn shared(&self) -> &Arc<SandboxShared> {
         &self.shared
     }

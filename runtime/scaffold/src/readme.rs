@@ -80,12 +80,12 @@ fn build(connector: &NewConnector) -> String {
             format!("go run deputy/kit/componentize -o NAME.wasm{world}")
         }
         Language::JavaScript => {
-            let world = if is_receiver { " -w receiver --without http" } else { "" };
-            format!("node kit/js/componentize.mjs {source} -o NAME.wasm{world}")
+            let world = if is_receiver { "receiver --without http" } else { "described-http-provider" };
+            format!("node kit/js/componentize.mjs {source} -o NAME.wasm -w {world}")
         }
         Language::Python => {
-            let world = if is_receiver { " -w deputy:python/receiver" } else { "" };
-            format!("python3 kit/python/componentize.py {source} -o NAME.wasm{world}")
+            let world = if is_receiver { "receiver" } else { "described-http-provider" };
+            format!("python3 kit/python/componentize.py {source} -o NAME.wasm -w deputy:python/{world}")
         }
         Language::Rust => {
             let library = connector.name.as_str().replace('-', "_");

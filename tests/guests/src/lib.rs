@@ -10,6 +10,7 @@
 
 #![deny(missing_docs)]
 
+pub mod described;
 pub mod http;
 pub mod kerberos;
 pub mod receiver;

@@ -51,8 +51,18 @@ const EXAMPLES: [Example; 9] = [
     },
     provider("oauth2-c", Language::C, "providers/examples/c/provider.c"),
     provider("oauth2-go", Language::Go, "providers/examples/go/provider.go"),
-    provider("oauth2-javascript", Language::JavaScript, "providers/examples/js/provider.js"),
-    provider("oauth2-python", Language::Python, "providers/examples/python/provider.py"),
+    Example {
+        name: "oauth2-javascript",
+        language: Language::JavaScript,
+        source: "providers/examples/js/provider.js",
+        options: &["-w", "described-http-provider"],
+    },
+    Example {
+        name: "oauth2-python",
+        language: Language::Python,
+        source: "providers/examples/python/provider.py",
+        options: &["-w", "deputy:python/described-http-provider"],
+    },
     Example {
         name: "signed-javascript",
         language: Language::JavaScript,

@@ -3,16 +3,32 @@
 //! The client's secret does not pass through here: the host adds it to the request, by the operator's http rule.
 
 use bindings::exports::delegation::tokens::provider::Guest;
+use deputy_kit::description::{Describe, SettingSpec, Want};
 use deputy_kit::settings::{SettingsReader, wrong_setting};
-use deputy_kit::types::{Failure, Settings, Tokens};
+use deputy_kit::types::{Failure, Setting, Settings, Tokens};
 use deputy_kit::{answer, tokens::BEARER_TOKEN, url::Url};
 
 deputy_kit::export_component!(
     Provider in "../../../wit",
-    "package deputy:connector; world component { include delegation:tokens/token-provider@0.2.0; }"
+    "package deputy:connector;
+    world component {
+        include delegation:tokens/token-provider@0.2.0;
+        include delegation:tokens/describes-itself@0.2.0;
+    }"
 );
 
+deputy_kit::describe!(Provider);
+
 struct Provider;
+
+const SETTINGS: [SettingSpec; 6] = [
+    SettingSpec::new("token-url", "url", "the token endpoint").needed(),
+    SettingSpec::new("client-id", "text", "the client, where the form names it beside its secret"),
+    SettingSpec::new("scope", "text", "the scopes, with spaces between"),
+    SettingSpec::new("audience", "text", "the API that the token is for, where the service asks for one"),
+    SettingSpec::new("resource", "list", "one or several resources of RFC 8707, with spaces between"),
+    SettingSpec::new("form.*", "text", "any other field of the form: form.NAME"),
+];
 
 /// The settings, and the form's fields that they stand for.
 const FIELDS: [(&str, &str); 3] = [("client-id", "client_id"), ("scope", "scope"), ("audience", "audience")];
@@ -24,9 +40,8 @@ const TAKEN: [&str; 7] =
 /// The token endpoint, and the form that goes there.
 type Request<'a> = (Url, Vec<(&'a str, &'a str)>);
 
-fn request(settings: &Settings) -> Result<Request<'_>, Failure> {
-    let names = ["token-url", "client-id", "scope", "audience", "resource"];
-    let settings = SettingsReader::with_families(settings, &names, &["form"])?;
+fn request(settings: &[Setting]) -> Result<Request<'_>, Failure> {
+    let settings = SettingsReader::described(settings, Provider::SETTINGS)?;
     if let Some((name, _)) = settings.family("form").find(|(name, _)| TAKEN.contains(name)) {
         let problem = "this field has a setting of its own, or is added by the host";
         return Err(wrong_setting(&format!("form.{name}"), problem));
@@ -54,5 +69,18 @@ impl Guest for Provider {
     fn obtain(settings: Settings) -> Result<Tokens, Failure> {
         let (url, form) = request(&settings)?;
         answer::bearer(&answer::post_form(&url, form)?)
+    }
+}
+
+impl Describe for Provider {
+    const TITLE: &'static str = "Access tokens of OAuth 2.0, by client credentials";
+    const SETTINGS: &'static [&'static [SettingSpec]] = &[&SETTINGS];
+
+    fn wants(settings: &[Setting]) -> Result<Vec<Want>, Failure> {
+        let (url, form) = request(settings)?;
+        let want = Want::http(&url).with("method", "POST").reason("asks for a token");
+        // The other way, HTTP Basic, needs no setting: the operator's rule has the client.
+        let is_in_form = form.iter().any(|(name, _)| *name == "client_id");
+        Ok(vec![if is_in_form { want.with("secret", "client-secret").with("field", "client_secret") } else { want }])
     }
 }

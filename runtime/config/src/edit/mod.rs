@@ -1,11 +1,14 @@
 //! Changing a configuration file as its operator would: comments, order and layout stay.
 
 mod apply;
+mod new_instance;
 
 use std::fmt;
 
 use deputy_core::FixPlace;
 use toml_edit::DocumentMut;
+
+pub use new_instance::NewInstance;
 
 /// The text of a configuration file, to be changed.
 #[derive(Debug, Clone)]
@@ -24,6 +27,8 @@ pub enum EditError {
     Placeholder(String),
     #[error("[[{table}]] has no rule number {number}: the configuration has changed since; repeat the call")]
     NoRule { table: String, number: usize },
+    #[error("there is an instance `{0}`: name the new one with --name")]
+    Exists(String),
     #[error("`{0}` is not written as a table or list of tables: change it by hand")]
     Layout(String),
 }

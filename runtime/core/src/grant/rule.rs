@@ -256,6 +256,10 @@ impl HttpPattern {
         &self.host
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }

@@ -1,5 +1,6 @@
 //! `deputy components`
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -87,7 +88,7 @@ async fn installed(
     folder: Option<&std::path::Path>,
 ) -> InstalledJson {
     let component = ComponentRef::Installed { name: name.clone(), folder: folder.map(ToOwned::to_owned) };
-    let inspected = inspect(sandbox, &component).await.map_err(CommandError::from);
+    let inspected = inspect(sandbox, &component, &BTreeMap::new()).await.map_err(CommandError::from);
     let (inspected, error) = match inspected {
         Ok(inspected) => (Some(inspected), None),
         Err(error) => (None, Some(error.json())),

@@ -1,11 +1,13 @@
 //! One file for each command: its arguments, and what it does with them.
 
+mod add;
 mod call;
 mod check;
 mod compile_component;
 mod completions;
 mod components;
 mod dev;
+mod diff;
 mod doctor;
 mod exec;
 mod exit_codes;
@@ -41,6 +43,7 @@ use crate::exit::Exit;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Add(add::AddArgs),
     Call(call::CallArgs),
     Check(check::CheckArgs),
     #[command(hide = true)]
@@ -48,6 +51,7 @@ pub(crate) enum Command {
     Components(components::ComponentsArgs),
     Completions(completions::CompletionsArgs),
     Dev(dev::DevArgs),
+    Diff(diff::DiffArgs),
     Doctor(doctor::DoctorArgs),
     Exec(exec::ExecArgs),
     ExitCodes(exit_codes::ExitCodesArgs),
@@ -93,6 +97,7 @@ pub(crate) async fn run(
     program: fn() -> clap::Command,
 ) -> Result<Exit, CommandError> {
     match command {
+        Command::Add(arguments) => add::run(context, arguments).await,
         Command::Call(arguments) => call::run(context, arguments).await,
         Command::Check(arguments) => check::run(context, arguments).await,
         // `main` runs both without a runtime.
@@ -100,6 +105,7 @@ pub(crate) async fn run(
         Command::Components(arguments) => components::run(context, arguments).await,
         Command::Completions(arguments) => completions::run(context, arguments, program()),
         Command::Dev(arguments) => dev::run(context, arguments).await,
+        Command::Diff(arguments) => diff::run(context, arguments).await,
         Command::Doctor(arguments) => doctor::run(context, arguments).await,
         Command::Exec(arguments) => exec::run(context, arguments).await,
         Command::ExitCodes(arguments) => exit_codes::run(context, arguments),

@@ -5,6 +5,7 @@ mod conversions;
 use std::error::Error;
 
 use deputy_config::{Colour, ConfigErrors, Finding};
+use deputy_core::in_one_line;
 use deputy_local::ControlError;
 use serde::Serialize;
 
@@ -77,6 +78,20 @@ impl CommandError {
         match self.report {
             Report::Chain(source) => Self { report: Report::Chain(Box::new(FailedAction { action, source })), ..self },
             Report::Findings(_) | Report::Refused(_) => self,
+        }
+    }
+
+    /// The setting that is wrong.
+    pub(crate) fn place(&self) -> Option<&FailedSetting> {
+        self.at.as_deref()
+    }
+
+    /// The error with its causes, without its place and hints.
+    pub(crate) fn one_line(&self) -> String {
+        match &self.report {
+            Report::Chain(error) => in_one_line(error.as_ref()),
+            Report::Findings(errors) => errors.to_string(),
+            Report::Refused(error) => error.message.clone(),
         }
     }
 

@@ -130,7 +130,7 @@ fn replaced_json(value: &Value, mocks: &Mocks) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::mocks::Caution;
+    use crate::record::mocks::Replacement;
 
     #[test]
     fn record_reads_each_form_of_a_body() {
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn record_replaces_values_wherever_they_stand() {
-        let mut mocks = Mocks::new(Caution::Likely, &std::collections::BTreeMap::new());
+        let mut mocks = Mocks::new(Replacement::Likely, &std::collections::BTreeMap::new());
         mocks.set("swordfish", "mock");
         mocks.set("pin", "mock-2");
         mocks.set("123456", "100001");

@@ -1,7 +1,7 @@
 //! Which values of an exchange are secret, and what stands for each of them in the script.
 //!
 //! What is known to be secret is always replaced: the instance's secrets, and whatever of an answer is in the payload or in
-//! the handle. So is what has the name of a secret, or looks random. With [`Caution::Everything`], all other texts of an answer
+//! the handle. So is what has the name of a secret, or looks random. With [`Replacement::Everything`], all other texts of an answer
 //! are replaced as well, unless they are times or come from the settings.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ use super::shape::made_up;
 
 /// What of an answer is replaced beside what is known to be secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caution {
+pub(super) enum Replacement {
     Everything,
     /// What has the name of a secret, or looks random.
     Likely,
@@ -22,7 +22,7 @@ pub(super) enum Caution {
 
 /// Real values, and what stands for each of them.
 pub(super) struct Mocks {
-    caution: Caution,
+    caution: Replacement,
     known: BTreeMap<String, String>,
     used: BTreeSet<String>,
     /// The values of settings, and their words.
@@ -73,7 +73,7 @@ const RANDOM: usize = 10;
 const LONG: usize = 32;
 
 impl Mocks {
-    pub(super) fn new(caution: Caution, settings: &BTreeMap<String, String>) -> Self {
+    pub(super) fn new(caution: Replacement, settings: &BTreeMap<String, String>) -> Self {
         let mut public = BTreeSet::new();
         for value in settings.iter().filter(|(name, _)| !is_secret_setting(name)).map(|(_, value)| value) {
             public.extend(value.split([' ', ',']).map(str::to_owned));
@@ -121,11 +121,11 @@ impl Mocks {
     pub(super) fn learn_answer(&mut self, body: &AnswerBody, headers: &[(String, String)]) {
         body.each(&mut |name, text| self.learn(name, text, self.caution));
         for (name, value) in headers {
-            self.learn(name, value, Caution::Likely);
+            self.learn(name, value, Replacement::Likely);
         }
     }
 
-    fn learn(&mut self, name: &str, text: &str, caution: Caution) {
+    fn learn(&mut self, name: &str, text: &str, caution: Replacement) {
         let is_secret = is_secret_name(name);
         if text.is_empty() || self.public.contains(text) || is_time(text) {
             return;
@@ -136,7 +136,7 @@ impl Mocks {
         let is_about = is_about(name);
         let is_returned = text.len() >= LEAST && self.returned.iter().any(|returned| returned.contains(text));
         let is_plain = is_about && !text.contains('=') && !words(text).any(looks_random);
-        if is_secret || (is_returned && !is_plain) || (caution == Caution::Everything && !is_about) {
+        if is_secret || (is_returned && !is_plain) || (caution == Replacement::Everything && !is_about) {
             self.add(name, text);
             return;
         }
@@ -212,7 +212,7 @@ mod tests {
         BTreeMap::from([("scope".to_owned(), "read write".to_owned()), ("password".to_owned(), "hunter2".to_owned())])
     }
 
-    fn replaced(caution: Caution, returned: &str, body: &str) -> String {
+    fn replaced(caution: Replacement, returned: &str, body: &str) -> String {
         let mut mocks = Mocks::new(caution, &settings());
         mocks.note_returned(returned.as_bytes());
         mocks.learn_returned("payload", returned.as_bytes());
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn mocks_stand_for_what_is_named_as_a_secret_or_looks_random() {
         let body = r#"{"access_token":"aaaaaaaa","token_type":"Bearer","expires_in":"600","scope":"read","id":"x","more":[{"refresh_token":"aaaaaaaabb","request":"XbCdYf0123456"}]}"#;
-        let text = replaced(Caution::Likely, "", body);
+        let text = replaced(Replacement::Likely, "", body);
         let expected = r#"{"access_token":"mock-access-token","expires_in":"600","id":"x","more":[{"refresh_token":"mock-refresh-token","request":"mock-value"}],"scope":"read","token_type":"Bearer"}"#;
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap().to_string(), expected);
     }
@@ -238,7 +238,7 @@ mod tests {
             ("swordfish", "user=a&pw=swordfish"),
             ("https://a.example/?t=swordfish", r#"{"url":"https://a.example/?t=swordfish"}"#),
         ] {
-            let text = replaced(Caution::Likely, returned, body);
+            let text = replaced(Replacement::Likely, returned, body);
             assert!(!text.contains("swordfish") && text.contains("mock-"), "{body}: {text}");
         }
     }
@@ -246,15 +246,15 @@ mod tests {
     #[test]
     fn mocks_stand_for_everything_but_times_and_settings() {
         let body = r#"{"a":"plain","b":"2026-01-01T00:00:00Z","c":"write","d":17,"e":true,"f":"17"}"#;
-        let text = replaced(Caution::Everything, "", body);
+        let text = replaced(Replacement::Everything, "", body);
         let expected = r#"{"a":"mock-a","b":"2026-01-01T00:00:00Z","c":"write","d":17,"e":true,"f":"17"}"#;
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap().to_string(), expected);
-        assert!(replaced(Caution::Likely, "", body).contains("plain"));
+        assert!(replaced(Replacement::Likely, "", body).contains("plain"));
     }
 
     #[test]
     fn mocks_of_two_values_differ_and_the_longer_goes_first() {
-        let mut mocks = Mocks::new(Caution::Likely, &settings());
+        let mut mocks = Mocks::new(Replacement::Likely, &settings());
         assert_eq!(mocks.add("token", "aaaaaaaa"), "mock-token");
         assert_eq!(mocks.add("token", "aaaaaaaabb"), "mock-token-2");
         assert_eq!(mocks.add("token", "aaaaaaaa"), "mock-token");

@@ -34,7 +34,7 @@ use crate::outcome::ComponentAnswer;
 use crate::runner::{Rehearsed, ScriptRunner};
 use crate::subject::MockState;
 use crate::tokens;
-use mocks::{Caution, LEAST, Mocks};
+use mocks::{LEAST, Mocks, Replacement};
 pub use record_error::RecordError;
 pub use subject_text::RecordedInstance;
 pub use world::RecordedWorld;
@@ -120,10 +120,10 @@ impl Recording {
     /// # Errors
     /// If no script can be made of the calls that passes and shows no real value.
     pub async fn script(&self, runner: &ScriptRunner, path: &Path, component: &str) -> Result<String, RecordError> {
-        match self.attempt(Caution::Everything, runner, path, component).await {
+        match self.attempt(Replacement::Everything, runner, path, component).await {
             // A component that looks into an answer needs some of it.
             Err(RecordError::Differs(_) | RecordError::Fails(_) | RecordError::Shown(_)) => {
-                self.attempt(Caution::Likely, runner, path, component).await
+                self.attempt(Replacement::Likely, runner, path, component).await
             }
             made => made,
         }
@@ -131,7 +131,7 @@ impl Recording {
 
     async fn attempt(
         &self,
-        caution: Caution,
+        caution: Replacement,
         runner: &ScriptRunner,
         path: &Path,
         component: &str,

@@ -60,11 +60,11 @@ fn members(mocks: &mut Mocks, value: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::mocks::Caution;
+    use crate::record::mocks::Replacement;
     use std::collections::BTreeMap;
 
     fn mock(purpose: Option<SecretPurpose>, real: &str) -> String {
-        let mut mocks = Mocks::new(Caution::Likely, &BTreeMap::new());
+        let mut mocks = Mocks::new(Replacement::Likely, &BTreeMap::new());
         let real = SecretBytes::new(real.as_bytes().to_vec());
         mock_secret(&mut mocks, &"aws-key".parse().unwrap(), &SecretGrant::new(purpose, false), &real).unwrap()
     }

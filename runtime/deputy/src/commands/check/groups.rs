@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use deputy_audit::AuditSubject;
 use deputy_config::{ReceiverComponent, SettingLines, SettingsOwner, WorkerGroup, WorkersSection};
 use deputy_core::{GroupName, InstanceName, ReceiverName};
 use deputy_host::check_binding;
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use super::instance::{InstanceJson, bound};
 use crate::commands::inspect::ComponentJson;
+use crate::described_settings::{self, DescribedComponent};
 use crate::error::{CommandError, ErrorJson};
 use crate::exit::Exit;
 use crate::failed_setting::OwnSettings;
@@ -109,6 +111,9 @@ async fn load(
     if let ComponentKind::Provider = info.kind {
         return Err(CommandError::new(Exit::Misconfigured, ReceiverError::Provider { path }));
     }
+    let subject = AuditSubject::Receiver(name.clone());
+    let asked = DescribedComponent { component: &receiver.component, sha256: receiver.sha256, subject };
+    described_settings::check(sandbox, asked, &receiver.settings, settings).await?;
     let loaded = sandbox.load_receiver(&receiver.plan(name)).await?;
     // Without the answers of all its instances, the receiver would find some not bound.
     if let Some(bound) = bound(&receiver.instances, instances) {

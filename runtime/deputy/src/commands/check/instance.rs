@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
+use deputy_audit::AuditSubject;
 use deputy_config::{InstanceEntry, SettingLines, SettingsOwner};
 use deputy_core::{BoundInstance, FileSource, Instance, InstanceName, PayloadKind, in_one_line};
 use deputy_sandbox::{CallError, ComponentInfo, LoadedProvider, Sandbox};
@@ -14,6 +15,7 @@ use super::kept_state::{KeptStates, StateJson};
 use super::left_open::{LeftOpenJson, left_open};
 use crate::capability::{Capability, Decision, unknown_imports};
 use crate::commands::inspect::ComponentJson;
+use crate::described_settings::{self, DescribedComponent};
 use crate::error::{CommandError, ErrorJson};
 use crate::failed_setting::{FailedSetting, OwnSettings};
 
@@ -133,10 +135,18 @@ pub(super) async fn check(
         checked.ok = checked.file.as_ref().is_some_and(|file| file.ok);
         return checked;
     };
+    let owner = SettingsOwner::Instance(entry.name.clone());
+    let subject = AuditSubject::Instance(entry.name.clone());
+    let asked = DescribedComponent { component: &instance.component, sha256: instance.sha256, subject };
+    let own = OwnSettings::new(lines, &owner);
+    if let Err(error) = described_settings::check(sandbox, asked, &instance.settings, own).await {
+        checked.ok = false;
+        checked.error = Some(error.json());
+        return checked;
+    }
     match sandbox.load(instance).await {
         Ok(provider) => {
             let state = StateJson::check(entry, instance, provider.info().digest, kept);
-            let owner = SettingsOwner::Instance(entry.name.clone());
             let loaded = LoadedJson::check(&provider, instance, OwnSettings::new(lines, &owner)).await;
             let loaded = LoadedJson { state, ..loaded };
             checked.ok = loaded.is_ok();

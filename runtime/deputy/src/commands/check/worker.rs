@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deputy_audit::Audit;
+use deputy_audit::{Audit, AuditSubject};
 use deputy_config::{Colour, Finding, ReceiverComponent, SettingLines, SettingsOwner, WorkerConfig};
 use deputy_core::{BoundInstance, ByteSize, InstanceName, ReceiverName, SecretSource, in_one_line};
 use deputy_files::FileError;
@@ -20,6 +20,7 @@ use serde::Serialize;
 
 use super::instance::{InstanceJson, bound};
 use crate::context::{Context, SCHEMA};
+use crate::described_settings::{self, DescribedComponent};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::failed_setting::{FailedSetting, OwnSettings};
@@ -220,6 +221,12 @@ async fn load(
     instances: Option<&[InstanceJson]>,
     settings: OwnSettings<'_>,
 ) -> Result<(String, String), (String, Option<FailedSetting>)> {
+    let subject = AuditSubject::Receiver(name.clone());
+    let asked = DescribedComponent { component: &component.component, sha256: component.sha256, subject };
+    described_settings::check(sandbox, asked, &component.settings, settings).await.map_err(|error| {
+        let at = error.place().cloned();
+        (error.one_line(), at)
+    })?;
     let receiver = sandbox.load_receiver(&component.plan(name)).await.map_err(|error| (in_one_line(&error), None))?;
     let bound = match instances {
         Some(known) => bound(&component.instances, known),

@@ -1,24 +1,23 @@
 //! `deputy grant`
 
 mod denied;
-mod replace;
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use deputy_config::{ConfigDocument, CoordinatorFile, EditError};
-use deputy_core::grant::{Grant, Widening};
+use deputy_core::grant::Grant;
 use deputy_core::{ByteSize, Instance, PolicyDenial, Principal};
 use serde::Serialize;
-use similar::TextDiff;
 
+use crate::config_change::{Agreement, Caution, ConfigChange};
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::input::{ask, read_input};
-use crate::print::{ERROR, GOOD, HINT, WARNING, sanitize, styled};
+use crate::input::read_input;
+use crate::print::HINT;
 use denied::DeniedUse;
 
 /// Changes that follow from each other at most: a host, then its address.
@@ -78,44 +77,34 @@ struct GrantJson<'a> {
     written: bool,
 }
 
-/// A changed configuration that was not written yet.
-struct Proposal {
-    path: PathBuf,
-    old: String,
-    new: String,
-    cautions: Vec<Widening>,
-}
-
 pub(crate) fn run(context: &Context, arguments: &GrantArgs) -> Result<Exit, CommandError> {
-    let proposal = propose(context, arguments)?;
-    let path = proposal.path.display().to_string();
-    let diff = TextDiff::from_lines(&proposal.old, &proposal.new);
-    let diff = diff.unified_diff().context_radius(3).header(&path, &path).to_string();
-    let is_written = proposal.old != proposal.new && is_agreed(context, arguments, &proposal, &diff)?;
+    let change = propose(context, arguments)?;
+    let agreement = Agreement { yes: arguments.yes, json: arguments.json };
+    let is_written = !change.is_empty() && change.is_agreed(context, agreement)?;
     if is_written {
-        replace::replace(&proposal.path, &proposal.old, &proposal.new)?;
+        change.write()?;
     }
     if arguments.json {
         context.json(&GrantJson {
             schema: SCHEMA,
             instance: &arguments.instance,
-            config: path,
-            diff: if proposal.old == proposal.new { "" } else { &diff },
-            cautions: proposal.cautions.iter().map(ToString::to_string).collect(),
+            config: change.path.display().to_string(),
+            diff: &change.diff(),
+            cautions: change.cautions.iter().map(|caution| caution.text.clone()).collect(),
             written: is_written,
         })?;
-    } else if proposal.old == proposal.new {
-        context.stdout(&format!("{} permits it already\n", proposal.path.display()))?;
+    } else if change.is_empty() {
+        context.stdout(&format!("{} permits it already\n", change.path.display()))?;
     } else if is_written {
         let hint = format!("`{}` applies it to a running coordinator", context.command("reload"));
         context.printer.labelled(HINT, "hint", &hint);
     } else {
         context.note("nothing was written");
     }
-    Ok(if is_written || proposal.old == proposal.new || arguments.json { Exit::Done } else { Exit::Failed })
+    Ok(if is_written || change.is_empty() || arguments.json { Exit::Done } else { Exit::Failed })
 }
 
-fn propose(context: &Context, arguments: &GrantArgs) -> Result<Proposal, CommandError> {
+fn propose(context: &Context, arguments: &GrantArgs) -> Result<ConfigChange, CommandError> {
     let (path, old) = context.configuration_text()?;
     let config = CoordinatorFile::parse(&old, &path)?;
     let instance = instance(&config, arguments)?.clone();
@@ -127,8 +116,8 @@ fn propose(context: &Context, arguments: &GrantArgs) -> Result<Proposal, Command
         }
         None => follow(&mut document, &path, &denied_use(&config, arguments)?, arguments)?,
     };
-    let cautions = changed.widenings(&instance.grant);
-    Ok(Proposal { path, new: document.to_string(), old, cautions })
+    let cautions = changed.widenings(&instance.grant).into_iter().map(Caution::from).collect();
+    Ok(ConfigChange { path, new: document.to_string(), old, cautions })
 }
 
 /// Applies one fix after the other until the use is permitted.
@@ -175,44 +164,6 @@ fn denied_use(config: &CoordinatorFile, arguments: &GrantArgs) -> Result<DeniedU
         return Err(error.hint("name what to permit with --http, --tcp or --hint, or `audit` in the configuration"));
     };
     DeniedUse::last(audit, &arguments.instance)
-}
-
-/// Whether to write it: the answer to a question, or --yes where that is enough.
-fn is_agreed(context: &Context, arguments: &GrantArgs, proposal: &Proposal, diff: &str) -> Result<bool, CommandError> {
-    if !arguments.json {
-        context.stdout(&diff.lines().map(styled_line).collect::<String>())?;
-    }
-    for caution in &proposal.cautions {
-        context.printer.labelled(WARNING, "warning", &caution.to_string());
-    }
-    if arguments.yes && proposal.cautions.is_empty() {
-        return Ok(true);
-    }
-    if arguments.json && !arguments.yes {
-        return Ok(false);
-    }
-    if !io::stdin().is_terminal() || arguments.json {
-        let (error, hint) = if arguments.yes {
-            ("--yes does not answer for this change", "run it on a terminal, or edit the file")
-        } else {
-            ("nothing was written: there is no terminal to ask on", "add --yes, or run it on a terminal")
-        };
-        return Err(CommandError::new(Exit::Failed, error).hint(hint));
-    }
-    let question = format!("write this to {}? [y/N] ", proposal.path.display());
-    let answer = ask(context.printer, &question).map_err(|error| CommandError::new(Exit::Failed, error))?;
-    Ok(matches!(answer.as_str(), "y" | "Y" | "yes"))
-}
-
-/// A line of a diff, coloured as diffs are. The file's own lines act on no terminal.
-fn styled_line(line: &str) -> String {
-    let text = sanitize(line);
-    let text = match line.as_bytes().first() {
-        Some(b'+') => styled(GOOD, text),
-        Some(b'-') => styled(ERROR, text),
-        _ => text,
-    };
-    text + "\n"
 }
 
 fn read_hint(path: &Path) -> Result<String, CommandError> {

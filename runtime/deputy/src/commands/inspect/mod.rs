@@ -1,13 +1,15 @@
 //! `deputy inspect`
 
+mod described;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use clap::{Args, ValueHint};
-use deputy_audit::Audit;
+use deputy_audit::{Audit, AuditSubject};
 use deputy_core::grant::Grant;
-use deputy_core::{ComponentRef, Instance, Limits, NameError, ReceiverPlan, in_one_line};
+use deputy_core::{ComponentDescription, ComponentRef, Instance, Limits, NameError, ReceiverPlan, in_one_line};
 use deputy_sandbox::{Call, CallError, ComponentInfo, ComponentKind, Import, LoadError, Sandbox};
 use serde::Serialize;
 
@@ -16,7 +18,12 @@ use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::print::{ERROR, HEADING, bytes, sanitize, styled};
+use crate::setting_arg::{SettingArg, settings};
 use crate::table::Table;
+use described::DescriptionJson;
+
+/// The name of the instance that is inspected.
+const INSPECTED: &str = "inspected";
 
 /// Show what a component is, what it can do and what it can never do
 ///
@@ -24,12 +31,15 @@ use crate::table::Table;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy inspect s3-sts
-  deputy inspect ./s3-sts.wasm
+  deputy inspect ./s3-sts.wasm --set region=eu-west-1
   deputy inspect s3-sts --json | jq -r .sha256")]
 pub(crate) struct InspectArgs {
     /// The name of an installed component, or a file
     #[arg(value_name = "NAME|FILE.wasm", value_hint = ValueHint::FilePath)]
     component: ComponentRef,
+    /// A setting with which it says what it wants
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<SettingArg>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -78,6 +88,8 @@ struct InspectJson<'a> {
     unknown_imports: Vec<&'a str>,
     /// Not empty: the component cannot run here.
     missing_imports: &'a [String],
+    /// `null` if it does not describe itself.
+    description: Option<DescriptionJson<'a>>,
 }
 
 impl From<&ComponentInfo> for ComponentJson {
@@ -104,7 +116,7 @@ pub(crate) async fn run(context: &Context, arguments: &InspectArgs) -> Result<Ex
     let found = context.found_config()?;
     let component = arguments.component.clone().of_configuration(Path::new(""), found.components.as_deref());
     let sandbox = context.open_sandbox(found.state_dir, found.key.as_ref(), Arc::new(Audit::nowhere())).await?;
-    let inspected = inspect(&sandbox, &component).await?;
+    let inspected = inspect(&sandbox, &component, &settings(&arguments.set)).await?;
     if arguments.json {
         context.json(&json(&inspected))?;
     } else {
@@ -125,39 +137,62 @@ pub(crate) struct Inspected {
     /// Of a provider.
     pub(crate) service: Option<Result<String, String>>,
     pub(crate) kinds: Result<Vec<String>, String>,
+    /// `None` if it does not describe itself.
+    pub(crate) description: Option<Result<ComponentDescription, String>>,
 }
 
 impl Inspected {
     fn silent(info: ComponentInfo, why: &str) -> Self {
         let service = (info.kind == ComponentKind::Provider).then(|| Err(why.to_owned()));
-        Self { info, service, kinds: Err(why.to_owned()) }
+        Self { info, service, kinds: Err(why.to_owned()), description: None }
     }
 }
 
-/// Inspects a component, and asks it what it answers without settings and grants: most answers depend on settings.
-pub(crate) async fn inspect(sandbox: &Sandbox, component: &ComponentRef) -> Result<Inspected, LoadError> {
+/// Inspects a component, and asks it what it answers with these settings and without grants: most answers depend on
+/// settings.
+pub(crate) async fn inspect(
+    sandbox: &Sandbox,
+    component: &ComponentRef,
+    settings: &BTreeMap<String, String>,
+) -> Result<Inspected, LoadError> {
     let info = sandbox.inspect(component).await?;
     if !info.missing_imports.is_empty() {
         return Ok(Inspected::silent(info, "unknown: the component cannot run here"));
     }
     let asked = match info.kind {
-        ComponentKind::Provider => ask_provider(sandbox, &info).await,
-        ComponentKind::Receiver => ask_receiver(sandbox, &info).await,
+        ComponentKind::Provider => ask_provider(sandbox, &info, settings).await,
+        ComponentKind::Receiver => ask_receiver(sandbox, &info, settings).await,
     };
+    let description = describe(sandbox, &info, settings).await?;
     Ok(match asked {
-        Ok((service, kinds)) => Inspected { info, service, kinds },
-        Err(error) => Inspected::silent(info, &format!("unknown: {error}")),
+        Ok((service, kinds)) => Inspected { info, service, kinds, description },
+        Err(error) => Inspected { description, ..Inspected::silent(info, &format!("unknown: {error}")) },
     })
+}
+
+async fn describe(
+    sandbox: &Sandbox,
+    info: &ComponentInfo,
+    settings: &BTreeMap<String, String>,
+) -> Result<Option<Result<ComponentDescription, String>>, LoadError> {
+    let Ok(name) = INSPECTED.parse() else { return Ok(None) };
+    let component = info.path.clone().into();
+    let call = sandbox.describe(&component, Some(info.digest), settings, AuditSubject::Instance(name)).await?;
+    Ok(call.map(|call| call.result.map_err(|error| error.to_string())))
 }
 
 type Answers = (Option<Result<String, String>>, Result<Vec<String>, String>);
 
-async fn ask_provider(sandbox: &Sandbox, info: &ComponentInfo) -> Result<Answers, String> {
+async fn ask_provider(
+    sandbox: &Sandbox,
+    info: &ComponentInfo,
+    settings: &BTreeMap<String, String>,
+) -> Result<Answers, String> {
     let instance = Instance {
-        name: "inspected".parse().map_err(|error: NameError| error.to_string())?,
+        name: INSPECTED.parse().map_err(|error: NameError| error.to_string())?,
         component: info.path.clone().into(),
         sha256: Some(info.digest),
-        settings: BTreeMap::new(),
+        settings: settings.clone(),
         grant: Grant::default(),
         sources: BTreeMap::new(),
         limits: Limits::default(),
@@ -172,12 +207,16 @@ async fn ask_provider(sandbox: &Sandbox, info: &ComponentInfo) -> Result<Answers
     Ok((Some(service), kinds))
 }
 
-async fn ask_receiver(sandbox: &Sandbox, info: &ComponentInfo) -> Result<Answers, String> {
+async fn ask_receiver(
+    sandbox: &Sandbox,
+    info: &ComponentInfo,
+    settings: &BTreeMap<String, String>,
+) -> Result<Answers, String> {
     let plan = ReceiverPlan {
-        name: "inspected".parse().map_err(|error: NameError| error.to_string())?,
+        name: INSPECTED.parse().map_err(|error: NameError| error.to_string())?,
         component: info.path.clone().into(),
         sha256: Some(info.digest),
-        settings: BTreeMap::new(),
+        settings: settings.clone(),
         limits: Limits::default(),
         host_facts: Vec::new(),
     };
@@ -205,6 +244,7 @@ fn json(inspected: &Inspected) -> InspectJson<'_> {
         cannot: keys(&not_imported(info)),
         unknown_imports: unknown_imports(info).collect(),
         missing_imports: &info.missing_imports,
+        description: inspected.description.as_ref().map(DescriptionJson::from),
     }
 }
 
@@ -234,6 +274,7 @@ fn text(inspected: &Inspected) -> String {
         ComponentKind::Receiver => "Never",
     };
     let cannot: Vec<String> = not_imported(info).iter().map(|c| format!("cannot {}", c.words())).collect();
+    text.push_str(&described::text(inspected.description.as_ref()));
     text.push_str(&section("Can, where the operator grants it", words(&imported(info, Decision::ByGrant))));
     text.push_str(&section("Can", words(&imported(info, Decision::Always))));
     text.push_str(&section(never, cannot));
@@ -246,6 +287,13 @@ fn text(inspected: &Inspected) -> String {
 fn facts(inspected: &Inspected) -> Table {
     let info = &inspected.info;
     let mut table = Table::default();
+    if let Some(Ok(description)) = &inspected.description {
+        for name in ["title", "version"] {
+            if let Some(text) = description.about(name) {
+                table.row([name, text]);
+            }
+        }
+    }
     table.row(["kind", &info.kind.to_string()]);
     if let Some(service) = &inspected.service {
         table.row(["service", service.as_ref().unwrap_or_else(|why| why)]);

@@ -27,6 +27,11 @@ pub(super) fn replace(path: &Path, old: &str, new: &str) -> Result<(), CommandEr
         .map_err(|e| failed(e.into()))?;
     fchmod(&*file, Mode::from_raw_mode(access.mode & 0o7777)).map_err(|error| failed(error.into()))?;
     file.sync_all().map_err(failed)?;
+    // Of two commands at a time, the second one finds a changed file. Some file systems lock no folders, and go without.
+    if matches!(sys::try_lock(&dir), Ok(false)) {
+        let error = format!("{} is being written by another command: try again", path.display());
+        return Err(CommandError::new(Exit::Failed, error));
+    }
     if !matches!(read_regular(&dir, name, old.len()).map_err(failed)?, FileRead::Bytes(found) if found == old.as_bytes())
     {
         let error = format!("{} changed meanwhile: nothing was written; try again", path.display());

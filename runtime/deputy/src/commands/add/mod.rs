@@ -1,0 +1,276 @@
+//! `deputy add`
+
+mod cautions;
+mod kept;
+mod networks;
+mod secret_files;
+mod settings;
+mod text;
+mod written_server;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ValueHint};
+use deputy_audit::{Audit, AuditSubject};
+use deputy_config::{ConfigDocument, CoordinatorFile, EditError, NewInstance};
+use deputy_core::grant::{Grant, Network};
+use deputy_core::{
+    ComponentDescription, ComponentRef, DescribedWant, GrantRequest, GroupName, InstanceName, LoginName, LoginPlan,
+    OpenQuestion, OperatorFacts,
+};
+use deputy_sandbox::{ComponentInfo, ComponentKind, LoadError, Sandbox};
+use serde::Serialize;
+
+use crate::answers::Answers;
+use crate::config_change::{Agreement, ConfigChange};
+use crate::context::{Context, SCHEMA};
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::print::WARNING;
+use crate::setting_arg::SettingArg;
+use secret_files::{SecretArg, SecretFiles};
+
+/// Add an instance of a component to the configuration
+///
+/// Asks the component, in the sandbox and without any grant, what it wants with these settings, says it in plain words, and
+/// writes the instance with that grant into deputy.toml after a yes. Comments and the order of the file stay. What a
+/// component wants is a request: --yes never permits addresses that are not public, wildcards, or reading a secret.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deputy add s3-sts --name s3-prod --set region=eu-west-1 --group analytics
+  deputy add s3-sts --name s3-lab --set region=us-east-1 --set endpoint=http://minio:9000 --network private
+  deputy add kafka --name events --set servers=b1:9093 --set authentication=SCRAM-SHA-512 --username deputy
+  deputy add ./hdfs.wasm --name hdfs --set namenodes=nn1.example.com --login etl --group analytics --yes")]
+pub(crate) struct AddArgs {
+    /// The name of an installed component, or a file
+    #[arg(value_name = "NAME|FILE.wasm", value_hint = ValueHint::FilePath)]
+    component: ComponentRef,
+    /// The name of the new instance
+    #[arg(long, value_name = "NAME")]
+    name: InstanceName,
+    /// A setting; `deputy inspect` lists those of a component
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<SettingArg>,
+    /// The file of a secret that the component wants [default: secrets/INSTANCE.SECRET]
+    #[arg(long, value_name = "NAME=FILE")]
+    secret: Vec<SecretArg>,
+    /// The login to Kerberos, if the component wants one [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    login: Option<LoginName>,
+    /// The user of a SCRAM login, if the component wants one
+    #[arg(long, value_name = "NAME")]
+    username: Option<String>,
+    /// A group of workers that gets the leases
+    #[arg(long, value_name = "NAME")]
+    group: Vec<GroupName>,
+    /// Permit addresses of this network for the servers in your settings: loopback, private, link-local or a CIDR block
+    #[arg(long, value_name = "NETWORK")]
+    network: Vec<Network>,
+    /// Write it without a question, unless it needs a person
+    #[arg(long)]
+    yes: bool,
+    /// Print one JSON object, and write only with --yes
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct AddJson<'a> {
+    schema: u32,
+    instance: &'a str,
+    config: String,
+    title: Option<&'a str>,
+    version: Option<&'a str>,
+    /// What the instance would be granted, by capability.
+    grants: Vec<text::WantedJson>,
+    /// In the component's words.
+    reasons: &'a [String],
+    /// Wants that this version does not know, and did not write.
+    unknown: &'a [String],
+    diff: String,
+    /// Why a person has to look at it.
+    cautions: Vec<String>,
+    written: bool,
+    /// What is left to do.
+    steps: Vec<String>,
+}
+
+/// A component, and what it says about itself with the operator's settings.
+struct Described {
+    info: ComponentInfo,
+    description: ComponentDescription,
+    settings: BTreeMap<String, String>,
+}
+
+pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, CommandError> {
+    let (path, old) = context.configuration_text().map_err(|error| no_configuration(context, error))?;
+    let config = CoordinatorFile::parse(&old, &path)?;
+    let mut document = ConfigDocument::parse(&old).map_err(misfit)?;
+    let sandbox = context.sandbox(&config, Arc::new(Audit::nowhere())).await?;
+    let described = described(context, &sandbox, &config, arguments).await?;
+    let login = login(&config, arguments)?;
+    let mut request = read_request(&described, login, arguments)?;
+    let named = networks::permit(&mut request.grant, &arguments.network, &described.settings);
+    if named.is_empty() && !arguments.network.is_empty() {
+        let unused =
+            "--network is for no rule: no setting names a server that the component wants, as HOST:PORT or in a URL";
+        context.printer.labelled(WARNING, "warning", unused);
+    }
+    let files = SecretFiles::new(arguments, &request, &path)?;
+    let component = written_component(&arguments.component, &path)?;
+    document
+        .add_instance(&NewInstance {
+            name: &arguments.name,
+            component: &component,
+            groups: &arguments.group,
+            settings: &described.settings,
+            grant: &request.grant,
+            files: &files.written,
+            login: login.filter(|_| request.wants_login).map(|login| &login.name),
+            targets: &request.targets,
+        })
+        .map_err(misfit)?;
+    let new = document.to_string();
+    let changed = CoordinatorFile::parse(&new, &path)?;
+    kept::check((&old, &config), (&new, &changed), &arguments.name)?;
+    let grant = granted(&changed, arguments)?;
+    let cautions = cautions::of(&grant, &named, &files);
+    let change = ConfigChange { path, old, new, cautions };
+    if !arguments.json {
+        context.stdout(&text::summary(arguments, &described, &request, &grant))?;
+    }
+    let agreement = Agreement { yes: arguments.yes, json: arguments.json };
+    let is_written = change.is_agreed(context, agreement)?;
+    if is_written {
+        files.create_folder()?;
+        change.write()?;
+    }
+    let steps = text::steps(context, arguments, &files, &request);
+    if arguments.json {
+        context.json(&AddJson {
+            schema: SCHEMA,
+            instance: arguments.name.as_str(),
+            config: change.path.display().to_string(),
+            title: described.description.about("title"),
+            version: described.description.about("version"),
+            grants: text::grants(described.info.kind, &grant),
+            reasons: &request.reasons,
+            unknown: &request.unknown,
+            diff: change.diff(),
+            cautions: change.cautions.iter().map(|caution| caution.text.clone()).collect(),
+            written: is_written,
+            steps,
+        })?;
+    } else if is_written {
+        context.stdout(&text::numbered(&change.path, &steps))?;
+    } else {
+        context.note("nothing was written");
+    }
+    Ok(if is_written || arguments.json { Exit::Done } else { Exit::Failed })
+}
+
+/// Asks the component, and the operator for what is missing.
+async fn described(
+    context: &Context,
+    sandbox: &Sandbox,
+    config: &CoordinatorFile,
+    arguments: &AddArgs,
+) -> Result<Described, CommandError> {
+    let component = arguments.component.clone().of_configuration(Path::new(""), config.components.as_deref());
+    let info = sandbox.inspect(&component).await?;
+    if !info.missing_imports.is_empty() {
+        return Err(LoadError::MissingImports { path: info.path, imports: info.missing_imports }.into());
+    }
+    if info.kind != ComponentKind::Provider {
+        let error = LoadError::Kind { path: info.path, expected: ComponentKind::Provider };
+        return Err(
+            CommandError::from(error).hint("a receiver goes into [receivers.NAME] or [groups.NAME.receivers.NAME]")
+        );
+    }
+    let subject = AuditSubject::Instance(arguments.name.clone());
+    let answers = Answers::new(context.printer, arguments.json || arguments.yes);
+    let found = settings::complete(sandbox, &component, &info, subject, &answers, &arguments.set).await?;
+    Ok(Described { info, description: found.description, settings: found.settings })
+}
+
+/// The login of `--login`, or the only one.
+fn login<'c>(config: &'c CoordinatorFile, arguments: &AddArgs) -> Result<Option<&'c LoginPlan>, CommandError> {
+    match (&arguments.login, config.logins.as_slice()) {
+        (Some(name), logins) => match logins.iter().find(|login| login.name == *name) {
+            Some(login) => Ok(Some(login)),
+            None => {
+                let error = format!("{} has no login `{name}`", config.path.display());
+                Err(CommandError::new(Exit::Misconfigured, error).hint(format!("define it under [logins.{name}]")))
+            }
+        },
+        (None, [only]) => Ok(Some(only)),
+        (None, _) => Ok(None),
+    }
+}
+
+fn read_request(
+    described: &Described,
+    login: Option<&LoginPlan>,
+    arguments: &AddArgs,
+) -> Result<GrantRequest, CommandError> {
+    let wants: &[DescribedWant] = described.description.wants.as_deref().unwrap_or_default();
+    let facts =
+        OperatorFacts { realm: login.map(|login| login.principal.realm()), username: arguments.username.as_deref() };
+    let mut request =
+        GrantRequest::read(wants, facts).map_err(|error| CommandError::new(Exit::Misconfigured, error))?;
+    match request.open.first() {
+        None => {}
+        Some(OpenQuestion::Login) => {
+            let error = "the component wants a login to Kerberos, and it is not clear which one";
+            let hint = "define one under [logins.NAME], and name it with --login NAME";
+            return Err(CommandError::new(Exit::Misconfigured, error).hint(hint));
+        }
+        Some(OpenQuestion::Username) => {
+            let error = "the component logs in by SCRAM, and does not know the user";
+            return Err(CommandError::new(Exit::Misconfigured, error).hint("name the user with --username NAME"));
+        }
+    }
+    // Two wants of the same are one rule.
+    let mut seen = Vec::new();
+    request.grant.http.retain(|rule| {
+        let is_new = !seen.contains(rule);
+        seen.push(rule.clone());
+        is_new
+    });
+    Ok(request)
+}
+
+/// The grant as the configuration now has it.
+fn granted(config: &CoordinatorFile, arguments: &AddArgs) -> Result<Grant, CommandError> {
+    let entry = config.instances.get(&arguments.name).and_then(|entry| entry.component.as_ref());
+    entry.map(|instance| instance.grant.clone()).ok_or_else(|| {
+        CommandError::new(Exit::Internal, "the new instance is not in the configuration that was written")
+    })
+}
+
+/// The component as the configuration has it: a path on the command line is relative to the current directory.
+fn written_component(component: &ComponentRef, config: &Path) -> Result<String, CommandError> {
+    let file = match component {
+        ComponentRef::File(file) if file.is_relative() && !is_here(config) => std::path::absolute(file)
+            .map_err(|error| CommandError::new(Exit::Failed, error).context("cannot find the current directory"))?,
+        other => PathBuf::from(other.to_string()),
+    };
+    match file.to_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Err(CommandError::new(Exit::Misconfigured, format!("{} is not UTF-8", file.display()))),
+    }
+}
+
+fn is_here(config: &Path) -> bool {
+    config.parent().is_none_or(|parent| parent == Path::new("") || parent == Path::new("."))
+}
+
+fn misfit(error: EditError) -> CommandError {
+    CommandError::new(Exit::Misconfigured, error)
+}
+
+fn no_configuration(context: &Context, error: CommandError) -> CommandError {
+    error.hint(format!("`{}` writes a new one", context.command("init")))
+}

@@ -1,0 +1,154 @@
+//! Addresses that are not public: what the operator permits for hosts of their own, and what the component's hosts need.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use deputy_core::grant::{AddressClass, Grant, Host, HostPattern, Network};
+
+use super::written_server::WrittenServer;
+
+/// What the operator permits beside public addresses.
+#[derive(Default)]
+pub(super) struct NamedNetworks {
+    /// Rules for hosts that stand in the operator's settings.
+    own: BTreeSet<String>,
+    /// Such rules, with each network that the operator named.
+    named: BTreeSet<(String, String)>,
+}
+
+impl NamedNetworks {
+    /// Whether the operator's networks are for this rule.
+    pub(super) fn is_own(&self, rule: &str) -> bool {
+        self.own.contains(rule)
+    }
+
+    /// Whether the operator named this network for this rule.
+    pub(super) fn is_named(&self, rule: &str, network: &str) -> bool {
+        self.named.contains(&(rule.to_owned(), network.to_owned()))
+    }
+
+    /// Whether no rule is for a host of the operator's.
+    pub(super) fn is_empty(&self) -> bool {
+        self.own.is_empty()
+    }
+
+    /// The networks of a rule for this host.
+    fn permit(&mut self, rule: &str, host: &HostPattern, networks: &[Network]) -> Vec<Network> {
+        self.own.insert(rule.to_owned());
+        // Services that give credentials to any caller need a person, whatever the command line says.
+        let named = networks.iter().filter(|network| !is_metadata(network));
+        self.named.extend(named.map(|network| (rule.to_owned(), network.to_string())));
+        with_own_address(host, networks.to_vec())
+    }
+}
+
+/// Permits the operator's networks for servers that stand in their settings, and for an address what it needs. A server that
+/// the component chose itself gets none of the operator's: it could be anything in the inner network.
+pub(super) fn permit(grant: &mut Grant, networks: &[Network], settings: &BTreeMap<String, String>) -> NamedNetworks {
+    let mut named = NamedNetworks::default();
+    let settings = WrittenServer::all(settings);
+    for rule in &mut grant.http {
+        let (host, text) = (rule.pattern.host(), rule.pattern.to_string());
+        rule.networks = if is_operators(host, rule.pattern.port(), &settings) {
+            named.permit(&text, host, networks)
+        } else {
+            with_own_address(host, Vec::new())
+        };
+    }
+    for rule in &mut grant.tcp {
+        rule.networks = if is_operators(&rule.host, rule.port, &settings) {
+            named.permit(&rule.to_string(), &rule.host, networks)
+        } else {
+            with_own_address(&rule.host, Vec::new())
+        };
+    }
+    named
+}
+
+fn is_metadata(network: &Network) -> bool {
+    match network {
+        Network::Class(class) => *class == AddressClass::Metadata,
+        Network::Block(block) => AddressClass::of(block.addr()) == AddressClass::Metadata,
+    }
+}
+
+/// These networks, and the one that a rule for an address needs.
+fn with_own_address(host: &HostPattern, mut permitted: Vec<Network>) -> Vec<Network> {
+    if let HostPattern::Exactly(Host::Address(address)) = host
+        && AddressClass::of(*address) != AddressClass::Public
+        && !permitted.iter().any(|network| network.contains(*address))
+        && let Ok(network) = Network::opening(*address).parse()
+    {
+        permitted.push(network);
+    }
+    permitted
+}
+
+/// Whether an operator's setting names this server.
+fn is_operators(host: &HostPattern, port: u16, servers: &[WrittenServer]) -> bool {
+    let HostPattern::Exactly(host) = host else { return false };
+    servers.iter().any(|server| server.host == *host && server.port.is_none_or(|written| written == port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use deputy_core::grant::{HttpRule, PathRules, RequestOptions};
+
+    fn rule(pattern: &str) -> HttpRule {
+        HttpRule {
+            pattern: pattern.parse().unwrap(),
+            methods: Vec::new(),
+            paths: PathRules::Any,
+            overrides: Vec::new(),
+            networks: Vec::new(),
+            send: RequestOptions::default(),
+        }
+    }
+
+    fn permitted(pattern: &str, networks: &[&str], setting: &str) -> (Vec<String>, usize) {
+        let mut grant = Grant { http: vec![rule(pattern)], ..Grant::default() };
+        let networks: Vec<Network> = networks.iter().map(|network| network.parse().unwrap()).collect();
+        let settings = BTreeMap::from([("endpoint".to_owned(), setting.to_owned())]);
+        let named = permit(&mut grant, &networks, &settings);
+        let networks = grant.http.iter().flat_map(|rule| &rule.networks).map(ToString::to_string);
+        (networks.collect(), named.named.len())
+    }
+
+    #[test]
+    fn networks_are_permitted_for_hosts_of_the_settings_alone() {
+        let of = |pattern, setting| permitted(pattern, &["private"], setting).0;
+        assert_eq!(of("http://minio:9000", "http://minio:9000"), ["private"]);
+        assert_eq!(of("http://minio.example:9000", "a, MINIO.example"), ["private"]);
+        for setting in
+            ["http://minio.example", "http://xminio", "", "http://a-minio", "minio", "http://b:9000/minio:9000"]
+        {
+            assert_eq!(of("http://minio:9000", setting), [""; 0], "{setting}");
+        }
+        assert_eq!(of("https://*.example.com", "https://*.example.com"), [""; 0]);
+        // Another port of the host is another server, unless the setting names none.
+        assert_eq!(of("http://minio:22", "http://minio:9000/a"), [""; 0]);
+        assert_eq!(of("http://minio:22", "minio:2"), [""; 0]);
+        assert_eq!(of("http://minio:9000", "minio:9000,other:1"), ["private"]);
+        assert_eq!(of("http://[fd00::1]:9000", "http://[fd00::1]:9000"), ["private"]);
+    }
+
+    #[test]
+    fn networks_of_an_address_are_proposed_and_need_a_person() {
+        assert_eq!(permitted("http://169.254.169.254", &[], ""), (vec!["metadata".to_owned()], 0));
+        assert_eq!(permitted("http://10.0.0.7", &[], "http://10.0.0.7"), (vec!["private".to_owned()], 0));
+        assert_eq!(
+            permitted("http://10.0.0.7", &["10.0.0.0/8"], "http://10.0.0.7"),
+            (vec!["10.0.0.0/8".to_owned()], 1)
+        );
+        assert_eq!(permitted("http://10.0.0.7", &["private"], "http://10.0.0.70"), (vec!["private".to_owned()], 0));
+        assert_eq!(permitted("http://192.0.43.8", &[], ""), (vec![], 0));
+    }
+
+    #[test]
+    fn networks_with_metadata_services_are_never_named() {
+        for network in ["metadata", "169.254.169.254"] {
+            let (given, named) = permitted("http://169.254.169.254", &[network], "http://169.254.169.254");
+            assert_eq!((given.len(), named), (1, 0), "{network}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What `deputy add` says.
+
+use std::path::Path;
+
+use deputy_core::GrantRequest;
+use deputy_core::grant::Grant;
+use deputy_files::shell_quoted;
+use deputy_sandbox::ComponentKind;
+use serde::Serialize;
+
+use super::secret_files::SecretFiles;
+use super::{AddArgs, Described};
+use crate::capability::{Capability, Decision};
+use crate::context::Context;
+use crate::print::{HEADING, WARNING, sanitize, styled};
+use crate::table::Table;
+
+#[derive(Serialize)]
+pub(super) struct WantedJson {
+    capability: &'static str,
+    #[serde(skip)]
+    words: &'static str,
+    grants: Vec<String>,
+}
+
+/// What is granted, by capability.
+pub(super) fn grants(kind: ComponentKind, grant: &Grant) -> Vec<WantedJson> {
+    // Host names are looked up for the rules of connections, which are listed themselves.
+    let all = Capability::ALL.into_iter().filter(|c| *c != Capability::Names && c.decision(kind) == Decision::ByGrant);
+    let all = all.map(|c| WantedJson { capability: c.key(), words: c.words(), grants: c.granted(grant) });
+    all.filter(|granted| !granted.grants.is_empty()).collect()
+}
+
+/// What the component is and wants, in plain words.
+pub(super) fn summary(arguments: &AddArgs, described: &Described, request: &GrantRequest, grant: &Grant) -> String {
+    let description = &described.description;
+    let title = description.about("title").unwrap_or("no title");
+    let version = description.about("version").map(|version| format!(", version {version}")).unwrap_or_default();
+    let mut text =
+        format!("{} {}\n", styled(HEADING, format!("{}:", arguments.name)), sanitize(&format!("{title}{version}")));
+    let granted = grants(described.info.kind, grant);
+    if granted.is_empty() {
+        text.push_str("\nIt wants nothing.\n");
+    } else {
+        let mut table = Table::default();
+        for WantedJson { words, grants, .. } in granted {
+            for (index, grant) in grants.into_iter().enumerate() {
+                table.row([if index == 0 { words } else { "" }, &grant]);
+            }
+        }
+        text.push_str(&format!("\nIt wants to\n{}", table.render(2)));
+    }
+    text.push_str(&lines("Because, in its own words, it", &request.reasons));
+    let unknown = format!("It wants what this version of deputy does not know; {}", styled(WARNING, "not written"));
+    text.push_str(&lines(&unknown, &request.unknown));
+    text.push('\n');
+    text
+}
+
+fn lines(title: &str, lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: String = lines.iter().map(|line| format!("  {}\n", sanitize(line))).collect();
+    format!("\n{title}\n{lines}")
+}
+
+/// What is left to do after it is written.
+pub(super) fn steps(
+    context: &Context,
+    arguments: &AddArgs,
+    files: &SecretFiles,
+    request: &GrantRequest,
+) -> Vec<String> {
+    let puts = files.missing.iter().map(|(name, path)| {
+        let format = request.secrets.get(name).and_then(|secret| secret.format.as_deref());
+        // Not on the line of the command: it is the component's text, and some shells take no comments.
+        let format = format.map(|format| format!("\n     as the component has it: {}", sanitize(format)));
+        format!("(umask 077; cat > {}){}", shell_quoted(path), format.unwrap_or_default())
+    });
+    let (reload, run) = (context.command("reload"), context.command("run"));
+    let rest = [
+        format!("{}      # tries it once", context.command(&format!("obtain {}", arguments.name))),
+        format!("{reload}      # applies it to a running coordinator; or: {run}"),
+    ];
+    puts.chain(rest).collect()
+}
+
+pub(super) fn numbered(config: &Path, steps: &[String]) -> String {
+    let mut text = format!("{} is written. Next:\n", config.display());
+    for (number, step) in (1..).zip(steps) {
+        text.push_str(&format!("  {number}. {step}\n"));
+    }
+    text
+}

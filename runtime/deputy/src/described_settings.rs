@@ -1,0 +1,92 @@
+//! Comparing settings with those that a component describes, before it is called.
+
+use std::collections::BTreeMap;
+
+use deputy_audit::AuditSubject;
+use deputy_config::nearest;
+use deputy_core::{ComponentDescription, ComponentRef, Digest, SettingFault};
+use deputy_sandbox::{CallError, Sandbox};
+
+use crate::error::CommandError;
+use crate::exit::Exit;
+use crate::failed_setting::OwnSettings;
+
+/// Settings that do not fit a component, all of them.
+#[derive(Debug, thiserror::Error)]
+#[error("{first}")]
+struct SettingFaults {
+    first: String,
+    #[source]
+    rest: Option<Box<SettingFaults>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the component's description of itself failed")]
+struct DescriptionFailed(#[source] CallError);
+
+/// The component that is asked.
+#[derive(Clone)]
+pub(crate) struct DescribedComponent<'c> {
+    pub(crate) component: &'c ComponentRef,
+    pub(crate) sha256: Option<Digest>,
+    /// For which instance or receiver.
+    pub(crate) subject: AuditSubject,
+}
+
+/// What a component says about itself with these settings; `None` if it does not describe itself.
+pub(crate) async fn describe(
+    sandbox: &Sandbox,
+    asked: DescribedComponent<'_>,
+    settings: &BTreeMap<String, String>,
+) -> Result<Option<ComponentDescription>, CommandError> {
+    let DescribedComponent { component, sha256, subject } = asked;
+    let Some(call) = sandbox.describe(component, sha256, settings, subject).await? else { return Ok(None) };
+    let described = call.result.map_err(|error| CommandError::new(Exit::Misconfigured, DescriptionFailed(error)))?;
+    Ok(Some(described))
+}
+
+/// Refuses settings whose names a component does not know, and missing ones that it needs.
+pub(crate) async fn check(
+    sandbox: &Sandbox,
+    asked: DescribedComponent<'_>,
+    settings: &BTreeMap<String, String>,
+    lines: OwnSettings<'_>,
+) -> Result<(), CommandError> {
+    match describe(sandbox, asked, settings).await? {
+        Some(description) => refuse(&description, settings, Some(lines)),
+        None => Ok(()),
+    }
+}
+
+/// The same for settings that are known already; with the lines of the file that they are from.
+pub(crate) fn refuse(
+    description: &ComponentDescription,
+    settings: &BTreeMap<String, String>,
+    lines: Option<OwnSettings<'_>>,
+) -> Result<(), CommandError> {
+    let faults = description.faults(settings.keys().map(String::as_str));
+    let Some(first) = faults.first() else { return Ok(()) };
+    let at = |fault: &SettingFault| lines.and_then(|lines| lines.find(fault.setting()));
+    // The first one is the error, with its place; the others follow as its causes, with theirs.
+    let located = |fault: &SettingFault| match at(fault) {
+        Some(at) => format!("{}:{}: {}", at.file, at.line, text(fault, description)),
+        None => text(fault, description),
+    };
+    let rest = faults
+        .iter()
+        .skip(1)
+        .rev()
+        .fold(None, |rest, fault| Some(Box::new(SettingFaults { first: located(fault), rest })));
+    let error = SettingFaults { first: text(first, description), rest };
+    Err(CommandError::new(Exit::Misconfigured, error).at(at(first)))
+}
+
+/// An unknown setting with the one that was meant, or all of them.
+fn text(fault: &SettingFault, description: &ComponentDescription) -> String {
+    let SettingFault::Unknown { name } = fault else { return fault.to_string() };
+    let known = description.settings.iter().map(|setting| setting.name.as_str());
+    match nearest(name, known.clone()) {
+        Some(meant) => format!("{fault}; did you mean `{meant}`?"),
+        None => format!("{fault}; it has {}", known.collect::<Vec<_>>().join(", ")),
+    }
+}
