@@ -239,7 +239,7 @@ mod tests {
     use super::*;
     use crate::{Colour, CoordinatorFile, CoordinatorTemplate};
 
-    const OLD: &str = "# mine\nstate = \"state\"   # kept\n\n[instances.old]\ncomponent = \"old.wasm\" # first\n\n[upstreams.x]\ncalls-per-minute = 60\n";
+    const OLD: &str = "# mine\nstate = \"state\"   # kept\n\n[instances.old]\ncomponent = \"old.wasm\" # first\n\n[upstreams.x]\ncalls-per-minute = 60\nburst = 2\n";
 
     fn add(text: &str, grant: &Grant, settings: &[(&str, &str)]) -> Result<String, EditError> {
         let mut document = ConfigDocument::parse(text).unwrap();
@@ -295,7 +295,7 @@ mod tests {
         // Other tables follow the instances: what is at the end is about them.
         let old = format!("{OLD}# of x\n");
         let text = add(&old, &Grant::default(), &[]).unwrap();
-        assert!(text.ends_with("\n[upstreams.x]\ncalls-per-minute = 60\n# of x\n"), "{text}");
+        assert!(text.ends_with("\n[upstreams.x]\ncalls-per-minute = 60\nburst = 2\n# of x\n"), "{text}");
     }
 
     #[test]
@@ -303,7 +303,7 @@ mod tests {
         for old in [
             "instances.old.component = \"old.wasm\" # dotted\n",
             "[instances]\nold = { component = \"old.wasm\" } # inline\n",
-            "[instances.old.settings] # first\na = \"b\"\n[upstreams.x]\ncalls-per-minute = 60 # between\n[instances.old]\ncomponent = \"old.wasm\"",
+            "[instances.old.settings] # first\na = \"b\"\n[upstreams.x]\ncalls-per-minute = 60\nburst = 2 # between\n[instances.old]\ncomponent = \"old.wasm\"",
             "# mine\r\n[instances.old] # crlf\r\ncomponent = \"old.wasm\"\r\n# end\r\n",
             "[[instances.old.http]]\nallow = \"https://a.example\"\n\n# between\n\n[instances.old]\ncomponent = \"old.wasm\"\n",
         ] {

@@ -40,9 +40,9 @@ use secret_files::{SecretArg, SecretFiles};
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy add s3-sts --name s3-prod --set region=eu-west-1 --group analytics
-  deputy add s3-sts --name s3-lab --set region=us-east-1 --set endpoint=http://minio:9000 --network private
-  deputy add kafka --name events --set servers=b1:9093 --set authentication=SCRAM-SHA-512 --username deputy
-  deputy add ./hdfs.wasm --name hdfs --set namenodes=nn1.example.com --login etl --group analytics --yes")]
+  deputy add s3-sts --name lab --set region=lab --set endpoint=http://minio:9000 --network private
+  deputy add kafka --name k --set servers=b1:9093 --set authentication=SCRAM-SHA-512 --username me
+  deputy add ./hdfs.wasm --name hdfs --set namenodes=nn1.example.com --login etl --yes")]
 pub(crate) struct AddArgs {
     /// The name of an installed component, or a file
     #[arg(value_name = "NAME|FILE.wasm", value_hint = ValueHint::FilePath)]
