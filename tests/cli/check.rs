@@ -31,6 +31,16 @@ fn check_accepts_a_valid_configuration() {
 }
 
 #[test]
+fn check_leaves_credentials_to_the_service_that_has_them() {
+    let home = TestEnvironment::with(&s3(ENDPOINT).replace("file = \"aws-key\"", "credential = \"aws-key\""));
+    let checked = home.run(&["check"]);
+    assert_eq!(checked.code, Some(0), "{}{}", checked.stdout, checked.stderr);
+    assert!(checked.stdout.contains("aws-key (credential): not read: only the service has"), "{}", checked.stdout);
+    let of_service = home.run_with(&["check"], &[("CREDENTIALS_DIRECTORY", home.path("none").to_str().unwrap())]);
+    assert_eq!(of_service.code, Some(1), "{}", of_service.stdout);
+}
+
+#[test]
 fn check_shows_every_error_with_its_line() {
     let home = TestEnvironment::with(
         "[instances.s3]\ncomponent = \"s3-sts.wasm\"\nenabeld = true\nsettings = { duration = 3600 }\n",

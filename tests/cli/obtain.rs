@@ -224,7 +224,7 @@ fn obtain_names_the_limit_that_ended_the_call() {
         [instances.s3.limits]
         response = "20B" # "10B" now
 
-    hint: `deputy grant s3 --hint FILE` shows that change, and writes it after a yes
+    hint: with these lines in FILE, `deputy grant s3 --hint FILE` shows that change, and writes it after a yes
     "#);
 }
 

@@ -56,7 +56,9 @@ fn example(file: &Path, changes: &[(&str, &str)]) -> EmptyFolder {
     }
     // What only exists in its container or service.
     let here = folder.path("secrets");
-    text = text.replace("\"/secrets/", &format!("\"{}/", here.display()));
+    for mounted in ["\"/secrets/", "\"/join/"] {
+        text = text.replace(mounted, &format!("\"{}/", here.display()));
+    }
     text = text.replace("{ credential = \"join\" }", "{ file = \"secrets/join\" }");
     text = text.replace("credential = \"aws-key\"", "file = \"secrets/aws-key.json\"");
     text = text.replace("key = { credential = \"state.key\" }\n", "");
@@ -204,13 +206,17 @@ for name, service in compose['services'].items():
         assert target.startswith('/'), volume
         if source.startswith('./'):
             # What the operator makes has its command in the file's head.
-            assert source == './secrets' or (folder / source).is_file(), volume
+            assert source in ('./secrets', './join') or (folder / source).is_file(), volume
         else:
             assert source in compose['volumes'], volume
             mounted.add(source)
     if service['image'] == 'deputy':
         print(service['command'])
 assert mounted == set(compose['volumes']), 'a volume that nothing mounts'
+with_keys = [name for name, service in compose['services'].items() if './secrets' in str(service['volumes'])]
+assert with_keys == ['coordinator'], with_keys
+# The application names no profile, so one without a name has to be there.
+assert 'AWS_PROFILE' in compose['services']['app']['environment'] or 'default = ' in (folder / 'deputy.toml').read_text()
 ";
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -179,6 +179,19 @@ fn init_replaces_nothing_and_needs_no_terminal() {
     assert_eq!((folder.mode("worker.toml"), folder.mode("worker-state")), (0o600, 0o700));
     let check = folder.run(&["check", "--config", "worker.toml"], exit::OK);
     assert!(check.stderr.is_empty(), "{}", check.stderr);
+
+    // For the units of the package: the folder is the package's, and the service reads by the folder's group.
+    let told = folder.run(&["init", "--systemd", "--config", "etc/d.toml"], exit::FAILED);
+    assert!(told.stderr.contains("the Debian package makes this folder"), "{}", told.stderr);
+    fs::create_dir_all(folder.path("etc/workers")).unwrap();
+    let told = folder.run(&["init", "--systemd", "--config", "etc/d.toml"], exit::OK).stdout;
+    assert!(told.contains("2. sudo install -D -o root -g deputy -m 0640 /dev/stdin etc/secrets/s3.aws-key"), "{told}");
+    assert_eq!((folder.mode("etc/d.toml"), folder.path("etc/state").exists()), (0o640, false));
+    assert!(folder.read("etc/d.toml").contains("\nstate = \"/var/lib/deputy\""));
+    let worker = ["init", "--worker", "--systemd", "--config", "etc/workers/app.toml"];
+    let told = folder.run(&worker, exit::OK).stdout;
+    assert!(told.contains("3. sudo systemctl enable --now deputy-worker@app"), "{told}");
+    assert!(folder.read("etc/workers/app.toml").contains("output = \"/run/deputy-worker/app\""));
     for schema in ["deputy.schema.json", "worker.schema.json"] {
         assert!(folder.read(schema).contains("\"$schema\""));
     }
@@ -201,6 +214,40 @@ fn add_permits_an_address_of_this_machine_only_when_it_is_said() {
     let payload = folder.read("credentials.json");
     let endpoint = servers::seaweed().endpoint();
     assert_eq!(object_at(&endpoint, &payload, "added").unwrap(), "written with obtained credentials\n");
+}
+
+#[test]
+fn folder_of_a_worker_alone_needs_no_option() {
+    let folder = EmptyFolder::new();
+    let missing = folder.run(&["doctor"], exit::MISCONFIGURED).stderr;
+    assert!(missing.contains("`deputy init` writes a new one"), "{missing}");
+    folder.run(&["init", "--worker"], exit::OK);
+    folder.put_private("join", "a-join");
+    assert_eq!(folder.run(&["check"], exit::OK).stdout, "worker.toml: ok\n");
+    let doctor = folder.run(&["doctor"], exit::OK).stdout;
+    assert!(doctor.contains("no worker runs here: `deputy worker` starts it"), "{doctor}");
+    assert!(doctor.contains("join: a secret, closed to other users"), "{doctor}");
+    fs::remove_file(folder.path("join")).unwrap();
+    let not_joined = folder.run(&["worker"], exit::FAILED).stderr;
+    assert!(not_joined.contains("`deputy token create --group GROUP`"), "{not_joined}");
+}
+
+/// An operator is not the service's user, and must not be told to take its state away.
+#[test]
+fn command_of_another_user_leaves_the_state_of_a_service_alone() {
+    let folder = EmptyFolder::new();
+    initialised(&folder);
+    folder.put_private("secrets/s3.aws-key", &key());
+    let is_root = fs::metadata(folder.path("state")).unwrap().uid() == 0;
+    let state = if is_root { folder.path("state") } else { PathBuf::from("/") };
+    if is_root {
+        chown(&state, Some(65_533), None).unwrap();
+        let doctor = folder.run(&["doctor"], exit::OK).stdout;
+        assert!(doctor.contains("mode 0700, of user 65533: Deputy has to run as that user"), "{doctor}");
+    }
+    let checked = folder.run(&["check", "--state", state.to_str().unwrap()], exit::OK);
+    assert!(checked.stderr.contains("the state belongs to another user"), "{}", checked.stderr);
+    assert!(!checked.stderr.contains("chown"), "{}", checked.stderr);
 }
 
 #[test]
@@ -303,18 +350,21 @@ fn silent() -> (TcpListener, u16) {
 }
 
 #[test]
-fn doctor_tries_silent_hosts_at_once() {
+fn doctor_tries_silent_hosts_once_and_at_once() {
     let folder = EmptyFolder::new();
     folder.run(&["init"], exit::OK);
     add_s3(&folder);
     let servers: Vec<_> = (0..4).map(|_| silent()).collect();
-    let rules: String = servers
-        .iter()
-        .map(|(_, port)| {
-            format!("[[instances.s3.http]]\nallow = \"http://127.0.0.1:{port}\"\nnetworks = [\"loopback\"]\n")
-        })
-        .collect();
+    let rules = |instance: &str, networks: &str| -> String {
+        let rule = |port: &u16| {
+            format!("[[instances.{instance}.http]]\nallow = \"http://127.0.0.1:{port}\"\nnetworks = [{networks}]\n")
+        };
+        servers.iter().map(|(_, port)| rule(port)).collect()
+    };
     folder.replace("allow = \"https://sts.eu-west-1.amazonaws.com\"", "allow = \"http://name.invalid\"");
+    let others = "[instances.other]\ncomponent = \"s3-sts\"\n[instances.closed]\ncomponent = \"s3-sts\"\n";
+    let loopback = "\"loopback\"";
+    let rules = rules("s3", loopback) + others + &rules("other", loopback) + &rules("closed", "");
     let text = folder.read("deputy.toml") + &rules;
     fs::write(folder.path("deputy.toml"), text).unwrap();
     let begun = Instant::now();
@@ -324,6 +374,16 @@ fn doctor_tries_silent_hosts_at_once() {
         servers.iter().map(|(_, port)| doctor.find(&format!("127.0.0.1:{port}: it did not answer within 10s")));
     let places: Vec<_> = places.map(Option::unwrap).collect();
     assert!(places.is_sorted(), "in the order of the file: {doctor}");
+    assert!(doctor.contains("(for closed)"), "{doctor}");
+    for (listener, port) in &servers {
+        // Both are granted the same way to it; the third may not connect to its address.
+        assert!(
+            doctor.contains(&format!("127.0.0.1:{port}: it did not answer within 10s (for s3, other)")),
+            "{doctor}"
+        );
+        listener.set_nonblocking(true).unwrap();
+        assert_eq!(listener.incoming().take_while(Result::is_ok).count(), 1, "connections to {port}");
+    }
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub use schema::{coordinator_schema, worker_schema};
 pub use setting_lines::{ConfigLine, SettingLines, SettingsOwner};
 pub use socket::{SocketMode, SocketModeError};
 pub use suggest::nearest;
-pub use template::{COORDINATOR_SCHEMA, CoordinatorTemplate, WORKER_SCHEMA, WorkerTemplate};
+pub use template::{COORDINATOR_SCHEMA, CoordinatorTemplate, ServiceTemplate, WORKER_SCHEMA, WorkerTemplate};
 pub use test_subject::{TestSubject, TestedInstance};
 pub use worker::{
     AwsEndpointConfig, Choice, Endpoints, OnChange, Publish, SocketEndpoint, WorkerConfig, WorkerReceiver,

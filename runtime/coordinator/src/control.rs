@@ -7,12 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use deputy_core::schedule::Lease;
 use deputy_core::time::Clock;
-use deputy_core::{InstanceName, LeaseVersion, SecretBytes, Span};
+use deputy_core::{InstanceName, LeaseVersion, S3Places, SecretBytes, Span};
 use deputy_http_server::HttpHandler;
 use deputy_link::{EnrolmentStatus, WorkerId};
 use deputy_local::reply::{self, LeaseHeaders, json};
 use deputy_local::{
-    ControlError, ControlRequest, OTHER_GROUPS, Parameters, S3Places, SCHEMA, TOKEN_EXPIRES, TOKEN_ID, lease_wait,
+    ControlError, ControlRequest, OTHER_GROUPS, Parameters, SCHEMA, TOKEN_EXPIRES, TOKEN_ID, lease_wait,
 };
 use http::{Request, Response};
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use deputy_core::schedule::ConfigFingerprint;
-use deputy_core::{Digest, GroupName, InstanceName, ReceiverName, Timestamp};
+use deputy_core::{Digest, GroupName, InstanceName, ReceiverName, S3Places, Timestamp};
 use deputy_link::ReceiverBinding;
 
 #[derive(Debug, Clone, Default)]
@@ -14,6 +14,8 @@ pub struct Deliveries {
     pub fingerprints: BTreeMap<InstanceName, ConfigFingerprint>,
     /// Instances whose component is being loaded.
     pub loading: BTreeSet<InstanceName>,
+    /// Where the S3 of instances is, for programs of workers that get credentials and nothing else.
+    pub places: S3Places,
     /// What each group got from earlier processes.
     pub before: BTreeMap<GroupName, EarlierDeliveries>,
 }

@@ -118,6 +118,9 @@ fn message<T>(call: &Call<T>, error: &CallError, settings: OwnSettings<'_>) -> S
     FailedSetting::locate(settings.of_call(error).as_ref(), &text)
 }
 
+/// The option of `deputy grant` that takes the printed lines.
+const HINT_FILE: &str = " --hint FILE";
+
 /// Prints the error of a call, what was denied and what would permit it, and what the component wrote.
 pub(crate) fn print<T>(context: &Context, call: &Call<T>, instance: &Instance, config: &CoordinatorFile) {
     let printer = context.printer;
@@ -131,7 +134,8 @@ pub(crate) fn print<T>(context: &Context, call: &Call<T>, instance: &Instance, c
     for command in grant_commands(&call.denials, instance) {
         let command = context.command(&command);
         printer.stderr("\n");
-        printer.labelled(HINT, "hint", &format!("`{command}` shows that change, and writes it after a yes"));
+        let lines = if command.contains(HINT_FILE) { "with these lines in FILE, " } else { "" };
+        printer.labelled(HINT, "hint", &format!("{lines}`{command}` shows that change, and writes it after a yes"));
     }
 }
 
@@ -202,7 +206,7 @@ fn grant_command(denial: &PolicyDenial, instance: &Instance) -> String {
             format!("grant {name} --tcp {}:{}", target.host(), target.port())
         }
         // The rest has more to it than a command line says: the lines above are its input.
-        _ => format!("grant {name} --hint FILE"),
+        _ => format!("grant {name}{HINT_FILE}"),
     }
 }
 

@@ -121,7 +121,12 @@ impl Context {
     /// Where a new configuration goes: the coordinator's, or a worker's.
     pub(crate) fn new_config_path(&self, is_worker: bool) -> PathBuf {
         let kind = if is_worker { ConfigKind::Worker } else { ConfigKind::Coordinator };
-        self.named_config().unwrap_or(Path::new(file_of(kind))).to_owned()
+        self.named_config_or(file_of(kind)).to_owned()
+    }
+
+    /// The named configuration, or else this file.
+    pub(crate) fn named_config_or<'a>(&'a self, file: &'a str) -> &'a Path {
+        self.named_config().unwrap_or(Path::new(file))
     }
 
     /// What a command about components takes from a configuration, a coordinator's or a worker's. One that is only in the
@@ -150,9 +155,10 @@ impl Context {
         }
     }
 
-    /// The named configuration file, if it is a worker's.
-    pub(crate) fn named_worker_config(&self) -> Result<Option<PathBuf>, CommandError> {
-        let Some(path) = self.named_config() else { return Ok(None) };
+    /// The worker's configuration that a command is about: the named file if it is a worker's, or the one in the current
+    /// directory where there is only that.
+    pub(crate) fn worker_config_here(&self) -> Result<Option<PathBuf>, CommandError> {
+        let Some(path) = self.config_or(file_of(kind_here())) else { return Ok(None) };
         Ok((ConfigPaths::load(path)?.program == ConfigKind::Worker).then(|| path.to_owned()))
     }
 

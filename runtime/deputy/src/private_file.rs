@@ -55,7 +55,16 @@ impl PrivateFile {
 
 /// Creates a file that must not exist, whole or not at all.
 pub(crate) fn create_private_file(path: &Path, contents: &[u8]) -> Result<(), PrivateFileError> {
-    ambient::create_file(path, ".deputy.", contents).map_err(|error| match error.kind() {
+    created(path, ambient::create_file(path, ".deputy.", contents))
+}
+
+/// Creates a file that must not exist, readable by the group of its directory as well.
+pub(crate) fn create_group_file(path: &Path, contents: &[u8]) -> Result<(), PrivateFileError> {
+    created(path, ambient::create_file_for_group(path, ".deputy.", contents))
+}
+
+fn created(path: &Path, result: io::Result<()>) -> Result<(), PrivateFileError> {
+    result.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => PrivateFileError::Exists(path.to_owned()),
         _ => FileError::new("create", path, error).into(),
     })

@@ -88,7 +88,9 @@ impl Access {
     /// Fails unless a directory belongs to the user of this process and is closed to everyone else.
     pub fn check_private_dir(self, path: &Path) -> Result<(), FileError> {
         let quoted = shell_quoted(path);
-        self.check_owner(path, Owners::this_user(), || format!("`sudo chown {} {quoted}`", geteuid().as_raw()))?;
+        self.check_owner(path, Owners::this_user(), || {
+            format!("run this as that user, or `sudo chown {} {quoted}`", geteuid().as_raw())
+        })?;
         self.check_mode(path, 0o077, || format!("`chmod 700 {quoted}`"))
     }
 }

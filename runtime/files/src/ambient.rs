@@ -8,7 +8,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use cap_std::fs::Dir;
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Gid, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::{Access, FileError, Identity, StagedFile, sys};
@@ -128,6 +128,17 @@ pub fn metadata(path: &Path) -> io::Result<Metadata> {
 pub fn create_file(path: &Path, prefix: &str, bytes: &[u8]) -> io::Result<()> {
     let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidFilename)?;
     StagedFile::write(&open_parent(path)?, prefix, bytes)?.publish_new(name)
+}
+
+/// The same, readable by the group of its directory as well.
+pub fn create_file_for_group(path: &Path, prefix: &str, bytes: &[u8]) -> io::Result<()> {
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or(io::ErrorKind::InvalidFilename)?;
+    let dir = open_parent(path)?;
+    let group = Gid::from_raw(access(parent(path))?.group);
+    let mut staged = StagedFile::write(&dir, prefix, bytes)?;
+    sys::set_owner(&*staged.file(), None, Some(group))?;
+    sys::set_mode(&*staged.file(), 0o640)?;
+    staged.publish_new(name)
 }
 
 /// Whether this user namespace has all users of the machine. A system without namespaces has.

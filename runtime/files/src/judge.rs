@@ -69,7 +69,8 @@ fn forbidden(access: Access) -> u32 {
 
 fn check_owner(access: Access, path: &Path, owners: Owners) -> Result<(), FileError> {
     access.check_owner(path, owners, || {
-        format!("`sudo chown {} {}`", rustix::process::geteuid().as_raw(), shell_quoted(path))
+        let user = rustix::process::geteuid().as_raw();
+        format!("run this as that user, or `sudo chown {user} {}`", shell_quoted(path))
     })
 }
 

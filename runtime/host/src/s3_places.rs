@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 
 use deputy_config::{Choice, CoordinatorFile, ReceiverComponent, WorkerConfig};
-use deputy_core::InstanceName;
-use deputy_local::{S3Place, S3Places};
+use deputy_core::{InstanceName, S3Place, S3Places};
 
 /// As a coordinator's configuration has it: its own receivers, those of its groups, its instances.
 pub(crate) fn of_coordinator(config: &CoordinatorFile) -> S3Places {

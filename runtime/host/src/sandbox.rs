@@ -53,6 +53,14 @@ async fn cache_if_readable(
             );
             None
         }
+        // An operator who is not the service's user, root for instance.
+        Err(error) if error.is_state_of_another_user() => {
+            tracing::warn!(
+                state = %state_dir.display(),
+                "the state belongs to another user: components are compiled for this command alone"
+            );
+            None
+        }
         Err(error) => return Err(ProcessError::MasterKey(error)),
     };
     Ok(cache)

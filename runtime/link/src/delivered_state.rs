@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::{Delivery, Digest, InstanceName, LeaseVersion, LimitOverrides, ReceiverName};
+use deputy_core::{Delivery, Digest, InstanceName, LeaseVersion, LimitOverrides, ReceiverName, S3Places};
 
 /// Everything that the coordinator delivered and did not withdraw.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,8 @@ pub struct DeliveredState {
     /// All instances that the group may have, whether or not the worker requested them and whether or not they have a lease
     /// now; `None` if the coordinator sent no list.
     pub group_instances: Option<BTreeSet<InstanceName>>,
+    /// Where the S3 of these instances is, as far as the coordinator's configuration says it.
+    pub places: S3Places,
     /// Whether the snapshot is complete. Until then, what is missing was not withdrawn but may still arrive.
     pub complete: bool,
 }

@@ -9,15 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
-use deputy_core::{Delivery, GroupName, InstanceName, LeaseVersion, ReceiverName, Timestamp};
+use deputy_core::{Delivery, GroupName, InstanceName, LeaseVersion, ReceiverName, S3Places, Timestamp};
 use deputy_support::{ChangeOrder, RwLockUnpoisoned as _};
 use tokio::sync::broadcast;
 
 use crate::delivered_state::ReceiverBinding;
 use crate::frame::encode;
 use crate::message::{
-    Authorities, GroupInstances, LeaseUpdate, LeaseWithdrawn, ReceiverBound, ReceiverLimits, ServerMessage,
-    ServerMessageKind, SnapshotEnd,
+    Authorities, GroupInstances, InstancePlace, LeaseUpdate, LeaseWithdrawn, ReceiverBound, ReceiverLimits,
+    ServerMessage, ServerMessageKind, SnapshotEnd,
 };
 
 #[derive(Default)]
@@ -121,7 +121,7 @@ impl GroupFeeds {
         let mut groups = self.groups.write_unpoisoned();
         let group = groups.entry(name.clone()).or_insert_with(|| {
             let group = GroupFeed::default();
-            group.allow(BTreeSet::new());
+            group.allow(BTreeSet::new(), &S3Places::new());
             if let Some(frame) = &*self.authorities.read_unpoisoned() {
                 group.put(FeedKey::Authorities, None, ItemState::Published, frame.clone());
             }
@@ -154,10 +154,14 @@ impl Default for GroupFeed {
 }
 
 impl GroupFeed {
-    /// Sets the instances that the group may have. Withdraws others, and publishes the new list.
-    pub fn allow(&self, instances: BTreeSet<InstanceName>) {
+    /// Sets the instances that the group may have. Withdraws others, and publishes the new list with the places of these.
+    pub fn allow(&self, instances: BTreeSet<InstanceName>, places: &S3Places) {
         let withdrawn: Vec<InstanceName> = self.leases().into_keys().filter(|name| !instances.contains(name)).collect();
-        let list = GroupInstances { instances: instances.iter().map(ToString::to_string).collect() };
+        let located = instances.iter().filter_map(|instance| Some((instance, places.get(instance)?)));
+        let list = GroupInstances {
+            instances: instances.iter().map(ToString::to_string).collect(),
+            places: located.filter_map(|(instance, place)| InstancePlace::of(instance, place)).collect(),
+        };
         self.write().allowed = instances;
         self.put_if_changed(
             FeedKey::GroupInstances,

@@ -19,6 +19,7 @@ mod enrolment;
 mod frame;
 mod group_feed;
 mod identity;
+mod instance_place;
 mod join;
 mod limits;
 pub mod message;

@@ -12,8 +12,8 @@ mod generated;
 pub use generated::client_message::Kind as ClientMessageKind;
 pub use generated::server_message::Kind as ServerMessageKind;
 pub use generated::{
-    ApplyReport, Authorities, Certified, ClientMessage, ComponentChunk, FetchComponent, GroupInstances, Join,
-    KnownLease, LeaseUpdate, LeaseWithdrawn, Ping, ReceiverBound, ReceiverLimits, Refusal, RenewCertificate,
+    ApplyReport, Authorities, Certified, ClientMessage, ComponentChunk, FetchComponent, GroupInstances, InstancePlace,
+    Join, KnownLease, LeaseUpdate, LeaseWithdrawn, Ping, ReceiverBound, ReceiverLimits, Refusal, RenewCertificate,
     ServerMessage, Shutdown, SnapshotEnd, Subscribe, Welcome,
 };
 

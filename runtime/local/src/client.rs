@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use deputy_core::{SecretBytes, Span};
+use deputy_core::{S3Place, SecretBytes, Span};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::control_error::ErrorReply;
 use crate::headers::{ENDPOINT, KIND, REGION, REVISION, SERVICE, VALID_UNTIL, header_text};
 use crate::request::WAIT;
-use crate::{ControlRequest, Parameters, S3Place, SocketClientError, SocketPeer};
+use crate::{ControlRequest, Parameters, SocketClientError, SocketPeer};
 
 /// The largest reply: the status of some ten thousand instances.
 const MAX_REPLY: usize = 64 << 20;

@@ -58,7 +58,9 @@ impl SocketPeer {
 
     fn start(self) -> &'static str {
         match self {
-            Self::Coordinator => "start one with `deputy run`, or name its socket with --socket",
+            Self::Coordinator => {
+                "start one with `deputy run` (and the same --config), or name its socket with --socket"
+            }
             Self::Named => "start one with `deputy run`, or a worker that has this socket in [endpoints.socket]",
             Self::Worker => "is one running, with [endpoints.socket] in its configuration?",
         }

@@ -11,7 +11,6 @@ mod headers;
 mod parameters;
 pub mod reply;
 mod request;
-mod s3_place;
 mod socket_file;
 mod status;
 
@@ -22,6 +21,5 @@ pub use headers::{OTHER_GROUPS, TOKEN_EXPIRES, TOKEN_ID, header_text};
 pub use parameters::Parameters;
 pub use reply::SCHEMA;
 pub use request::{ControlRequest, lease_wait};
-pub use s3_place::{S3Place, S3Places};
 pub use socket_file::SocketFile;
 pub use status::{FactStatus, FailureStatus, signed_millis, valid_for_millis};

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use deputy_core::{LeaseVersion, PayloadKind, SecretBytes, ServiceName, Timestamp};
+use deputy_core::{LeaseVersion, PayloadKind, S3Place, SecretBytes, ServiceName, Timestamp};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use serde::Serialize;
 
-use crate::S3Place;
 use crate::control_error::ErrorReply;
 use crate::headers::{ENDPOINT, KIND, OBTAINED_AT, REGION, REVISION, SERVICE, VALID_UNTIL};
 use crate::{ControlError, ControlRequest, Parameters, lease_wait};

@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use deputy_core::grant::{Grant, HostPattern, HttpRule, Permit, Scheme, Target, TcpRule, TlsOptions};
+use deputy_core::grant::{Grant, HostPattern, HttpRule, Network, Permit, Scheme, Target, TcpRule, TlsOptions};
 use deputy_core::{Limit, PolicyDenial, Span};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -79,6 +79,17 @@ pub fn attempts(grant: &Grant) -> Vec<Attempt<'_>> {
 }
 
 impl Attempt<'_> {
+    /// Whether another one is the same way, so that one of both tells of the other as well.
+    pub fn is_way_of(&self, other: &Self) -> bool {
+        let (own, others) = (&self.way, &other.way);
+        self.target == other.target
+            && own.protocol() == others.protocol()
+            && own.networks() == others.networks()
+            && own.tls(&self.target) == others.tls(&other.target)
+            && self.permit.is_ok()
+            && other.permit.is_ok()
+    }
+
     /// Takes ten seconds at the most.
     pub async fn run(self) -> Reached {
         let Self { target, permit, way } = self;
@@ -104,6 +115,13 @@ impl Way<'_> {
         };
         // A client certificate needs a secret, and servers ask for it at the end of the handshake.
         options.map(|options| TlsOptions { client: None, ..options })
+    }
+
+    fn networks(&self) -> &[Network] {
+        match self {
+            Self::Http(rule) => &rule.networks,
+            Self::Tcp(rule) => &rule.networks,
+        }
     }
 
     fn protocol(&self) -> Protocol {

@@ -82,6 +82,11 @@ fn check(path: &Path, access: Access, user: u32, medium: Medium) -> Result<(), F
     let (forbidden, fix) = match (access.owner, medium) {
         (0, Medium::Volume) => (0o033, "set `defaultMode: 0440` for its volume".to_owned()),
         (_, Medium::Volume) => (0o077, "set `fsGroup` for the pod, or `defaultMode: 0400` for its volume".to_owned()),
+        // Root looks at what is for a service.
+        (0, Medium::Other) if user == 0 && access.mode & 0o037 == 0 => (
+            0o077,
+            format!("`chmod 600 {quoted}`, or run this as the user of the service that it is for: `sudo -u USER`"),
+        ),
         (owner, Medium::Other) if owner == user => (0o077, format!("`chmod 600 {quoted}`")),
         (_, Medium::Other) => {
             (0o037, format!("`sudo chmod 640 {quoted}`, or `sudo chown {user} {quoted} && sudo chmod 600 {quoted}`"))

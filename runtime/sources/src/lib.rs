@@ -40,6 +40,11 @@ pub struct SourceContext {
 }
 
 impl SourceContext {
+    /// Whether systemd gave this process credentials: a service has them, and a command beside it has none.
+    pub fn has_credentials(&self) -> bool {
+        self.credentials.is_some()
+    }
+
     pub fn of_process() -> Self {
         Self {
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),

@@ -60,6 +60,13 @@ pub enum MasterKeyError {
     Weak,
 }
 
+impl MasterKeyError {
+    /// Whether the state directory belongs to another user than this process, which may run for an operator.
+    pub fn is_state_of_another_user(&self) -> bool {
+        matches!(self, Self::Store(StoreError::File(FileError::Denied { .. } | FileError::Owner { .. })))
+    }
+}
+
 impl MasterKey {
     /// Parses 32 bytes, or their hexadecimal or base64 digits with or without a newline.
     pub fn parse(bytes: &[u8]) -> Result<Self, MasterKeyError> {

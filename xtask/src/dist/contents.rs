@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::Profile;
 use crate::digest::write;
 use crate::failure::{Doing, Failure, Result};
 use crate::process::Run;
@@ -49,11 +48,11 @@ impl<'w> Contents<'w> {
         Ok(Self { workspace, folder: folder.to_owned() })
     }
 
-    pub(super) fn program(&mut self, program: &Path, profile: Profile) -> Result<()> {
+    pub(super) fn program(&mut self, program: &Path, is_for_here: bool) -> Result<()> {
         let file = self.folder.join("deputy");
         self.copy(program, &file)?;
-        // A release is stripped by its profile. Of a test's program, what debuggers need is most of its size.
-        if profile == Profile::Dev {
+        // Others are stripped by their profile. Of a test's program, what debuggers need is most of its size.
+        if is_for_here {
             Run::new("strip").arg("--strip-debug").arg(&file).quiet()?;
         }
         set_mode(&file, 0o755)

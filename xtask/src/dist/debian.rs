@@ -89,7 +89,7 @@ fn verify(workspace: &Workspace, root: &Path) -> Result<()> {
     }
     let drop_in = "etc/systemd/system/deputy.service.d/example.conf";
     copy(&workspace.path("examples/systemd/deputy.service.d.conf"), &stage.join(drop_in))?;
-    for program in ["usr/bin/deputy", "bin/kill"] {
+    for program in ["usr/bin/deputy", "bin/sh"] {
         write(&stage.join(program), b"")?;
         set_mode(&stage.join(program), 0o755)?;
     }

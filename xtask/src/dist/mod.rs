@@ -81,11 +81,8 @@ pub(crate) struct Release {
 pub(crate) fn run(workspace: &Workspace, profile: Profile, machine: Machine) -> Result<()> {
     guests::build(workspace)?;
     let program = match profile {
-        Profile::Dev if !machine.is_this() => {
-            return Err(Failure::new("the profile `dev` packs a program of this machine"));
-        }
-        Profile::Dev => built(workspace)?,
-        Profile::Dist => build(workspace, machine)?,
+        Profile::Dev if machine.is_this() => built(workspace)?,
+        Profile::Dev | Profile::Dist => build(workspace, profile, machine)?,
     };
     let release = pack(workspace, &program, profile, machine)?;
     debian::pack(workspace, &release)?;
@@ -115,22 +112,29 @@ fn built(workspace: &Workspace) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// The optimised program.
-fn build(workspace: &Workspace, machine: Machine) -> Result<PathBuf> {
+/// The program, linked with an old glibc.
+fn build(workspace: &Workspace, profile: Profile, machine: Machine) -> Result<PathBuf> {
     tools::install_release(workspace)?;
     let target = machine.target();
     if !machine.is_this() {
         Run::new("rustup").args(["target", "add", target]).dir(workspace.root()).quiet()?;
     }
-    let step = Step::begin("cargo", format!("building an optimised deputy for {target} and glibc {GLIBC}"));
+    let step = Step::begin("cargo", format!("building deputy for {target} and glibc {GLIBC}"));
+    // What `cargo` calls them, and where it puts what it builds.
+    let (name, folder) = match profile {
+        Profile::Dev => ("dev", "debug"),
+        Profile::Dist => ("dist", "dist"),
+    };
     Run::new(workspace.tool("cargo-zigbuild"))
-        .args(["zigbuild", "--locked", "--package", "deputy", "--profile", "dist", "--target"])
+        .args(["zigbuild", "--locked", "--package", "deputy", "--profile", name, "--target"])
         .arg(format!("{target}.{GLIBC}"))
+        // A `strip` knows this machine's programs alone.
+        .env("CARGO_PROFILE_DEV_STRIP", "debuginfo")
         .env("CARGO_ZIGBUILD_PYTHON_PATH", workspace.tools().join("release/bin/python"))
         .dir(workspace.root())
         .shown()?;
     step.end("deputy built");
-    Ok(workspace.target(&format!("{target}/dist/deputy")))
+    Ok(workspace.target(&format!("{target}/{folder}/deputy")))
 }
 
 fn pack(workspace: &Workspace, program: &Path, profile: Profile, machine: Machine) -> Result<Release> {
@@ -139,18 +143,16 @@ fn pack(workspace: &Workspace, program: &Path, profile: Profile, machine: Machin
     let asked = if machine.is_this() { program.to_owned() } else { built(workspace)? };
     let version = version(&asked)?;
     let newest = glibc::newest(program)?;
-    match profile {
-        Profile::Dist if newest > glibc::version(GLIBC)? => {
-            let text = format!("the program needs glibc {newest}, and a release may need {GLIBC} at the most");
-            return Err(Failure::new(text).hint("was it linked by cargo-zigbuild?"));
-        }
-        // It was linked here, for here.
-        Profile::Dev | Profile::Dist => {}
+    // What was not linked here, for here, was linked by cargo-zigbuild.
+    let is_for_here = profile == Profile::Dev && machine.is_this();
+    if !is_for_here && newest > glibc::version(GLIBC)? {
+        let text = format!("the program needs glibc {newest}, and a release may need {GLIBC} at the most");
+        return Err(Failure::new(text).hint("was it linked by cargo-zigbuild?"));
     }
     let name = format!("deputy-{version}-{}", machine.target());
     let folder = workspace.target("dist").join(&name);
     let mut contents = Contents::begin(workspace, &folder)?;
-    contents.program(program, profile)?;
+    contents.program(program, is_for_here)?;
     contents.components()?;
     contents.generated(&asked)?;
     contents.documents()?;

@@ -10,13 +10,15 @@ pub struct WorkerTemplate {
     pub join: String,
     /// The directory below which receivers publish.
     pub output: String,
+    /// The state directory.
+    pub state: String,
     /// The component of a receiver, with the instances that it gets.
     pub receiver: Option<(String, Vec<String>)>,
 }
 
 impl WorkerTemplate {
     pub fn render(&self) -> String {
-        let (join, output) = (toml_string(&self.join), toml_string(&self.output));
+        let (join, output, state) = (toml_string(&self.join), toml_string(&self.output), toml_string(&self.state));
         let receiver = match &self.receiver {
             Some((component, instances)) => {
                 let instances: Vec<_> = instances.iter().map(|instance| toml_string(instance)).collect();
@@ -39,7 +41,7 @@ impl WorkerTemplate {
 [worker]
 join = {{ file = {join} }}         # what `deputy token create --group GROUP` printed on the coordinator; mode 0600
 output = {output}             # each receiver's files appear below it, under the receiver's name
-state = \"worker-state\"          # identity and sealed cache, for this user alone
+state = {state}          # identity and sealed cache, for this user alone
 
 {receiver}
 # For `deputy get`, `deputy exec` and libraries on this machine:

@@ -152,7 +152,7 @@ impl Fanout {
     fn apply_group(&self, deliveries: &Deliveries, name: &GroupName) {
         let feed = self.feeds.group(name);
         let group = deliveries.groups.get(name);
-        feed.allow(group.map(|group| group.instances.clone()).unwrap_or_default());
+        feed.allow(group.map(|group| group.instances.clone()).unwrap_or_default(), &deliveries.places);
         if let Some(group) = group {
             self.publish_missing(deliveries, name, group, &feed);
         }

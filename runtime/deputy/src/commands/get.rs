@@ -26,7 +26,7 @@ use crate::table::Table;
   deputy get s3-prod --config worker.toml
   deputy get s3-prod --wait 30s --reveal | jq -r .AccessKeyId
   deputy get s3-prod --format aws-process --socket /run/deputy/worker.sock
-  deputy get s3-prod --format env > credentials.sh
+  deputy get s3-prod --format env --config worker.toml
   deputy get s3-prod --json")]
 pub(crate) struct GetArgs {
     /// The name of an instance

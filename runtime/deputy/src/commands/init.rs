@@ -1,11 +1,14 @@
 //! `deputy init`
 
+mod systemd;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use deputy_config::{
-    COORDINATOR_SCHEMA, CoordinatorTemplate, WORKER_SCHEMA, WorkerTemplate, coordinator_schema, worker_schema,
+    COORDINATOR_SCHEMA, CoordinatorTemplate, ServiceTemplate, WORKER_SCHEMA, WorkerTemplate, coordinator_schema,
+    worker_schema,
 };
 use deputy_core::InstanceName;
 use deputy_files::{FileError, ambient, shell_quoted};
@@ -13,24 +16,34 @@ use deputy_files::{FileError, ambient, shell_quoted};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::private_file::create_private_file;
+use crate::private_file::{create_group_file, create_private_file};
+use systemd::WorkerPlaces;
 
 /// The folder of secrets beside the configuration.
 pub(crate) const SECRETS: &str = "secrets";
 
+/// A worker's state beside its configuration.
+const WORKER_STATE: &str = "worker-state";
+
 /// Write a new configuration
 ///
 /// Writes deputy.toml (mode 0600) without an instance, the folders `state` and `secrets` (mode 0700), and the JSON Schema by
-/// which editors complete keys. It replaces no file, and connects to nothing. `deputy add` writes an instance.
+/// which editors complete keys. It replaces no file, and connects to nothing. `deputy add` writes an instance. With --systemd, the
+/// files are for the units of the package: in /etc/deputy, and readable by the group of that folder (0640).
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy init
-  deputy init --config /etc/deputy/deputy.toml
-  deputy init --worker --config /etc/deputy/worker.toml")]
+  deputy init --config conf/deputy.toml
+  deputy init --worker
+  deputy init --systemd
+  deputy init --worker --systemd --config /etc/deputy/workers/app.toml")]
 pub(crate) struct InitArgs {
     /// Write worker.toml instead
     #[arg(long)]
     worker: bool,
+    /// For the systemd units of the package: /etc/deputy/deputy.toml, or with --worker /etc/deputy/workers/app.toml
+    #[arg(long)]
+    systemd: bool,
     /// --worker: the name or file of a receiver's component
     #[arg(long, value_name = "COMPONENT", value_hint = ValueHint::FilePath, requires = "worker")]
     component: Option<String>,
@@ -46,25 +59,36 @@ struct Rendered {
 }
 
 pub(crate) fn run(context: &Context, arguments: &InitArgs) -> Result<Exit, CommandError> {
-    let config = context.new_config_path(arguments.worker);
+    let config = match (arguments.systemd, arguments.worker) {
+        (true, true) => context.named_config_or(systemd::WORKER_FILE).to_owned(),
+        (true, false) => context.named_config_or(systemd::COORDINATOR_FILE).to_owned(),
+        (false, is_worker) => context.new_config_path(is_worker),
+    };
     if ambient::exists(&config).map_err(|error| failed(&config, error))? {
         let error = format!("{} exists: nothing was written", config.display());
         return Err(CommandError::new(Exit::Misconfigured, error).hint("name a new file with --config FILE"));
     }
-    let folder = ambient::parent(&config).to_owned();
-    let rendered = if arguments.worker { worker(arguments, &config) } else { coordinator(context) };
-    let (state, schema) = match arguments.worker {
-        true => ("worker-state", (WORKER_SCHEMA, worker_schema())),
-        false => ("state", (COORDINATOR_SCHEMA, coordinator_schema())),
+    let folder = match arguments.systemd {
+        true => systemd::folder(&config)?,
+        false => ambient::parent(&config).to_owned(),
     };
-    ambient::create_private_dir(&folder.join(state)).map_err(failed_file)?;
-    if !arguments.worker {
-        ambient::create_private_dir(&folder.join(SECRETS)).map_err(failed_file)?;
+    let rendered = match (arguments.systemd, arguments.worker) {
+        (_, true) => worker(arguments, &config),
+        (true, false) => service(&config),
+        (false, false) => coordinator(context),
+    };
+    let schema = match arguments.worker {
+        true => (WORKER_SCHEMA, worker_schema()),
+        false => (COORDINATOR_SCHEMA, coordinator_schema()),
+    };
+    let create = if arguments.systemd { create_group_file } else { create_private_file };
+    if !arguments.systemd {
+        create_folders(&folder, arguments.worker).map_err(failed_file)?;
     }
-    create_private_file(&config, rendered.text.as_bytes())?;
+    create(&config, rendered.text.as_bytes())?;
     let schema_path = folder.join(schema.0);
     if !ambient::exists(&schema_path).map_err(|error| failed(&schema_path, error))? {
-        create_private_file(&schema_path, schema.1.as_bytes())?;
+        create(&schema_path, schema.1.as_bytes())?;
     }
     let mut text = format!("{} is written. Next:\n", config.display());
     for (number, step) in (1..).zip(&rendered.steps) {
@@ -72,6 +96,46 @@ pub(crate) fn run(context: &Context, arguments: &InitArgs) -> Result<Exit, Comma
     }
     context.stdout(&text)?;
     Ok(Exit::Done)
+}
+
+/// Those that a configuration names beside it.
+fn create_folders(folder: &Path, is_worker: bool) -> Result<(), FileError> {
+    if is_worker {
+        return ambient::create_private_dir(&folder.join(WORKER_STATE));
+    }
+    ambient::create_private_dir(&folder.join("state"))?;
+    ambient::create_private_dir(&folder.join(SECRETS))
+}
+
+/// For the unit of a coordinator.
+fn service(config: &Path) -> Rendered {
+    let option = shell_quoted(config);
+    let secret = beside(config, &format!("{SECRETS}/s3.aws-key"));
+    let steps = vec![
+        format!(
+            "sudo deputy add s3-sts --name s3 --set region=… --config {option}      # `deputy components` lists the others"
+        ),
+        systemd::put(&secret, "the secret that it named"),
+        format!("sudo -u deputy deputy check --config {option}"),
+        "sudo systemctl enable --now deputy".to_owned(),
+        format!("sudo deputy status --config {option}"),
+    ];
+    Rendered { text: ServiceTemplate.render(), steps }
+}
+
+/// For the unit of a worker, whose name is that of the file.
+fn worker_service(config: &Path, receiver: Option<(String, Vec<String>)>) -> Rendered {
+    let WorkerPlaces { unit, output, state } = WorkerPlaces::of(config);
+    let join = config.with_extension("join");
+    let name = join.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let text = WorkerTemplate { join: name, output, state, receiver }.render();
+    let steps = vec![
+        "on the coordinator: sudo deputy token create --group GROUP --config /etc/deputy/deputy.toml".to_owned(),
+        systemd::put(&join, "the join string that it printed"),
+        format!("sudo systemctl enable --now {unit}"),
+        format!("sudo deputy worker status --config {}", shell_quoted(config)),
+    ];
+    Rendered { text, steps }
 }
 
 fn coordinator(context: &Context) -> Rendered {
@@ -89,7 +153,11 @@ fn worker(arguments: &InitArgs, config: &Path) -> Rendered {
         let instance = arguments.name.as_ref().map_or("s3".to_owned(), ToString::to_string);
         (component, vec![instance])
     });
-    let text = WorkerTemplate { join: "join".to_owned(), output: "published".to_owned(), receiver }.render();
+    if arguments.systemd {
+        return worker_service(config, receiver);
+    }
+    let (output, state) = ("published".to_owned(), WORKER_STATE.to_owned());
+    let text = WorkerTemplate { join: "join".to_owned(), output, state, receiver }.render();
     let (join, config) = (beside(config, "join"), shell_quoted(config));
     let steps = vec![
         format!("on the coordinator: deputy token create --group GROUP --out join; copy it to {}", join.display()),

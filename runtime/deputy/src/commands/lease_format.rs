@@ -71,8 +71,7 @@ fn in_quotes(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use deputy_core::SecretBytes;
-    use deputy_local::S3Place;
+    use deputy_core::{S3Place, SecretBytes};
 
     use super::*;
 

@@ -23,7 +23,10 @@ impl From<ConfigErrors> for CommandError {
         let is_missing =
             matches!(&error, ConfigErrors::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound);
         let error = Self { exit: Exit::Misconfigured, report: Report::Findings(error), hints: Vec::new(), at: None };
-        if is_missing { error.hint("name the file with --config FILE or in DEPUTY_CONFIG") } else { error }
+        if !is_missing {
+            return error;
+        }
+        error.hint("name the file with --config FILE or in DEPUTY_CONFIG; `deputy init` writes a new one")
     }
 }
 
@@ -115,7 +118,7 @@ fn hints(error: &ProcessError) -> Vec<String> {
         ],
         ProcessError::AwsEndpoint { .. } => vec!["`listen` in [[endpoints.aws]] names the address".to_owned()],
         ProcessError::ControlSocket { key, .. } => vec![format!("{key} names the socket")],
-        ProcessError::Enrolment(EnrolmentFailure::NotEnrolled) => vec![
+        ProcessError::Enrolment(EnrolmentFailure::JoinStringSource(_) | EnrolmentFailure::NotEnrolled) => vec![
             "`deputy token create --group GROUP` on the coordinator prints a join string: pass it here with --join, or name \
              its file as `join` in [worker]"
                 .to_owned(),

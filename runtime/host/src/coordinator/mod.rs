@@ -24,11 +24,12 @@ use deputy_coordinator::{
     ConfigurationNames, Control, Coordinator, CoordinatorHandle, CoordinatorHealth, CoordinatorOptions, Deliveries,
     LeaseBoard, Reload as _, Removals, WorkerServiceOptions, WorkerTasks, Workers,
 };
+use deputy_core::S3Places;
 use deputy_core::time::Clock as _;
 use deputy_http_server::{HttpListener, listen, serve};
 use deputy_link::CertificateLifetimes;
 use deputy_link::server::ServerLimits;
-use deputy_local::{S3Places, SocketFile};
+use deputy_local::SocketFile;
 use deputy_metrics::CoordinatorMetrics;
 use deputy_sandbox::{CodeCache, Sandbox};
 use deputy_store::{DirectoryStore, Store};

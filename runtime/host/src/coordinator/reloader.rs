@@ -15,8 +15,8 @@ use deputy_coordinator::{
     ConfigurationNames, ControlRequestError, CoordinatorHandle, EarlierDeliveries, LoadedInstances, Reload,
     ReloadReply, ReloadSummary, Removals,
 };
-use deputy_core::{GroupName, in_one_line};
-use deputy_local::{ControlError, S3Places};
+use deputy_core::{GroupName, S3Places, in_one_line};
+use deputy_local::ControlError;
 use deputy_store::Store;
 use deputy_support::pause;
 use tokio::sync::{mpsc, oneshot, watch};

@@ -8,6 +8,7 @@ use deputy_core::InstanceName;
 use deputy_core::schedule::{ConfigFingerprint, ScheduleConfig};
 
 use super::instance_plan::{ComponentFacts, instance_plan};
+use crate::s3_places;
 
 /// Instances without a component run at once; all others are marked as loading.
 pub(crate) fn unloaded_config(config: &CoordinatorFile) -> CoordinatorConfig {
@@ -42,6 +43,7 @@ pub(crate) fn unloaded_config(config: &CoordinatorFile) -> CoordinatorConfig {
             })
             .collect(),
         loading: with_component.iter().map(|entry| entry.name.clone()).collect(),
+        places: s3_places::of_coordinator(config),
         before: BTreeMap::new(),
     };
     CoordinatorConfig {

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deputy_config::WorkerConfig;
+use deputy_core::S3Places;
 use deputy_core::time::Clock;
 use deputy_http_server::{HttpListener, listen, serve};
 use deputy_link::DeliveredState;
-use deputy_local::{S3Places, SocketFile};
+use deputy_local::SocketFile;
 use deputy_worker::WorkerHandle;
 use deputy_worker::endpoint::{AwsContainerEndpoint, LeaseAccess, LocalEndpoint, TokenFile};
 use tokio::sync::watch;

@@ -1,4 +1,4 @@
-use deputy_core::{Limit, LimitOverrides, Revision, SecretBytes, Timestamp};
+use deputy_core::{Limit, LimitOverrides, Revision, S3Place, SecretBytes, Timestamp};
 use prost::Message;
 
 use super::*;
@@ -23,7 +23,7 @@ fn lease(instance: &str, revision: u64) -> EncodedLease {
 /// A group that may have these instances.
 fn group(instances: &[&str]) -> GroupFeed {
     let group = GroupFeed::default();
-    group.allow(instances.iter().map(|name| name.parse().unwrap()).collect());
+    group.allow(instances.iter().map(|name| name.parse().unwrap()).collect(), &S3Places::new());
     group
 }
 
@@ -200,7 +200,7 @@ fn feed_lists_allowed_instances_without_lease_unless_withdrawn() {
     group.publish(&lease("a", 2));
     group.publish(&lease("b", 2));
     assert_eq!(all(&group).0, ["a a 2", "b b 2", "=a,b,c "]);
-    group.allow(BTreeSet::from(["b".parse().unwrap()]));
+    group.allow(BTreeSet::from(["b".parse().unwrap()]), &S3Places::new());
     assert_eq!(all(&group).0, ["b b 2", "=b "]);
     assert_eq!(texts(&group.after(&mut cursor)), ["b b 2", "-a"]);
 }
@@ -235,9 +235,33 @@ fn feed_sends_group_instances_when_the_list_changes() {
         matches!(reply(frames.last().unwrap()), ServerMessageKind::SnapshotEnd(_)),
         "before the end of the snapshot"
     );
-    group.allow(BTreeSet::from(["a".parse().unwrap(), "b".parse().unwrap()]));
+    group.allow(BTreeSet::from(["a".parse().unwrap(), "b".parse().unwrap()]), &S3Places::new());
     assert!(group.after(&mut cursor).is_empty());
-    group.allow(BTreeSet::new());
+    group.allow(BTreeSet::new(), &S3Places::new());
     assert_eq!(group_instances(&group.after(&mut cursor)), [""]);
     assert_eq!(group_instances(&group.snapshot(None, &BTreeMap::new()).0), [""]);
+}
+
+#[test]
+fn feed_sends_where_s3_is_for_its_own_instances_alone() {
+    let group = group(&["a", "b"]);
+    let (_, mut cursor) = group.snapshot(None, &BTreeMap::new());
+    let place = |endpoint: &str| S3Place { region: None, endpoint: Some(endpoint.to_owned()) };
+    let sent = |frames: &[Bytes]| match frames {
+        [frame] => match reply(frame) {
+            ServerMessageKind::GroupInstances(list) => list.places,
+            other => panic!("{other:?}"),
+        },
+        frames => panic!("{} frames", frames.len()),
+    };
+    let names = || BTreeSet::from(["a".parse().unwrap(), "b".parse().unwrap()]);
+    for endpoint in ["http://a", "http://b"] {
+        let places = ["a", "other"].map(|name| (name.parse().unwrap(), place(endpoint)));
+        let nothing = ("b".parse().unwrap(), S3Place::default());
+        let places = places.into_iter().chain([nothing]).collect();
+        group.allow(names(), &places);
+        let places = sent(&group.after(&mut cursor));
+        let shown: Vec<_> = places.iter().map(|it| (it.instance.as_str(), it.endpoint.as_str())).collect();
+        assert_eq!(shown, [("a", endpoint)]);
+    }
 }

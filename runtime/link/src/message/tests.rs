@@ -101,7 +101,14 @@ fn server_messages() -> Vec<ServerMessageKind> {
         ServerMessageKind::ComponentChunk(ComponentChunk { digest: vec![1], size: 1 << 40, bytes: vec![0, 255] }),
         ServerMessageKind::Pong(Ping {}),
         ServerMessageKind::Shutdown(Shutdown { spread_ms: 1000 }),
-        ServerMessageKind::GroupInstances(GroupInstances { instances: vec!["s3".to_owned()] }),
+        ServerMessageKind::GroupInstances(GroupInstances {
+            instances: vec!["s3".to_owned()],
+            places: vec![InstancePlace {
+                instance: "s3".to_owned(),
+                region: "r".to_owned(),
+                endpoint: "http://s".to_owned(),
+            }],
+        }),
     ]
 }
 
@@ -127,7 +134,7 @@ const SERVER_ENCODINGS: [&str; 12] = [
     "4a0e0a0101108080808080201a0200ff",
     "5200",
     "5a0308e807",
-    "62040a027333",
+    "62170a02733312110a0273331201721a08687474703a2f2f73",
 ];
 
 /// Workers and coordinators of all versions read these bytes.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use deputy_core::{
-    Delivery, InstanceName, LeaseVersion, Limit, LimitOverrides, ReceiverName, Revision, SecretBytes, Timestamp,
+    Delivery, InstanceName, LeaseVersion, Limit, LimitOverrides, ReceiverName, Revision, S3Place, SecretBytes,
+    Timestamp,
 };
 use deputy_link::{DeliveredState, ReceiverBinding};
 use deputy_store::framing;
@@ -60,6 +61,9 @@ struct IndexHead {
     /// All instances of the group. An earlier version, or a coordinator of one, did not say.
     #[serde(default)]
     delivered: Option<BTreeSet<String>>,
+    /// Where the S3 of instances is: region and endpoint. An earlier version, or a coordinator of one, did not say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    places: BTreeMap<String, (Option<String>, Option<String>)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -176,6 +180,11 @@ pub(super) fn encode_index(
             .collect(),
         receivers: held.receivers.iter().map(|(name, it)| (name.to_string(), BindingHead::of(it))).collect(),
         delivered: held.group_instances.as_ref().map(|names| names.iter().map(ToString::to_string).collect()),
+        places: held
+            .places
+            .iter()
+            .map(|(name, place)| (name.to_string(), (place.region.clone(), place.endpoint.clone())))
+            .collect(),
     })?;
     Ok(framing::join(&head, std::iter::empty()))
 }
@@ -196,6 +205,10 @@ pub(super) fn decode_index(worker: &str, bytes: &[u8]) -> Result<(DeliveredState
     if let Some(delivered) = head.delivered {
         let delivered: Result<_, _> = delivered.iter().map(|name| name.parse()).collect();
         held.group_instances = Some(delivered.map_err(|_| CacheRecordError::Malformed)?);
+    }
+    for (name, (region, endpoint)) in head.places {
+        let name = name.parse().map_err(|_| CacheRecordError::Malformed)?;
+        held.places.insert(name, S3Place { region, endpoint });
     }
     for (name, binding) in head.receivers {
         let name = name.parse().map_err(|_| CacheRecordError::Malformed)?;

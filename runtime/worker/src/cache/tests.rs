@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use deputy_core::{Delivery, Digest, Limit, LimitOverrides, Revision, SecretBytes, Timestamp};
+use deputy_core::{Delivery, Digest, Limit, LimitOverrides, Revision, S3Place, SecretBytes, Timestamp};
 use deputy_link::ReceiverBinding;
 use deputy_store::{DirectoryStore, ExpectedVersion, MasterKey, Version};
 use tokio::sync::Semaphore;
@@ -51,6 +51,7 @@ fn held(deliveries: &[(&str, u64)]) -> DeliveredState {
         deliveries: deliveries.iter().map(delivery).collect(),
         receivers: BTreeMap::from([("aws".parse().unwrap(), binding)]),
         group_instances: Some(["a", "b", "d"].map(|name| name.parse().unwrap()).into()),
+        places: [("a".parse().unwrap(), S3Place { region: Some("eu-west-1".to_owned()), endpoint: None })].into(),
         complete: true,
         ..DeliveredState::default()
     }

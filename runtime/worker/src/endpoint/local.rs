@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use deputy_core::{Delivery, InstanceName, Span};
+use deputy_core::{Delivery, InstanceName, S3Place, S3Places, Span};
 use deputy_http_server::HttpHandler;
 use deputy_link::DeliveredState;
 use deputy_local::reply::LeaseHeaders;
-use deputy_local::{ControlError, ControlRequest, Parameters, S3Place, S3Places, lease_wait, reply};
+use deputy_local::{ControlError, ControlRequest, Parameters, lease_wait, reply};
 use http::{Request, Response};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -85,13 +85,14 @@ impl LocalEndpoint {
         }
     }
 
-    /// What the settings of its receivers say: those of this process first, then those that the coordinator chose. A program
-    /// that uses the socket needs no configuration of its own.
+    /// What the settings of its receivers say: those of this process first, then those that the coordinator chose, and last what
+    /// else the coordinator knows. A program that uses the socket needs no configuration of its own.
     fn place(&self, instance: &InstanceName) -> S3Place {
         let own = self.places.borrow().get(instance).cloned().unwrap_or_default();
         let held = self.held.borrow();
         let bound = held.receivers.values().filter(|receiver| receiver.instances.contains(instance));
-        bound.map(|receiver| S3Place::of_settings(&receiver.settings, instance.as_str())).fold(own, S3Place::or)
+        let bound = bound.map(|receiver| S3Place::of_settings(&receiver.settings, instance.as_str()));
+        bound.chain(held.places.get(instance).cloned()).fold(own, S3Place::or)
     }
 
     /// Waits until a valid lease is held. `None` if nothing will be delivered any more.

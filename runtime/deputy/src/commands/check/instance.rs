@@ -7,8 +7,9 @@ use std::path::Path;
 
 use deputy_audit::AuditSubject;
 use deputy_config::{InstanceEntry, SettingLines, SettingsOwner};
-use deputy_core::{BoundInstance, FileSource, Instance, InstanceName, PayloadKind, in_one_line};
+use deputy_core::{BoundInstance, FileSource, Instance, InstanceName, PayloadKind, SecretSource, in_one_line};
 use deputy_sandbox::{CallError, ComponentInfo, LoadedProvider, Sandbox};
+use deputy_sources::SourceContext;
 use serde::Serialize;
 
 use super::kept_state::{KeptStates, StateJson};
@@ -105,6 +106,9 @@ pub(super) struct SecretJson {
     pub(super) name: String,
     pub(super) source: &'static str,
     pub(super) ok: bool,
+    /// Whether it is a credential of systemd, which only the service has.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) unread: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<String>,
 }
@@ -249,13 +253,20 @@ impl LoadedJson {
 }
 
 async fn secrets(provider: &LoadedProvider, instance: &Instance) -> Vec<SecretJson> {
+    let is_service = SourceContext::of_process().has_credentials();
     let secrets = provider.check_secrets().await.into_iter();
     secrets
-        .map(|(name, result)| SecretJson {
-            source: instance.sources.get(&name).map_or("", |source| source.kind()),
-            name: name.to_string(),
-            ok: result.is_ok(),
-            error: result.err().map(|error| in_one_line(&error)),
+        .map(|(name, result)| {
+            let source = instance.sources.get(&name);
+            let unread = matches!(source, Some(SecretSource::Credential(_))) && !is_service;
+            let error = result.err().filter(|_| !unread);
+            SecretJson {
+                source: source.map_or("", |source| source.kind()),
+                name: name.to_string(),
+                ok: error.is_none(),
+                unread,
+                error: error.map(|error| in_one_line(&error)),
+            }
         })
         .collect()
 }

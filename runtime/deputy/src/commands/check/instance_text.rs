@@ -73,7 +73,8 @@ impl LoadedJson {
             table.row(["tokens", "not required with these settings"]);
         }
         for (index, secret) in self.secrets.iter().enumerate() {
-            let state = secret.error.as_deref().unwrap_or("readable");
+            let read = if secret.unread { "not read: only the service has its credentials" } else { "readable" };
+            let state = secret.error.as_deref().unwrap_or(read);
             let label = if index == 0 { "secrets" } else { "" };
             table.row([label, &format!("{} ({}): {state}", secret.name, secret.source)]);
         }

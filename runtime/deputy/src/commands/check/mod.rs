@@ -70,7 +70,7 @@ struct CoordinatorCheckJson {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &CheckArgs) -> Result<Exit, CommandError> {
-    match context.named_worker_config()? {
+    match context.worker_config_here()? {
         Some(_) if arguments.online => {
             Err(CommandError::new(Exit::Misconfigured, "--online is for a coordinator's configuration"))
         }

@@ -50,6 +50,8 @@ async fn check_instance(
         context.stdout(&format!("online {}\n", styled(HEADING, &instance.name)))?;
     }
     let findings = hosts::check(context, [instance]).await;
+    // All of this is about one instance.
+    let findings: Vec<_> = findings.into_iter().map(|finding| finding.of_instances(&[])).collect();
     if !json {
         for finding in &findings {
             context.stdout(&finding.text())?;

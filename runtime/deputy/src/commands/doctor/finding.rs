@@ -4,6 +4,9 @@ use serde::Serialize;
 
 use crate::print::{ERROR, FAINT, GOOD, HINT, WARNING, sanitize, styled};
 
+/// How many instances a line names.
+const NAMED: usize = 8;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Health {
@@ -24,6 +27,9 @@ pub(crate) struct FindingJson {
     subject: String,
     pub(crate) health: Health,
     text: String,
+    /// The instances that it concerns.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    instances: Vec<String>,
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<String>,
@@ -36,11 +42,16 @@ impl FindingJson {
         health: Health,
         text: impl Into<String>,
     ) -> Self {
-        Self { check, subject: subject.into(), health, text: text.into(), fix: None }
+        Self { check, subject: subject.into(), health, text: text.into(), instances: Vec::new(), fix: None }
     }
 
     pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
+        self
+    }
+
+    pub(crate) fn of_instances(mut self, names: &[String]) -> Self {
+        self.instances = names.to_vec();
         self
     }
 
@@ -54,7 +65,8 @@ impl FindingJson {
         let subject = if self.subject.is_empty() { String::new() } else { format!("{}: ", sanitize(&self.subject)) };
         // Padded before it is styled: escape codes have a length and no width.
         let word = styled(style, format!("{word:<8}"));
-        let mut text = format!("{word} {:<9} {subject}{}\n", self.check, sanitize(&self.text));
+        let instances = concerned(&self.instances);
+        let mut text = format!("{word} {:<9} {subject}{}{instances}\n", self.check, sanitize(&self.text));
         if let Some(fix) = &self.fix {
             for (number, line) in fix.lines().enumerate() {
                 let label = if number == 0 { styled(HINT, "fix").to_string() } else { "   ".to_owned() };
@@ -62,5 +74,17 @@ impl FindingJson {
             }
         }
         text
+    }
+}
+
+/// ` (for a, b and 7 more)`
+fn concerned(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        names if names.len() > NAMED => {
+            let (named, rest) = names.split_at(NAMED);
+            format!(" (for {} and {} more)", named.join(", "), rest.len())
+        }
+        names => format!(" (for {})", names.join(", ")),
     }
 }

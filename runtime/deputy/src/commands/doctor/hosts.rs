@@ -19,17 +19,21 @@ const CLOCK_FAILED: u64 = 300;
 /// Hosts that are tried at once.
 const AT_ONCE: usize = 16;
 
-/// What is found of each host that the instances may reach, in their order.
+/// A way to a host, and the instances that use it.
+struct SharedWay<'i> {
+    attempt: Attempt<'i>,
+    instances: Vec<&'i Instance>,
+}
+
+/// What is found of each host that the instances may reach, in their order. A host is tried once for all instances that reach it
+/// in the same way.
 pub(crate) async fn check<'i>(
     context: &Context,
     instances: impl IntoIterator<Item = &'i Instance>,
 ) -> Vec<FindingJson> {
-    let instances = instances.into_iter();
-    let hosts: Vec<_> = instances
-        .flat_map(|instance| attempts(&instance.grant).into_iter().map(move |host| (instance, host)))
-        .collect();
-    let mut progress = Progress::new(context.printer, hosts.len());
-    let mut tried = stream::iter(hosts).map(|(instance, host)| check_host(context, instance, host)).buffered(AT_ONCE);
+    let ways = shared_ways(instances);
+    let mut progress = Progress::new(context.printer, ways.len());
+    let mut tried = stream::iter(ways).map(|way| check_host(context, way)).buffered(AT_ONCE);
     let mut found = Vec::new();
     while let Some(findings) = tried.next().await {
         found.extend(findings);
@@ -38,23 +42,41 @@ pub(crate) async fn check<'i>(
     found
 }
 
-/// Judges the clock at once: a minute later it would be another one.
-async fn check_host(context: &Context, instance: &Instance, host: Attempt<'_>) -> Vec<FindingJson> {
-    let reached = host.run().await;
-    let host = reached.target.to_string();
-    let mut found = match &reached.error {
-        Some(error) => vec![failed(&host, &reached, error, instance)],
-        None => {
-            let addresses: Vec<_> = reached.addresses.iter().map(ToString::to_string).collect();
-            let text = format!("answers at {}", addresses.join(", "));
-            vec![FindingJson::new("reach", &host, Health::Ok, text)]
+fn shared_ways<'i>(instances: impl IntoIterator<Item = &'i Instance>) -> Vec<SharedWay<'i>> {
+    let mut ways: Vec<SharedWay<'_>> = Vec::new();
+    for instance in instances {
+        for attempt in attempts(&instance.grant) {
+            match ways.iter_mut().find(|way| way.attempt.is_way_of(&attempt)) {
+                Some(way) => way.instances.push(instance),
+                None => ways.push(SharedWay { attempt, instances: vec![instance] }),
+            }
         }
-    };
-    found.extend(reached.date.as_ref().and_then(|date| clock(&host, date, context.now())));
-    found
+    }
+    ways
 }
 
-fn failed(host: &str, reached: &Reached, error: &ReachError, instance: &Instance) -> FindingJson {
+/// Judges the clock at once: a minute later it would be another one.
+async fn check_host(context: &Context, way: SharedWay<'_>) -> Vec<FindingJson> {
+    let SharedWay { attempt, instances } = way;
+    let reached = attempt.run().await;
+    let host = reached.target.to_string();
+    let mut found = vec![reached_finding(&reached, &instances)];
+    found.extend(reached.date.as_ref().and_then(|date| clock(&host, date, context.now())));
+    let names: Vec<String> = instances.iter().map(|instance| instance.name.to_string()).collect();
+    found.into_iter().map(|finding| finding.of_instances(&names)).collect()
+}
+
+/// Whether a host was reached, and what fixes that it was not.
+pub(super) fn reached_finding(reached: &Reached, instances: &[&Instance]) -> FindingJson {
+    let host = reached.target.to_string();
+    if let Some(error) = &reached.error {
+        return failed(&host, reached, error, instances);
+    }
+    let addresses: Vec<_> = reached.addresses.iter().map(ToString::to_string).collect();
+    FindingJson::new("reach", host, Health::Ok, format!("answers at {}", addresses.join(", ")))
+}
+
+fn failed(host: &str, reached: &Reached, error: &ReachError, instances: &[&Instance]) -> FindingJson {
     let (check, fix) = match error {
         ReachError::Resolve(_) => {
             let name = reached.target.host();
@@ -67,7 +89,8 @@ fn failed(host: &str, reached: &Reached, error: &ReachError, instance: &Instance
             ("tls", "`roots` of the rule names the certificates of a private authority; `allow` must have the certificate's name".to_owned())
         }
         ReachError::Denied(denial) => {
-            ("grant", denial.0.fix(Principal::Instance(instance)).unwrap_or_default())
+            let fixes = instances.iter().filter_map(|instance| denial.0.fix(Principal::Instance(instance)));
+            ("grant", fixes.collect::<Vec<_>>().join("\n"))
         }
     };
     FindingJson::new(check, host, Health::Failed, in_one_line(error)).fix(fix)

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use deputy_files::{ambient, shell_quoted};
+use deputy_files::{FileError, ambient, shell_quoted};
 use rustix::fs::statvfs;
 use rustix::process::{Resource, getrlimit};
 
@@ -44,10 +44,16 @@ pub(super) fn state(path: &Path) -> Vec<FindingJson> {
         Err(error) => return vec![FindingJson::new("modes", shown, Health::Failed, error.to_string())],
     };
     let quoted = shell_quoted(path);
+    let mode = format!("mode {:04o}", access.mode & 0o7777);
     let modes = match access.check_private_dir(path) {
-        Ok(()) => FindingJson::new("modes", &shown, Health::Ok, format!("mode {:04o}", access.mode & 0o7777)),
+        Ok(()) => FindingJson::new("modes", &shown, Health::Ok, mode),
+        // A service has a user of its own, and root looks at it.
+        Err(FileError::Owner { owner, .. }) if access.mode & 0o077 == 0 => {
+            let text = format!("{mode}, of user {owner}: Deputy has to run as that user");
+            FindingJson::new("modes", &shown, Health::Note, text)
+        }
         Err(error) => FindingJson::new("modes", &shown, Health::Failed, error.to_string())
-            .fix(format!("chmod 0700 {quoted}; chown it to the user that runs Deputy")),
+            .fix(format!("chmod 0700 {quoted}, and chown it to the user that runs Deputy")),
     };
     vec![modes, space(path, shown)]
 }

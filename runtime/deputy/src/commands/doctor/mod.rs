@@ -3,11 +3,11 @@
 pub(crate) mod finding;
 pub(crate) mod hosts;
 mod machine;
-
-use std::path::Path;
+mod secret_files;
+mod worker;
 
 use clap::Args;
-use deputy_config::{CoordinatorFile, WorkerConfig};
+use deputy_config::CoordinatorFile;
 use deputy_coordinator::ControlClient;
 use deputy_coordinator::status::StatusQuery;
 use deputy_local::SocketClientError;
@@ -23,7 +23,7 @@ use finding::{FindingJson, Health};
 ///
 /// Looks at the modes of files, the limits on open files, the free space, the control socket and, for each host that an instance
 /// is granted, at its name, the way to it, its TLS and its clock, and says what fixes each. It sends each HTTP server one HEAD
-/// request without a secret. It calls no component: `deputy check --online` does. Exits with 1 if something failed.
+/// request without a secret. Of a worker, it looks at its own socket and at the way to its coordinator. It calls no component: `deputy check --online` does. Exits with 1 if something failed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy doctor
@@ -47,8 +47,8 @@ pub(crate) async fn run(context: &Context, arguments: &DoctorArgs) -> Result<Exi
     let version = env!("CARGO_PKG_VERSION");
     let mut findings = vec![FindingJson::new("version", "", Health::Ok, format!("deputy {version}"))];
     findings.push(machine::open_files());
-    match context.named_worker_config()? {
-        Some(path) => worker(context, &path, &mut findings)?,
+    match context.worker_config_here()? {
+        Some(path) => findings.extend(worker::check(context, &path).await?),
         None => coordinator(context, &mut findings).await?,
     }
     let ok = !findings.iter().any(|finding| finding.health == Health::Failed);
@@ -66,16 +66,12 @@ async fn coordinator(context: &Context, findings: &mut Vec<FindingJson>) -> Resu
     let config: CoordinatorFile = context.configuration()?;
     findings.push(machine::config(&config.path));
     findings.extend(machine::state(&context.state_dir(Some(&config))?));
-    findings.push(socket(context).await);
     let enabled = config.instances.values().filter(|entry| entry.enabled);
-    findings.extend(hosts::check(context, enabled.filter_map(|entry| entry.component.as_ref())).await);
-    Ok(())
-}
-
-fn worker(context: &Context, path: &Path, findings: &mut Vec<FindingJson>) -> Result<(), CommandError> {
-    let config = WorkerConfig::load(path)?;
-    findings.push(machine::config(path));
-    findings.extend(machine::state(&context.worker_state_dir(config.state_dir.as_deref())?));
+    let instances: Vec<_> = enabled.filter_map(|entry| entry.component.as_ref()).collect();
+    let sources = instances.iter().flat_map(|instance| instance.sources.values());
+    findings.extend(secret_files::check(sources.chain(&config.coordinator.key)).await);
+    findings.push(socket(context).await);
+    findings.extend(hosts::check(context, instances).await);
     Ok(())
 }
 
@@ -101,7 +97,7 @@ async fn socket(context: &Context) -> FindingJson {
                 .fix("run it as the coordinator's user, or set `control-mode = \"0660\"` and join its group")
         }
         Err(SocketClientError::Connect { .. }) => {
-            let text = format!("no coordinator runs here: `{}` starts it", context.command("run"));
+            let text = format!("no coordinator runs here: `{}`, or its service, starts it", context.command("run"));
             FindingJson::new("socket", path, Health::Note, text)
         }
         Err(error) => FindingJson::new("socket", path, Health::Failed, error.to_string())

@@ -7,7 +7,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
-use deputy_local::{ReceivedPayload, S3Place};
+use deputy_core::S3Place;
+use deputy_local::ReceivedPayload;
 use deputy_payloads::{AwsCredentials, aws_expiration};
 use rustix::fs::{MemfdFlags, Mode, SealFlags};
 

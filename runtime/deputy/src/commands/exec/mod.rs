@@ -28,7 +28,8 @@ use targets::{Targets, VariableTarget};
 /// Run a program with the leases of instances in its environment
 ///
 /// Asks the running coordinator or worker, then becomes the program: signals, exit code and process ID are the program's own. S3
-/// credentials go into the variables that AWS libraries read; for any service, --env and --file-env pass the payload unchanged.
+/// credentials go into the variables that AWS libraries read, with region and endpoint where the configuration has them; for any
+/// service, --env and --file-env pass the payload unchanged.
 /// The credentials do not change while the program runs, and it leaves no core dump. With --restart-on-change this process stays,
 /// and starts the program again when a lease was replaced.
 #[derive(Debug, Args)]

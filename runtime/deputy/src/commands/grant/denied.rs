@@ -63,10 +63,24 @@ impl DeniedUse {
         })
     }
 
+    /// A signature by a secret, for a scope such as `sts/eu-west-1`.
+    fn sigv4(secret: &str, scope: &str) -> Result<Self, CommandError> {
+        let (service, region) = scope.split_once('/').unwrap_or((scope, ""));
+        let secret = secret.parse().map_err(|error| CommandError::new(Exit::Misconfigured, error))?;
+        // Neither the time nor the request matters for the grant.
+        let hash = "0".repeat(64);
+        let text = format!("AWS4-HMAC-SHA256\n20150830T123600Z\n20150830/{region}/{service}/aws4_request\n{hash}");
+        let text = text.parse().map_err(|error| CommandError::new(Exit::Misconfigured, error))?;
+        Ok(Self::Sigv4(secret, text))
+    }
+
     /// What was last denied to an instance.
     pub(super) fn last(audit: &Path, instance: &str) -> Result<Self, CommandError> {
-        let text = end_of(audit)
-            .map_err(|error| CommandError::new(Exit::Failed, error).context("cannot read the audit log"))?;
+        let text = end_of(audit).map_err(|error| {
+            let text = format!("{}: {error}", audit.display());
+            let error = CommandError::new(Exit::Failed, text).context("cannot read the audit log");
+            error.hint(format!("`deputy obtain {instance}` makes a call, and records what is denied to it"))
+        })?;
         let denied = |line: &str| {
             let event: EventJson = serde_json::from_str(line).ok()?;
             (event.instance == instance && event.outcome == "refused").then_some(event)
@@ -110,14 +124,7 @@ impl EventJson {
                 DeniedUse::tcp(&format!("{host}:{port}"), ip)
             }
             "secret" if matches!(self.code.as_str(), "service-not-granted" | "region-not-granted") => {
-                let (service, region) = self.scope.split_once('/').unwrap_or((&self.scope, ""));
-                let secret = self.secret.parse().map_err(|error| CommandError::new(Exit::Failed, error))?;
-                // Neither the time nor the request matters for the grant.
-                let hash = "0".repeat(64);
-                let text =
-                    format!("AWS4-HMAC-SHA256\n20150830T123600Z\n20150830/{region}/{service}/aws4_request\n{hash}");
-                let text = text.parse().map_err(|error| CommandError::new(Exit::Failed, error))?;
-                Ok(DeniedUse::Sigv4(secret, text))
+                DeniedUse::sigv4(&self.secret, &self.scope)
             }
             _ => {
                 let error = format!("the last denial of {} is [{}], which needs a look", self.instance, self.code);

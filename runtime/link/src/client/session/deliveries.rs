@@ -3,14 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use deputy_core::{Delivery, Digest, InstanceName, LeaseVersion, ReceiverName, Revision, SecretBytes, Timestamp};
+use deputy_core::{
+    Delivery, Digest, InstanceName, LeaseVersion, ReceiverName, Revision, S3Place, SecretBytes, Timestamp,
+};
 use deputy_support::timer_now;
 
 use super::ClientSession;
 use crate::client::connection_lost::ConnectionLost;
 use crate::client::link::LinkPhase;
 use crate::delivered_state::{DeliveryReport, ReceiverBinding};
-use crate::message::{GroupInstances, LeaseUpdate, LeaseWithdrawn, ReceiverBound, ReceiverLimits, SnapshotEnd};
+use crate::message::{
+    GroupInstances, InstancePlace, LeaseUpdate, LeaseWithdrawn, ReceiverBound, ReceiverLimits, SnapshotEnd,
+};
 
 impl ClientSession<'_> {
     pub(super) fn update(&self, update: LeaseUpdate) -> Result<(), ConnectionLost> {
@@ -81,8 +85,12 @@ impl ClientSession<'_> {
     pub(super) fn set_group_instances(&mut self, message: &GroupInstances) -> Result<(), ConnectionLost> {
         let instances = message.instances.iter().map(|name| instance(name)).collect::<Result<_, _>>()?;
         self.group_instances = Some(instances);
+        self.places = message.places.iter().map(place).collect::<Result<_, _>>()?;
         if self.client.state.borrow().phase == LinkPhase::Connected {
-            self.change(|held| held.group_instances.clone_from(&self.group_instances));
+            self.change(|held| {
+                held.group_instances.clone_from(&self.group_instances);
+                held.places.clone_from(&self.places);
+            });
         }
         Ok(())
     }
@@ -98,6 +106,7 @@ impl ClientSession<'_> {
             let unavailable = receivers.into_iter().filter(|receiver| !held.receivers.contains_key(receiver));
             held.unavailable_receivers = unavailable.collect();
             held.group_instances.clone_from(&self.group_instances);
+            held.places.clone_from(&self.places);
             held.complete = true;
         });
         self.client.state.send_modify(|state| state.failures = 0);
@@ -118,6 +127,10 @@ impl ClientSession<'_> {
 
 fn instance(name: &str) -> Result<InstanceName, ConnectionLost> {
     name.parse().map_err(|_| ConnectionLost::Malformed("instance name"))
+}
+
+fn place(message: &InstancePlace) -> Result<(InstanceName, S3Place), ConnectionLost> {
+    Ok((instance(&message.instance)?, message.place()))
 }
 
 fn receiver(name: &str) -> Result<ReceiverName, ConnectionLost> {

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deputy_core::{Digest, InstanceName, LeaseVersion, Span, Timestamp};
+use deputy_core::{Digest, InstanceName, LeaseVersion, S3Places, Span, Timestamp};
 use deputy_support::timer_now;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -49,6 +49,8 @@ struct ClientSession<'c> {
     renewal: Renewal,
     /// All instances of the group, once the coordinator named them on this connection.
     group_instances: Option<BTreeSet<InstanceName>>,
+    /// Where the S3 of some of them is, as it came with their names.
+    places: S3Places,
     /// Certificates that were not valid yet.
     early_certificates: u32,
 }
@@ -62,6 +64,7 @@ pub(super) async fn run(client: &mut LinkClient, stream: TlsStream<TcpStream>) -
         heartbeat: DEFAULT_HEARTBEAT,
         renewal: Renewal::NotBefore(timer_now()),
         group_instances: None,
+        places: S3Places::new(),
         early_certificates: 0,
     };
     match session.run().await {

@@ -63,6 +63,14 @@ async fn local_endpoint_serves_a_lease_with_its_metadata() {
     assert_eq!(received.service.as_deref(), Some("s3"));
     assert_eq!(received.place.region.as_deref(), Some("eu-west-1"));
     assert_eq!(received.valid_until.as_deref(), Some("1970-01-01T01:00:00.999Z"));
+    // What the worker does not say itself, the coordinator may know.
+    let mut state = DeliveredState::clone(&held("payload"));
+    let place = |text: &str| Some(text.to_owned());
+    let places = [("s3-prod", S3Place { region: place("of-the-coordinator"), endpoint: place("http://s3") })];
+    state.places = places.map(|(name, place)| (name.parse().unwrap(), place)).into();
+    socket.sender.send_replace(Arc::new(state));
+    let received = socket.client.lease("s3-prod", Span::secs(0)).await.unwrap();
+    assert_eq!(received.place, S3Place { region: place("eu-west-1"), endpoint: place("http://s3") });
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deputy_core::InstanceName;
+use crate::InstanceName;
 
 /// Labels of the names of servers that are an STS and no S3: AWS's, and their kind.
 const STS_LABELS: [&str; 2] = ["sts", "sts-fips"];
