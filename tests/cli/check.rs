@@ -95,7 +95,7 @@ fn check_without_a_file_explains_how_to_name_one() {
     ----- stderr
     error: cannot read the configuration deputy.toml
       because No such file or directory (os error 2)
-    hint: name the file with --config FILE or in DEPUTY_CONFIG
+    hint: name the file with --config FILE or in DEPUTY_CONFIG; `deputy init` writes a new one
     ");
 }
 
