@@ -356,14 +356,13 @@ fn doctor_tries_silent_hosts_once_and_at_once() {
     add_s3(&folder);
     let servers: Vec<_> = (0..4).map(|_| silent()).collect();
     let rules = |instance: &str, networks: &str| -> String {
-        let rule = |port: &u16| {
-            format!("[[instances.{instance}.http]]\nallow = \"http://127.0.0.1:{port}\"\nnetworks = [{networks}]\n")
-        };
+        let rule =
+            |port: &u16| format!("[[instances.{instance}.http]]\nallow = \"http://127.0.0.1:{port}\"\n{networks}\n");
         servers.iter().map(|(_, port)| rule(port)).collect()
     };
     folder.replace("allow = \"https://sts.eu-west-1.amazonaws.com\"", "allow = \"http://name.invalid\"");
     let others = "[instances.other]\ncomponent = \"s3-sts\"\n[instances.closed]\ncomponent = \"s3-sts\"\n";
-    let loopback = "\"loopback\"";
+    let loopback = "networks = [\"loopback\"]";
     let rules = rules("s3", loopback) + others + &rules("other", loopback) + &rules("closed", "");
     let text = folder.read("deputy.toml") + &rules;
     fs::write(folder.path("deputy.toml"), text).unwrap();

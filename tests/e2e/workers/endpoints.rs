@@ -35,7 +35,7 @@ fn commands_get_what_the_worker_holds_and_only_where_it_says_so() {
         command.arg("--state").arg(site.home.path(&format!("{worker}-state"))).args(&args[1..]).output().unwrap()
     };
     let doctor = String::from_utf8(deputy("worker", &["doctor"]).stdout).unwrap();
-    for found in ["a worker answers: ready, connected", "reach     tcp://127.0.0.1:"] {
+    for found in ["a worker answers: ready, connected", "reach     tcp://127."] {
         assert!(doctor.contains(found), "{found} in {doctor}");
     }
     // The worker has it all: no coordinator is asked.
