@@ -388,7 +388,7 @@ pub struct ComponentChunk {
 }
 /// All instances that the worker's group may have, whether or not the worker asked for them and whether or not they have a
 /// lease now. Sent before `SnapshotEnd`, and whenever one of its lists changes.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GroupInstances {
     /// Their names.
     #[prost(string, repeated, tag = "1")]
