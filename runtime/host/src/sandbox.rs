@@ -53,7 +53,7 @@ async fn cache_if_readable(
             );
             None
         }
-        // An operator who is not the service's user, root for instance.
+        // Another user than the service, for instance root.
         Err(error) if error.is_state_of_another_user() => {
             tracing::warn!(
                 state = %state_dir.display(),

@@ -393,7 +393,7 @@ pub struct GroupInstances {
     /// Their names.
     #[prost(string, repeated, tag = "1")]
     pub instances: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Where the S3 of those is of which the coordinator's configuration says it.
+    /// Where the S3 of some of them is: those whose place the configuration of the coordinator says.
     #[prost(message, repeated, tag = "2")]
     pub places: ::prost::alloc::vec::Vec<InstancePlace>,
 }
