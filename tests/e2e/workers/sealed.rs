@@ -186,6 +186,8 @@ fn finds_what_is_planted(home: &TestEnvironment) {
         [PUBLISHED, FRAMES, "worker-state/planted", "worker.log", "run.log", "audit.jsonl", "said/worker-health"]
     {
         let path = home.path(place);
+        // The worker has removed what it published before the revocation.
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         let before = fs::read(&path).unwrap_or_default();
         fs::write(&path, [&before[..], HANDLE.as_bytes()].concat()).unwrap();
         assert!(home.leak(b"", b"").is_some(), "{place}");
