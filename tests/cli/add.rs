@@ -274,6 +274,23 @@ fn add_gives_no_secret_that_another_component_has() {
 }
 
 #[test]
+fn add_uses_a_login_that_was_named() {
+    let login = "[logins.etl]\nprincipal = \"etl@EXAMPLE.COM\"\nkeytab = \"etl.keytab\"\n";
+    let home = TestEnvironment::with(login);
+    let hdfs = guest("hdfs").unwrap();
+    let add = ["add", hdfs.to_str().unwrap(), "--name", "hdfs", "--set", "namenodes=nn1.example.com", "--yes"];
+    let refused = home.run(&add);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("the component uses the login `etl`"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("if that is meant, say so with --login etl"), "{}", refused.stderr);
+    assert_eq!(home.read("deputy.toml"), login);
+    let added = home.run(&[&add[..], &["--login", "etl"]].concat());
+    assert_eq!(added.code, Some(0), "{}", added.stderr);
+    let text = home.read("deputy.toml");
+    assert!(text.contains("login = \"etl\"\ntargets = [\"hdfs/"), "{text}");
+}
+
+#[test]
 fn add_shows_the_texts_of_a_component_on_one_line_each() {
     let home = greedy();
     let run = home.run(&["add", "greedy.wasm", "--name", "x", "--set", "want=later", "--yes"]);

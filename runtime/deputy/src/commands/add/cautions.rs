@@ -1,5 +1,6 @@
 //! What `--yes` does not answer for, and what to do instead.
 
+use deputy_core::LoginName;
 use deputy_core::grant::{Grant, HttpRule, Widening};
 
 use super::networks::NamedNetworks;
@@ -8,10 +9,20 @@ use crate::config_change::Caution;
 
 const ON_A_TERMINAL: &str = "run it on a terminal, or write the instance by hand";
 
-pub(super) fn of(grant: &Grant, named: &NamedNetworks, files: &SecretFiles) -> Vec<Caution> {
+/// `unnamed_login` is a login that the component gets because there is no other.
+pub(super) fn of(
+    grant: &Grant,
+    named: &NamedNetworks,
+    files: &SecretFiles,
+    unnamed_login: Option<&LoginName>,
+) -> Vec<Caution> {
     let widenings = grant.widenings(&Grant::default()).into_iter().filter(|widening| !is_named(widening, named));
     let mut cautions: Vec<Caution> = widenings.map(|widening| caution(widening, named)).collect();
     cautions.extend(grant.http.iter().filter(|rule| !named.is_own(&rule.pattern.to_string())).flat_map(sent));
+    cautions.extend(unnamed_login.map(|login| Caution {
+        text: format!("the component uses the login `{login}`"),
+        fix: format!("if that is meant, say so with --login {login}"),
+    }));
     cautions.extend(files.existing.iter().map(|(secret, file)| Caution {
         text: format!("{file} exists: what is in it becomes the secret `{secret}` of this component"),
         fix: format!("if that is meant, say so with --secret {secret}={file}"),

@@ -36,7 +36,8 @@ use secret_files::{SecretArg, SecretFiles};
 ///
 /// Asks the component, in the sandbox and without any grant, what it wants with these settings, says it in plain words, and
 /// writes the instance with that grant into deputy.toml after a yes. Comments and the order of the file stay. What a
-/// component wants is a request: --yes never permits addresses that are not public, wildcards, or reading a secret.
+/// component wants is a request: --yes never permits addresses that are not public, wildcards, reading a secret, or a login that
+/// you did not name.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy add s3-sts --name s3-prod --set region=eu-west-1 --group analytics
@@ -118,6 +119,7 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
             "--network is for no rule: no setting names a server that the component wants, as HOST:PORT or in a URL";
         context.printer.labelled(WARNING, "warning", unused);
     }
+    let login = login.filter(|_| request.wants_login).map(|login| &login.name);
     let files = SecretFiles::new(arguments, &request, &path)?;
     let component = written_component(&arguments.component, &path)?;
     document
@@ -128,7 +130,7 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
             settings: &described.settings,
             grant: &request.grant,
             files: &files.written,
-            login: login.filter(|_| request.wants_login).map(|login| &login.name),
+            login,
             targets: &request.targets,
         })
         .map_err(misfit)?;
@@ -136,7 +138,7 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
     let changed = CoordinatorFile::parse(&new, &path)?;
     kept::check((&old, &config), (&new, &changed), &arguments.name)?;
     let grant = granted(&changed, arguments)?;
-    let cautions = cautions::of(&grant, &named, &files);
+    let cautions = cautions::of(&grant, &named, &files, login.filter(|_| arguments.login.is_none()));
     let change = ConfigChange { path, old, new, cautions };
     if !arguments.json {
         context.stdout(&text::summary(arguments, &described, &request, &grant))?;
