@@ -317,7 +317,7 @@ fn hint_names_the_configuration_that_it_is_about() {
     let folder = EmptyFolder::new();
     fs::create_dir(folder.path("my conf")).unwrap();
     let config = ["--config", "my conf/deputy.toml"];
-    let missing = add_seaweed(&folder, &config, exit::MISCONFIGURED).stderr;
+    let missing = folder.run(&[&["check"][..], &config].concat(), exit::MISCONFIGURED).stderr;
     assert!(missing.contains("`deputy init --config 'my conf/deputy.toml'` writes a new one"), "{missing}");
     let begun = folder.run(&[&["init"][..], &config].concat(), exit::OK).stdout;
     let added = add_seaweed(&folder, &[&["--network", "loopback"][..], &config].concat(), exit::OK).stdout;

@@ -16,7 +16,7 @@ use deputy_files::{FileError, ambient, shell_quoted};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::private_file::{create_group_file, create_private_file};
+use crate::private_file::{PrivateFileError, create_group_file, create_private_file};
 use systemd::WorkerPlaces;
 
 /// The folder of secrets beside the configuration.
@@ -81,21 +81,44 @@ pub(crate) fn run(context: &Context, arguments: &InitArgs) -> Result<Exit, Comma
         true => (WORKER_SCHEMA, worker_schema()),
         false => (COORDINATOR_SCHEMA, coordinator_schema()),
     };
-    let create = if arguments.systemd { create_group_file } else { create_private_file };
+    let create: fn(&Path, &[u8]) -> _ = if arguments.systemd { create_group_file } else { create_private_file };
     if !arguments.systemd {
         create_folders(&folder, arguments.worker).map_err(failed_file)?;
     }
     create(&config, rendered.text.as_bytes())?;
-    let schema_path = folder.join(schema.0);
-    if !ambient::exists(&schema_path).map_err(|error| failed(&schema_path, error))? {
-        create(&schema_path, schema.1.as_bytes())?;
-    }
+    create_schema(&folder, schema, create)?;
     let mut text = format!("{} is written. Next:\n", config.display());
     for (number, step) in (1..).zip(&rendered.steps) {
         text.push_str(&format!("  {number}. {step}\n"));
     }
     context.stdout(&text)?;
     Ok(Exit::Done)
+}
+
+/// What `deputy init` writes for a coordinator, for a command that found no configuration.
+pub(crate) fn begin(config: &Path) -> Result<(), CommandError> {
+    let folder = ambient::parent(config);
+    create_folders(folder, false).map_err(failed_file)?;
+    create_private_file(config, new_configuration().as_bytes())?;
+    create_schema(folder, (COORDINATOR_SCHEMA, coordinator_schema()), create_private_file)
+}
+
+/// A coordinator's configuration without an instance.
+pub(crate) fn new_configuration() -> String {
+    CoordinatorTemplate.render()
+}
+
+/// Writes a schema beside a configuration, unless there is one.
+fn create_schema(
+    folder: &Path,
+    (name, schema): (&str, &str),
+    create: fn(&Path, &[u8]) -> Result<(), PrivateFileError>,
+) -> Result<(), CommandError> {
+    let path = folder.join(name);
+    if ambient::exists(&path).map_err(|error| failed(&path, error))? {
+        return Ok(());
+    }
+    Ok(create(&path, schema.as_bytes())?)
 }
 
 /// Those that a configuration names beside it.
@@ -145,7 +168,7 @@ fn coordinator(context: &Context) -> Rendered {
         context.command("check"),
         context.command("run"),
     ];
-    Rendered { text: CoordinatorTemplate.render(), steps }
+    Rendered { text: new_configuration(), steps }
 }
 
 fn worker(arguments: &InitArgs, config: &Path) -> Rendered {

@@ -20,10 +20,12 @@ use deputy_core::{
     ComponentDescription, ComponentRef, DescribedWant, GrantRequest, GroupName, InstanceName, LoginName, LoginPlan,
     OpenQuestion, OperatorFacts,
 };
+use deputy_files::ambient;
 use deputy_sandbox::{ComponentInfo, ComponentKind, LoadError, Sandbox};
 use serde::Serialize;
 
 use crate::answers::Answers;
+use crate::commands::init;
 use crate::config_change::{Agreement, ConfigChange};
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
@@ -35,7 +37,8 @@ use secret_files::{SecretArg, SecretFiles};
 /// Add an instance of a component to the configuration
 ///
 /// Asks the component, in the sandbox and without any grant, what it wants with these settings, says it in plain words, and
-/// writes the instance with that grant into deputy.toml after a yes. Comments and the order of the file stay. What a
+/// writes the instance with that grant into deputy.toml after a yes; without a deputy.toml it writes one first, as `deputy init`
+/// does. Comments and the order of the file stay. What a
 /// component wants is a request: --yes never permits addresses that are not public, wildcards, reading a secret, or a login that
 /// you did not name.
 #[derive(Debug, Args)]
@@ -106,7 +109,9 @@ struct Described {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, CommandError> {
-    let (path, old) = context.configuration_text().map_err(|error| no_configuration(context, error))?;
+    let path = context.new_config_path(false);
+    let is_new = !ambient::exists(&path).map_err(|error| CommandError::new(Exit::Failed, error))?;
+    let old = if is_new { init::new_configuration() } else { deputy_config::read_text(&path)? };
     let config = CoordinatorFile::parse(&old, &path)?;
     let mut document = ConfigDocument::parse(&old).map_err(misfit)?;
     let sandbox = context.sandbox(&config, Arc::new(Audit::nowhere())).await?;
@@ -146,6 +151,9 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
     let agreement = Agreement { yes: arguments.yes, json: arguments.json };
     let is_written = change.is_agreed(context, agreement)?;
     if is_written {
+        if is_new {
+            init::begin(&change.path)?;
+        }
         files.create_folder()?;
         change.write()?;
     }
@@ -271,8 +279,4 @@ fn is_here(config: &Path) -> bool {
 
 fn misfit(error: EditError) -> CommandError {
     CommandError::new(Exit::Misconfigured, error)
-}
-
-fn no_configuration(context: &Context, error: CommandError) -> CommandError {
-    error.hint(format!("`{}` writes a new one", context.command("init")))
 }
