@@ -128,7 +128,10 @@ impl ScriptFile {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn parse(text: String, path: &Path) -> Result<Self, ScriptError> {
-        if text.matches("regex").count() > MAX_PATTERNS {
+        // Before the entries: these compile each expression.
+        let table: toml::Table =
+            toml::from_str(&text).map_err(|error| ScriptError::invalid(path, located(path, &text, &error)))?;
+        if table.iter().map(|(name, value)| patterns(name, value)).sum::<usize>() > MAX_PATTERNS {
             return Err(too_many(path, MAX_PATTERNS, "regular expressions"));
         }
         let entries: Entries =
@@ -183,6 +186,17 @@ fn check_regular(path: &Path) -> Result<(), ScriptError> {
     }
 }
 
+/// How many regular expressions an entry of the file has. The reader of TOML has bounded how deep this goes.
+fn patterns(name: &str, value: &toml::Value) -> usize {
+    let own = usize::from(matches!(name, "regex" | "$regex"));
+    let inner: usize = match value {
+        toml::Value::Array(values) => values.iter().map(|value| patterns("", value)).sum(),
+        toml::Value::Table(entries) => entries.iter().map(|(name, value)| patterns(name, value)).sum(),
+        _ => 0,
+    };
+    own.saturating_add(inner)
+}
+
 /// A file may come from a stranger, and takes bounded time and memory.
 fn too_many(path: &Path, max: usize, what: &str) -> ScriptError {
     ScriptError::invalid(path, format!("{}: more than {max} {what}: write several files", path.display()))
@@ -214,5 +228,34 @@ impl std::str::FromStr for ScriptTime {
         let seconds = u64::from(time.hour) * 3600 + u64::from(time.minute) * 60 + u64::from(time.second.unwrap_or(0));
         let millis = u64::from(time.nanosecond.unwrap_or(0) / 1_000_000);
         Ok(Self(midnight.plus(deputy_core::Span::millis(seconds * 1000 + millis))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is wrong with a test of one call that expects these lines.
+    fn error(lines: &str) -> Option<String> {
+        let text = format!("[instance]\ncomponent = \"a.wasm\"\n[[call]]\n{lines}\n");
+        ScriptFile::parse(text, Path::new("a.test.toml")).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn script_bounds_patterns_however_their_key_is_written() {
+        for key in ["regex", "\"\\u0072egex\"", "'regex'"] {
+            let patterns = format!("{{ {key} = \"a\" }}, ").repeat(MAX_PATTERNS + 1);
+            let error = error(&format!("[call.expect]\nvalue = [{patterns}]")).unwrap_or_default();
+            assert!(error.contains("more than 1000 regular expressions"), "{key}: {error}");
+        }
+    }
+
+    #[test]
+    fn script_takes_texts_that_have_the_word_regex() {
+        let body = "regex ".repeat(MAX_PATTERNS + 1);
+        let lines = format!(
+            "[[call.http]]\n[call.http.request]\nmethod = \"GET\"\nurl = \"https://a.example/\"\n[call.http.reply]\nbody = \"{body}\""
+        );
+        assert_eq!(error(&lines), None);
     }
 }

@@ -10,7 +10,7 @@ use deputy_core::is_secret_setting;
 use serde_json::Value;
 
 use super::body::AnswerBody;
-use super::shape::made_up;
+use super::mock_value::made_up;
 
 /// What of an answer is replaced beside what is known to be secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

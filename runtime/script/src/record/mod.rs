@@ -9,12 +9,12 @@
 //! **Never** shows a real value, or writes a file.
 
 mod body;
+mod mock_value;
 mod mocks;
 mod record_error;
 mod request_text;
 mod script_text;
 mod secret_mock;
-mod shape;
 mod subject_text;
 mod toml_text;
 mod world;

@@ -9,10 +9,10 @@ use deputy_core::toml_string;
 use deputy_sandbox::TapedExchange;
 use serde_json::Value;
 
-use super::toml_text::{ANY, expected_json, table};
+use super::toml_text::{ANY_JSON, expected_json, table};
 
 /// Headers that the host sets, or that say nothing about the component.
-const LEFT_OUT: [&str; 9] = [
+const IGNORED_REQUEST_HEADERS: [&str; 9] = [
     "accept-encoding",
     "connection",
     "content-length",
@@ -36,7 +36,7 @@ pub(super) fn lines(sent: &TapedExchange, real: &TapedExchange) -> Vec<(String, 
         lines.push(("query".to_owned(), fields(&found, &query(real), &[])));
     }
     let headers = |exchange: &TapedExchange| -> BTreeMap<String, String> {
-        let kept = exchange.headers.iter().filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()));
+        let kept = exchange.headers.iter().filter(|(name, _)| !IGNORED_REQUEST_HEADERS.contains(&name.as_str()));
         kept.cloned().collect()
     };
     let found = headers(sent);
@@ -106,12 +106,12 @@ fn pattern(sent: &str, real: &str) -> String {
 fn same_json(sent: &Value, real: Option<&Value>) -> String {
     match (sent, real) {
         // It would be read as a rule.
-        (Value::Object(sent), _) if sent.len() == 1 && sent.keys().all(|name| name.starts_with('$')) => ANY.to_owned(),
+        (Value::Object(sent), _) if sent.len() == 1 && sent.keys().all(|name| name.starts_with('$')) => ANY_JSON.to_owned(),
         (Value::Object(sent), Some(Value::Object(real))) => {
             table(sent.iter().map(|(name, value)| (name.clone(), same_json(value, real.get(name)))))
         }
         (sent, Some(real)) if sent == real => expected_json(sent),
-        _ => ANY.to_owned(),
+        _ => ANY_JSON.to_owned(),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::runner::Rehearsed;
 use crate::uses::{permitted_uses, without_default_port};
 
 /// Headers of a response that no component reads.
-const LEFT_OUT: [&str; 29] = [
+const IGNORED_RESPONSE_HEADERS: [&str; 29] = [
     "accept-ranges",
     "age",
     "alt-svc",
@@ -90,7 +90,7 @@ pub(super) fn text(response: &TapedResponse) -> Option<AnswerBody> {
 
 /// Headers that a component may read.
 pub(super) fn headers(response: &TapedResponse) -> Vec<(String, String)> {
-    let is_read = |name: &str| !LEFT_OUT.contains(&name) && !name.starts_with(FOR_BROWSERS);
+    let is_read = |name: &str| !IGNORED_RESPONSE_HEADERS.contains(&name) && !name.starts_with(FOR_BROWSERS);
     response.headers.iter().filter(|(name, _)| is_read(name)).cloned().collect()
 }
 

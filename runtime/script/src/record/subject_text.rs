@@ -14,7 +14,7 @@ use super::toml_text::{inline, key};
 pub struct RecordedInstance(Table);
 
 /// Keys that a test has no use for, and those that are written on their own.
-const LEFT_OUT: [&str; 14] = [
+const OMITTED_KEYS: [&str; 14] = [
     "component",
     "deliver-to",
     "enabled",
@@ -75,7 +75,7 @@ impl RecordedInstance {
         change: &dyn Fn(&str) -> String,
     ) -> String {
         let mut lines = format!("[instance]\ncomponent = {}\n", toml_string(component));
-        for (name, value) in self.0.iter().filter(|(name, _)| !LEFT_OUT.contains(&name.as_str())) {
+        for (name, value) in self.0.iter().filter(|(name, _)| !OMITTED_KEYS.contains(&name.as_str())) {
             push(&mut lines, name, &inline(value, change));
         }
         if !settings.is_empty() {

@@ -41,7 +41,7 @@ pub(super) fn inline(value: &Value, change: &dyn Fn(&str) -> String) -> String {
 }
 
 /// Whatever is there.
-pub(super) const ANY: &str = "{ \"$any\" = true }";
+pub(super) const ANY_JSON: &str = "{ \"$any\" = true }";
 
 /// What a JSON value is expected to be, on one line. What TOML or the script cannot say may be anything.
 pub(super) fn expected_json(value: &Json) -> String {
@@ -49,19 +49,19 @@ pub(super) fn expected_json(value: &Json) -> String {
 }
 
 fn expected(value: &Json, depth: usize) -> String {
-    let Some(depth) = depth.checked_sub(1) else { return ANY.to_owned() };
+    let Some(depth) = depth.checked_sub(1) else { return ANY_JSON.to_owned() };
     match value {
         Json::Null => "{ \"$null\" = true }".to_owned(),
         Json::Bool(is) => is.to_string(),
         Json::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(number), _) => number.to_string(),
             (None, Some(float)) if number.is_f64() => format!("{float:?}"),
-            _ => ANY.to_owned(),
+            _ => ANY_JSON.to_owned(),
         },
         Json::String(text) => toml_string(text),
         Json::Array(values) => list(values.iter().map(|value| expected(value, depth))),
         Json::Object(members) if members.len() == 1 && members.keys().all(|name| name.starts_with('$')) => {
-            ANY.to_owned()
+            ANY_JSON.to_owned()
         }
         Json::Object(members) => table(members.iter().map(|(name, value)| (name.clone(), expected(value, depth)))),
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// Claims of a JSON Web Token that are times.
 const TIMES: [&str; 3] = ["exp", "iat", "nbf"];
 /// From this length on, hexadecimal digits and capitals are no words.
-const LONG: usize = 8;
+const MIN_FORM_LEN: usize = 8;
 /// Letters of a made-up value that come from a name.
 const MAX_NAME: usize = 40;
 
@@ -26,10 +26,10 @@ pub(super) fn made_up(name: &str, number: usize, real: &str) -> String {
     if is_uuid(real) {
         return format!("00000000-0000-4000-8000-{number:012x}");
     }
-    if real.len() >= LONG && all(|c| c.is_ascii_hexdigit()) && real.contains(|c: char| c.is_ascii_digit()) {
+    if real.len() >= MIN_FORM_LEN && all(|c| c.is_ascii_hexdigit()) && real.contains(|c: char| c.is_ascii_digit()) {
         return format!("{number:0>width$x}", width = real.len());
     }
-    if real.len() >= LONG && all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()) {
+    if real.len() >= MIN_FORM_LEN && all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()) {
         return plain.to_uppercase().replace('-', "");
     }
     if real.ends_with('=') && STANDARD.decode(real).is_ok() {
