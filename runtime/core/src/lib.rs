@@ -61,7 +61,7 @@ pub use receiver::{Accepted, BoundInstance, ReceiverPlan};
 pub use revision::{LeaseVersion, Revision};
 pub use s3_place::{S3Place, S3Places};
 pub use secret::SecretBytes;
-pub use setting::is_secret_setting;
+pub use setting::{is_secret_setting, name_words};
 pub use state::{StateGrant, StateIdentity, StateIdentityError};
 pub use text::{excerpt, misleads, toml_string, truncated};
 pub use time::{Span, Timestamp};

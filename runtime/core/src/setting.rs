@@ -8,7 +8,7 @@ const KEYS: [&str; 4] = ["access", "api", "private", "secret"];
 /// Whether a setting's name, such as `db-password` or `apiKey`, says that its value is a secret. Settings are no place for
 /// one: they are not redacted where a secret is.
 pub fn is_secret_setting(name: &str) -> bool {
-    let words = words(name);
+    let words = name_words(name);
     match words.as_slice() {
         [.., before, last] if last == "key" => KEYS.contains(&before.as_str()),
         [.., last] => WORDS.contains(&last.as_str()),
@@ -17,7 +17,7 @@ pub fn is_secret_setting(name: &str) -> bool {
 }
 
 /// The words of a name in lower case, whichever way they are joined.
-fn words(name: &str) -> Vec<String> {
+pub fn name_words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut is_after_lower = false;
     for c in name.chars() {

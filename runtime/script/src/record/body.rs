@@ -1,10 +1,8 @@
 //! The body of an answer as far as its values have names: JSON, XML, a form, or a text.
 
-use std::sync::LazyLock;
-
-use regex::{Captures, Regex};
 use serde_json::Value;
 
+use super::markup;
 use super::mocks::Mocks;
 
 /// A body.
@@ -15,10 +13,6 @@ pub(super) enum AnswerBody {
     Xml(String),
     Text(String),
 }
-
-/// An element that has a text alone.
-static ELEMENT: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"<([A-Za-z_][\w:.-]*)((?:\s[^<>]*)?)>([^<>]+)</").ok());
 
 impl AnswerBody {
     pub(super) fn read(text: &str, content_type: &str) -> Self {
@@ -40,17 +34,30 @@ impl AnswerBody {
         !matches!(self, Self::Text(_))
     }
 
-    /// Every text with its name.
+    /// Every text and number with its name.
     pub(super) fn each(&self, seen: &mut impl FnMut(&str, &str)) {
         match self {
             Self::Json(value) => each_json("", value, seen),
             Self::Form(fields) => fields.iter().for_each(|(name, value)| seen(name, value)),
-            Self::Xml(text) => {
-                for element in ELEMENT.iter().flat_map(|regex| regex.captures_iter(text)) {
-                    seen(group(&element, 1), group(&element, 3).trim());
+            Self::Xml(document) => {
+                for text in markup::texts(document) {
+                    if text.is_escaped {
+                        seen(text.name, &markup::unescape(text.raw))
+                    } else {
+                        seen(text.name, text.raw)
+                    }
                 }
             }
             Self::Text(text) => text.split_whitespace().for_each(|word| seen("", word)),
+        }
+    }
+
+    /// Every name that the server chose: it may be a value as well.
+    pub(super) fn each_name(&self, seen: &mut impl FnMut(&str)) {
+        match self {
+            Self::Json(value) => each_json_name(value, seen),
+            Self::Form(fields) => fields.iter().for_each(|(name, _)| seen(name)),
+            Self::Xml(_) | Self::Text(_) => {}
         }
     }
 
@@ -68,18 +75,8 @@ impl AnswerBody {
                 }
                 form.finish()
             }
-            Self::Xml(text) => {
-                let element = |found: &Captures<'_>| {
-                    let value = group(found, 3);
-                    let replaced = mocks.replaced(value.trim());
-                    format!("<{}{}>{}</", group(found, 1), group(found, 2), value.replace(value.trim(), &replaced))
-                };
-                let text = match &*ELEMENT {
-                    Some(regex) => regex.replace_all(text, element).into_owned(),
-                    None => text.clone(),
-                };
-                mocks.replaced(&text)
-            }
+            // In its tags as well.
+            Self::Xml(document) => mocks.replaced(&replaced_markup(document, mocks)),
             Self::Text(text) => mocks.replaced(text),
         }
     }
@@ -94,8 +91,24 @@ fn is_field(text: &str) -> bool {
         && !value.contains(['=', ' ', '\n'])
 }
 
-fn group<'t>(found: &Captures<'t>, at: usize) -> &'t str {
-    found.get(at).map_or("", |group| group.as_str())
+fn replaced_markup(document: &str, mocks: &Mocks) -> String {
+    let mut replaced = String::with_capacity(document.len());
+    let mut at = 0;
+    for text in markup::texts(document) {
+        replaced.push_str(document.get(at..text.range.start).unwrap_or_default());
+        let plain = if text.is_escaped { markup::unescape(text.raw) } else { text.raw.to_owned() };
+        let mock = mocks.replaced(&plain);
+        if mock == plain {
+            replaced.push_str(text.raw);
+        } else if text.is_escaped {
+            replaced.push_str(&markup::escape(&mock));
+        } else {
+            replaced.push_str(&mock);
+        }
+        at = text.range.end;
+    }
+    replaced.push_str(document.get(at..).unwrap_or_default());
+    replaced
 }
 
 /// The reader of JSON has bounded how deep this goes.
@@ -104,7 +117,21 @@ fn each_json(name: &str, value: &Value, seen: &mut impl FnMut(&str, &str)) {
         Value::Object(members) => members.iter().for_each(|(name, value)| each_json(name, value, seen)),
         Value::Array(values) => values.iter().for_each(|value| each_json(name, value, seen)),
         Value::String(text) => seen(name, text),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::Number(number) => seen(name, &number.to_string()),
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+fn each_json_name(value: &Value, seen: &mut impl FnMut(&str)) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                seen(name);
+                each_json_name(value, seen);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| each_json_name(value, seen)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -115,7 +142,6 @@ fn replaced_json(value: &Value, mocks: &Mocks) -> Value {
         }
         Value::Array(values) => values.iter().map(|value| replaced_json(value, mocks)).collect(),
         Value::String(text) => Value::from(mocks.replaced(text)),
-        // A number is a secret where it is all that was returned, for example.
         Value::Number(number) => {
             let text = number.to_string();
             match mocks.replaced(&text) {
@@ -135,9 +161,9 @@ mod tests {
     #[test]
     fn record_reads_each_form_of_a_body() {
         for (text, kind, expected) in [
-            (r#"{"a":{"b":["x","y"]},"c":1}"#, "", vec![("b", "x"), ("b", "y")]),
+            (r#"{"a":{"b":["x","y"]},"c":1}"#, "", vec![("b", "x"), ("b", "y"), ("c", "1")]),
             ("\"x\"", "", vec![("", "x")]),
-            ("<r><a>x</a><n:b c=\"d\"> y </n:b></r>", "", vec![("a", "x"), ("n:b", "y")]),
+            ("<r><a>x</a><n:b c=\"d\"> y </n:b></r>", "", vec![("a", "x"), ("c", "d"), ("n:b", "y")]),
             ("a=x&b=y%20z", "", vec![("a", "x"), ("b", "y z")]),
             ("x y", "text/plain", vec![("", "x"), ("", "y")]),
             ("dG9rZW4=", "text/plain", vec![("", "dG9rZW4=")]),
@@ -158,6 +184,8 @@ mod tests {
         for (text, expected) in [
             (r#"["pin","swordfish!",123456]"#, "[\n  \"mock-2\",\n  \"mock!\",\n  100001\n]"),
             ("<a>pin</a><b c=\"swordfish\"> swordfish </b>", "<a>mock-2</a><b c=\"mock\"> mock </b>"),
+            ("<a>x<b/>sword&#102;ish</a><c d='pin'/>", "<a>x<b/>mock</a><c d='mock-2'/>"),
+            ("<a><![CDATA[pin]]></a>", "<a><![CDATA[mock-2]]></a>"),
             ("a=pin&b=swordfish", "a=mock-2&b=mock"),
             ("opinion: swordfish", "opinion: mock"),
         ] {

@@ -3,14 +3,18 @@
 //! The calls are made in a [`RecordedWorld`], with the real secrets and servers, and everything that is said over HTTP is kept.
 //! Then each real value gets one that stands for it, and the same calls are rehearsed with these, against servers that answer
 //! by the script. What the script expects is what was seen in the rehearsal, as far as it is the same in the real call: so what
-//! depends on a secret is found out, and no real value is written. At last the script is run, and searched for every real
+//! depends on a secret is found out, and no real value is written. The rehearsal has another seed, so that what is random is not
+//! written either. At last the script is run, and searched for every real
 //! value in its usual encodings; a script that does not pass, or shows one, is not given away.
 //!
 //! **Never** shows a real value, or writes a file.
 
 mod body;
+mod leak_search;
+mod markup;
 mod mock_value;
 mod mocks;
+mod names;
 mod record_error;
 mod request_text;
 mod script_text;
@@ -26,7 +30,7 @@ use std::sync::Arc;
 
 use deputy_audit::AuditAction;
 use deputy_core::{ByteSize, Instance, SecretBytes, SecretName, Timestamp, Tokens, is_secret_setting};
-use deputy_sandbox::{Call, LoadedProvider, SecretVariants, StandIn as _, TapedExchange};
+use deputy_sandbox::{Call, LoadedProvider, StandIn as _, TapedExchange};
 
 use crate::file::{ScriptFile, ScriptedFunction};
 use crate::mismatch::Mismatch;
@@ -34,7 +38,7 @@ use crate::outcome::ComponentAnswer;
 use crate::runner::{Rehearsed, ScriptRunner};
 use crate::subject::MockState;
 use crate::tokens;
-use mocks::{LEAST, Mocks, Replacement};
+use mocks::{MAX_TEXTS, MAX_VALUES, Mocks, Replacement};
 pub use record_error::RecordError;
 pub use subject_text::RecordedInstance;
 pub use world::RecordedWorld;
@@ -47,6 +51,7 @@ pub struct Recording {
     secrets: BTreeMap<SecretName, Arc<SecretBytes>>,
     state: Arc<MockState>,
     calls: Vec<RecordedCall>,
+    seed: u64,
 }
 
 /// A function that can be recorded.
@@ -68,7 +73,8 @@ struct RecordedCall {
 const MAX_SCRIPT: ByteSize = ByteSize::kib(1024);
 
 impl Recording {
-    /// A recording of an instance that is loaded in this world. `secrets` are the values of its secrets.
+    /// A recording of an instance that is loaded in this world. `secrets` are the values of its secrets, and `seed` is that of
+    /// the script: with that of the world, whoever has the script could tell the random numbers of the real calls.
     ///
     /// # Errors
     /// If what it is granted cannot be recorded.
@@ -77,15 +83,16 @@ impl Recording {
         instance: Instance,
         written: RecordedInstance,
         secrets: BTreeMap<SecretName, Arc<SecretBytes>>,
+        seed: u64,
     ) -> Result<Self, RecordError> {
-        let rules = || instance.grant.http.iter();
-        if instance.grant.kerberos.is_some() || rules().any(|rule| rule.send.negotiate.is_some()) {
+        let rules = &instance.grant.http;
+        if instance.grant.kerberos.is_some() || rules.iter().any(|rule| rule.send.negotiate.is_some()) {
             return Err(RecordError::Kerberos);
         }
-        if rules().any(|rule| rule.send.tls.client.is_some()) {
+        if rules.iter().any(|rule| rule.send.tls.client.is_some()) {
             return Err(RecordError::ClientCertificate);
         }
-        Ok(Self { world, instance, written, secrets, state: Arc::default(), calls: Vec::new() })
+        Ok(Self { world, instance, written, secrets, state: Arc::default(), calls: Vec::new(), seed })
     }
 
     /// The provider with a state of its own, which begins empty.
@@ -120,6 +127,7 @@ impl Recording {
     /// # Errors
     /// If no script can be made of the calls that passes and shows no real value.
     pub async fn script(&self, runner: &ScriptRunner, path: &Path, component: &str) -> Result<String, RecordError> {
+        check_size(self.calls.iter().flat_map(|call| &call.exchanges))?;
         match self.attempt(Replacement::Everything, runner, path, component).await {
             // A component that looks into an answer needs some of it.
             Err(RecordError::Differs(_) | RecordError::Fails(_) | RecordError::Shown(_)) => {
@@ -131,14 +139,22 @@ impl Recording {
 
     async fn attempt(
         &self,
-        caution: Replacement,
+        scope: Replacement,
         runner: &ScriptRunner,
         path: &Path,
         component: &str,
     ) -> Result<String, RecordError> {
-        let mut mocks = Mocks::new(caution, &self.instance.settings);
+        let mut mocks = Mocks::new(scope, &self.instance.settings);
+        for rule in &self.instance.grant.http {
+            mocks.note_public(&rule.pattern.to_string());
+        }
         let head = self.head(&mut mocks, component)?;
         self.learn(&mut mocks);
+        if mocks.is_full() {
+            return Err(RecordError::TooManyValues { values: MAX_VALUES, texts: MAX_TEXTS });
+        }
+        // Each of these steps may take a while, and a signal ends it.
+        tokio::task::yield_now().await;
         let draft = self.text(&head, &mocks, None)?;
         let rehearsed = runner.rehearse(&ScriptFile::parse(draft, path)?).await?;
         self.compare(&rehearsed)?;
@@ -146,7 +162,9 @@ impl Recording {
         if text.len() as u64 > MAX_SCRIPT.as_u64() {
             return Err(RecordError::TooLarge(MAX_SCRIPT));
         }
-        self.search(&mocks, &text)?;
+        let tokens = self.calls.iter().filter_map(|call| call.tokens.as_ref());
+        let settings = &self.instance.settings;
+        leak_search::search(&text, leak_search::searched(&mocks, &self.secrets, settings, tokens)).await?;
         let report = runner.run(&ScriptFile::parse(text.clone(), path)?).await?;
         match report.calls.iter().find(|call| !call.ok) {
             Some(call) => Err(RecordError::Fails(places(call.function, &call.mismatches))),
@@ -168,15 +186,15 @@ impl Recording {
         }
         let mut head = "\
 # Recorded by `deputy test --record` from calls of the component against its real servers.
-# Secrets, tokens and what looks like one are made up: values such as `mock-…`. A `regex` stands for what depends on them, as far as
-# the component itself does not decide it. The clock and the seed are those of the calls.
+# Secrets, tokens and what looks like one are made up: values such as `mock-…`. A `regex` stands for a value that depends on a
+# secret or on random numbers. The clock is that of the calls, the seed is not.
 # Change what you like: docs/testing.md has every key, and `deputy test` shows what differs.
 
 "
         .to_owned();
         let now = self.world.now();
         // Writing to a string does not fail.
-        writeln!(head, "now = \"{}\"\nseed = {}\n", now.to_string().replace(".000Z", "Z"), self.world.seed()).ok();
+        writeln!(head, "now = \"{}\"\nseed = {}\n", now.to_string().replace(".000Z", "Z"), self.seed).ok();
         let change = |text: &str| mocks.replaced(text);
         head.push_str(&self.written.lines(component, &settings, &secrets, &change));
         Ok(head)
@@ -201,7 +219,7 @@ impl Recording {
         for (name, value) in &returned {
             mocks.learn_returned(name, value.expose());
         }
-        for (body, headers) in &answers {
+        for (body, headers) in answers.iter().filter(|(body, _)| !body.has_names()) {
             mocks.learn_answer(body, headers);
         }
     }
@@ -227,30 +245,6 @@ impl Recording {
             }
         }
         Ok(())
-    }
-
-    /// Looks for real values, in the encodings in which the audit log and a component's texts are searched.
-    fn search(&self, mocks: &Mocks, text: &str) -> Result<(), RecordError> {
-        let is_secret = |real: &str| self.secrets.values().any(|secret| secret.expose() == real.as_bytes());
-        let is_setting = |real: &str| {
-            self.instance.settings.iter().any(|(name, value)| !is_secret_setting(name) && value.contains(real))
-        };
-        // The members of a JSON object are values of their own.
-        let is_searched = |real: &&str| {
-            real.len() >= LEAST && !real.trim_start().starts_with('{') && (is_secret(real) || !is_setting(real))
-        };
-        let mut values: Vec<_> = mocks.reals().filter(is_searched).map(|real| real.as_bytes().to_vec()).collect();
-        for tokens in self.calls.iter().filter_map(|call| call.tokens.as_ref()) {
-            let returned = [tokens.payload.expose(), tokens.handle.expose()];
-            let is_opaque = |bytes: &&[u8]| bytes.len() >= LEAST && std::str::from_utf8(bytes).is_err();
-            values.extend(returned.into_iter().filter(is_opaque).map(<[u8]>::to_vec));
-        }
-        let named = |value: Vec<u8>| ("a secret or a token".to_owned(), Arc::new(SecretBytes::new(value)));
-        let variants = SecretVariants::of(&values.into_iter().map(named).collect::<Vec<_>>());
-        match variants.find(text.as_bytes()) {
-            Some(name) => Err(RecordError::Shown(name.to_owned())),
-            None => Ok(()),
-        }
     }
 }
 
@@ -288,6 +282,15 @@ impl RecordedCall {
             _ => None,
         }
     }
+}
+
+/// Whether answers are as small as a script that has them: before anything is done with each value.
+fn check_size<'e>(exchanges: impl Iterator<Item = &'e TapedExchange>) -> Result<(), RecordError> {
+    let bodies = exchanges.filter_map(|exchange| exchange.response.as_ref()).map(|response| response.body.len());
+    if bodies.fold(0, usize::saturating_add) as u64 > MAX_SCRIPT.as_u64() {
+        return Err(RecordError::TooLarge(MAX_SCRIPT));
+    }
+    Ok(())
 }
 
 fn times(tokens: &Tokens) -> (deputy_core::TokenExpiry, Option<Timestamp>, Option<Timestamp>) {

@@ -15,8 +15,8 @@ pub enum RecordError {
     )]
     ClientCertificate,
     #[error(
-        "with made-up secrets and answers the component does something else, so that no test can be made of this call: {0}; \
-         write the test by hand, with values that the component takes"
+        "the component acts differently on made-up values, so this call cannot become a test: {0}; write the test by hand, \
+         with values that the component takes"
     )]
     Differs(String),
     #[error("the recorded test does not pass: {0}")]
@@ -37,4 +37,9 @@ pub enum RecordError {
     Tcp,
     #[error("the test would have more than {0}: its answers are too large")]
     TooLarge(ByteSize),
+    #[error(
+        "the answers have more than {values} secret values or {texts} texts: record a call whose answers are smaller, or write \
+         the test by hand"
+    )]
+    TooManyValues { values: usize, texts: usize },
 }

@@ -27,18 +27,10 @@ const IGNORED_REQUEST_HEADERS: [&str; 9] = [
 /// The lines of a request, below its method and URL. `real` is the same request of the real call.
 pub(super) fn lines(sent: &TapedExchange, real: &TapedExchange) -> Vec<(String, String)> {
     let mut lines = Vec::new();
-    let query = |exchange: &TapedExchange| {
-        let query = exchange.target.split_once('?').map_or("", |(_, query)| query);
-        form_fields(query.as_bytes())
-    };
     let found = query(sent);
     if !found.is_empty() {
         lines.push(("query".to_owned(), fields(&found, &query(real), &[])));
     }
-    let headers = |exchange: &TapedExchange| -> BTreeMap<String, String> {
-        let kept = exchange.headers.iter().filter(|(name, _)| !IGNORED_REQUEST_HEADERS.contains(&name.as_str()));
-        kept.cloned().collect()
-    };
     let found = headers(sent);
     let mut kept = found.clone();
     kept.retain(|name, _| !sent.injected.contains(name));
@@ -49,6 +41,19 @@ pub(super) fn lines(sent: &TapedExchange, real: &TapedExchange) -> Vec<(String, 
     lines
 }
 
+fn query(exchange: &TapedExchange) -> BTreeMap<String, String> {
+    form_fields(exchange.target.split_once('?').map_or("", |(_, query)| query).as_bytes())
+}
+
+fn headers(exchange: &TapedExchange) -> BTreeMap<String, String> {
+    let kept = exchange.headers.iter().filter(|(name, _)| !IGNORED_REQUEST_HEADERS.contains(&name.as_str()));
+    kept.cloned().collect()
+}
+
+fn json(exchange: &TapedExchange) -> serde_json::Result<Value> {
+    serde_json::from_slice(&exchange.body)
+}
+
 fn body(sent: &TapedExchange, real: &TapedExchange, content_type: &str) -> Option<(String, String)> {
     if sent.body.is_empty() {
         return None;
@@ -57,8 +62,7 @@ fn body(sent: &TapedExchange, real: &TapedExchange, content_type: &str) -> Optio
         let fields = fields(&form_fields(&sent.body), &form_fields(&real.body), &sent.injected);
         return Some(("form".to_owned(), fields));
     }
-    let json = |exchange: &TapedExchange| serde_json::from_slice::<Value>(&exchange.body).ok();
-    if let (Some(found), Some(real)) = (json(sent), json(real)) {
+    if let (Ok(found), Ok(real)) = (json(sent), json(real)) {
         return Some(("json".to_owned(), same_json(&found, Some(&real))));
     }
     let text = std::str::from_utf8(&sent.body).ok()?;
@@ -106,7 +110,9 @@ fn pattern(sent: &str, real: &str) -> String {
 fn same_json(sent: &Value, real: Option<&Value>) -> String {
     match (sent, real) {
         // It would be read as a rule.
-        (Value::Object(sent), _) if sent.len() == 1 && sent.keys().all(|name| name.starts_with('$')) => ANY_JSON.to_owned(),
+        (Value::Object(sent), _) if sent.len() == 1 && sent.keys().all(|name| name.starts_with('$')) => {
+            ANY_JSON.to_owned()
+        }
         (Value::Object(sent), Some(Value::Object(real))) => {
             table(sent.iter().map(|(name, value)| (name.clone(), same_json(value, real.get(name)))))
         }

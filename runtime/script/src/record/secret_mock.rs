@@ -5,7 +5,7 @@ use deputy_core::{SecretBytes, SecretName};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256};
 use serde_json::Value;
 
-use super::mocks::Mocks;
+use super::mocks::{MIN_DIGITS, Mocks};
 
 /// A made-up secret. What it stands for is replaced from then on.
 pub(super) fn mock_secret(
@@ -22,7 +22,7 @@ pub(super) fn mock_secret(
     };
     let mock = match (algorithm, serde_json::from_str::<Value>(&text)) {
         (Some(algorithm), _) => key(algorithm)?,
-        (None, Ok(value @ Value::Object(_))) => members(mocks, &value).to_string(),
+        (None, Ok(value @ Value::Object(_))) => members(mocks, name.as_str(), &value).to_string(),
         (None, _) => mocks.add(name.as_str(), &text),
     };
     mocks.set(&text, &mock);
@@ -38,22 +38,28 @@ fn key(algorithm: SignatureAlgorithm) -> Result<String, rcgen::Error> {
     Ok(KeyPair::generate_for(algorithm)?.serialize_pem())
 }
 
-/// The same members with made-up texts.
-fn members(mocks: &mut Mocks, value: &Value) -> Value {
+/// The same members with made-up texts and numbers.
+fn members(mocks: &mut Mocks, name: &str, value: &Value) -> Value {
     match value {
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| {
-                let value = match value {
-                    Value::String(text) if !text.is_empty() => Value::from(mocks.add(name, text)),
-                    value => self::members(mocks, value),
-                };
-                (name.clone(), value)
-            })
-            .collect(),
-        Value::Array(values) => values.iter().map(|value| members(mocks, value)).collect(),
-        // A number that is a secret has the name of a text in all known formats.
-        value => value.clone(),
+        Value::Object(entries) => {
+            let entries = entries.iter().map(|(name, value)| {
+                let value = members(mocks, name, value);
+                (mocks.mock_name(name), value)
+            });
+            entries.collect()
+        }
+        Value::Array(values) => values.iter().map(|value| members(mocks, name, value)).collect(),
+        Value::String(text) if !text.is_empty() => Value::from(mocks.add(name, text)),
+        Value::Number(number) => {
+            let text = number.to_string();
+            // A short one is the version of a format.
+            if text.bytes().filter(u8::is_ascii_digit).count() < MIN_DIGITS {
+                return value.clone();
+            }
+            let mock = mocks.add(name, &text);
+            serde_json::from_str(&mock).unwrap_or(Value::from(mock))
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => value.clone(),
     }
 }
 
@@ -74,6 +80,8 @@ mod tests {
         assert_eq!(mock(None, "hunter2!"), "mock-aws-key");
         let pair = mock(None, r#"{"AccessKeyId":"AKIAIOSFODNN7EXAMPLE","SecretAccessKey":"hunter2!","Version":1}"#);
         assert_eq!(pair, r#"{"AccessKeyId":"MOCKACCESSKEYID","SecretAccessKey":"mock-secretaccesskey","Version":1}"#);
+        let numbers = mock(None, r#"{"pin":12345678,"codes":["hunter2!",493021],"ghp_16C7k42R292w6912Z771":true}"#);
+        assert_eq!(numbers, r#"{"codes":["mock-codes",100001],"ghp_mock-value":true,"pin":10000001}"#);
         for algorithm in [SignatureAlgorithm::EdDsa, SignatureAlgorithm::Es256, SignatureAlgorithm::Rs256] {
             let key = mock(Some(SecretPurpose::Sign(vec![algorithm])), "hunter2!");
             assert!(key.contains("PRIVATE KEY") && !key.contains("hunter2"), "{key}");

@@ -104,7 +104,7 @@ pub(super) async fn run(
     let sandbox = context.sandbox_in(Arc::clone(&world), Arc::clone(&audit)).await?;
     let provider = sandbox.load(&subject.instance).await?;
     check_exports(&provider, arguments)?;
-    let recording = Recording::new(world, subject.instance.clone(), subject.written.clone(), secrets)?;
+    let recording = Recording::new(world, subject.instance.clone(), subject.written.clone(), secrets, seed(context)?)?;
     let provider = recording.with_state(provider);
     let component = component_path(&subject.instance, &provider, target)?;
     let mut signals = StopSignals::new()?;
@@ -118,15 +118,16 @@ pub(super) async fn run(
         Ok(recording) => recording,
         Err(exit) => return Ok(exit),
     };
+    // Now, since no test may come of it.
+    if provider.info().revokes && !arguments.revoke {
+        let text = "what was obtained stays valid until it expires: --revoke would have revoked it";
+        context.printer.labelled(WARNING, "warning", text);
+    }
     let runner = runner(context).await?;
     let Some(script) = signals.unless_stopped(recording.script(&runner, target, &component)).await else {
         return Err(CommandError::new(Exit::Failed, "interrupted: nothing was written"));
     };
     create_private_file(target, script?.as_bytes())?;
-    if provider.info().revokes && !arguments.revoke {
-        let text = "what was obtained stays valid until it expires: --revoke would have revoked it";
-        context.printer.labelled(WARNING, "warning", text);
-    }
     context.stdout(&format!("{} is written, and passes: read it before you give it away\n", target.display()))?;
     Ok(Exit::Done)
 }
@@ -183,7 +184,7 @@ async fn secrets(
     Ok(secrets)
 }
 
-/// The component talks to real servers: its random numbers are not for others to guess. Half of the range, since TOML has no
+/// The component talks to real servers: its random numbers are not for others to guess, and the test has a seed of its own. Half of the range, since TOML has no
 /// larger number.
 fn seed(context: &Context) -> Result<u64, CommandError> {
     let mut bytes = [0; 8];
