@@ -109,6 +109,28 @@ fn component_record_of_an_instance_has_mock_secrets() {
     assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
 }
 
+/// What the component returns beside something else is a word of its payload, and a number is a value like others.
+#[test]
+fn component_record_shows_no_number_and_no_word_of_a_payload() {
+    let answer = "payload 4930211234:swordfish\nfact pin 4930211234\nfact login swordfish,read";
+    let (home, url) = (home(), answering(200, "", answer));
+    let run = record(&home, &url, &[]);
+    assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
+    assert_hides(&home.read(OUT), &["4930211234", "swordfish"]);
+}
+
+/// A service that answers with very many texts ends the recording, and does not keep it busy.
+#[test]
+fn component_record_bounds_what_a_service_answers() {
+    let (home, url) = (home(), answering(200, "", &format!("payload {}", "a ".repeat(20_001))));
+    let run = record(&home, &url, &[]);
+    assert_eq!(run.code, Some(1), "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("the answers have more than 1000 secret values or 20000 texts"), "{}", run.stderr);
+    // Said whether a test comes of it or not.
+    assert!(run.stderr.contains("what was obtained stays valid until it expires: --revoke"), "{}", run.stderr);
+    assert!(!home.path(OUT).exists());
+}
+
 #[test]
 fn component_record_replaces_no_file() {
     let (home, url) = (home(), answering(200, "", "payload p"));
@@ -139,11 +161,7 @@ fn component_record_that_would_not_pass_is_not_written() {
     let (home, url) = (home(), answering(200, "", "payload hostile/1\nkind hostile/1"));
     let run = record(&home, &url, &[]);
     assert_eq!(run.code, Some(1), "{}{}", run.stdout, run.stderr);
-    assert!(
-        run.stderr.contains("with made-up secrets and answers the component does something else"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("the component acts differently on made-up values"), "{}", run.stderr);
     assert!(!home.path(OUT).exists());
     let binary = "payload \u{0}";
     let run = record(&home, &answering(200, "", binary), &[]);

@@ -311,3 +311,47 @@ fn places(function: &str, mismatches: &[Mismatch]) -> String {
     let places: Vec<_> = mismatches.iter().map(|mismatch| mismatch.place.as_str()).collect();
     format!("{function}: {}", places.join("; "))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use deputy_core::grant::Grant;
+    use deputy_core::{Limits, SecretBytes};
+    use deputy_sandbox::TapedResponse;
+
+    use super::*;
+
+    fn recording(world_seed: u64, seed: u64) -> Recording {
+        let instance = Instance {
+            name: "api".parse().unwrap(),
+            component: PathBuf::from("a.wasm").into(),
+            sha256: None,
+            settings: BTreeMap::new(),
+            grant: Grant::default(),
+            sources: BTreeMap::new(),
+            limits: Limits::default(),
+        };
+        let world = Arc::new(RecordedWorld::new(Timestamp::from_millis(0), world_seed));
+        let secrets = BTreeMap::from([("key".parse().unwrap(), Arc::new(SecretBytes::new(b"hunter2!".to_vec())))]);
+        Recording::new(world, instance, RecordedInstance::default(), secrets, seed).unwrap()
+    }
+
+    #[test]
+    fn record_writes_another_seed_than_that_of_the_calls() {
+        let mut mocks = Mocks::new(Replacement::Everything, &BTreeMap::new());
+        let head = recording(8_141_592_653, 7).head(&mut mocks, "a.wasm").unwrap();
+        assert!(head.contains("seed = 7\n") && !head.contains("8141592653"), "{head}");
+    }
+
+    #[test]
+    fn record_refuses_answers_that_are_larger_than_a_script() {
+        let exchange = |size: usize| TapedExchange {
+            response: Some(TapedResponse { status: 200, headers: Vec::new(), body: vec![b'a'; size].into() }),
+            ..TapedExchange::default()
+        };
+        assert!(check_size([exchange(1 << 19), exchange(1 << 19)].iter()).is_ok());
+        let refused = check_size([exchange(1 << 19), exchange((1 << 19) + 1)].iter());
+        assert!(matches!(refused, Err(RecordError::TooLarge(_))));
+    }
+}

@@ -184,8 +184,8 @@ async fn secrets(
     Ok(secrets)
 }
 
-/// The component talks to real servers: its random numbers are not for others to guess, and the test has a seed of its own. Half of the range, since TOML has no
-/// larger number.
+/// The component talks to real servers: its random numbers are not for others to guess, and the test has a seed of its own.
+/// Half of the range, since TOML has no larger number.
 fn seed(context: &Context) -> Result<u64, CommandError> {
     let mut bytes = [0; 8];
     let filled = context.platform()?.random.fill(&mut bytes);
