@@ -74,7 +74,7 @@ const MAX_SCRIPT: ByteSize = ByteSize::kib(1024);
 
 impl Recording {
     /// A recording of an instance that is loaded in this world. `secrets` are the values of its secrets, and `seed` is that of
-    /// the script: with that of the world, whoever has the script could tell the random numbers of the real calls.
+    /// the script: that of the world would give away the random numbers of the real calls.
     ///
     /// # Errors
     /// If what it is granted cannot be recorded.
@@ -316,8 +316,8 @@ fn places(function: &str, mismatches: &[Mismatch]) -> String {
 mod tests {
     use std::path::PathBuf;
 
+    use deputy_core::Limits;
     use deputy_core::grant::Grant;
-    use deputy_core::{Limits, SecretBytes};
     use deputy_sandbox::TapedResponse;
 
     use super::*;
