@@ -35,7 +35,7 @@ static ATTRIBUTE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(pattern).ok()
 });
 
-/// So many open elements are known: those of HTML need no end.
+/// Open elements that are known: those of HTML need no end.
 const MAX_DEPTH: usize = 64;
 
 /// The texts of a document, in its order.

@@ -46,13 +46,13 @@ pub(super) struct Mocks {
 
 /// Shorter values stand in texts by chance: they are replaced where they are the whole value.
 pub(super) const MIN_SEARCHED_LEN: usize = 6;
-/// So many values are replaced, and so many texts of answers looked at: a server chooses both.
+/// Values that are replaced, and texts of answers that are looked at, at most: a server chooses both numbers.
 pub(super) const MAX_VALUES: usize = 1000;
 pub(super) const MAX_TEXTS: usize = 20_000;
 
 /// A number of fewer digits is a version or a status.
 pub(super) const MIN_DIGITS: usize = 4;
-/// A number of so many digits is no time and no count.
+/// A number of this length is no time and no count.
 const MIN_OPAQUE_DIGITS: usize = 17;
 /// A word of this length that has letters and digits is not a word.
 const MIN_OPAQUE_LEN: usize = 10;
