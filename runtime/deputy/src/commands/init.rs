@@ -1,6 +1,6 @@
 //! `deputy init`
 
-mod systemd;
+pub(crate) mod systemd;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -138,7 +138,7 @@ fn service(config: &Path) -> Rendered {
         format!(
             "sudo deputy add s3-sts --name s3 --set region=… --config {option}      # `deputy components` lists the others"
         ),
-        systemd::put(&secret, "the secret that it named"),
+        format!("{}      # the secret that `deputy add` named, then Ctrl-D", systemd::put(&secret)),
         format!("sudo -u deputy deputy check --config {option}"),
         "sudo systemctl enable --now deputy".to_owned(),
         format!("sudo deputy status --config {option}"),
@@ -154,7 +154,7 @@ fn worker_service(config: &Path, receiver: Option<(String, Vec<String>)>) -> Ren
     let text = WorkerTemplate { join: name, output, state, receiver }.render();
     let steps = vec![
         "on the coordinator: sudo deputy token create --group GROUP --config /etc/deputy/deputy.toml".to_owned(),
-        systemd::put(&join, "the join string that it printed"),
+        format!("{}      # the join string that it printed, then Ctrl-D", systemd::put(&join)),
         format!("sudo systemctl enable --now {unit}"),
         format!("sudo deputy worker status --config {}", shell_quoted(config)),
     ];

@@ -7,8 +7,8 @@ use deputy_files::{ambient, shell_quoted};
 use crate::error::CommandError;
 use crate::exit::Exit;
 
-/// The user and group of the units.
-const GROUP: &str = "deputy";
+/// The user of the units.
+const USER: &str = "deputy";
 
 /// The unit of a coordinator, and the name of its instance for a worker.
 pub(super) const COORDINATOR_FILE: &str = "/etc/deputy/deputy.toml";
@@ -43,10 +43,24 @@ pub(super) fn folder(config: &Path) -> Result<PathBuf, CommandError> {
     }
 }
 
-/// The command that puts what is typed into a file that the service can read.
-pub(super) fn put(path: &Path, contents: &str) -> String {
-    format!(
-        "sudo install -D -o root -g {GROUP} -m 0640 /dev/stdin {}      # {contents}, then Ctrl-D",
-        shell_quoted(path)
-    )
+/// The command that puts what is typed into a file that the service alone can read: the members of its group may use the socket,
+/// which shows no secret.
+pub(crate) fn put(path: &Path) -> String {
+    format!("sudo install -D -o {USER} -g {USER} -m 0600 /dev/stdin {}", shell_quoted(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What makes the folders of the package.
+    const FOLDERS: &str = include_str!("../../../../../packaging/deputy.tmpfiles");
+
+    #[test]
+    fn init_for_systemd_shows_no_secret_to_the_group_of_the_socket() {
+        let put = put(Path::new("/etc/deputy/secrets/s3.aws-key"));
+        assert_eq!(put, "sudo install -D -o deputy -g deputy -m 0600 /dev/stdin /etc/deputy/secrets/s3.aws-key");
+        let secrets = FOLDERS.lines().find(|line| line.contains("/etc/deputy/secrets"));
+        assert_eq!(secrets, Some("d /etc/deputy/secrets 0700 deputy deputy"));
+    }
 }
