@@ -158,7 +158,7 @@ form = { client_secret = { secret = "token" } }
     let run = home.run(&["check"]);
     assert_eq!(run.code, Some(0), "{}{}", run.stdout, run.stderr);
     for line in [
-        "https://api.example.com, adds token as header authorization, adds token as form field client_secret",
+        "https://api.example.com, adds token as header authorization (behind \"Bearer \"), adds token as form field client_secret",
         "POST https://login.example.com /token, adds token as form field client_secret",
     ] {
         assert!(run.stdout.contains(line), "{}", run.stdout);

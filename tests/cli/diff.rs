@@ -22,11 +22,7 @@ fn diff_says_what_a_new_version_could_do_and_want() {
       read the time
       sign AWS requests (SigV4) with a secret
 
-    It wants with these settings, and did not
-      look up host names: 10.0.0.7
-      open TCP connections: 10.0.0.7:22
-
-    It obtains or takes, and did not
+    New kinds of payload
       hostile/1
 
     It no longer obtains or takes
@@ -101,4 +97,33 @@ fn diff_with_a_component_that_does_not_describe_itself_says_so() {
     let run = home.run(&["diff", "held.wasm", "s3-sts.wasm", "--set", "region=eu-west-1"]);
     assert!(run.stdout.contains("one that describes itself"), "{}{}", run.stdout, run.stderr);
     assert!(run.stdout.contains("What the old one wants is not known"), "{}", run.stdout);
+    assert!(!run.stdout.contains("It now wants") && !run.stdout.contains("New kinds"), "{}", run.stdout);
+    let back = home.run(&["diff", "s3-sts.wasm", "held.wasm", "--set", "region=eu-west-1"]);
+    assert!(!back.stdout.contains("It no longer wants"), "{}", back.stdout);
+}
+
+/// The same component as another file: readers of components pass over custom sections.
+fn with_custom_section(home: &TestEnvironment, old: &str, new: &str) {
+    let mut bytes = fs::read(home.path(old)).unwrap();
+    bytes.extend([0, 2, 1, b'x']);
+    fs::write(home.path(new), bytes).unwrap();
+}
+
+#[test]
+fn diff_is_the_same_only_where_all_is_known() {
+    let home = TestEnvironment::with("");
+    with_custom_section(&home, "s3-sts.wasm", "new.wasm");
+    let diff = |arguments: &[&str]| home.run(&[&["diff", "s3-sts.wasm", "new.wasm"], arguments].concat());
+    let json = |arguments: &[&str]| serde_json::from_str::<Value>(&diff(arguments).stdout).unwrap();
+    let known = json(&["--set", "region=eu-west-1", "--json"]);
+    assert_eq!((&known["same"], &known["unknown"]), (&true.into(), &serde_json::json!([])), "{known}");
+    // Without a region, neither says what it wants.
+    let silent = json(&["--json"]);
+    assert_eq!((&silent["same"], &silent["sections"]), (&false.into(), &serde_json::json!([])), "{silent}");
+    assert_eq!(silent["unknown"].as_array().unwrap().len(), 2, "{silent}");
+    let text = diff(&[]).stdout;
+    assert!(
+        !text.contains("Nothing that it could do") && text.contains("What the new one wants is not known"),
+        "{text}"
+    );
 }

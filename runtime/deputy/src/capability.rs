@@ -1,7 +1,10 @@
 //! What a component's imports let it do, as `inspect` and `check` show it.
 
-use deputy_core::StateGrant;
-use deputy_core::grant::{Grant, HttpRule, Injection, InjectionPoint, PathRules, SecretOperation, SecretPurpose};
+use deputy_core::grant::{
+    Grant, HttpRule, Injection, InjectionEncoding, InjectionPoint, PathRules, SecretGrant, SecretOperation,
+    SecretPurpose, SignatureAlgorithm, TcpRule,
+};
+use deputy_core::{SecretName, StateGrant};
 use deputy_sandbox::{ComponentInfo, ComponentKind};
 
 /// Something that a component can only do through an import.
@@ -168,15 +171,66 @@ impl Capability {
             Self::Names => grant.tcp.iter().map(|rule| rule.host.to_string()).collect(),
             Self::Tcp => grant.tcp.iter().map(ToString::to_string).collect(),
             Self::State => grant.state.iter().map(state_grant).collect(),
-            Self::Secret(operation) => (grant.secrets.iter())
-                .filter(|(_, secret)| match operation {
-                    SecretOperation::Reveal => secret.reveals(),
-                    _ => secret.purpose().map(SecretPurpose::operation) == Some(operation),
-                })
-                .map(|(name, _)| name.to_string())
-                .collect(),
+            Self::Secret(operation) => secrets(operation, grant).map(|(name, _)| name.to_string()).collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// The same with everything that limits it, for a person who decides about it. Grants that a component can ask for have
+    /// different texts if they are different.
+    pub(crate) fn granted_with_limits(self, grant: &Grant) -> Vec<String> {
+        match self {
+            Self::Secret(operation) => {
+                secrets(operation, grant).map(|(name, secret)| secret_use(name, operation, secret)).collect()
+            }
+            Self::Tcp => grant.tcp.iter().map(tcp_rule).collect(),
+            _ => self.granted(grant),
+        }
+    }
+}
+
+/// The secrets that are granted for this operation.
+fn secrets(operation: SecretOperation, grant: &Grant) -> impl Iterator<Item = (&SecretName, &SecretGrant)> {
+    grant.secrets.iter().filter(move |(_, secret)| match operation {
+        SecretOperation::Reveal => secret.reveals(),
+        _ => secret.purpose().map(SecretPurpose::operation) == Some(operation),
+    })
+}
+
+/// `aws-key, services = ["sts"], regions = ["eu-west-1"]`: the limits as the configuration has them.
+fn secret_use(name: &SecretName, operation: SecretOperation, secret: &SecretGrant) -> String {
+    let mut parts = vec![name.to_string()];
+    match secret.purpose() {
+        // The limits are those of the other operation.
+        _ if operation == SecretOperation::Reveal => {}
+        None | Some(SecretPurpose::HmacSha256 | SecretPurpose::Pbkdf2) => {}
+        Some(SecretPurpose::Jwt(jwt)) => {
+            parts.push(limit("algorithms", jwt.algorithms().map(SignatureAlgorithm::name)));
+            parts.push(limit("issuers", jwt.issuers()));
+            parts.push(limit("audiences", jwt.audiences()));
+            parts.push(format!("max-lifetime = \"{}\"", jwt.max_lifetime()));
+        }
+        Some(SecretPurpose::Scram(scram)) => parts.push(format!("username = {:?}", scram.username())),
+        Some(SecretPurpose::Sign(algorithms)) => {
+            parts.push(limit("algorithms", algorithms.iter().copied().map(SignatureAlgorithm::name)));
+        }
+        Some(SecretPurpose::Sigv4(sigv4)) => {
+            parts.push(limit("services", sigv4.services()));
+            parts.push(limit("regions", sigv4.regions()));
+        }
+    }
+    parts.join(", ")
+}
+
+/// Quoted, so that no text of a component looks like two.
+fn limit<'t>(key: &str, texts: impl Iterator<Item = &'t str>) -> String {
+    format!("{key} = {:?}", texts.collect::<Vec<_>>())
+}
+
+fn tcp_rule(rule: &TcpRule) -> String {
+    match &rule.tls {
+        Some(_) => format!("{rule}, with TLS"),
+        None => format!("{rule}, without TLS of the host"),
     }
 }
 
@@ -204,9 +258,15 @@ fn http_rule(rule: &HttpRule) -> String {
 
 fn injection(injection: &Injection) -> String {
     let secret = &injection.secret;
-    match &injection.place {
+    let place = match &injection.place {
         InjectionPoint::Field(name) => format!("adds {secret} as form field {name}"),
         InjectionPoint::Header(name) => format!("adds {secret} as header {name}"),
+    };
+    match &injection.form {
+        InjectionEncoding::Basic { user } => format!("{place} (HTTP Basic, user {user:?})"),
+        InjectionEncoding::OauthBasic { client } => format!("{place} (HTTP Basic of OAuth 2.0, client {client:?})"),
+        InjectionEncoding::Plain { prefix } if prefix.is_empty() => place,
+        InjectionEncoding::Plain { prefix } => format!("{place} (behind {prefix:?})"),
     }
 }
 
@@ -223,7 +283,8 @@ pub(crate) fn unknown_imports(info: &ComponentInfo) -> impl Iterator<Item = &str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use deputy_core::Digest;
+    use deputy_core::grant::{JwtGrant, ScramGrant, Sigv4Grant, TlsOptions};
+    use deputy_core::{DescribedProperty, DescribedWant, Digest, GrantRequest, OperatorFacts, Span};
     use deputy_sandbox::Import;
 
     fn importing(imports: &[(&str, &[&str])]) -> ComponentInfo {
@@ -264,6 +325,69 @@ mod tests {
         assert_eq!(can, ["sigv4"]);
         let reads = importing(&[("delegation:tokens/secret-values@0.2.0", &["reveal"])]);
         assert!(Capability::Secret(SecretOperation::Reveal).is_imported(&reads));
+    }
+
+    fn texts(of: &SecretGrant) -> Vec<String> {
+        let secrets = [("key".parse().unwrap(), of.clone())].into_iter().collect();
+        let grant = Grant { secrets, ..Grant::default() };
+        Capability::ALL.into_iter().flat_map(|capability| capability.granted_with_limits(&grant)).collect()
+    }
+
+    #[test]
+    fn capability_with_limits_shows_what_a_secret_may_be_used_for() {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let sigv4 = |services: &[&str]| {
+            let grant = Sigv4Grant::new(owned(services), owned(&["eu-west-1"])).unwrap();
+            texts(&SecretGrant::new(Some(SecretPurpose::Sigv4(grant)), false))
+        };
+        assert_eq!(sigv4(&["sts"]), ["key, services = [\"sts\"], regions = [\"eu-west-1\"]"]);
+        assert_ne!(sigv4(&["sts"]), sigv4(&["sts", "iam"]));
+        // One odd name looks like no two.
+        assert_ne!(sigv4(&["sts", "iam"]), sigv4(&["iam\", \"sts"]));
+        let jwt = |audience: &str, lifetime: Span| {
+            let algorithms = vec![SignatureAlgorithm::Rs256];
+            let grant = JwtGrant::new(algorithms, owned(&["me"]), owned(&[audience]), lifetime).unwrap();
+            texts(&SecretGrant::new(Some(SecretPurpose::Jwt(grant)), false))
+        };
+        assert_ne!(jwt("https://idp", Span::secs(60)), jwt("https://other", Span::secs(60)));
+        assert_ne!(jwt("https://idp", Span::secs(60)), jwt("https://idp", Span::secs(600)));
+        let scram = |user: &str| {
+            let grant = ScramGrant::new(user.to_owned()).unwrap();
+            texts(&SecretGrant::new(Some(SecretPurpose::Scram(grant)), true))
+        };
+        assert_eq!(scram("alice"), ["key", "key, username = \"alice\""]);
+        let sign = |algorithm| texts(&SecretGrant::new(Some(SecretPurpose::Sign(vec![algorithm])), false));
+        assert_ne!(sign(SignatureAlgorithm::Rs256), sign(SignatureAlgorithm::EdDsa));
+    }
+
+    #[test]
+    fn capability_with_limits_shows_tls_and_the_form_of_a_secret() {
+        let tcp = |tls| {
+            let rule: TcpRule = "b1.example:9093".parse().unwrap();
+            let grant = Grant { tcp: vec![TcpRule { tls, ..rule }], ..Grant::default() };
+            Capability::Tcp.granted_with_limits(&grant)
+        };
+        assert_ne!(tcp(None), tcp(Some(TlsOptions::default())));
+        let http = |form: &[(&str, &str)]| {
+            let parts = [("url", "https://a.example"), ("secret", "key"), ("header", "authorization")];
+            let properties = parts
+                .iter()
+                .chain(form)
+                .map(|(name, value)| DescribedProperty { name: (*name).to_owned(), value: (*value).to_owned() });
+            let want = DescribedWant { kind: "http".to_owned(), properties: properties.collect() };
+            let request = GrantRequest::read(&[want], OperatorFacts::default()).unwrap();
+            Capability::Http.granted_with_limits(&request.grant).concat()
+        };
+        let forms = [
+            http(&[]),
+            http(&[("prefix", "Bearer ")]),
+            http(&[("basic", "alice")]),
+            http(&[("basic", "bob")]),
+            http(&[("oauth2-basic", "alice")]),
+        ];
+        for (index, form) in forms.iter().enumerate() {
+            assert!(!forms.iter().skip(index + 1).any(|other| other == form), "{form}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::setting_arg::{SettingArg, settings};
 /// Say what a new version of a component could do or want that the old one could not
 ///
 /// Compares imports, exports, kinds of payload, settings, and what both want with the same settings: those of --set, or of an
-/// instance in the configuration.
+/// instance in the configuration. What one of them does not say is not compared: it is named, and both do not count as the same.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy diff s3-sts ./s3-sts-new.wasm
@@ -34,7 +34,7 @@ pub(crate) struct DiffArgs {
     /// The same for the new version
     #[arg(value_name = "NEW", value_hint = ValueHint::FilePath)]
     new: ComponentRef,
-    /// A setting with which both say what they want
+    /// A setting: what both want depends on them; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<SettingArg>,
     /// Take the settings of this instance
@@ -48,8 +48,10 @@ pub(crate) struct DiffArgs {
 #[derive(Serialize)]
 struct DiffJson<'a> {
     schema: u32,
-    /// Whether nothing below was found.
+    /// Whether both are the same file, or everything is known and nothing of it is different.
     same: bool,
+    /// What could not be compared, and why.
+    unknown: &'a [String],
     old: SideJson,
     new: SideJson,
     /// Sentences about the new version.
@@ -82,11 +84,13 @@ pub(crate) async fn run(context: &Context, arguments: &DiffArgs) -> Result<Exit,
     let old = inspected(&sandbox, &side(&arguments.old), &settings).await?;
     let new = inspected(&sandbox, &side(&arguments.new), &settings).await?;
     let sections = compare(&old, &new);
+    let unknown = unknown(&old, &new);
     if arguments.json {
-        let same = sections.is_empty();
-        context.json(&DiffJson { schema: SCHEMA, same, old: of(&old), new: of(&new), sections: &sections })?;
+        let same = is_same_file(&old, &new) || (sections.is_empty() && unknown.is_empty());
+        let (old, new) = (side_json(&old), side_json(&new));
+        context.json(&DiffJson { schema: SCHEMA, same, unknown: &unknown, old, new, sections: &sections })?;
     } else {
-        context.stdout(&text(&old, &new, &sections))?;
+        context.stdout(&text(&old, &new, &sections, &unknown))?;
     }
     Ok(Exit::Done)
 }
@@ -108,7 +112,11 @@ async fn inspected(
     Ok(inspect(sandbox, component, settings).await?)
 }
 
-fn of(side: &Inspected) -> SideJson {
+fn is_same_file(old: &Inspected, new: &Inspected) -> bool {
+    old.info.digest == new.info.digest
+}
+
+fn side_json(side: &Inspected) -> SideJson {
     SideJson {
         path: side.info.path.display().to_string(),
         sha256: side.info.digest.to_string(),
@@ -122,16 +130,17 @@ fn description(side: &Inspected) -> Option<&ComponentDescription> {
 
 fn compare(old: &Inspected, new: &Inspected) -> Vec<Section> {
     let (could, can) = (capabilities(&old.info), capabilities(&new.info));
-    let (wanted, wants) = (wants(old), wants(new));
+    let (obtained, obtains) = known(kinds(old), kinds(new));
+    let (wanted, wants) = known(wants(old), wants(new));
     let (had, has) = (imports(&old.info), imports(&new.info));
     let sections = [
         ("It is now", kinds_of_component(old, new)),
-        ("It could, where it is granted", added(&could, &can)),
+        ("It can now, where that is granted", added(&could, &can)),
         ("It can no longer", added(&can, &could)),
-        ("It wants with these settings, and did not", added(&wanted, &wants)),
+        ("It now wants, with these settings", added(&wanted, &wants)),
         ("It no longer wants", added(&wants, &wanted)),
-        ("It obtains or takes, and did not", added(&kinds(old), &kinds(new))),
-        ("It no longer obtains or takes", added(&kinds(new), &kinds(old))),
+        ("New kinds of payload", added(&obtained, &obtains)),
+        ("It no longer obtains or takes", added(&obtains, &obtained)),
         ("Its settings", changed_settings(description(old), description(new))),
         ("It imports, and did not", added(&had, &has)),
         ("It no longer imports", added(&has, &had)),
@@ -139,6 +148,17 @@ fn compare(old: &Inspected, new: &Inspected) -> Vec<Section> {
     ];
     let sections = sections.into_iter().map(|(title, lines)| Section { title, lines });
     sections.filter(|section| !section.lines.is_empty()).collect()
+}
+
+/// Both sets, or two empty ones if one of them is not known: what is not known is not new, and not gone.
+fn known<E>(
+    old: Result<BTreeSet<String>, E>,
+    new: Result<BTreeSet<String>, E>,
+) -> (BTreeSet<String>, BTreeSet<String>) {
+    match (old, new) {
+        (Ok(old), Ok(new)) => (old, new),
+        _ => (BTreeSet::new(), BTreeSet::new()),
+    }
 }
 
 /// What is in the second set and not in the first.
@@ -183,25 +203,44 @@ fn missing(info: &ComponentInfo) -> BTreeSet<String> {
     info.missing_imports.iter().cloned().collect()
 }
 
-fn kinds(side: &Inspected) -> BTreeSet<String> {
-    side.kinds.iter().flatten().cloned().collect()
+/// Kinds of payload, or why they are not known.
+fn kinds(side: &Inspected) -> Result<BTreeSet<String>, String> {
+    match &side.kinds {
+        Ok(kinds) => Ok(kinds.iter().cloned().collect()),
+        Err(why) => Err(why.strip_prefix("unknown: ").unwrap_or(why).to_owned()),
+    }
 }
 
-/// What it wants, one text for each part of a grant.
-fn wants(side: &Inspected) -> BTreeSet<String> {
-    let Some(Ok(wants)) = description(side).map(|described| &described.wants) else { return BTreeSet::new() };
-    let request = match GrantRequest::read(wants, OperatorFacts::default()) {
-        Ok(request) => request,
-        Err(error) => return BTreeSet::from([error.to_string()]),
+/// What it wants, one text for each part of a grant, or why that is not known.
+fn wants(side: &Inspected) -> Result<BTreeSet<String>, String> {
+    let described = match &side.description {
+        None => return Err("it does not describe itself".to_owned()),
+        Some(described) => described.as_ref().map_err(String::clone)?,
     };
+    let wants = described.wants.as_ref().map_err(|failure| failure.message.clone())?;
+    let request = GrantRequest::read(wants, OperatorFacts::default()).map_err(|error| error.to_string())?;
     let mut texts = BTreeSet::new();
     for capability in Capability::ALL {
-        let granted = capability.granted(&request.grant).into_iter();
+        let granted = capability.granted_with_limits(&request.grant).into_iter();
         texts.extend(granted.map(|grant| format!("{}: {grant}", capability.words())));
     }
     texts.extend(request.targets.iter().map(|target| format!("{}: {target}", Capability::Kerberos.words())));
     texts.extend(request.unknown.iter().map(|kind| format!("{kind}, which this version of deputy does not know")));
-    texts
+    Ok(texts)
+}
+
+/// What is not compared since one of both does not say it, in whole sentences.
+fn unknown(old: &Inspected, new: &Inspected) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for (which, side) in [("old", old), ("new", new)] {
+        if let Err(why) = kinds(side) {
+            sentences.push(format!("What the {which} one obtains or takes is not known: {why}"));
+        }
+        if let Err(why) = wants(side) {
+            sentences.push(format!("What the {which} one wants is not known: {why}"));
+        }
+    }
+    sentences
 }
 
 fn changed_settings(old: Option<&ComponentDescription>, new: Option<&ComponentDescription>) -> Vec<String> {
@@ -232,35 +271,108 @@ fn changed_settings(old: Option<&ComponentDescription>, new: Option<&ComponentDe
     lines
 }
 
-fn text(old: &Inspected, new: &Inspected, sections: &[Section]) -> String {
+fn text(old: &Inspected, new: &Inspected, sections: &[Section], unknown: &[String]) -> String {
     let [from, to] = [old, new].map(|side| {
         let version = description(side).and_then(|described| described.about("version"));
         let path = sanitize(&side.info.path.display().to_string());
         version.map_or_else(|| path.clone(), |version| format!("{path} ({})", sanitize(version)))
     });
     let mut text = format!("{}\n", styled(HEADING, format!("{from} → {to}")));
-    if old.info.digest == new.info.digest {
+    if is_same_file(old, new) {
         text.push_str("\nThe same file.\n");
-    } else if sections.is_empty() {
+        return text;
+    }
+    if sections.is_empty() && unknown.is_empty() {
         text.push_str("\nNothing that it could do, wants or reads is different.\n");
     }
     for Section { title, lines } in sections {
         let lines: String = lines.iter().map(|line| format!("  {}\n", sanitize(line))).collect();
         text.push_str(&format!("\n{}\n{lines}", styled(HEADING, title)));
     }
-    for (side, which) in [(old, "old"), (new, "new")] {
-        if let Some(why) = silence(side) {
-            text.push_str(&format!("\nWhat the {which} one wants is not known: {}\n", sanitize(&why)));
-        }
+    for sentence in unknown {
+        text.push_str(&format!("\n{}\n", sanitize(sentence)));
     }
     text
 }
 
-/// Why it is not known what a component wants.
-fn silence(side: &Inspected) -> Option<String> {
-    match &side.description {
-        None => Some("it does not describe itself".to_owned()),
-        Some(Err(error)) => Some(error.clone()),
-        Some(Ok(described)) => described.wants.as_ref().err().map(|failure| failure.message.clone()),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use deputy_core::failure::FailureNext;
+    use deputy_core::{ComponentFailure, DescribedProperty, DescribedWant, Digest};
+    use deputy_sandbox::ComponentKind;
+
+    fn silent(digest: u8) -> Inspected {
+        let info = ComponentInfo {
+            path: "a.wasm".into(),
+            contract: "0.2.0".into(),
+            digest: Digest::new([digest; 32]),
+            size: 1,
+            kind: ComponentKind::Provider,
+            renews: false,
+            revokes: false,
+            describes: true,
+            imports: Vec::new(),
+            missing_imports: Vec::new(),
+            other_exports: Vec::new(),
+        };
+        Inspected { info, service: None, kinds: Ok(vec!["bearer/1".to_owned()]), description: None }
+    }
+
+    fn describing(digest: u8, wants: Result<Vec<DescribedWant>, ComponentFailure>) -> Inspected {
+        let description = ComponentDescription { about: Vec::new(), settings: Vec::new(), wants };
+        Inspected { description: Some(Ok(description)), ..silent(digest) }
+    }
+
+    /// One that signs requests to these services.
+    fn signing(digest: u8, services: &[&str]) -> Inspected {
+        let parts = [("name", "key"), ("use", "sigv4"), ("region", "eu-west-1")];
+        let services = services.iter().map(|service| ("service", *service));
+        let properties = parts
+            .into_iter()
+            .chain(services)
+            .map(|(name, value)| DescribedProperty { name: name.to_owned(), value: value.to_owned() });
+        describing(digest, Ok(vec![DescribedWant { kind: "secret".to_owned(), properties: properties.collect() }]))
+    }
+
+    #[test]
+    fn diff_shows_another_limit_of_the_same_secret() {
+        let (old, new) = (signing(0, &["sts"]), signing(1, &["sts", "iam"]));
+        assert!(unknown(&old, &new).is_empty());
+        assert!(compare(&old, &signing(1, &["sts"])).is_empty());
+        let sections = compare(&old, &new);
+        let wants = sections.iter().find(|section| section.title == "It now wants, with these settings").unwrap();
+        let line =
+            "sign AWS requests (SigV4) with a secret: key, services = [\"iam\", \"sts\"], regions = [\"eu-west-1\"]";
+        assert_eq!(wants.lines, [line]);
+    }
+
+    #[test]
+    fn diff_takes_what_is_not_known_for_nothing() {
+        let misconfigured = ComponentFailure {
+            next: FailureNext::Misconfigured,
+            message: "no region".to_owned(),
+            code: None,
+            setting: Some("region".to_owned()),
+            retry_after: None,
+            facts: Vec::new(),
+        };
+        for (old, new, count) in [
+            (silent(0), signing(1, &["sts"]), 1),
+            (signing(0, &["sts"]), silent(1), 1),
+            (silent(0), silent(1), 2),
+            (describing(0, Err(misconfigured.clone())), describing(1, Err(misconfigured)), 2),
+            (
+                Inspected { kinds: Err("unknown: it trapped".to_owned()), ..signing(0, &["sts"]) },
+                signing(1, &["sts"]),
+                1,
+            ),
+        ] {
+            assert!(compare(&old, &new).is_empty());
+            let sentences = unknown(&old, &new);
+            assert_eq!(sentences.len(), count, "{sentences:?}");
+            let shown = text(&old, &new, &[], &sentences);
+            assert!(!shown.contains("Nothing that it could do") && shown.contains("is not known: "), "{shown}");
+        }
     }
 }

@@ -27,7 +27,7 @@ pub(super) struct WantedJson {
 pub(super) fn grants(kind: ComponentKind, grant: &Grant) -> Vec<WantedJson> {
     // Host names are looked up for the rules of connections, which are listed themselves.
     let all = Capability::ALL.into_iter().filter(|c| *c != Capability::Names && c.decision(kind) == Decision::ByGrant);
-    let all = all.map(|c| WantedJson { capability: c.key(), words: c.words(), grants: c.granted(grant) });
+    let all = all.map(|c| WantedJson { capability: c.key(), words: c.words(), grants: c.granted_with_limits(grant) });
     all.filter(|granted| !granted.grants.is_empty()).collect()
 }
 

@@ -112,7 +112,7 @@ fn wants(description: &ComponentDescription) -> String {
     };
     let mut lines = Vec::new();
     for capability in Capability::ALL.into_iter().filter(|capability| *capability != Capability::Names) {
-        let granted = capability.granted(&request.grant).into_iter();
+        let granted = capability.granted_with_limits(&request.grant).into_iter();
         lines.extend(granted.map(|grant| format!("{}: {}", capability.words(), sanitize(&grant))));
     }
     lines.extend(request.targets.iter().map(|target| format!("{}: {target}", Capability::Kerberos.words())));
