@@ -45,7 +45,7 @@ fn add_says_what_the_component_wants_and_writes_it() {
     s3-prod: Credentials for S3 from AWS STS or a service with its API, version 0.1.0
 
     It wants to
-      sign AWS requests (SigV4) with a secret  aws-key
+      sign AWS requests (SigV4) with a secret  aws-key, services = ["sts"], regions = ["eu-west-1"]
       make HTTP requests                       POST https://sts.eu-west-1.amazonaws.com /
 
     Because, in its own words, it
@@ -77,9 +77,12 @@ fn add_says_what_the_component_wants_and_writes_it() {
     +paths = ["/"]
     deputy.toml is written. Next:
       1. (umask 077; cat > secrets/s3-prod.aws-key)
-         as the component has it: {"AccessKeyId": "…", "SecretAccessKey": "…"}
+         what goes in, in the component's words: {"AccessKeyId": "…", "SecretAccessKey": "…"}; end with Ctrl-D
       2. deputy obtain s3-prod      # tries it once
       3. deputy reload      # applies it to a running coordinator; or: deputy run
+
+    ----- stderr
+    warning: nothing is delivered: the coordinator does not listen for workers: needs listen = "0.0.0.0:8271" in [coordinator]
     "#);
     assert!(home.read("deputy.toml").starts_with(OLD.trim_end()), "{}", home.read("deputy.toml"));
     let again = add(&home, &["--set", "region=eu-west-1", "--yes"]);
@@ -97,7 +100,7 @@ fn add_writes_nothing_without_an_answer() {
     assert!(run.stderr.contains("there is no terminal to ask on"), "{}", run.stderr);
     // The component chose the host, so the operator's network is not for it.
     let unused = add(&home, &["--set", "region=eu-west-1", "--set", ROLE, "--network", "private", "--json"]);
-    assert!(unused.stderr.contains("--network is for no rule"), "{}", unused.stderr);
+    assert!(unused.stderr.contains("--network has no effect"), "{}", unused.stderr);
     assert!(!unused.stdout.contains("networks = "), "{}", unused.stdout);
     let json = add(&home, &["--set", "region=eu-west-1", "--set", ROLE, "--json"]);
     let json: Value = serde_json::from_str(&json.stdout).unwrap();
@@ -125,6 +128,7 @@ fn add_refuses_settings_before_it_asks_for_anything() {
     let receiver = guest("aws-credentials").unwrap();
     let run = home.run(&["add", receiver.to_str().unwrap(), "--name", "x", "--yes"]);
     assert!(run.code == Some(2) && run.stderr.contains("[receivers.NAME]"), "{}", run.stderr);
+    assert!(run.stderr.contains("is a receiver, and `add` takes providers"), "{}", run.stderr);
     let silent = guest("benign").unwrap();
     let run = home.run(&["add", silent.to_str().unwrap(), "--name", "x", "--yes"]);
     assert!(run.code == Some(2) && run.stderr.contains("does not describe itself"), "{}", run.stderr);
@@ -205,7 +209,7 @@ fn add_gives_networks_to_servers_and_not_to_words() {
         let add = ["add", "greedy.wasm", "--name", name, "--set", "want=label", "--set", &setting];
         let added = home.run(&[&add[..], &["--network", "private", "--network", "loopback", "--yes"]].concat());
         assert_eq!(added.code, Some(0), "{name}: {}", added.stderr);
-        assert!(added.stderr.contains("--network is for no rule"), "{name}: {}", added.stderr);
+        assert!(added.stderr.contains("--network has no effect"), "{name}: {}", added.stderr);
     }
     assert!(!home.read("deputy.toml").contains("networks"), "{}", home.read("deputy.toml"));
 }
@@ -233,6 +237,12 @@ fn add_quotes_the_names_of_a_component() {
     let check: Value = serde_json::from_str(&home.run(&["check", "--json"]).stdout).unwrap();
     assert_eq!(check["instances"].as_array().unwrap().len(), 1, "{check}");
     assert!(run.stdout.contains("adds key as form field x\" } }#[[y]]"), "{}", run.stdout);
+    // What the checks of the configuration say of the new instance, and of nothing else.
+    let warning = "warning: the component chooses which requests carry the secret: needs `methods` and `paths`\n";
+    assert!(run.stderr.contains(warning), "{}", run.stderr);
+    let again = home.run(&["add", "greedy.wasm", "--name", "y", "--set", "want=x", "--yes", "--json"]);
+    let again: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!(again["warnings"], serde_json::json!([]), "{again}");
 }
 
 #[test]
@@ -306,7 +316,7 @@ fn add_shows_the_texts_of_a_component_on_one_line_each() {
     Because, in its own words, it
       to be nice
 
-    It wants what this version of deputy does not know; not written
+    Not written, because this version of deputy does not know it:
       quantum-tunnel
 
     --- deputy.toml

@@ -1,7 +1,7 @@
 //! What `--yes` does not answer for, and what to do instead.
 
 use deputy_core::LoginName;
-use deputy_core::grant::{Grant, HttpRule, Widening};
+use deputy_core::grant::{Grant, HttpRule, Scheme, Widening};
 
 use super::networks::NamedNetworks;
 use super::secret_files::SecretFiles;
@@ -10,7 +10,7 @@ use crate::config_change::Caution;
 const ON_A_TERMINAL: &str = "run it on a terminal, or write the instance by hand";
 
 /// `unnamed_login` is a login that the component gets because there is no other.
-pub(super) fn of(
+pub(super) fn cautions(
     grant: &Grant,
     named: &NamedNetworks,
     files: &SecretFiles,
@@ -18,25 +18,36 @@ pub(super) fn of(
 ) -> Vec<Caution> {
     let widenings = grant.widenings(&Grant::default()).into_iter().filter(|widening| !is_named(widening, named));
     let mut cautions: Vec<Caution> = widenings.map(|widening| caution(widening, named)).collect();
-    cautions.extend(grant.http.iter().filter(|rule| !named.is_own(&rule.pattern.to_string())).flat_map(sent));
+    cautions.extend(grant.http.iter().flat_map(|rule| sent_secrets(rule, named)));
     cautions.extend(unnamed_login.map(|login| Caution {
         text: format!("the component uses the login `{login}`"),
         fix: format!("if that is meant, say so with --login {login}"),
     }));
     cautions.extend(files.existing.iter().map(|(secret, file)| Caution {
-        text: format!("{file} exists: what is in it becomes the secret `{secret}` of this component"),
+        text: format!("{file} already exists and would become the secret `{secret}` of this component"),
         fix: format!("if that is meant, say so with --secret {secret}={file}"),
     }));
     cautions
 }
 
-/// Secrets that the host would send, as they are, to a server that the component chose: it could read them there.
-fn sent(rule: &HttpRule) -> impl Iterator<Item = Caution> {
-    let server = &rule.pattern;
-    rule.send.inject.iter().map(move |injection| Caution {
-        text: format!("the value of `{}` goes to {server}, which no setting names", injection.secret),
-        fix: "name the server in a setting, run it on a terminal, or write the instance by hand".to_owned(),
-    })
+/// Secrets that the host would send, as they are, to a server that the component chose, which could read them there; or
+/// unencrypted, which no setting says.
+fn sent_secrets(rule: &HttpRule, named: &NamedNetworks) -> Vec<Caution> {
+    let server = rule.pattern.to_string();
+    if named.may_carry_secrets(&server) {
+        return Vec::new();
+    }
+    let (problem, fix) = if rule.pattern.scheme() == Scheme::Http {
+        ("unencrypted, and no setting names that server with http://", "name it so in a setting")
+    } else {
+        ("which no setting names", "name the server in a setting")
+    };
+    let secrets = rule.send.inject.iter().map(|injection| &injection.secret);
+    let cautions = secrets.map(|secret| Caution {
+        text: format!("the value of `{secret}` goes to {server}, {problem}"),
+        fix: format!("{fix}, run it on a terminal, or write the instance by hand"),
+    });
+    cautions.collect()
 }
 
 fn is_named(widening: &Widening, named: &NamedNetworks) -> bool {
@@ -55,4 +66,43 @@ fn caution(widening: Widening, named: &NamedNetworks) -> Caution {
         _ => ON_A_TERMINAL.to_owned(),
     };
     Caution { text: widening.to_string(), fix }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::commands::add::networks;
+    use deputy_core::{DescribedProperty, DescribedWant, GrantRequest, OperatorFacts};
+
+    /// The caution about a rule that sends a secret to this server, if the operator's setting is this.
+    fn caution(url: &str, setting: &str) -> Option<String> {
+        let parts = [("url", url), ("secret", "key"), ("header", "authorization"), ("method", "POST"), ("path", "/")];
+        let property =
+            |(name, value): (&str, &str)| DescribedProperty { name: name.to_owned(), value: value.to_owned() };
+        let properties = parts.into_iter().map(property).collect();
+        let want = DescribedWant { kind: "http".to_owned(), properties };
+        let mut grant = GrantRequest::read(&[want], OperatorFacts::default()).unwrap().grant;
+        let settings = BTreeMap::from([("token-url".to_owned(), setting.to_owned())]);
+        let named = networks::permit(&mut grant, &[], &settings);
+        let cautions = grant.http.iter().flat_map(|rule| sent_secrets(rule, &named));
+        cautions.map(|caution| caution.text).next()
+    }
+
+    #[test]
+    fn add_with_yes_sends_no_secret_unencrypted_unless_a_setting_does() {
+        assert_eq!(caution("https://idp.example", "https://idp.example/token"), None);
+        assert_eq!(caution("http://idp.example", "http://idp.example/token"), None);
+        for (url, setting) in [
+            ("http://idp.example:443", "https://idp.example/token"),
+            ("http://idp.example", "idp.example"),
+            ("http://idp.example:8080", "idp.example:8080"),
+        ] {
+            let text = caution(url, setting).unwrap();
+            assert!(text.contains("unencrypted, and no setting names that server with http://"), "{text}");
+        }
+        let other = caution("https://evil.example", "https://idp.example").unwrap();
+        assert!(other.ends_with("which no setting names"), "{other}");
+    }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueHint};
 use deputy_audit::{Audit, AuditSubject};
-use deputy_config::{ConfigDocument, CoordinatorFile, EditError, NewInstance};
+use deputy_config::{ConfigDocument, CoordinatorFile, EditError, Finding, NewInstance};
 use deputy_core::grant::{Grant, Network};
 use deputy_core::{
     ComponentDescription, ComponentRef, DescribedWant, GrantRequest, GroupName, InstanceName, LoginName, LoginPlan,
@@ -25,7 +25,7 @@ use deputy_sandbox::{ComponentInfo, ComponentKind, LoadError, Sandbox};
 use serde::Serialize;
 
 use crate::answers::Answers;
-use crate::commands::init;
+use crate::commands::init::{self, systemd};
 use crate::config_change::{Agreement, ConfigChange};
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
@@ -38,9 +38,10 @@ use secret_files::{SecretArg, SecretFiles};
 ///
 /// Asks the component, in the sandbox and without any grant, what it wants with these settings, says it in plain words, and
 /// writes the instance with that grant into deputy.toml after a yes; without a deputy.toml it writes one first, as `deputy init`
-/// does. Comments and the order of the file stay. What a
-/// component wants is a request: --yes never permits addresses that are not public, wildcards, reading a secret, or a login that
-/// you did not name.
+/// does. Comments and the order of the file stay. What a component wants is a request. Beside public addresses, --yes permits only
+/// those that --network names, for servers that your settings name. It never permits wildcards, reading a secret, a secret that is
+/// sent to a server that no setting names or unencrypted where no setting says http://, a file of a secret that is there already
+/// and that --secret does not name, or a login that --login does not name.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy add s3-sts --name s3-prod --set region=eu-west-1 --group analytics
@@ -54,10 +55,10 @@ pub(crate) struct AddArgs {
     /// The name of the new instance
     #[arg(long, value_name = "NAME")]
     name: InstanceName,
-    /// A setting; `deputy inspect` lists those of a component
+    /// A setting; `deputy inspect` lists those of a component; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<SettingArg>,
-    /// The file of a secret that the component wants [default: secrets/INSTANCE.SECRET]
+    /// The file of a secret that the component wants; may be given several times [default: secrets/INSTANCE.SECRET]
     #[arg(long, value_name = "NAME=FILE")]
     secret: Vec<SecretArg>,
     /// The login to Kerberos, if the component wants one [default: the only one]
@@ -66,10 +67,11 @@ pub(crate) struct AddArgs {
     /// The user of a SCRAM login, if the component wants one
     #[arg(long, value_name = "NAME")]
     username: Option<String>,
-    /// A group of workers that gets the leases
+    /// A group of workers that gets the leases; may be given several times
     #[arg(long, value_name = "NAME")]
     group: Vec<GroupName>,
-    /// Permit addresses of this network for the servers in your settings: loopback, private, link-local or a CIDR block
+    /// Permit addresses of this network for the servers in your settings: loopback, private, link-local or a CIDR block; may
+    /// be given several times
     #[arg(long, value_name = "NETWORK")]
     network: Vec<Network>,
     /// Write it without a question, unless it needs a person
@@ -96,6 +98,8 @@ struct AddJson<'a> {
     diff: String,
     /// Why a person has to look at it.
     cautions: Vec<String>,
+    /// What `deputy check` would warn of.
+    warnings: Vec<String>,
     written: bool,
     /// What is left to do.
     steps: Vec<String>,
@@ -111,17 +115,21 @@ struct Described {
 pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, CommandError> {
     let path = context.new_config_path(false);
     let is_new = !ambient::exists(&path).map_err(|error| CommandError::new(Exit::Failed, error))?;
+    if is_new && systemd::is_of_unit(&path) {
+        let error = format!("the service has no configuration {} yet", path.display());
+        return Err(CommandError::new(Exit::Misconfigured, error).hint("`sudo deputy init --systemd` writes it"));
+    }
     let old = if is_new { init::new_configuration() } else { deputy_config::read_text(&path)? };
     let config = CoordinatorFile::parse(&old, &path)?;
-    let mut document = ConfigDocument::parse(&old).map_err(misfit)?;
+    let mut document = ConfigDocument::parse(&old).map_err(edit_error)?;
     let sandbox = context.sandbox(&config, Arc::new(Audit::nowhere())).await?;
     let described = described(context, &sandbox, &config, arguments).await?;
     let login = login(&config, arguments)?;
     let mut request = read_request(&described, login, arguments)?;
     let named = networks::permit(&mut request.grant, &arguments.network, &described.settings);
-    if named.is_empty() && !arguments.network.is_empty() {
-        let unused =
-            "--network is for no rule: no setting names a server that the component wants, as HOST:PORT or in a URL";
+    if named.has_no_server() && !arguments.network.is_empty() {
+        let unused = "--network has no effect: no setting names a server that the component wants (as HOST:PORT, in a URL, or by \
+                      a name with a dot)";
         context.printer.labelled(WARNING, "warning", unused);
     }
     let login = login.filter(|_| request.wants_login).map(|login| &login.name);
@@ -138,26 +146,31 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
             login,
             targets: &request.targets,
         })
-        .map_err(misfit)?;
+        .map_err(edit_error)?;
     let new = document.to_string();
     let changed = CoordinatorFile::parse(&new, &path)?;
     kept::check((&old, &config), (&new, &changed), &arguments.name)?;
     let grant = granted(&changed, arguments)?;
-    let cautions = cautions::of(&grant, &named, &files, login.filter(|_| arguments.login.is_none()));
+    let cautions = cautions::cautions(&grant, &named, &files, login.filter(|_| arguments.login.is_none()));
+    let warnings = new_warnings(&config, &changed);
     let change = ConfigChange { path, old, new, cautions };
     if !arguments.json {
         context.stdout(&text::summary(arguments, &described, &request, &grant))?;
     }
+    for warning in &warnings {
+        context.printer.labelled(WARNING, "warning", warning);
+    }
     let agreement = Agreement { yes: arguments.yes, json: arguments.json };
     let is_written = change.is_agreed(context, agreement)?;
+    let is_of_unit = systemd::is_of_unit(&change.path);
     if is_written {
         if is_new {
             init::begin(&change.path)?;
         }
-        files.create_folder()?;
+        files.create_folder(is_of_unit)?;
         change.write()?;
     }
-    let steps = text::steps(context, arguments, &files, &request);
+    let steps = text::steps(context, arguments, &files, &request, is_of_unit);
     if arguments.json {
         context.json(&AddJson {
             schema: SCHEMA,
@@ -170,6 +183,7 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
             unknown: &request.unknown,
             diff: change.diff(),
             cautions: change.cautions.iter().map(|caution| caution.text.clone()).collect(),
+            warnings,
             written: is_written,
             steps,
         })?;
@@ -179,6 +193,27 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
         context.note("nothing was written");
     }
     Ok(if is_written || arguments.json { Exit::Done } else { Exit::Failed })
+}
+
+/// What the checks of a configuration say of the new one and did not say of the old one. Lines moved, so texts are compared.
+fn new_warnings(old: &CoordinatorFile, new: &CoordinatorFile) -> Vec<String> {
+    let mut known: Vec<String> = old.warnings.findings().map(warning).collect();
+    let mut warnings = Vec::new();
+    for text in new.warnings.findings().map(warning) {
+        match known.iter().position(|other| *other == text) {
+            // Two warnings may have one text.
+            Some(index) => drop(known.swap_remove(index)),
+            None => warnings.push(text),
+        }
+    }
+    warnings
+}
+
+fn warning(finding: Finding) -> String {
+    match finding.expected {
+        Some(expected) => format!("{}: {expected}", finding.message),
+        None => finding.message,
+    }
 }
 
 /// Asks the component, and the operator for what is missing.
@@ -194,10 +229,9 @@ async fn described(
         return Err(LoadError::MissingImports { path: info.path, imports: info.missing_imports }.into());
     }
     if info.kind != ComponentKind::Provider {
-        let error = LoadError::Kind { path: info.path, expected: ComponentKind::Provider };
-        return Err(
-            CommandError::from(error).hint("a receiver goes into [receivers.NAME] or [groups.NAME.receivers.NAME]")
-        );
+        let error = format!("{} is a {}, and `add` takes providers", info.path.display(), info.kind);
+        let hint = "a receiver goes into [receivers.NAME] or [groups.NAME.receivers.NAME]";
+        return Err(CommandError::new(Exit::Misconfigured, error).hint(hint));
     }
     let subject = AuditSubject::Instance(arguments.name.clone());
     let answers = Answers::new(context.printer, arguments.json || arguments.yes);
@@ -277,6 +311,6 @@ fn is_here(config: &Path) -> bool {
     config.parent().is_none_or(|parent| parent == Path::new("") || parent == Path::new("."))
 }
 
-fn misfit(error: EditError) -> CommandError {
+fn edit_error(error: EditError) -> CommandError {
     CommandError::new(Exit::Misconfigured, error)
 }

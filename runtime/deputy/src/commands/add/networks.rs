@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::grant::{AddressClass, Grant, Host, HostPattern, Network};
+use deputy_core::grant::{AddressClass, Grant, Host, HostPattern, Network, Scheme};
 
 use super::written_server::WrittenServer;
 
@@ -13,6 +13,8 @@ pub(super) struct NamedNetworks {
     own: BTreeSet<String>,
     /// Such rules, with each network that the operator named.
     named: BTreeSet<(String, String)>,
+    /// Rules whose requests may carry a secret: they are encrypted, or a setting says `http://`.
+    carrying: BTreeSet<String>,
 }
 
 impl NamedNetworks {
@@ -26,8 +28,13 @@ impl NamedNetworks {
         self.named.contains(&(rule.to_owned(), network.to_owned()))
     }
 
+    /// Whether an operator's setting names the server of this rule, and its scheme if it is not encrypted.
+    pub(super) fn may_carry_secrets(&self, rule: &str) -> bool {
+        self.carrying.contains(rule)
+    }
+
     /// Whether no rule is for a host of the operator's.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) fn has_no_server(&self) -> bool {
         self.own.is_empty()
     }
 
@@ -48,14 +55,19 @@ pub(super) fn permit(grant: &mut Grant, networks: &[Network], settings: &BTreeMa
     let settings = WrittenServer::all(settings);
     for rule in &mut grant.http {
         let (host, text) = (rule.pattern.host(), rule.pattern.to_string());
-        rule.networks = if is_operators(host, rule.pattern.port(), &settings) {
-            named.permit(&text, host, networks)
-        } else {
-            with_own_address(host, Vec::new())
-        };
+        let servers: Vec<&WrittenServer> = servers_of(host, rule.pattern.port(), &settings).collect();
+        let is_encrypted = rule.pattern.scheme() == Scheme::Https;
+        let is_written_plain = servers.iter().any(|server| server.scheme.as_deref() == Some("http"));
+        // A setting with `https://` does not name a server without TLS on the same port.
+        let is_own = servers.iter().any(|server| is_encrypted || server.scheme.as_deref() != Some("https"));
+        if is_own && (is_encrypted || is_written_plain) {
+            named.carrying.insert(text.clone());
+        }
+        rule.networks = if is_own { named.permit(&text, host, networks) } else { with_own_address(host, Vec::new()) };
     }
     for rule in &mut grant.tcp {
-        rule.networks = if is_operators(&rule.host, rule.port, &settings) {
+        let is_own = servers_of(&rule.host, rule.port, &settings).next().is_some();
+        rule.networks = if is_own {
             named.permit(&rule.to_string(), &rule.host, networks)
         } else {
             with_own_address(&rule.host, Vec::new())
@@ -83,10 +95,15 @@ fn with_own_address(host: &HostPattern, mut permitted: Vec<Network>) -> Vec<Netw
     permitted
 }
 
-/// Whether an operator's setting names this server.
-fn is_operators(host: &HostPattern, port: u16, servers: &[WrittenServer]) -> bool {
-    let HostPattern::Exactly(host) = host else { return false };
-    servers.iter().any(|server| server.host == *host && server.port.is_none_or(|written| written == port))
+/// This server, as the operator's settings name it.
+fn servers_of<'s>(
+    host: &'s HostPattern,
+    port: u16,
+    servers: &'s [WrittenServer],
+) -> impl Iterator<Item = &'s WrittenServer> {
+    servers.iter().filter(move |server| {
+        *host == HostPattern::Exactly(server.host.clone()) && server.port.is_none_or(|written| written == port)
+    })
 }
 
 #[cfg(test)]
@@ -130,6 +147,41 @@ mod tests {
         assert_eq!(of("http://minio:22", "minio:2"), [""; 0]);
         assert_eq!(of("http://minio:9000", "minio:9000,other:1"), ["private"]);
         assert_eq!(of("http://[fd00::1]:9000", "http://[fd00::1]:9000"), ["private"]);
+    }
+
+    #[test]
+    fn networks_are_not_permitted_without_the_encryption_of_the_setting() {
+        let of = |pattern, setting| permitted(pattern, &["private"], setting).0;
+        assert_eq!(of("http://idp.example:443", "https://idp.example"), [""; 0]);
+        assert_eq!(of("http://idp.example:443", "https://idp.example,http://idp.example:443"), ["private"]);
+        assert_eq!(of("http://idp.example", "idp.example"), ["private"]);
+        assert_eq!(of("http://kms1:9600", "kms://http@kms1:9600/kms"), ["private"]);
+    }
+
+    #[test]
+    fn secrets_go_unencrypted_only_where_a_setting_says_so() {
+        let may_carry = |pattern: &str, setting: &str| {
+            let mut grant = Grant { http: vec![rule(pattern)], ..Grant::default() };
+            let settings = BTreeMap::from([("endpoint".to_owned(), setting.to_owned())]);
+            permit(&mut grant, &[], &settings).may_carry_secrets(pattern)
+        };
+        for (pattern, setting) in [
+            ("https://idp.example", "https://idp.example/token"),
+            ("https://idp.example", "idp.example"),
+            ("http://idp.example", "http://idp.example"),
+            ("http://idp.example:443", "http://idp.example:443"),
+        ] {
+            assert!(may_carry(pattern, setting), "{pattern} {setting}");
+        }
+        for (pattern, setting) in [
+            ("http://idp.example:443", "https://idp.example"),
+            ("http://idp.example", "idp.example"),
+            ("http://idp.example", "idp.example:80"),
+            ("http://idp.example", "tcp://idp.example"),
+            ("https://evil.example", "https://idp.example"),
+        ] {
+            assert!(!may_carry(pattern, setting), "{pattern} {setting}");
+        }
     }
 
     #[test]

@@ -69,8 +69,11 @@ impl SecretFiles {
         }
     }
 
-    /// Creates the folder of secrets, if one of them goes there.
-    pub(super) fn create_folder(&self) -> Result<(), CommandError> {
+    /// Creates the folder of secrets, if one of them goes there. That of a systemd unit belongs to another user: the package makes it.
+    pub(super) fn create_folder(&self, is_of_unit: bool) -> Result<(), CommandError> {
+        if is_of_unit {
+            return Ok(());
+        }
         let folder = self.folder.join(SECRETS);
         if self.missing.iter().any(|(_, path)| path.parent() == Some(&folder)) {
             ambient::create_private_dir(&folder).map_err(|error| CommandError::new(Exit::Failed, error))?;

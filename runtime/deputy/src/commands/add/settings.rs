@@ -48,7 +48,7 @@ pub(super) async fn complete(
             None => return Err(unanswered(&description, &settings)),
         };
     }
-    Err(CommandError::new(Exit::Misconfigured, "the component found something missing too often"))
+    Err(CommandError::new(Exit::Misconfigured, "gave up after 16 questions: the component keeps asking for settings"))
 }
 
 /// A setting that is always needed, or that the component misses with these.

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::secret_files::SecretFiles;
 use super::{AddArgs, Described};
 use crate::capability::{Capability, Decision};
+use crate::commands::init::systemd;
 use crate::context::Context;
 use crate::print::{HEADING, WARNING, sanitize, styled};
 use crate::table::Table;
@@ -51,7 +52,7 @@ pub(super) fn summary(arguments: &AddArgs, described: &Described, request: &Gran
         text.push_str(&format!("\nIt wants to\n{}", table.render(2)));
     }
     text.push_str(&lines("Because, in its own words, it", &request.reasons));
-    let unknown = format!("It wants what this version of deputy does not know; {}", styled(WARNING, "not written"));
+    let unknown = styled(WARNING, "Not written, because this version of deputy does not know it:");
     text.push_str(&lines(&unknown, &request.unknown));
     text.push('\n');
     text
@@ -65,24 +66,38 @@ fn lines(title: &str, lines: &[String]) -> String {
     format!("\n{title}\n{lines}")
 }
 
-/// What is left to do after it is written.
+/// What is left to do after it is written; `is_of_unit` if the configuration is that of the systemd unit, which runs as another
+/// user.
 pub(super) fn steps(
     context: &Context,
     arguments: &AddArgs,
     files: &SecretFiles,
     request: &GrantRequest,
+    is_of_unit: bool,
 ) -> Vec<String> {
     let puts = files.missing.iter().map(|(name, path)| {
         let format = request.secrets.get(name).and_then(|secret| secret.format.as_deref());
         // Not on the line of the command: it is the component's text, and some shells take no comments.
-        let format = format.map(|format| format!("\n     as the component has it: {}", sanitize(format)));
-        format!("(umask 077; cat > {}){}", shell_quoted(path), format.unwrap_or_default())
+        let format = match format {
+            Some(format) => format!("what goes in, in the component's words: {}; end with Ctrl-D", sanitize(format)),
+            None => "what goes in: the value alone; end with Ctrl-D".to_owned(),
+        };
+        let put = if is_of_unit { systemd::put(path) } else { format!("(umask 077; cat > {})", shell_quoted(path)) };
+        format!("{put}\n     {format}")
     });
-    let (reload, run) = (context.command("reload"), context.command("run"));
-    let rest = [
-        format!("{}      # tries it once", context.command(&format!("obtain {}", arguments.name))),
-        format!("{reload}      # applies it to a running coordinator; or: {run}"),
-    ];
+    let obtain = context.command(&format!("obtain {}", arguments.name));
+    let rest = if is_of_unit {
+        [
+            format!("sudo -u {} {obtain}      # tries it once", systemd::USER),
+            "sudo systemctl reload-or-restart deputy      # applies it".to_owned(),
+        ]
+    } else {
+        let (reload, run) = (context.command("reload"), context.command("run"));
+        [
+            format!("{obtain}      # tries it once"),
+            format!("{reload}      # applies it to a running coordinator; or: {run}"),
+        ]
+    };
     puts.chain(rest).collect()
 }
 

@@ -10,6 +10,8 @@ use deputy_core::grant::Host;
 /// A server in a setting: in a URL, as `host:port`, or a name with a dot or an address alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct WrittenServer {
+    /// `http`, `https` or another one, in lower case, if one is written.
+    pub(super) scheme: Option<String>,
     pub(super) host: Host,
     /// `None` if the component chooses it: it knows the port that its service has.
     pub(super) port: Option<u16>,
@@ -24,7 +26,7 @@ impl WrittenServer {
 
     fn read(text: &str) -> Option<Self> {
         let (scheme, rest) = match text.split_once("://") {
-            Some((scheme, rest)) => (Some(scheme), rest),
+            Some((scheme, rest)) => (Some(scheme.to_ascii_lowercase()), rest),
             None => (None, text),
         };
         // Programs read a URL with a backslash in different ways.
@@ -32,13 +34,13 @@ impl WrittenServer {
         // The host follows the last one: what is before it is a user.
         let server = if scheme.is_some() { authority.rsplit('@').next()? } else { authority };
         let (host, port) = host_and_port(server)?;
-        let port = port.or(match scheme {
+        let port = port.or(match scheme.as_deref() {
             Some("http") => Some(80),
             Some("https") => Some(443),
             _ => None,
         });
         let is_server = scheme.is_some() || port.is_some() || is_qualified(&host);
-        is_server.then_some(Self { host, port })
+        is_server.then_some(Self { scheme, host, port })
     }
 }
 
@@ -82,6 +84,7 @@ mod tests {
             ("nn1.example.com", &["nn1.example.com any"]),
             ("10.0.0.7 [fd00::1]:9000", &["10.0.0.7 any", "[fd00::1] 9000"]),
             ("http://[::1]", &["[::1] 80"]),
+            ("HTTPS://Minio", &["minio 443"]),
         ] {
             assert_eq!(written(setting), servers, "{setting}");
         }

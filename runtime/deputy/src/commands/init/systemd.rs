@@ -8,7 +8,7 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 
 /// The user of the units.
-const USER: &str = "deputy";
+pub(crate) const USER: &str = "deputy";
 
 /// The unit of a coordinator, and the name of its instance for a worker.
 pub(super) const COORDINATOR_FILE: &str = "/etc/deputy/deputy.toml";
@@ -30,6 +30,11 @@ impl WorkerPlaces {
             state: format!("/var/lib/deputy-worker/{name}"),
         }
     }
+}
+
+/// Whether a configuration is in the folder of the coordinator's unit, which runs as another user than its operator.
+pub(crate) fn is_of_unit(config: &Path) -> bool {
+    ambient::parent(config) == ambient::parent(Path::new(COORDINATOR_FILE))
 }
 
 /// The folder of a configuration, which the package makes: its group is the service's.
@@ -55,6 +60,14 @@ mod tests {
 
     /// What makes the folders of the package.
     const FOLDERS: &str = include_str!("../../../../../packaging/deputy.tmpfiles");
+
+    #[test]
+    fn init_for_systemd_knows_the_configurations_of_the_unit() {
+        assert!(is_of_unit(Path::new(COORDINATOR_FILE)) && is_of_unit(Path::new("/etc/deputy/lab.toml")));
+        for other in ["deputy.toml", "etc/deputy/deputy.toml", WORKER_FILE] {
+            assert!(!is_of_unit(Path::new(other)), "{other}");
+        }
+    }
 
     #[test]
     fn init_for_systemd_shows_no_secret_to_the_group_of_the_socket() {
