@@ -253,13 +253,19 @@ impl DescribedWant {
             "reveal" => return Ok(None),
             "hmac-sha256" => Ok(SecretPurpose::HmacSha256),
             "pbkdf2" => Ok(SecretPurpose::Pbkdf2),
-            "sign" => return Ok(Some(SecretPurpose::Sign(self.algorithms()?))),
+            "sign" => {
+                // An empty list is none that the configuration takes.
+                self.needed("algorithm")?;
+                return Ok(Some(SecretPurpose::Sign(self.algorithms()?)));
+            }
             "sigv4" => Sigv4Grant::new(texts("service"), texts("region")).map(SecretPurpose::Sigv4),
             "scram" => {
                 let username = self.first("username").or(facts.username).unwrap_or(NO_USERNAME);
                 ScramGrant::new(username.to_owned()).map(SecretPurpose::Scram)
             }
             "jwt" => {
+                self.needed("algorithm")?;
+                self.needed("issuer")?;
                 let lifetime = self.first("max-lifetime").map(|text| self.part("max-lifetime", text)).transpose()?;
                 let lifetime = lifetime.unwrap_or(JWT_LIFETIME);
                 let (issuers, audiences) = (texts("issuer"), texts("audience"));
@@ -315,6 +321,21 @@ mod tests {
         let reveal = want("secret", &[("name", "k"), ("use", "reveal")]);
         let found = read(&[wildcard, reveal]).unwrap().grant.widenings(&Grant::default());
         assert!(matches!(found.as_slice(), [Widening::Wildcard { .. }, Widening::Reveal { .. }]), "{found:?}");
+    }
+
+    #[test]
+    fn request_to_sign_names_its_algorithms() {
+        let missing = |kind: &str, parts: &[(&str, &str)]| {
+            let all = [&[("name", "k"), ("use", kind)][..], parts].concat();
+            read(&[want("secret", &all)]).unwrap_err().to_string()
+        };
+        assert_eq!(missing("sign", &[]), "it wants `secret` without saying which `algorithm`");
+        assert_eq!(missing("jwt", &[("issuer", "me")]), "it wants `secret` without saying which `algorithm`");
+        assert_eq!(missing("jwt", &[("algorithm", "RS256")]), "it wants `secret` without saying which `issuer`");
+        assert!(
+            read(&[want("secret", &[("name", "k"), ("use", "sign"), ("algorithm", "ES256")])]).is_ok(),
+            "with its algorithm it is complete"
+        );
     }
 
     #[test]
