@@ -47,7 +47,7 @@ fn inspect_describes_a_component_in_plain_words() {
       access-key-id      the key's id, if the secret is the secret key alone
                          type: text
 
-    Wants, with these settings
+    Wants, without settings (add --set NAME=VALUE)
       unknown: setting `region`: missing; set `region` or `endpoint`
 
     Can, where the operator grants it
@@ -57,23 +57,23 @@ fn inspect_describes_a_component_in_plain_words() {
     Can
       read the time
 
-    Never, whatever it is granted
-      cannot read a secret's value
-      cannot sign JSON Web Tokens with a secret
-      cannot log in by SCRAM with a secret
-      cannot compute an HMAC-SHA256 of any data with a secret
-      cannot derive keys from a secret with PBKDF2
-      cannot sign any data with a secret
-      cannot keep state from one call to the next
-      cannot open Kerberos contexts with services
-      cannot open TCP connections
-      cannot look up host names
-      cannot send UDP datagrams
-      cannot read or write files
-      cannot read environment variables
-      cannot read standard input
-      cannot write log lines
-      cannot read random numbers
+    Cannot, whatever it is granted
+      read a secret's value
+      sign JSON Web Tokens with a secret
+      log in by SCRAM with a secret
+      compute an HMAC-SHA256 of any data with a secret
+      derive keys from a secret with PBKDF2
+      sign any data with a secret
+      keep state from one call to the next
+      open Kerberos contexts with services
+      open TCP connections
+      look up host names
+      send UDP datagrams
+      read or write files
+      read environment variables
+      read standard input
+      write log lines
+      read random numbers
     ");
 }
 
@@ -143,26 +143,26 @@ fn inspect_shows_what_a_receiver_accepts() {
     Can
       publish files for the workload
 
-    Never
-      cannot read a secret's value
-      cannot sign AWS requests (SigV4) with a secret
-      cannot sign JSON Web Tokens with a secret
-      cannot log in by SCRAM with a secret
-      cannot compute an HMAC-SHA256 of any data with a secret
-      cannot derive keys from a secret with PBKDF2
-      cannot sign any data with a secret
-      cannot keep state from one call to the next
-      cannot open Kerberos contexts with services
-      cannot make HTTP requests
-      cannot open TCP connections
-      cannot look up host names
-      cannot send UDP datagrams
-      cannot read or write files
-      cannot read environment variables
-      cannot read standard input
-      cannot write log lines
-      cannot read the time
-      cannot read random numbers
+    Cannot
+      read a secret's value
+      sign AWS requests (SigV4) with a secret
+      sign JSON Web Tokens with a secret
+      log in by SCRAM with a secret
+      compute an HMAC-SHA256 of any data with a secret
+      derive keys from a secret with PBKDF2
+      sign any data with a secret
+      keep state from one call to the next
+      open Kerberos contexts with services
+      make HTTP requests
+      open TCP connections
+      look up host names
+      send UDP datagrams
+      read or write files
+      read environment variables
+      read standard input
+      write log lines
+      read the time
+      read random numbers
     ");
     let run = home.run(&["inspect", "files.wasm", "--json"]);
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
@@ -377,25 +377,25 @@ fn inspect_names_every_import_that_nothing_provides() {
     Can
       write log lines
 
-    Never, whatever it is granted
-      cannot read a secret's value
-      cannot sign AWS requests (SigV4) with a secret
-      cannot sign JSON Web Tokens with a secret
-      cannot log in by SCRAM with a secret
-      cannot compute an HMAC-SHA256 of any data with a secret
-      cannot derive keys from a secret with PBKDF2
-      cannot sign any data with a secret
-      cannot keep state from one call to the next
-      cannot open Kerberos contexts with services
-      cannot make HTTP requests
-      cannot open TCP connections
-      cannot look up host names
-      cannot send UDP datagrams
-      cannot read or write files
-      cannot read environment variables
-      cannot read standard input
-      cannot read the time
-      cannot read random numbers
+    Cannot, whatever it is granted
+      read a secret's value
+      sign AWS requests (SigV4) with a secret
+      sign JSON Web Tokens with a secret
+      log in by SCRAM with a secret
+      compute an HMAC-SHA256 of any data with a secret
+      derive keys from a secret with PBKDF2
+      sign any data with a secret
+      keep state from one call to the next
+      open Kerberos contexts with services
+      make HTTP requests
+      open TCP connections
+      look up host names
+      send UDP datagrams
+      read or write files
+      read environment variables
+      read standard input
+      read the time
+      read random numbers
 
     Imports that nothing provides here
       other:host/backdoor@1.0.0

@@ -9,16 +9,7 @@ use deputy_sandbox::{CallError, Sandbox};
 
 use crate::error::CommandError;
 use crate::exit::Exit;
-use crate::failed_setting::OwnSettings;
-
-/// Settings that do not fit a component, all of them.
-#[derive(Debug, thiserror::Error)]
-#[error("{first}")]
-struct SettingFaults {
-    first: String,
-    #[source]
-    rest: Option<Box<SettingFaults>>,
-}
+use crate::failed_setting::{FailedSetting, OwnSettings};
 
 #[derive(Debug, thiserror::Error)]
 #[error("the component's description of itself failed")]
@@ -66,19 +57,17 @@ pub(crate) fn refuse(
 ) -> Result<(), CommandError> {
     let faults = description.faults(settings.keys().map(String::as_str));
     let Some(first) = faults.first() else { return Ok(()) };
-    let at = |fault: &SettingFault| lines.and_then(|lines| lines.find(fault.setting()));
-    // The first one is the error, with its place; the others follow as its causes, with theirs.
-    let located = |fault: &SettingFault| match at(fault) {
-        Some(at) => format!("{}:{}: {}", at.file, at.line, text(fault, description)),
-        None => text(fault, description),
-    };
-    let rest = faults
-        .iter()
-        .skip(1)
-        .rev()
-        .fold(None, |rest, fault| Some(Box::new(SettingFaults { first: located(fault), rest })));
-    let error = SettingFaults { first: text(first, description), rest };
-    Err(CommandError::new(Exit::Misconfigured, error).at(at(first)))
+    // The place of the first one is that of the error. The others are no causes of it: they follow in the same list.
+    let mut error = text(first, description);
+    for other in faults.iter().skip(1) {
+        let text = FailedSetting::locate(place(other, lines).as_ref(), &text(other, description));
+        error.push_str(&format!("; also: {text}"));
+    }
+    Err(CommandError::new(Exit::Misconfigured, error).at(place(first, lines)))
+}
+
+fn place(fault: &SettingFault, lines: Option<OwnSettings<'_>>) -> Option<FailedSetting> {
+    lines.and_then(|lines| lines.find(fault.setting()))
 }
 
 /// An unknown setting with the one that was meant, or all of them.
@@ -88,5 +77,23 @@ fn text(fault: &SettingFault, description: &ComponentDescription) -> String {
     match nearest(name, known.clone()) {
         Some(meant) => format!("{fault}; did you mean `{meant}`?"),
         None => format!("{fault}; it has {}", known.collect::<Vec<_>>().join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use deputy_core::DescribedSetting;
+
+    #[test]
+    fn setting_that_is_wrong_is_no_cause_of_another_one() {
+        let region = DescribedSetting { name: "region".to_owned(), properties: Vec::new() };
+        let description = ComponentDescription { about: Vec::new(), settings: vec![region], wants: Ok(Vec::new()) };
+        let settings = ["foo", "regoin"].map(|name| (name.to_owned(), "x".to_owned())).into_iter().collect();
+        let error = refuse(&description, &settings, None).unwrap_err().json();
+        assert!(error.causes.is_empty(), "{error:?}");
+        for text in ["no setting `foo`; it has region; also: ", "no setting `regoin`; did you mean `region`?"] {
+            assert!(error.message.contains(text), "{}", error.message);
+        }
     }
 }

@@ -75,11 +75,11 @@ fn properties(properties: &[DescribedProperty]) -> Vec<PropertyJson<'_>> {
 }
 
 /// The sections of a description: settings, and what it wants.
-pub(super) fn text(described: Option<&Result<ComponentDescription, String>>) -> String {
+pub(super) fn text(described: Option<&Result<ComponentDescription, String>>, has_settings: bool) -> String {
     match described {
         None => String::new(),
         Some(Err(error)) => section("Its description of itself failed", vec![error.clone()]),
-        Some(Ok(description)) => settings(description) + &wants(description),
+        Some(Ok(description)) => settings(description) + &wants(description, has_settings),
     }
 }
 
@@ -100,8 +100,9 @@ fn settings(description: &ComponentDescription) -> String {
     format!("\n{}\n{}", styled(HEADING, "Settings"), table.render(2))
 }
 
-fn wants(description: &ComponentDescription) -> String {
-    let title = "Wants, with these settings";
+fn wants(description: &ComponentDescription, has_settings: bool) -> String {
+    let title =
+        if has_settings { "Wants, with these settings" } else { "Wants, without settings (add --set NAME=VALUE)" };
     let wants = match &description.wants {
         Ok(wants) => wants,
         Err(failure) => return section(title, vec![format!("unknown: {}", failure.message)]),

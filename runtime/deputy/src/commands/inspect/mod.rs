@@ -37,7 +37,7 @@ pub(crate) struct InspectArgs {
     /// The name of an installed component, or a file
     #[arg(value_name = "NAME|FILE.wasm", value_hint = ValueHint::FilePath)]
     component: ComponentRef,
-    /// A setting with which it says what it wants
+    /// A setting: what it wants depends on them; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<SettingArg>,
     /// Print one JSON object
@@ -120,7 +120,7 @@ pub(crate) async fn run(context: &Context, arguments: &InspectArgs) -> Result<Ex
     if arguments.json {
         context.json(&json(&inspected))?;
     } else {
-        context.stdout(&text(&inspected))?;
+        context.stdout(&text(&inspected, !arguments.set.is_empty()))?;
     }
     let info = inspected.info;
     if info.missing_imports.is_empty() {
@@ -265,19 +265,19 @@ fn not_imported(info: &ComponentInfo) -> Vec<Capability> {
         .collect()
 }
 
-fn text(inspected: &Inspected) -> String {
+/// `has_settings` if it was asked with some.
+fn text(inspected: &Inspected, has_settings: bool) -> String {
     let info = &inspected.info;
     let mut text = format!("{}\n", styled(HEADING, sanitize(&info.path.display().to_string())));
     text.push_str(&facts(inspected).render(2));
     let never = match info.kind {
-        ComponentKind::Provider => "Never, whatever it is granted",
-        ComponentKind::Receiver => "Never",
+        ComponentKind::Provider => "Cannot, whatever it is granted",
+        ComponentKind::Receiver => "Cannot",
     };
-    let cannot: Vec<String> = not_imported(info).iter().map(|c| format!("cannot {}", c.words())).collect();
-    text.push_str(&described::text(inspected.description.as_ref()));
+    text.push_str(&described::text(inspected.description.as_ref(), has_settings));
     text.push_str(&section("Can, where the operator grants it", words(&imported(info, Decision::ByGrant))));
     text.push_str(&section("Can", words(&imported(info, Decision::Always))));
-    text.push_str(&section(never, cannot));
+    text.push_str(&section(never, words(&not_imported(info))));
     text.push_str(&section("Imports, but no component may", words(&imported(info, Decision::Never))));
     text.push_str(&section("Imports that nothing provides here", info.missing_imports.clone()));
     text.push_str(&section("Exports beside the contract", info.other_exports.clone()));
