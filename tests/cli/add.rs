@@ -313,6 +313,8 @@ fn add_shows_the_texts_of_a_component_on_one_line_each() {
     It wants to
       make HTTP requests  https://a.example /
 
+    It wants no secret and no login: its requests carry no credential, unless you add `headers` or `form` to its rule.
+
     Because, in its own words, it
       to be nice
 

@@ -16,6 +16,11 @@ use crate::context::Context;
 use crate::print::{HEADING, WARNING, sanitize, styled};
 use crate::table::Table;
 
+/// For components whose server expects something that they do not ask for.
+const NO_CREDENTIAL: &str = "
+It wants no secret and no login: its requests carry no credential, unless you add `headers` or `form` to its rule.
+";
+
 #[derive(Serialize)]
 pub(super) struct WantedJson {
     capability: &'static str,
@@ -50,6 +55,9 @@ pub(super) fn summary(arguments: &AddArgs, described: &Described, request: &Gran
             }
         }
         text.push_str(&format!("\nIt wants to\n{}", table.render(2)));
+    }
+    if !grant.http.is_empty() && grant.secrets.is_empty() && !request.wants_login {
+        text.push_str(NO_CREDENTIAL);
     }
     text.push_str(&lines("Because, in its own words, it", &request.reasons));
     let unknown = styled(WARNING, "Not written, because this version of deputy does not know it:");
