@@ -1,11 +1,11 @@
 //! `deputy add`
 
 mod cautions;
-mod kept;
 mod networks;
 mod secret_files;
 mod settings;
 mod text;
+mod unchanged;
 mod written_server;
 
 use std::collections::BTreeMap;
@@ -149,7 +149,7 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
         .map_err(edit_error)?;
     let new = document.to_string();
     let changed = CoordinatorFile::parse(&new, &path)?;
-    kept::check((&old, &config), (&new, &changed), &arguments.name)?;
+    unchanged::check((&old, &config), (&new, &changed), &arguments.name)?;
     let grant = granted(&changed, arguments)?;
     let cautions = cautions::cautions(&grant, &named, &files, login.filter(|_| arguments.login.is_none()));
     let warnings = new_warnings(&config, &changed);
