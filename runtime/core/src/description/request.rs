@@ -155,21 +155,28 @@ impl GrantRequest {
         for injection in &inject {
             self.secret(&injection.secret, want);
         }
-        self.grant.http.push(HttpRule {
+        let rule = HttpRule {
             pattern,
             methods,
             paths: if paths.is_empty() { PathRules::Any } else { PathRules::Prefixes(paths) },
             overrides: Vec::new(),
             networks: Vec::new(),
             send: RequestOptions { inject, negotiate, ..RequestOptions::default() },
-        });
+        };
+        // Two wants of the same are one rule.
+        if !self.grant.http.contains(&rule) {
+            self.grant.http.push(rule);
+        }
         Ok(())
     }
 
     fn add_tcp(&mut self, want: &DescribedWant) -> Result<(), RequestError> {
         let rule: TcpRule = want.part("host", want.needed("host")?)?;
         let tls = (want.first("tls") == Some("yes")).then(TlsOptions::default);
-        self.grant.tcp.push(TcpRule { tls, ..rule });
+        let rule = TcpRule { tls, ..rule };
+        if !self.grant.tcp.contains(&rule) {
+            self.grant.tcp.push(rule);
+        }
         Ok(())
     }
 
@@ -303,8 +310,8 @@ mod tests {
             want("http", &[("url", "https://sts.example"), ("path", "/"), ("method", "POST"), ("reason", "asks")]);
         let tcp = want("tcp", &[("host", "b1.example:9093"), ("tls", "yes")]);
         let later = want("quantum", &[("entangle", "b1")]);
-        let request = read(&[key, http.clone(), tcp, later.clone(), later, http]).unwrap();
-        assert_eq!(request.grant.http.len(), 2);
+        let request = read(&[key, http.clone(), tcp.clone(), later.clone(), later, http, tcp]).unwrap();
+        assert_eq!((request.grant.http.len(), request.grant.tcp.len()), (1, 1));
         assert_eq!(request.grant.tcp.first().map(ToString::to_string).as_deref(), Some("b1.example:9093"));
         assert!(request.grant.tcp.iter().all(|rule| rule.tls.is_some()));
         assert_eq!(request.grant.secrets.len(), 1);

@@ -10,15 +10,18 @@
 mod address;
 mod host;
 mod kerberos;
+mod named_networks;
 mod override_header;
 mod rule;
 mod secret;
 mod target;
 mod widening;
+mod written_server;
 
 pub use address::{AddressClass, Network, NetworkError};
 pub use host::{Host, HostError, HostPattern};
 pub use kerberos::{KerberosGrant, KerberosPermit, KerberosTarget, KerberosTargetError};
+pub use named_networks::NamedNetworks;
 pub use override_header::OverrideHeader;
 pub use rule::{
     HttpPattern, HttpRule, Injection, InjectionEncoding, InjectionPoint, Method, PathPrefix, PathRules, RequestOptions,

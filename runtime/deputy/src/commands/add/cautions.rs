@@ -1,9 +1,8 @@
 //! What `--yes` does not answer for, and what to do instead.
 
 use deputy_core::LoginName;
-use deputy_core::grant::{Grant, HttpRule, Scheme, Widening};
+use deputy_core::grant::{Grant, HttpRule, NamedNetworks, Scheme, Widening};
 
-use super::networks::NamedNetworks;
 use super::secret_files::SecretFiles;
 use crate::config_change::Caution;
 
@@ -73,7 +72,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::commands::add::networks;
     use deputy_core::{DescribedProperty, DescribedWant, GrantRequest, OperatorFacts};
 
     /// The caution about a rule that sends a secret to this server, if the operator's setting is this.
@@ -85,7 +83,7 @@ mod tests {
         let want = DescribedWant { kind: "http".to_owned(), properties };
         let mut grant = GrantRequest::read(&[want], OperatorFacts::default()).unwrap().grant;
         let settings = BTreeMap::from([("token-url".to_owned(), setting.to_owned())]);
-        let named = networks::permit(&mut grant, &[], &settings);
+        let named = NamedNetworks::permit(&mut grant, &[], &settings);
         let cautions = grant.http.iter().flat_map(|rule| sent_secrets(rule, &named));
         cautions.map(|caution| caution.text).next()
     }

@@ -1,12 +1,10 @@
 //! `deputy add`
 
 mod cautions;
-mod networks;
 mod secret_files;
 mod settings;
 mod text;
 mod unchanged;
-mod written_server;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +13,7 @@ use std::sync::Arc;
 use clap::{Args, ValueHint};
 use deputy_audit::{Audit, AuditSubject};
 use deputy_config::{ConfigDocument, CoordinatorFile, EditError, Finding, NewInstance};
-use deputy_core::grant::{Grant, Network};
+use deputy_core::grant::{Grant, NamedNetworks, Network};
 use deputy_core::{
     ComponentDescription, ComponentRef, DescribedWant, GrantRequest, GroupName, InstanceName, LoginName, LoginPlan,
     OpenQuestion, OperatorFacts,
@@ -126,7 +124,7 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
     let described = described(context, &sandbox, &config, arguments).await?;
     let login = login(&config, arguments)?;
     let mut request = read_request(&described, login, arguments)?;
-    let named = networks::permit(&mut request.grant, &arguments.network, &described.settings);
+    let named = NamedNetworks::permit(&mut request.grant, &arguments.network, &described.settings);
     if named.has_no_server() && !arguments.network.is_empty() {
         let unused = "--network has no effect: no setting names a server that the component wants (as HOST:PORT, in a URL, or by \
                       a name with a dot)";
@@ -262,8 +260,7 @@ fn read_request(
     let wants: &[DescribedWant] = described.description.wants.as_deref().unwrap_or_default();
     let facts =
         OperatorFacts { realm: login.map(|login| login.principal.realm()), username: arguments.username.as_deref() };
-    let mut request =
-        GrantRequest::read(wants, facts).map_err(|error| CommandError::new(Exit::Misconfigured, error))?;
+    let request = GrantRequest::read(wants, facts).map_err(|error| CommandError::new(Exit::Misconfigured, error))?;
     match request.open.first() {
         None => {}
         Some(OpenQuestion::Login) => {
@@ -276,13 +273,6 @@ fn read_request(
             return Err(CommandError::new(Exit::Misconfigured, error).hint("name the user with --username NAME"));
         }
     }
-    // Two wants of the same are one rule.
-    let mut seen = Vec::new();
-    request.grant.http.retain(|rule| {
-        let is_new = !seen.contains(rule);
-        seen.push(rule.clone());
-        is_new
-    });
     Ok(request)
 }
 

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::grant::{AddressClass, Grant, Host, HostPattern, Network, Scheme};
-
 use super::written_server::WrittenServer;
+use super::{AddressClass, Grant, Host, HostPattern, Network, Scheme};
 
 /// What the operator permits beside public addresses.
-#[derive(Default)]
-pub(super) struct NamedNetworks {
+#[derive(Debug, Default)]
+pub struct NamedNetworks {
     /// Rules for hosts that stand in the operator's settings.
     own: BTreeSet<String>,
     /// Such rules, with each network that the operator named.
@@ -18,62 +17,62 @@ pub(super) struct NamedNetworks {
 }
 
 impl NamedNetworks {
+    /// Permits the operator's networks for servers that stand in their settings, and for an address what it needs. A server that
+    /// the component chose itself gets none of the operator's: it could be anything in the inner network.
+    pub fn permit(grant: &mut Grant, networks: &[Network], settings: &BTreeMap<String, String>) -> Self {
+        let mut named = Self::default();
+        let settings = WrittenServer::all(settings);
+        for rule in &mut grant.http {
+            let (host, text) = (rule.pattern.host(), rule.pattern.to_string());
+            let servers: Vec<&WrittenServer> = servers_of(host, rule.pattern.port(), &settings).collect();
+            let is_encrypted = rule.pattern.scheme() == Scheme::Https;
+            let is_written_plain = servers.iter().any(|server| server.scheme.as_deref() == Some("http"));
+            // A setting with `https://` does not name a server without TLS on the same port.
+            let is_own = servers.iter().any(|server| is_encrypted || server.scheme.as_deref() != Some("https"));
+            if is_own && (is_encrypted || is_written_plain) {
+                named.carrying.insert(text.clone());
+            }
+            rule.networks = if is_own { named.add(&text, host, networks) } else { with_own_address(host, Vec::new()) };
+        }
+        for rule in &mut grant.tcp {
+            let is_own = servers_of(&rule.host, rule.port, &settings).next().is_some();
+            rule.networks = if is_own {
+                named.add(&rule.to_string(), &rule.host, networks)
+            } else {
+                with_own_address(&rule.host, Vec::new())
+            };
+        }
+        named
+    }
+
     /// Whether the operator's networks are for this rule.
-    pub(super) fn is_own(&self, rule: &str) -> bool {
+    pub fn is_own(&self, rule: &str) -> bool {
         self.own.contains(rule)
     }
 
     /// Whether the operator named this network for this rule.
-    pub(super) fn is_named(&self, rule: &str, network: &str) -> bool {
+    pub fn is_named(&self, rule: &str, network: &str) -> bool {
         self.named.contains(&(rule.to_owned(), network.to_owned()))
     }
 
     /// Whether an operator's setting names the server of this rule, and its scheme if it is not encrypted.
-    pub(super) fn may_carry_secrets(&self, rule: &str) -> bool {
+    pub fn may_carry_secrets(&self, rule: &str) -> bool {
         self.carrying.contains(rule)
     }
 
     /// Whether no rule is for a host of the operator's.
-    pub(super) fn has_no_server(&self) -> bool {
+    pub fn has_no_server(&self) -> bool {
         self.own.is_empty()
     }
 
     /// The networks of a rule for this host.
-    fn permit(&mut self, rule: &str, host: &HostPattern, networks: &[Network]) -> Vec<Network> {
+    fn add(&mut self, rule: &str, host: &HostPattern, networks: &[Network]) -> Vec<Network> {
         self.own.insert(rule.to_owned());
         // Services that give credentials to any caller need a person, whatever the command line says.
         let named = networks.iter().filter(|network| !is_metadata(network));
         self.named.extend(named.map(|network| (rule.to_owned(), network.to_string())));
         with_own_address(host, networks.to_vec())
     }
-}
-
-/// Permits the operator's networks for servers that stand in their settings, and for an address what it needs. A server that
-/// the component chose itself gets none of the operator's: it could be anything in the inner network.
-pub(super) fn permit(grant: &mut Grant, networks: &[Network], settings: &BTreeMap<String, String>) -> NamedNetworks {
-    let mut named = NamedNetworks::default();
-    let settings = WrittenServer::all(settings);
-    for rule in &mut grant.http {
-        let (host, text) = (rule.pattern.host(), rule.pattern.to_string());
-        let servers: Vec<&WrittenServer> = servers_of(host, rule.pattern.port(), &settings).collect();
-        let is_encrypted = rule.pattern.scheme() == Scheme::Https;
-        let is_written_plain = servers.iter().any(|server| server.scheme.as_deref() == Some("http"));
-        // A setting with `https://` does not name a server without TLS on the same port.
-        let is_own = servers.iter().any(|server| is_encrypted || server.scheme.as_deref() != Some("https"));
-        if is_own && (is_encrypted || is_written_plain) {
-            named.carrying.insert(text.clone());
-        }
-        rule.networks = if is_own { named.permit(&text, host, networks) } else { with_own_address(host, Vec::new()) };
-    }
-    for rule in &mut grant.tcp {
-        let is_own = servers_of(&rule.host, rule.port, &settings).next().is_some();
-        rule.networks = if is_own {
-            named.permit(&rule.to_string(), &rule.host, networks)
-        } else {
-            with_own_address(&rule.host, Vec::new())
-        };
-    }
-    named
 }
 
 fn is_metadata(network: &Network) -> bool {
@@ -109,7 +108,7 @@ fn servers_of<'s>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use deputy_core::grant::{HttpRule, PathRules, RequestOptions};
+    use crate::grant::{HttpRule, PathRules, RequestOptions};
 
     fn rule(pattern: &str) -> HttpRule {
         HttpRule {
@@ -126,7 +125,7 @@ mod tests {
         let mut grant = Grant { http: vec![rule(pattern)], ..Grant::default() };
         let networks: Vec<Network> = networks.iter().map(|network| network.parse().unwrap()).collect();
         let settings = BTreeMap::from([("endpoint".to_owned(), setting.to_owned())]);
-        let named = permit(&mut grant, &networks, &settings);
+        let named = NamedNetworks::permit(&mut grant, &networks, &settings);
         let networks = grant.http.iter().flat_map(|rule| &rule.networks).map(ToString::to_string);
         (networks.collect(), named.named.len())
     }
@@ -163,7 +162,7 @@ mod tests {
         let may_carry = |pattern: &str, setting: &str| {
             let mut grant = Grant { http: vec![rule(pattern)], ..Grant::default() };
             let settings = BTreeMap::from([("endpoint".to_owned(), setting.to_owned())]);
-            permit(&mut grant, &[], &settings).may_carry_secrets(pattern)
+            NamedNetworks::permit(&mut grant, &[], &settings).may_carry_secrets(pattern)
         };
         for (pattern, setting) in [
             ("https://idp.example", "https://idp.example/token"),

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use deputy_core::grant::Host;
+use super::Host;
 
 /// A server in a setting: in a URL, as `host:port`, or a name with a dot or an address alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
