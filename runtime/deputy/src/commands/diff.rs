@@ -79,16 +79,21 @@ pub(crate) async fn run(context: &Context, arguments: &DiffArgs) -> Result<Exit,
         None => settings(&arguments.set),
         Some(name) => of_instance(context, name)?,
     };
-    let side =
-        |component: &ComponentRef| component.clone().of_configuration(Path::new(""), found.components.as_deref());
-    let old = inspected(&sandbox, &side(&arguments.old), &settings).await?;
-    let new = inspected(&sandbox, &side(&arguments.new), &settings).await?;
+    let folder = found.components.as_deref();
+    let old = inspected(&sandbox, &arguments.old, folder, &settings).await?;
+    let new = inspected(&sandbox, &arguments.new, folder, &settings).await?;
     let sections = compare(&old, &new);
     let unknown = unknown(&old, &new);
     if arguments.json {
         let same = is_same_file(&old, &new) || (sections.is_empty() && unknown.is_empty());
-        let (old, new) = (side_json(&old), side_json(&new));
-        context.json(&DiffJson { schema: SCHEMA, same, unknown: &unknown, old, new, sections: &sections })?;
+        context.json(&DiffJson {
+            schema: SCHEMA,
+            same,
+            unknown: &unknown,
+            old: side_json(&old),
+            new: side_json(&new),
+            sections: &sections,
+        })?;
     } else {
         context.stdout(&text(&old, &new, &sections, &unknown))?;
     }
@@ -107,9 +112,11 @@ fn of_instance(context: &Context, name: &InstanceName) -> Result<BTreeMap<String
 async fn inspected(
     sandbox: &Sandbox,
     component: &ComponentRef,
+    folder: Option<&Path>,
     settings: &BTreeMap<String, String>,
 ) -> Result<Inspected, CommandError> {
-    Ok(inspect(sandbox, component, settings).await?)
+    let component = component.clone().of_configuration(Path::new(""), folder);
+    Ok(inspect(sandbox, &component, settings).await?)
 }
 
 fn is_same_file(old: &Inspected, new: &Inspected) -> bool {
@@ -129,10 +136,12 @@ fn description(side: &Inspected) -> Option<&ComponentDescription> {
 }
 
 fn compare(old: &Inspected, new: &Inspected) -> Vec<Section> {
-    let (could, can) = (capabilities(&old.info), capabilities(&new.info));
+    let could = capabilities(&old.info);
+    let can = capabilities(&new.info);
     let (obtained, obtains) = known(kinds(old), kinds(new));
     let (wanted, wants) = known(wants(old), wants(new));
-    let (had, has) = (imports(&old.info), imports(&new.info));
+    let had = imports(&old.info);
+    let has = imports(&new.info);
     let sections = [
         ("It is now", kinds_of_component(old, new)),
         ("It can now, where that is granted", added(&could, &can)),

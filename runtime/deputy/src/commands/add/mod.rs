@@ -1,10 +1,12 @@
 //! `deputy add`
 
 mod cautions;
+mod request;
 mod secret_files;
 mod settings;
 mod text;
 mod unchanged;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,12 +14,9 @@ use std::sync::Arc;
 
 use clap::{Args, ValueHint};
 use deputy_audit::{Audit, AuditSubject};
-use deputy_config::{ConfigDocument, CoordinatorFile, EditError, Finding, NewInstance};
+use deputy_config::{ConfigDocument, CoordinatorFile, EditError, NewInstance};
 use deputy_core::grant::{Grant, NamedNetworks, Network};
-use deputy_core::{
-    ComponentDescription, ComponentRef, DescribedWant, GrantRequest, GroupName, InstanceName, LoginName, LoginPlan,
-    OpenQuestion, OperatorFacts,
-};
+use deputy_core::{ComponentDescription, ComponentRef, GroupName, InstanceName, LoginName};
 use deputy_files::ambient;
 use deputy_sandbox::{ComponentInfo, ComponentKind, LoadError, Sandbox};
 use serde::Serialize;
@@ -122,12 +121,12 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
     let mut document = ConfigDocument::parse(&old).map_err(edit_error)?;
     let sandbox = context.sandbox(&config, Arc::new(Audit::nowhere())).await?;
     let described = described(context, &sandbox, &config, arguments).await?;
-    let login = login(&config, arguments)?;
-    let mut request = read_request(&described, login, arguments)?;
+    let login = request::login(&config, arguments)?;
+    let mut request = request::read(&described, login, arguments)?;
     let named = NamedNetworks::permit(&mut request.grant, &arguments.network, &described.settings);
     if named.has_no_server() && !arguments.network.is_empty() {
-        let unused = "--network has no effect: no setting names a server that the component wants (as HOST:PORT, in a URL, or by \
-                      a name with a dot)";
+        let unused = "--network has no effect: no setting names a server that the component wants \
+                      (as HOST:PORT, in a URL, or by a name with a dot)";
         context.printer.labelled(WARNING, "warning", unused);
     }
     let login = login.filter(|_| request.wants_login).map(|login| &login.name);
@@ -150,7 +149,7 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
     unchanged::check((&old, &config), (&new, &changed), &arguments.name)?;
     let grant = granted(&changed, arguments)?;
     let cautions = cautions::cautions(&grant, &named, &files, login.filter(|_| arguments.login.is_none()));
-    let warnings = new_warnings(&config, &changed);
+    let warnings = warnings::new_warnings(&config, &changed);
     let change = ConfigChange { path, old, new, cautions };
     if !arguments.json {
         context.stdout(&text::summary(arguments, &described, &request, &grant))?;
@@ -193,27 +192,6 @@ pub(crate) async fn run(context: &Context, arguments: &AddArgs) -> Result<Exit, 
     Ok(if is_written || arguments.json { Exit::Done } else { Exit::Failed })
 }
 
-/// What the checks of a configuration say of the new one and did not say of the old one. Lines moved, so texts are compared.
-fn new_warnings(old: &CoordinatorFile, new: &CoordinatorFile) -> Vec<String> {
-    let mut known: Vec<String> = old.warnings.findings().map(warning).collect();
-    let mut warnings = Vec::new();
-    for text in new.warnings.findings().map(warning) {
-        match known.iter().position(|other| *other == text) {
-            // Two warnings may have one text.
-            Some(index) => drop(known.swap_remove(index)),
-            None => warnings.push(text),
-        }
-    }
-    warnings
-}
-
-fn warning(finding: Finding) -> String {
-    match finding.expected {
-        Some(expected) => format!("{}: {expected}", finding.message),
-        None => finding.message,
-    }
-}
-
 /// Asks the component, and the operator for what is missing.
 async fn described(
     context: &Context,
@@ -235,45 +213,6 @@ async fn described(
     let answers = Answers::new(context.printer, arguments.json || arguments.yes);
     let found = settings::complete(sandbox, &component, &info, subject, &answers, &arguments.set).await?;
     Ok(Described { info, description: found.description, settings: found.settings })
-}
-
-/// The login of `--login`, or the only one.
-fn login<'c>(config: &'c CoordinatorFile, arguments: &AddArgs) -> Result<Option<&'c LoginPlan>, CommandError> {
-    match (&arguments.login, config.logins.as_slice()) {
-        (Some(name), logins) => match logins.iter().find(|login| login.name == *name) {
-            Some(login) => Ok(Some(login)),
-            None => {
-                let error = format!("{} has no login `{name}`", config.path.display());
-                Err(CommandError::new(Exit::Misconfigured, error).hint(format!("define it under [logins.{name}]")))
-            }
-        },
-        (None, [only]) => Ok(Some(only)),
-        (None, _) => Ok(None),
-    }
-}
-
-fn read_request(
-    described: &Described,
-    login: Option<&LoginPlan>,
-    arguments: &AddArgs,
-) -> Result<GrantRequest, CommandError> {
-    let wants: &[DescribedWant] = described.description.wants.as_deref().unwrap_or_default();
-    let facts =
-        OperatorFacts { realm: login.map(|login| login.principal.realm()), username: arguments.username.as_deref() };
-    let request = GrantRequest::read(wants, facts).map_err(|error| CommandError::new(Exit::Misconfigured, error))?;
-    match request.open.first() {
-        None => {}
-        Some(OpenQuestion::Login) => {
-            let error = "the component wants a login to Kerberos, and it is not clear which one";
-            let hint = "define one under [logins.NAME], and name it with --login NAME";
-            return Err(CommandError::new(Exit::Misconfigured, error).hint(hint));
-        }
-        Some(OpenQuestion::Username) => {
-            let error = "the component logs in by SCRAM, and does not know the user";
-            return Err(CommandError::new(Exit::Misconfigured, error).hint("name the user with --username NAME"));
-        }
-    }
-    Ok(request)
 }
 
 /// The grant as the configuration now has it.

@@ -181,13 +181,14 @@ async fn describe(
     Ok(call.map(|call| call.result.map_err(|error| error.to_string())))
 }
 
-type Answers = (Option<Result<String, String>>, Result<Vec<String>, String>);
+/// The service and the kinds of payload, or why one of them is not known.
+type KnownAnswers = (Option<Result<String, String>>, Result<Vec<String>, String>);
 
 async fn ask_provider(
     sandbox: &Sandbox,
     info: &ComponentInfo,
     settings: &BTreeMap<String, String>,
-) -> Result<Answers, String> {
+) -> Result<KnownAnswers, String> {
     let instance = Instance {
         name: INSPECTED.parse().map_err(|error: NameError| error.to_string())?,
         component: info.path.clone().into(),
@@ -211,7 +212,7 @@ async fn ask_receiver(
     sandbox: &Sandbox,
     info: &ComponentInfo,
     settings: &BTreeMap<String, String>,
-) -> Result<Answers, String> {
+) -> Result<KnownAnswers, String> {
     let plan = ReceiverPlan {
         name: INSPECTED.parse().map_err(|error: NameError| error.to_string())?,
         component: info.path.clone().into(),
