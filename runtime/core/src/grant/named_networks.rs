@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_not_permitted_without_the_encryption_of_the_setting() {
+    fn networks_are_not_permitted_without_the_tls_of_the_setting() {
         let of = |pattern, setting| permitted(pattern, &["private"], setting).0;
         assert_eq!(of("http://idp.example:443", "https://idp.example"), [""; 0]);
         assert_eq!(of("http://idp.example:443", "https://idp.example,http://idp.example:443"), ["private"]);

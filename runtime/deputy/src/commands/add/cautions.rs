@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn add_with_yes_sends_no_secret_unencrypted_unless_a_setting_does() {
+    fn add_with_yes_sends_no_secret_plain_unless_a_setting_says_so() {
         assert_eq!(caution("https://idp.example", "https://idp.example/token"), None);
         assert_eq!(caution("http://idp.example", "http://idp.example/token"), None);
         for (url, setting) in [
