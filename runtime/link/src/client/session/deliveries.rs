@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use deputy_core::{
-    Delivery, Digest, InstanceName, LeaseVersion, ReceiverName, Revision, S3Place, SecretBytes, Timestamp,
+    Delivery, Digest, InstanceName, LeaseVersion, ReceiverName, Revision, S3Place, S3Places, SecretBytes, Timestamp,
 };
 use deputy_support::timer_now;
 
@@ -83,9 +83,10 @@ impl ClientSession<'_> {
 
     /// Until the snapshot is complete, the held list stays consistent with the held leases.
     pub(super) fn set_group_instances(&mut self, message: &GroupInstances) -> Result<(), ConnectionLost> {
-        let instances = message.instances.iter().map(|name| instance(name)).collect::<Result<_, _>>()?;
+        let instances = message.instances.iter().map(|name| instance(name)).collect::<Result<BTreeSet<_>, _>>()?;
+        let places = message.places.iter().map(place).collect::<Result<S3Places, _>>()?;
+        self.places = places.into_iter().filter(|(instance, _)| instances.contains(instance)).collect();
         self.group_instances = Some(instances);
-        self.places = message.places.iter().map(place).collect::<Result<_, _>>()?;
         if self.client.state.borrow().phase == LinkPhase::Connected {
             self.change(|held| {
                 held.group_instances.clone_from(&self.group_instances);
