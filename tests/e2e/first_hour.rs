@@ -185,7 +185,10 @@ fn init_replaces_nothing_and_needs_no_terminal() {
     assert!(told.stderr.contains("the Debian package makes this folder"), "{}", told.stderr);
     fs::create_dir_all(folder.path("etc/workers")).unwrap();
     let told = folder.run(&["init", "--systemd", "--config", "etc/d.toml"], exit::OK).stdout;
-    assert!(told.contains("2. sudo install -D -o deputy -g deputy -m 0600 /dev/stdin etc/secrets/s3.aws-key "), "{told}");
+    assert!(
+        told.contains("2. sudo install -D -o deputy -g deputy -m 0600 /dev/stdin etc/secrets/s3.aws-key "),
+        "{told}"
+    );
     assert_eq!((folder.mode("etc/d.toml"), folder.path("etc/state").exists()), (0o640, false));
     assert!(folder.read("etc/d.toml").contains("\nstate = \"/var/lib/deputy\""));
     let worker = ["init", "--worker", "--systemd", "--config", "etc/workers/app.toml"];
