@@ -180,6 +180,11 @@ fn kinds_of_component(old: &Inspected, new: &Inspected) -> Vec<String> {
     if old.info.kind != new.info.kind {
         lines.push(format!("a {}, and was a {}", new.info.kind, old.info.kind));
     }
+    if let (Some(Ok(before)), Some(Ok(now))) = (&old.service, &new.service)
+        && before != now
+    {
+        lines.push(format!("one of the service {now}, and was one of {before}"));
+    }
     for (before, now, what) in [
         (old.info.renews, new.info.renews, "prolongs tokens"),
         (old.info.revokes, new.info.revokes, "revokes tokens"),
@@ -354,6 +359,16 @@ mod tests {
         let line =
             "sign AWS requests (SigV4) with a secret: key, services = [\"iam\", \"sts\"], regions = [\"eu-west-1\"]";
         assert_eq!(wants.lines, [line]);
+    }
+
+    #[test]
+    fn diff_shows_another_service() {
+        let of =
+            |digest, service: &str| Inspected { service: Some(Ok(service.to_owned())), ..signing(digest, &["sts"]) };
+        let sections = compare(&of(0, "s3"), &of(1, "hdfs"));
+        let lines: Vec<&str> = sections.iter().flat_map(|section| &section.lines).map(String::as_str).collect();
+        assert_eq!(lines, ["one of the service hdfs, and was one of s3"]);
+        assert!(compare(&of(0, "s3"), &of(1, "s3")).is_empty());
     }
 
     #[test]
