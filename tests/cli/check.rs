@@ -93,7 +93,7 @@ fn check_without_a_file_explains_how_to_name_one() {
     assert_snapshot!(TestEnvironment::empty().snapshot(&["check"]), @"
     exit code 2
     ----- stderr
-    error: cannot read the configuration deputy.toml
+    error: cannot read deputy.toml
       because No such file or directory (os error 2)
     hint: name the file with --config FILE or in DEPUTY_CONFIG; `deputy init` writes a new one
     ");

@@ -396,7 +396,7 @@ fn component_test_names_what_is_wrong_with_a_file() {
             format!("{KEEPER}\n[[call]]\nexpect = {{ payload = {{ regex = \"((a{{500}}){{500}}){{500}}\" }} }}\n"),
             "size limit",
         ),
-        (format!("{KEEPER}\nhuge = \"{}\"\n", "x".repeat(2 << 20)), "cannot read the test"),
+        (format!("{KEEPER}\nhuge = \"{}\"\n", "x".repeat(2 << 20)), "larger than 1MiB"),
         (KEEPER.replace("allow =", "alow ="), "unknown key `alow`"),
         (KEEPER.replace("guest.wasm", "gone.wasm") + "[[call]]\n", "gone.wasm"),
         (format!("{KEEPER}\n[[call]]\nfunction = \"renew\"\n"), "there are no tokens"),

@@ -18,7 +18,7 @@ const MAX_RENDERED: usize = 50;
 /// Why there is no configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigErrors {
-    #[error("cannot read the configuration {}", path.display())]
+    #[error("cannot read {}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("the configuration {} is not valid", _0.path().display())]
     Invalid(Diagnostics),

@@ -274,9 +274,7 @@ fn finding_has_file_line_column_message_and_expectation() {
 #[test]
 fn file_that_cannot_be_read_is_named_in_the_error() {
     let errors = CoordinatorFile::load(Path::new("/nowhere/deputy.toml")).unwrap_err();
-    assert!(
-        errors.render(Colour::Never).starts_with("cannot read the configuration /nowhere/deputy.toml: No such file")
-    );
+    assert!(errors.render(Colour::Never).starts_with("cannot read /nowhere/deputy.toml: No such file"));
     assert_eq!(errors.findings().len(), 1);
 
     let folder = tempfile::tempdir().unwrap();

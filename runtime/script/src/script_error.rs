@@ -12,8 +12,9 @@ pub enum ScriptError {
     /// `[instance]` or `[receiver]` is not valid, or the file cannot be read.
     #[error("the component of the test is not valid")]
     Subject(#[from] ConfigErrors),
-    #[error("cannot read the test {}", path.display())]
-    Unreadable { path: PathBuf, source: ConfigErrors },
+    /// The file itself.
+    #[error(transparent)]
+    Unreadable(ConfigErrors),
     /// The text has file, line, column and the line itself.
     #[error("{text}")]
     Invalid { path: PathBuf, text: String },

@@ -119,7 +119,7 @@ impl ScriptFile {
     /// If the file cannot be read or is not valid. The component is not looked at.
     pub fn load(path: &Path) -> Result<Self, ScriptError> {
         check_regular(path)?;
-        let text = read_text(path).map_err(|source| ScriptError::Unreadable { path: path.to_owned(), source })?;
+        let text = read_text(path).map_err(ScriptError::Unreadable)?;
         Self::parse(text, path)
     }
 
