@@ -184,7 +184,7 @@ fn component_record_warns_of_tokens_that_stay_valid() {
 fn component_record_refuses_what_it_cannot_do() {
     let home = TestEnvironment::with_s3("http://127.0.0.1:1", "");
     for (arguments, expected) in [
-        (&["--record", OUT][..], "required"),
+        (&["--record", OUT][..], "--record takes one component, or --instance NAME"),
         (&["--record", OUT, "a.wasm", "b.wasm"], "--record takes one component"),
         (&["--record", OUT, "s3-sts.wasm", "--allow", "a.example:1"], "only HTTP can be recorded"),
         (&["--record", OUT, "s3-sts.wasm", "--renew"], "does not export `renewal`"),

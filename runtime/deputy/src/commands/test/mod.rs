@@ -35,8 +35,8 @@ use record::RecordArgs;
   deputy test --record api.test.toml api.wasm --allow https://login.example.com
   deputy test --record s3.test.toml --instance s3-prod")]
 pub(crate) struct TestArgs {
-    /// Files, or folders with files whose names end in .test.toml
-    #[arg(required_unless_present = "instance", value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    /// Files, or folders with files whose names end in .test.toml; with --record, the component
+    #[arg(required_unless_present_any = ["instance", "record"], value_name = "FILE", value_hint = ValueHint::AnyPath)]
     paths: Vec<PathBuf>,
     /// Try the rules that every provider or receiver keeps, from the settings and the first good call of each file
     #[arg(long)]
@@ -50,7 +50,7 @@ pub(crate) struct TestArgs {
     /// Test again when a file or a component has changed
     #[arg(long)]
     watch: bool,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Recording")]
     record: RecordArgs,
 }
 

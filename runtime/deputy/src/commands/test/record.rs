@@ -31,10 +31,10 @@ pub(crate) struct RecordArgs {
     /// Record an instance of the configuration, with its grant and its secrets, instead of a component
     #[arg(long, value_name = "NAME", requires = "record", conflicts_with_all = ["paths", "settings", "allow", "network"])]
     instance: Option<String>,
-    /// Record a renewal of what was obtained, too
+    /// Record a renewal of what was obtained as well
     #[arg(long, requires = "record")]
     renew: bool,
-    /// Record the revocation of what was obtained, too; it is at the end
+    /// Record its revocation as the last call
     #[arg(long, requires = "record")]
     revoke: bool,
     #[command(flatten)]
