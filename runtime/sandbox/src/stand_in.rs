@@ -1,4 +1,4 @@
-//! What stands in for the world around a component in `deputy test`: the clock, chance, and where addresses lead.
+//! What stands in for the world around a component in `deputy test`: the clock, random numbers, and where addresses lead.
 //!
 //! Grants, limits, the resolver's answers and the sender stay as they are: a stand-in is asked when the grant has permitted
 //! an address, and says at which listener of this machine the connection ends. A process without one, as every other

@@ -1,4 +1,4 @@
-//! The world of a component that is recorded: the real one, with a clock that stands still, chance of a seed, and a tape.
+//! The world of a component that is recorded: the real one, with a clock that stands still, random numbers of a seed, and a tape.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
