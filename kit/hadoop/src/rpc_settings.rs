@@ -13,14 +13,14 @@ pub const RPC_SETTINGS: [SettingSpec; 6] = [USE_IP, SERVICE, PRINCIPAL, PROTECTI
 const PRINCIPAL: SettingSpec = SettingSpec::new(
     "principal",
     "text",
-    "the servers' principal, if they may call themselves by another name than their host's: nn/_HOST@EXAMPLE.COM",
+    "the servers' principal, if they may call themselves by another name than their host's: NAME/_HOST@EXAMPLE.COM",
 );
 
 /// How clients find the server's address.
 pub const USE_IP: SettingSpec = SettingSpec::new(
     "use-ip",
     "true | false",
-    "false if clients have hadoop.security.token.service.use_ip so, and look for host:port instead of ip:port",
+    "false if clients set hadoop.security.token.service.use_ip=false, and look for host:port instead of ip:port",
 )
 .default("true");
 
@@ -32,7 +32,7 @@ pub const SERVICE: SettingSpec =
 pub const PROTECTION: SettingSpec = SettingSpec::new(
     "protection",
     "list",
-    "the accepted ones of authentication, integrity and privacy, with commas between: the strongest that the server offers is taken",
+    "accepted protections, comma-separated: authentication, integrity, privacy. The strongest that the server offers is taken",
 )
 .default("all three");
 
