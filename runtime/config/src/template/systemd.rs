@@ -19,7 +19,7 @@ audit = \"/var/lib/deputy/audit.jsonl\"      # every host, path and secret that 
 
 [coordinator]
 control = \"/run/deputy/control.sock\"
-control-mode = \"0660\"            # members of the group deputy may use it: `adduser NAME deputy`
+control-mode = \"0660\"            # members of the group deputy may use it, and get leases: `adduser NAME deputy`
 health = \"127.0.0.1:8270\"        # /livez, /readyz and /metrics
 # To serve workers on other machines:
 # listen = \"0.0.0.0:8271\"
