@@ -114,27 +114,27 @@ fn add_seaweed(folder: &EmptyFolder, arguments: &[&str], code: i32) -> Ran {
 #[test]
 fn first_hour_leads_to_rotating_credentials_in_six_commands() {
     let folder = EmptyFolder::new();
-    // 1 and 2
-    let told = initialised(&folder).stdout;
+    // 1 and 2 unpack the archive and put it on PATH. 3: without a deputy.toml it begins one.
+    let told = add_seaweed(&folder, &["--network", "loopback"], exit::OK).stdout;
     assert!(told.contains("1. (umask 077; cat > secrets/s3.aws-key)") && !told.contains("  4. "), "{told}");
     assert!(told.contains("sign AWS requests (SigV4) with a secret  aws-key"), "{told}");
     for (name, mode) in [("deputy.toml", 0o600), ("state", 0o700), ("secrets", 0o700)] {
         assert_eq!(folder.mode(name), mode, "{name}");
     }
-    // 3
+    // 4
     folder.put_private("secrets/s3.aws-key", &key());
     let check = folder.run(&["check"], exit::OK);
     assert!(check.stdout.contains("all ok") && check.stderr.is_empty(), "{}{}", check.stdout, check.stderr);
-    // 4
+    // 5
     let log = fs::File::create(folder.path("run.log")).unwrap();
     let _running = Daemon(folder.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap());
-    // 5: where S3 is as well
+    // 6: where S3 is as well
     let variables = "echo $AWS_ACCESS_KEY_ID $AWS_REGION $AWS_DEFAULT_REGION $AWS_ENDPOINT_URL";
     let shell = ["exec", "s3", "--wait", "60s", "--", "/bin/sh", "-c", variables];
     let shown = folder.run(&shell, exit::OK).stdout;
     let endpoint = servers::seaweed().endpoint();
     assert!(shown.trim_end().ends_with(&format!(" us-east-1 us-east-1 {endpoint}")), "{shown}");
-    // 6
+    // Or 6
     let begun = Instant::now();
     while !folder.command(&["get", "s3", "--out", "one.json"]).output().unwrap().status.success() {
         assert!(begun.elapsed() < PATIENCE, "{}", folder.read("run.log"));
@@ -224,6 +224,8 @@ fn folder_of_a_worker_alone_needs_no_option() {
     let folder = EmptyFolder::new();
     let missing = folder.run(&["doctor"], exit::MISCONFIGURED).stderr;
     assert!(missing.contains("`deputy init` writes a new one"), "{missing}");
+    let missing = folder.run(&["check", "--config", "worker.toml"], exit::MISCONFIGURED).stderr;
+    assert!(missing.contains("`deputy init --config worker.toml` writes a new one, with --worker"), "{missing}");
     folder.run(&["init", "--worker"], exit::OK);
     folder.put_private("join", "a-join");
     assert_eq!(folder.run(&["check"], exit::OK).stdout, "worker.toml: ok\n");

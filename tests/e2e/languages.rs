@@ -20,7 +20,7 @@ fn home(component: &str, token_url: &str, lines: &str) -> TestEnvironment {
 }
 
 /// The rule for a server, in which the host adds the client's secret.
-fn rule(host: &str, added: &str) -> String {
+pub(crate) fn rule(host: &str, added: &str) -> String {
     format!(
         r#"
         [instances.api.secrets.client-secret]

@@ -7,7 +7,7 @@ use deputy_test_harness::{TestEnvironment, exit};
 use deputy_test_servers::{OidcProvider, Seaweed};
 
 use crate::gate::Gate;
-use crate::{s3, servers};
+use crate::{languages, refresh_token, s3, servers};
 
 const SCRIPT: &str = "recorded.test.toml";
 
@@ -48,22 +48,10 @@ fn recording_of_each_language_shows_no_token() {
     for component in ["oauth2-c", "oauth2-go", "oauth2-javascript", "oauth2-python", "oauth2-rust"] {
         let gate = Gate::before(servers::oidc().port());
         let (host, client) = (gate.endpoint(), OidcProvider::SERVICE);
-        let lines = format!(
-            r#"
-            [instances.api.settings]
-            token-url = "{host}/token"
-
-            [instances.api.secrets.client-secret]
-            file = "secrets/client-secret"
-
-            [[instances.api.http]]
-            allow = "{host}"
-            methods = ["POST"]
-            paths = ["/token"]
-            networks = ["loopback"]
-            headers = {{ authorization = {{ secret = "client-secret", oauth2-basic = "{client}" }} }}
-            "#
-        );
+        let basic =
+            format!(r#"headers = {{ authorization = {{ secret = "client-secret", oauth2-basic = "{client}" }} }}"#);
+        let rule = languages::rule(&host, &basic);
+        let lines = format!("[instances.api.settings]\ntoken-url = \"{host}/token\"\n{rule}");
         let home = TestEnvironment::with_compiled(component)
             .secret("client-secret", OidcProvider::SECRET)
             .instance("api", component, &lines);
@@ -111,38 +99,7 @@ fn recording_of_s3_shows_no_key() {
 fn recording_of_rotated_tokens_shows_none() {
     let server = OidcProvider::start(600).unwrap();
     let gate = Gate::before(server.port());
-    let (host, client) = (gate.endpoint(), OidcProvider::CLIENT);
-    let lines = format!(
-        r#"
-        [instances.login.settings]
-        token-url = "{host}/token"
-        userinfo-url = "{host}/me"
-        client-id = "{client}"
-        scope = "openid profile"
-
-        [instances.login.state]
-
-        [instances.login.secrets.refresh-token]
-        file = "secrets/refresh-token"
-        reveal = true
-
-        [instances.login.secrets.client-secret]
-        file = "secrets/client-secret"
-
-        [[instances.login.http]]
-        allow = "{host}"
-        networks = ["loopback"]
-        methods = ["POST"]
-        paths = ["/token"]
-        form = {{ client_secret = {{ secret = "client-secret" }} }}
-
-        [[instances.login.http]]
-        allow = "{host}"
-        networks = ["loopback"]
-        methods = ["GET"]
-        paths = ["/me"]
-        "#
-    );
+    let lines = refresh_token::lines(&gate.endpoint(), &format!("userinfo-url = \"{}/me\"", gate.endpoint()));
     let home = TestEnvironment::new()
         .secret("refresh-token", &server.login().unwrap())
         .secret("client-secret", OidcProvider::SECRET)

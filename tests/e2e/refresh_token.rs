@@ -79,7 +79,7 @@ impl Login {
 }
 
 /// What stands below `[instances.login]`.
-fn lines(endpoint: &str, setting: &str) -> String {
+pub(crate) fn lines(endpoint: &str, setting: &str) -> String {
     let client = OidcProvider::CLIENT;
     format!(
         r#"retry = {{ floor = "100ms", most = "1s" }}

@@ -28,7 +28,7 @@ use crate::print::{Printer, WARNING, terminal_json};
 pub(crate) const SCHEMA: u32 = 1;
 
 /// The configuration files that are used if they are in the current directory and no other one is named.
-const COORDINATOR_FILE: &str = "deputy.toml";
+pub(crate) const COORDINATOR_FILE: &str = "deputy.toml";
 const WORKER_FILE: &str = "worker.toml";
 
 pub(crate) struct Context {

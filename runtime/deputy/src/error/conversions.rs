@@ -1,10 +1,12 @@
 //! Which exit code an error of another crate gets, and the hints for it.
 
 use std::io;
+use std::path::Path;
 
 use deputy_config::ConfigErrors;
 use deputy_coordinator::{BackupError, EnrolmentError, WorkersError};
 use deputy_core::failure::FailureKind;
+use deputy_files::shell_quoted;
 use deputy_host::ProcessError;
 use deputy_host::worker::EnrolmentFailure;
 use deputy_link::AuthorityError;
@@ -15,19 +17,30 @@ use deputy_script::{RecordError, ScriptError};
 use deputy_store::{MasterKeyError, StoreError};
 
 use super::{CommandError, Report};
+use crate::context::COORDINATOR_FILE;
 use crate::exit::Exit;
 use crate::private_file::PrivateFileError;
 
 impl From<ConfigErrors> for CommandError {
     fn from(error: ConfigErrors) -> Self {
-        let is_missing =
-            matches!(&error, ConfigErrors::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound);
+        let missing = match &error {
+            ConfigErrors::Unreadable { path, source } if source.kind() == io::ErrorKind::NotFound => Some(path.clone()),
+            _ => None,
+        };
         let error = Self { exit: Exit::Misconfigured, report: Report::Findings(error), hints: Vec::new(), at: None };
-        if !is_missing {
-            return error;
+        match missing {
+            Some(path) => error.hint(how_to_begin(&path)),
+            None => error,
         }
-        error.hint("name the file with --config FILE or in DEPUTY_CONFIG; `deputy init` writes a new one")
     }
+}
+
+/// What to do where a configuration is missing.
+fn how_to_begin(path: &Path) -> String {
+    if path == Path::new(COORDINATOR_FILE) {
+        return "name the file with --config FILE or in DEPUTY_CONFIG; `deputy init` writes a new one".to_owned();
+    }
+    format!("`deputy init --config {}` writes a new one, with --worker a worker's", shell_quoted(path))
 }
 
 impl From<ScriptError> for CommandError {
