@@ -178,12 +178,12 @@ fn added(old: &BTreeSet<String>, new: &BTreeSet<String>) -> Vec<String> {
 fn kinds_of_component(old: &Inspected, new: &Inspected) -> Vec<String> {
     let mut lines = Vec::new();
     if old.info.kind != new.info.kind {
-        lines.push(format!("a {}, and was a {}", new.info.kind, old.info.kind));
+        lines.push(format!("a {} (before: a {})", new.info.kind, old.info.kind));
     }
     if let (Some(Ok(before)), Some(Ok(now))) = (&old.service, &new.service)
         && before != now
     {
-        lines.push(format!("one of the service {now}, and was one of {before}"));
+        lines.push(format!("of service {now} (before: {before})"));
     }
     for (before, now, what) in [
         (old.info.renews, new.info.renews, "prolongs tokens"),
@@ -367,7 +367,7 @@ mod tests {
             |digest, service: &str| Inspected { service: Some(Ok(service.to_owned())), ..signing(digest, &["sts"]) };
         let sections = compare(&of(0, "s3"), &of(1, "hdfs"));
         let lines: Vec<&str> = sections.iter().flat_map(|section| &section.lines).map(String::as_str).collect();
-        assert_eq!(lines, ["one of the service hdfs, and was one of s3"]);
+        assert_eq!(lines, ["of service hdfs (before: s3)"]);
         assert!(compare(&of(0, "s3"), &of(1, "s3")).is_empty());
     }
 

@@ -69,7 +69,7 @@ impl FindingJson {
         let mut text = format!("{word} {:<9} {subject}{}{instances}\n", self.check, sanitize(&self.text));
         if let Some(fix) = &self.fix {
             for (number, line) in fix.lines().enumerate() {
-                let label = if number == 0 { styled(HINT, "fix").to_string() } else { "   ".to_owned() };
+                let label = if number == 0 { styled(HINT, "fix:").to_string() } else { "    ".to_owned() };
                 text.push_str(&format!("           {label} {}\n", sanitize(line)));
             }
         }

@@ -1,5 +1,6 @@
 //! Names, ways, TLS and clocks of the hosts that instances are granted.
 
+use std::io;
 use std::time::UNIX_EPOCH;
 
 use deputy_core::{Instance, Principal, Timestamp, in_one_line};
@@ -82,8 +83,11 @@ fn failed(host: &str, reached: &Reached, error: &ReachError, instances: &[&Insta
             let name = reached.target.host();
             ("dns", format!("`getent hosts {name}` asks the same resolver: see /etc/resolv.conf, and the name in `allow`"))
         }
+        ReachError::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            ("reach", "start the server, or correct its address or port: nothing listens there".to_owned())
+        }
         ReachError::Slow | ReachError::Connect(_) => {
-            ("reach", "a firewall, a network policy or a missing route: Deputy connects directly and uses no proxy".to_owned())
+            ("reach", "look for a firewall, a network policy or a missing route: Deputy connects directly and uses no proxy".to_owned())
         }
         ReachError::Tls(_) => {
             ("tls", "`roots` of the rule names the certificates of a private authority; `allow` must have the certificate's name".to_owned())

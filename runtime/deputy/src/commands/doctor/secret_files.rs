@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use deputy_core::{ByteSize, SecretSource, in_one_line};
-use deputy_files::FileError;
+use deputy_files::{FileError, shell_quoted};
 use deputy_sources::{SourceContext, SourceError, ValueShape};
 use rustix::process::geteuid;
 
@@ -35,7 +35,8 @@ fn finding(path: &Path, error: Option<SourceError>) -> FindingJson {
     let (health, text) = match error {
         None => (Health::Ok, "a secret, closed to other users".to_owned()),
         Some(SourceError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            (Health::Warning, "does not exist".to_owned())
+            let fix = format!("put the secret there: (umask 077; cat > {})", shell_quoted(path));
+            return FindingJson::new("modes", shown, Health::Warning, "does not exist").fix(fix);
         }
         // A service has a user of its own, and another one looks at it.
         Some(error @ SourceError::File(FileError::Owner { .. })) => (Health::Note, in_one_line(&error)),
