@@ -411,13 +411,13 @@ fn doctor_says_what_fixes_each_fault() {
         ("modes", "chmod go-w deputy.toml"),
         ("modes", "chmod 0700 /"),
         ("dns", "getent hosts name.invalid"),
-        ("reach", "Deputy connects directly"),
+        ("reach", "start the server, or correct its address or port"),
         ("grant", "networks = [\"loopback\"]"),
     ] {
         assert!(failed.iter().any(|(of, with)| *of == check && with.contains(fix)), "{check} {fix} in {failed:#?}");
     }
     let text = folder.run(&["doctor"], exit::FAILED).stdout;
-    assert!(text.contains("fix chmod go-w deputy.toml"), "{text}");
+    assert!(text.contains("fix: chmod go-w deputy.toml"), "{text}");
 }
 
 fn open_to_all(path: &Path) {
