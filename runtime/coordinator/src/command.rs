@@ -2,7 +2,7 @@
 
 use deputy_core::InstanceName;
 use deputy_core::schedule::ScheduleEvent;
-use deputy_metrics::{LeaseMetrics, LoginMetrics, UpstreamMetrics};
+use deputy_metrics::CoordinatorSnapshot;
 use tokio::sync::oneshot;
 
 use crate::configuration::{CoordinatorConfig, LoadedInstances, ReloadSummary};
@@ -32,14 +32,6 @@ pub(crate) enum CoordinatorCommand {
     },
     Instance(InstanceName, oneshot::Sender<Result<InstanceStatus, ControlRequestError>>),
     Alive(oneshot::Sender<()>),
-    Metrics(oneshot::Sender<HeldMetrics>),
+    Metrics(oneshot::Sender<CoordinatorSnapshot>),
     Status(StatusQuery, oneshot::Sender<CoordinatorStatus>),
-}
-
-/// What is held, as the metrics show it.
-#[derive(Default)]
-pub(crate) struct HeldMetrics {
-    pub(crate) leases: Vec<LeaseMetrics>,
-    pub(crate) upstreams: Vec<UpstreamMetrics>,
-    pub(crate) logins: Vec<LoginMetrics>,
 }

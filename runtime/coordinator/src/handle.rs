@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use deputy_core::InstanceName;
 use deputy_core::schedule::ScheduleEvent;
+use deputy_metrics::CoordinatorSnapshot;
 use deputy_sources::SourceContext;
 use deputy_support::Mailbox;
 use tokio::sync::{mpsc, watch};
 
-use crate::command::{CoordinatorCommand, HeldMetrics};
+use crate::command::CoordinatorCommand;
 use crate::configuration::{CoordinatorConfig, LoadedInstances, ReloadSummary};
 use crate::file_watcher::FileWatcher;
 use crate::request_error::ControlRequestError;
@@ -56,7 +57,7 @@ impl CoordinatorHandle {
         Ok(self.commands.ask(CoordinatorCommand::Alive).await?)
     }
 
-    pub(crate) async fn metrics(&self) -> Result<HeldMetrics, ControlRequestError> {
+    pub(crate) async fn metrics(&self) -> Result<CoordinatorSnapshot, ControlRequestError> {
         Ok(self.commands.ask(CoordinatorCommand::Metrics).await?)
     }
 

@@ -12,6 +12,7 @@ use http::{Request, Response};
 use crate::handle::CoordinatorHandle;
 use crate::local_worker_view::LocalWorkerView;
 use crate::status::{CoordinatorStatus, InstanceStatus, StatusQuery};
+use crate::workers::Workers;
 
 pub struct CoordinatorHealth {
     handle: CoordinatorHandle,
@@ -19,17 +20,25 @@ pub struct CoordinatorHealth {
     audit: Arc<Audit>,
     /// `None` without receivers and endpoints in the configuration.
     local: Option<Arc<dyn LocalWorkerView>>,
+    /// `None` if it serves no workers.
+    workers: Option<Workers>,
 }
 
 impl CoordinatorHealth {
     pub fn new(handle: CoordinatorHandle, metrics: Arc<CoordinatorMetrics>, audit: Arc<Audit>) -> Self {
-        Self { handle, metrics, audit, local: None }
+        Self { handle, metrics, audit, local: None, workers: None }
     }
 
     /// Also answers for what this process publishes itself.
     #[must_use]
     pub fn with_local(self, local: Option<Arc<dyn LocalWorkerView>>) -> Self {
         Self { local, ..self }
+    }
+
+    /// Also counts which workers are behind.
+    #[must_use]
+    pub fn with_workers(self, workers: Option<Workers>) -> Self {
+        Self { workers, ..self }
     }
 
     async fn local_ready(&self) -> Result<String, String> {
@@ -75,9 +84,12 @@ impl HealthCheck for CoordinatorHealth {
     }
 
     async fn metrics(&self) -> Result<String, String> {
-        let held = self.handle.metrics().await.map_err(|error| format!("{error}\n"))?;
+        let mut held = self.handle.metrics().await.map_err(|error| format!("{error}\n"))?;
         self.metrics.set_audit_status(&self.audit.status());
-        let text = self.metrics.encode(&held.leases, &held.upstreams, &held.logins);
+        if let Some(workers) = &self.workers {
+            held.behind = workers.behind().await;
+        }
+        let text = self.metrics.encode(&held);
         let text = text.map_err(|_| "metrics cannot be encoded\n".to_owned())?;
         match &self.local {
             // One end for both.

@@ -17,8 +17,8 @@ use crate::labels::{
     CallLabels, CapabilityLabels, DenialLabels, FunctionLabels, InstanceFunctionLabels, InstanceLabels, LimitLabels,
     NotRevokedLabels, OperationLabels, OperationOutcomeLabels, OutcomeLabels, ReportLabels, SubjectLabel,
 };
-use crate::leases::{HeldLeases, LeaseMetrics, UpstreamMetrics};
-use crate::logins::{HeldLogins, LoginMetrics};
+use crate::leases::{CoordinatorSnapshot, HeldLeases};
+use crate::logins::HeldLogins;
 use crate::table::{duration_histogram, gauge_value, metrics_table};
 
 /// All metrics of a coordinator.
@@ -62,6 +62,10 @@ impl Default for CoordinatorMetrics {
         let counts = CoordinatorCounts::register(&mut registry);
         let audit = AuditMetrics::register(&mut registry);
         let held = Mutex::new((HeldLeases::register(&mut registry), HeldLogins::register(&mut registry)));
+        // From zero on, so that the first failure is an increase.
+        for outcome in [AuditOutcome::Done, AuditOutcome::Failed] {
+            drop(counts.saves.get_or_create(&outcome.into()));
+        }
         Self { registry, counts, audit, held }
     }
 }
@@ -162,20 +166,15 @@ impl CoordinatorMetrics {
         self.counts.capability_uses.get_or_create(&labels).inc();
     }
 
-    /// All metrics as text, with the given leases, upstreams and logins as the snapshot.
+    /// All metrics as text, with the given snapshot.
     ///
     /// # Errors
     /// If a label cannot be encoded.
-    pub fn encode(
-        &self,
-        leases: &[LeaseMetrics],
-        upstreams: &[UpstreamMetrics],
-        logins: &[LoginMetrics],
-    ) -> Result<String, std::fmt::Error> {
+    pub fn encode(&self, snapshot: &CoordinatorSnapshot) -> Result<String, std::fmt::Error> {
         // Held until the text is complete, so that two scrapes do not mix their snapshots.
         let held = self.held.lock_unpoisoned();
-        held.0.set(leases, upstreams);
-        held.1.set(logins);
+        held.0.set(snapshot);
+        held.1.set(&snapshot.logins);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

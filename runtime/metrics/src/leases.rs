@@ -1,12 +1,15 @@
 //! What a coordinator holds at the time of a scrape: its leases and its upstreams.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
+use deputy_core::InstanceName;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-use crate::labels::{InstanceServiceLabels, UpstreamLabels};
+use crate::labels::{InstanceLabels, InstanceServiceLabels, UpstreamLabels};
+use crate::logins::LoginMetrics;
 use crate::table::{gauge_value, metrics_table};
 
 /// One instance. Times are in seconds since 1970.
@@ -25,10 +28,22 @@ pub struct LeaseMetrics {
     pub failures: u32,
     /// 1 or 0.
     pub ready: u8,
+    /// Whether it needs a valid lease: 1 or 0.
+    pub needed: u8,
     /// Leases that wait for revocation.
     pub retired: usize,
     /// Whether the published lease is unsaved: 1 or 0.
     pub unsaved: u8,
+}
+
+/// What a coordinator holds.
+#[derive(Debug, Clone, Default)]
+pub struct CoordinatorSnapshot {
+    pub leases: Vec<LeaseMetrics>,
+    pub upstreams: Vec<UpstreamMetrics>,
+    pub logins: Vec<LoginMetrics>,
+    /// Each instance that workers get, with how many of those that are connected have not applied its newest lease.
+    pub behind: BTreeMap<InstanceName, u64>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -51,8 +66,11 @@ metrics_table! {
             "Time of the last successful provider call";
         failures: Family<InstanceServiceLabels, Gauge>, "failures_in_a_row", "Consecutive failed provider calls";
         ready: Family<InstanceServiceLabels, Gauge>, "ready", "Whether the instance has a valid published lease";
+        needed: Family<InstanceServiceLabels, Gauge>, "lease_needed",
+            "Whether the instance is to have a valid lease: not without consumers on demand, and not while it leaves";
         retired: Family<InstanceServiceLabels, Gauge>, "leases_to_revoke", "Retired leases waiting for revocation";
         unsaved: Family<InstanceServiceLabels, Gauge>, "lease_unsaved", "Whether the lease that is given out is not saved";
+        behind: Family<InstanceLabels, Gauge>, "workers_behind", "Connected workers that have not applied the newest lease";
         waiting: Family<UpstreamLabels, Gauge>, "upstream_waiting", "Instances waiting for a provider call";
         waits: Family<UpstreamLabels, Counter>, "budget_waits", "Provider calls delayed by their upstream's rate limit";
     }
@@ -60,12 +78,16 @@ metrics_table! {
 
 impl HeldLeases {
     /// Replaces the whole snapshot.
-    pub(crate) fn set(&self, leases: &[LeaseMetrics], upstreams: &[UpstreamMetrics]) {
+    pub(crate) fn set(&self, snapshot: &CoordinatorSnapshot) {
         self.clear();
-        for lease in leases {
+        for lease in &snapshot.leases {
             self.set_lease(lease);
         }
-        for upstream in upstreams {
+        for (instance, count) in &snapshot.behind {
+            let labels = InstanceLabels { instance: instance.to_string() };
+            self.behind.get_or_create(&labels).set(gauge_value(*count));
+        }
+        for upstream in &snapshot.upstreams {
             let labels = UpstreamLabels { upstream: upstream.name.clone() };
             self.waiting.get_or_create(&labels).set(gauge_value(upstream.waiting as u64));
             self.waits.get_or_create(&labels).inner().store(upstream.waits, Ordering::Relaxed);
@@ -81,11 +103,13 @@ impl HeldLeases {
             &self.last_success,
             &self.failures,
             &self.ready,
+            &self.needed,
             &self.retired,
             &self.unsaved,
         ] {
             family.clear();
         }
+        self.behind.clear();
         self.waiting.clear();
     }
 
@@ -99,6 +123,7 @@ impl HeldLeases {
             (&self.last_success, lease.last_success),
             (&self.failures, Some(lease.failures.into())),
             (&self.ready, Some(lease.ready.into())),
+            (&self.needed, Some(lease.needed.into())),
             (&self.retired, Some(lease.retired as u64)),
             (&self.unsaved, Some(lease.unsaved.into())),
         ] {

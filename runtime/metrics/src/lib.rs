@@ -14,7 +14,7 @@ mod worker;
 mod worker_snapshot;
 
 pub use coordinator::CoordinatorMetrics;
-pub use leases::{LeaseMetrics, UpstreamMetrics};
+pub use leases::{CoordinatorSnapshot, LeaseMetrics, UpstreamMetrics};
 pub use logins::LoginMetrics;
 pub use worker::WorkerMetrics;
 pub use worker_snapshot::{DeliveryMetrics, WorkerSnapshot};

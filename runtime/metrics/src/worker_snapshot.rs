@@ -26,6 +26,8 @@ pub struct DeliveryMetrics {
     pub service: String,
     /// Seconds since 1970; `None` if it does not expire.
     pub expiry: Option<u64>,
+    /// Seconds since 1970.
+    pub obtained: u64,
     pub revision: u64,
     /// The revision, if it is applied.
     pub applied: Option<u64>,
@@ -38,6 +40,8 @@ metrics_table! {
             "Time since the last message from the coordinator, or -1 before the first";
         ready: Gauge, "ready", "Whether everything for this worker is published";
         expiry: Family<InstanceServiceLabels, Gauge>, "delivery_expiry_timestamp_seconds", "Expiry of the held lease; absent if it does not expire";
+        obtained: Family<InstanceServiceLabels, Gauge>, "delivery_obtained_timestamp_seconds",
+            "Time at which the held lease was obtained";
         revision: Family<InstanceServiceLabels, Gauge>, "delivery_revision", "Revision of the held lease";
         applied: Family<InstanceServiceLabels, Gauge>, "applied_revision", "Revision of the held lease, if applied";
         failures: Family<ReceiverLabels, Gauge>, "failures_in_a_row", "Consecutive failed receiver runs";
@@ -50,7 +54,7 @@ impl HeldDeliveries {
         self.connected.set(snapshot.connected.into());
         self.contact_age.set(snapshot.contact_age.map_or(-1, gauge_value));
         self.ready.set(snapshot.ready.into());
-        for family in [&self.expiry, &self.revision, &self.applied] {
+        for family in [&self.expiry, &self.obtained, &self.revision, &self.applied] {
             family.clear();
         }
         self.failures.clear();
@@ -60,6 +64,7 @@ impl HeldDeliveries {
             if let Some(expiry) = delivery.expiry {
                 self.expiry.get_or_create(&labels).set(gauge_value(expiry));
             }
+            self.obtained.get_or_create(&labels).set(gauge_value(delivery.obtained));
             self.revision.get_or_create(&labels).set(gauge_value(delivery.revision));
             if let Some(applied) = delivery.applied {
                 self.applied.get_or_create(&labels).set(gauge_value(applied));

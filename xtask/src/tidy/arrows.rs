@@ -70,7 +70,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 22] = [
     ("deputy-kerberos", &["deputy-core", "deputy-files", "deputy-sources", "deputy-support"]),
     ("deputy-link", &["deputy-core", "deputy-support"]),
     ("deputy-local", &["deputy-core", "deputy-support"]),
-    ("deputy-metrics", &["deputy-audit", "deputy-support"]),
+    ("deputy-metrics", &["deputy-audit", "deputy-core", "deputy-support"]),
     ("deputy-payloads", &[]),
     (
         "deputy-sandbox",

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use deputy_core::schedule::InstanceSnapshot;
 use deputy_core::time::Now;
 use deputy_core::{InstanceName, LoginName};
-use deputy_metrics::UpstreamMetrics;
+use deputy_metrics::{CoordinatorSnapshot, UpstreamMetrics};
 
 use super::Coordinator;
-use crate::command::HeldMetrics;
 use crate::login_snapshot::LoginSnapshot;
 use crate::request_error::ControlRequestError;
 use crate::status::{
@@ -97,7 +96,7 @@ impl Coordinator {
         InstanceStatus { kept_state: owner.map(KeptStateStatus::of), ..status }
     }
 
-    pub(super) fn held_metrics(&self) -> HeldMetrics {
+    pub(super) fn held_metrics(&self) -> CoordinatorSnapshot {
         let now = self.options.clock.now();
         let scheduled = self.schedule.instances(now).map(|snapshot| lease_metrics(&snapshot, now));
         let upstreams = self.schedule.upstreams(now).map(|upstream| UpstreamMetrics {
@@ -105,10 +104,11 @@ impl Coordinator {
             waiting: upstream.waiting,
             waits: upstream.waits,
         });
-        HeldMetrics {
+        CoordinatorSnapshot {
             leases: scheduled.chain(self.pending.metrics(now)).collect(),
             upstreams: upstreams.collect(),
             logins: self.logins(now).values().map(|login| login_metrics(login, now.wall)).collect(),
+            ..CoordinatorSnapshot::default()
         }
     }
 }

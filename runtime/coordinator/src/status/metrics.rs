@@ -11,6 +11,7 @@ pub(crate) fn lease_metrics(snapshot: &InstanceSnapshot<'_>, now: Now) -> LeaseM
         last_success: snapshot.last_success.map(Timestamp::as_secs),
         failures: snapshot.failures,
         ready: matches!(snapshot.readiness, Readiness::Ready | Readiness::NotNeeded).into(),
+        needed: u8::from(snapshot.readiness != Readiness::NotNeeded),
         retired: snapshot.retired,
         unsaved: snapshot.published_unsaved.into(),
         ..of_lease(snapshot.name, snapshot.lease, now)
@@ -22,6 +23,7 @@ pub(crate) fn loading_metrics(name: &InstanceName, lease: Option<&Lease>, now: N
     LeaseMetrics {
         service: lease.and_then(|lease| lease.service.as_ref()).map(ServiceName::to_string).unwrap_or_default(),
         ready: lease.is_some_and(|lease| lease.is_valid(now.wall)).into(),
+        needed: 1,
         ..of_lease(name, lease, now)
     }
 }

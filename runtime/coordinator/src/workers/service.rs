@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use deputy_audit::Audit;
 use deputy_core::time::Clock;
-use deputy_core::{GroupName, Span, Timestamp};
+use deputy_core::{GroupName, InstanceName, Span, Timestamp};
 use deputy_link::server::{LinkServer, ServerLimits, ServerTls, ServerTlsError, Sessions};
 use deputy_link::{
     AuthorityError, CertificateLifetimes, EnrolledWorker, EnrolmentStatus, GroupFeeds, JoinString, TokenId, WorkerId,
@@ -15,6 +15,7 @@ use deputy_metrics::CoordinatorMetrics;
 use deputy_store::{Random, Store, StoreError};
 use deputy_support::{ActorStopped, Mailbox};
 use tokio::sync::{mpsc, watch};
+use tokio::task::yield_now;
 
 use super::enrolment::{EnrolmentActor, EnrolmentCommand, EnrolmentError};
 use super::fanout::{Fanout, FanoutOptions};
@@ -26,6 +27,9 @@ use crate::handle::CoordinatorHandle;
 use crate::lease_board::LeaseBoard;
 
 const COMMAND_QUEUE: usize = 1024;
+
+/// Workers that are counted before other tasks have their turn.
+const COUNTED_AT_ONCE: usize = 100;
 
 pub struct WorkerServiceOptions {
     pub listen: SocketAddr,
@@ -215,6 +219,25 @@ impl Workers {
             WorkerStatus::new(&worker, sessions.get(&worker.id).map(AsRef::as_ref), &leases, now)
         });
         Ok(collect(&mut statuses))
+    }
+
+    /// Each instance that is delivered, with how many connected workers have not applied its newest lease.
+    pub async fn behind(&self) -> BTreeMap<InstanceName, u64> {
+        let leases: BTreeMap<_, _> =
+            self.feeds.groups().into_iter().map(|(group, feed)| (group, feed.leases())).collect();
+        let instances = leases.values().flat_map(BTreeMap::keys);
+        let mut behind: BTreeMap<InstanceName, u64> = instances.map(|instance| (instance.clone(), 0)).collect();
+        for (number, session) in self.sessions.all().into_iter().enumerate() {
+            // A scrape of many workers keeps no other task of this thread waiting.
+            if number % COUNTED_AT_ONCE == 0 {
+                yield_now().await;
+            }
+            let Some(leases) = leases.get(&session.group).filter(|_| session.left().is_none()) else { continue };
+            for instance in session.behind(leases) {
+                behind.entry(instance.clone()).and_modify(|count| *count = count.saturating_add(1));
+            }
+        }
+        behind
     }
 
     /// Removes or bans a worker, and disconnects it.

@@ -219,7 +219,7 @@ impl CoordinatorProcess {
         tasks.spawn(serve(listener, Arc::new(control)));
         if let Some((_, listener)) = self.health {
             let health = CoordinatorHealth::new(self.handle, self.metrics, Arc::clone(&self.audit));
-            tasks.spawn(serve(listener, Arc::new(health.with_local(status))));
+            tasks.spawn(serve(listener, Arc::new(health.with_local(status).with_workers(workers.clone()))));
         }
         let local = self.local.map(|local| local.spawn(&mut tasks));
         tasks.spawn(async move { self.reloader.run(&self.previous).await });

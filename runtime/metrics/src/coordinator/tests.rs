@@ -2,7 +2,7 @@
 
 use deputy_audit::{AuditAction, AuditEvent, AuditOutcome, AuditSubject, CallId};
 
-use crate::{CoordinatorMetrics, LeaseMetrics, LoginMetrics, UpstreamMetrics};
+use crate::{CoordinatorMetrics, CoordinatorSnapshot, LeaseMetrics, LoginMetrics, UpstreamMetrics};
 
 fn event(action: AuditAction, outcome: AuditOutcome, code: Option<&str>) -> AuditEvent {
     let time = "2026-01-01T00:00:00.000Z".to_owned();
@@ -23,7 +23,7 @@ fn metrics_count_capability_uses_by_kind_and_outcome() {
     metrics.record_event(&AuditEvent { subject: receiver.clone(), ..event(put, AuditOutcome::Done, None) });
     let accept = AuditAction::Accept { deliveries: Vec::new(), files: 1, bytes: 1, millis: 1 };
     metrics.record_event(&AuditEvent { subject: receiver, ..event(accept, AuditOutcome::Failed, Some("trap")) });
-    let text = metrics.encode(&[], &[], &[]).unwrap();
+    let text = metrics.encode(&CoordinatorSnapshot::default()).unwrap();
     for line in [
         "deputy_capability_uses_total{receiver=\"aws\",capability=\"output\",outcome=\"done\"} 1",
         "deputy_sandbox_calls_total{function=\"accept\"} 1",
@@ -49,13 +49,26 @@ fn metrics_of_a_lease_vanish_with_it() {
         ready: 1,
         ..LeaseMetrics::default()
     };
-    let text = metrics.encode(&[lease], &[UpstreamMetrics { name: "sts".into(), waiting: 3, waits: 7 }], &[]).unwrap();
+    let snapshot = CoordinatorSnapshot {
+        leases: vec![lease],
+        upstreams: vec![UpstreamMetrics { name: "sts".into(), waiting: 3, waits: 7 }],
+        behind: [("s3".parse().unwrap(), 2)].into(),
+        ..CoordinatorSnapshot::default()
+    };
+    let text = metrics.encode(&snapshot).unwrap();
     assert!(text.contains("deputy_lease_expiry_timestamp_seconds{instance=\"s3\",service=\"s3\"} 1800000000\n"));
     assert!(text.contains("deputy_ready{instance=\"s3\",service=\"s3\"} 1\n"));
     assert!(text.contains("deputy_upstream_waiting{upstream=\"sts\"} 3\n"));
     assert!(text.contains("deputy_budget_waits_total{upstream=\"sts\"} 7\n"));
-    let text = metrics.encode(&[], &[], &[]).unwrap();
-    assert!(!text.contains("deputy_ready{") && !text.contains("deputy_upstream_waiting{"));
+    assert!(text.contains("deputy_workers_behind{instance=\"s3\"} 2\n"));
+    let text = metrics.encode(&CoordinatorSnapshot::default()).unwrap();
+    for name in ["ready", "upstream_waiting", "workers_behind"] {
+        assert!(!text.contains(&format!("deputy_{name}{{")), "{name} in\n{text}");
+    }
+}
+
+fn with_login(metrics: &CoordinatorMetrics, login: LoginMetrics) -> String {
+    metrics.encode(&CoordinatorSnapshot { logins: vec![login], ..CoordinatorSnapshot::default() }).unwrap()
 }
 
 #[test]
@@ -71,7 +84,7 @@ fn metrics_of_a_login_vanish_with_it() {
         contexts: 2,
         ..LoginMetrics::default()
     };
-    let text = metrics.encode(&[], &[], std::slice::from_ref(&login)).unwrap();
+    let text = with_login(&metrics, login.clone());
     let labels = "{login=\"etl\",principal=\"etl@EXAMPLE.COM\"}";
     for (name, value) in [
         ("kerberos_ready", "1"),
@@ -83,8 +96,8 @@ fn metrics_of_a_login_vanish_with_it() {
     }
     assert!(text.contains("deputy_kerberos_fault{login=\"etl\",code=\"locked\"} 1\n"), "{text}");
     assert!(!text.contains("deputy_kerberos_last_login_timestamp_seconds{"), "{text}");
-    let text = metrics.encode(&[], &[], &[LoginMetrics { fault: None, ..login }]).unwrap();
+    let text = with_login(&metrics, LoginMetrics { fault: None, ..login });
     assert!(!text.contains("deputy_kerberos_fault{"), "{text}");
-    let text = metrics.encode(&[], &[], &[]).unwrap();
+    let text = metrics.encode(&CoordinatorSnapshot::default()).unwrap();
     assert!(!text.contains("deputy_kerberos_ready{"), "{text}");
 }

@@ -13,6 +13,7 @@ fn snapshot() -> WorkerSnapshot {
         instance: instance.to_owned(),
         service: "s3".to_owned(),
         expiry: Some(1_800_000_000),
+        obtained: 1_700_000_000,
         revision: 7,
         applied,
     };
@@ -45,6 +46,7 @@ fn metrics_of_a_worker_show_counts_and_its_snapshot() {
         "deputy_worker_contact_age_seconds 3",
         "deputy_worker_ready 0",
         "deputy_worker_delivery_expiry_timestamp_seconds{instance=\"lab\",service=\"s3\"} 1800000000",
+        "deputy_worker_delivery_obtained_timestamp_seconds{instance=\"lab\",service=\"s3\"} 1700000000",
         "deputy_worker_delivery_revision{instance=\"prod\",service=\"s3\"} 7",
         "deputy_worker_applied_revision{instance=\"prod\",service=\"s3\"} 7",
         "deputy_worker_failures_in_a_row{receiver=\"aws\"} 2",

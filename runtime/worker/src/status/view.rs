@@ -158,6 +158,7 @@ fn delivery_metrics((delivery, arrival): (&Delivery, &Arrival)) -> DeliveryMetri
         instance: delivery.instance.to_string(),
         service: delivery.service.to_string(),
         expiry: Some(delivery.valid_until).filter(|expiry| *expiry != Timestamp::FOREVER).map(Timestamp::as_secs),
+        obtained: delivery.stamp.obtained_at.as_secs(),
         revision,
         applied: matches!(arrival.reported(), Some(Ok(()))).then_some(revision),
     }

@@ -28,6 +28,11 @@ async fn delivery_follows_the_group_and_every_change() {
     worker.wait_for_state(|held| held.deliveries.is_empty()).await;
 }
 
+/// How many workers have not applied the newest lease of `s3-prod`.
+async fn behind(coordinator: &TestCoordinator) -> u64 {
+    coordinator.workers.behind().await[&"s3-prod".parse::<InstanceName>().unwrap()]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn delivery_reports_show_what_each_worker_applied() {
     let coordinator = start_coordinator(TestOptions::default()).await;
@@ -37,8 +42,10 @@ async fn delivery_reports_show_what_each_worker_applied() {
     worker.wait_for_lease("s3-prod", 1).await;
     let before = coordinator.status(&worker).await;
     assert_eq!((before.group.as_str(), before.connected, before.applied[0].current), ("analytics", true, false));
+    assert_eq!(behind(&coordinator).await, 1);
     worker.report("s3-prod", Ok(())).await;
     wait_until(async || coordinator.status(&worker).await.applied[0].current).await;
+    assert_eq!(behind(&coordinator).await, 0);
     let status = coordinator.status(&worker).await;
     assert_eq!((status.version.as_deref(), status.host.as_deref()), (Some("1.2.3"), Some("machine")));
     assert_eq!((status.applied[0].revision, status.applied[0].newest), (Some(1), Some(1)));
@@ -48,9 +55,10 @@ async fn delivery_reports_show_what_each_worker_applied() {
     assert!(!coordinator.status(&worker).await.applied[0].current);
     worker.report("s3-prod", Err("no room\u{1b}[31m on the disk".to_owned())).await;
     wait_until(async || coordinator.status(&worker).await.applied[0].failure.is_some()).await;
+    assert_eq!(behind(&coordinator).await, 1);
     let status = coordinator.status(&worker).await;
     assert_eq!(status.applied[0].failure.as_deref(), Some("no room[31m on the disk"));
-    let text = coordinator.metrics.encode(&[], &[], &[]).unwrap();
+    let text = coordinator.metrics.encode(&CoordinatorSnapshot::default()).unwrap();
     let page = include_str!("../../../../../docs/operations.md");
     for name in ["deputy_link_events_total", "deputy_link_reports_total", "deputy_link_faults_total"] {
         assert!(page.contains(&format!("| `{name}` | counter |")), "{name}");
@@ -93,8 +101,10 @@ async fn delivery_survives_a_restart_and_sends_nothing_twice() {
     coordinator.publish("s3-prod", 1);
     let worker = coordinator.start_worker("analytics").await;
     worker.wait_for_lease("s3-prod", 1).await;
+    assert_eq!(behind(&coordinator).await, 1);
     worker.report("s3-prod", Ok(())).await;
     wait_until(async || coordinator.status(&worker).await.applied[0].current).await;
+    assert_eq!(behind(&coordinator).await, 0);
     let lease = coordinator.board.lease(&"s3-prod".parse().unwrap()).unwrap();
     let folder = coordinator.stop().await;
     worker.wait_for_phase(LinkPhase::Connecting).await;

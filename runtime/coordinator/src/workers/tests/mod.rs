@@ -36,7 +36,7 @@ use deputy_link::{
     CertificateLifetimes, DeliveredState, DeliveryReport, EnrolmentStatus, ErrorCode, JoinString, ReceiverBinding,
     TokenId, WorkerId, WorkerIdentity, WorkerKey,
 };
-use deputy_metrics::CoordinatorMetrics;
+use deputy_metrics::{CoordinatorMetrics, CoordinatorSnapshot};
 use deputy_sources::SourceContext;
 use deputy_store::{DirectoryStore, MasterKey, Random, Store, StoreError};
 use deputy_support::{SystemClock, sha256};

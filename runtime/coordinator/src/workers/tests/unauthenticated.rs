@@ -21,7 +21,7 @@ async fn link_refuses_older_tls_and_plain_text() {
     let mut silent = connect(&coordinator).await;
     assert_eq!(in_time(silent.read(&mut [0; 16])).await.unwrap_or(0), 0);
     // A fault is counted after its connection has ended.
-    wait_until(async || coordinator.metrics.encode(&[], &[], &[]).unwrap().contains("deputy_link_faults_total 3"))
+    wait_until(async || coordinator.metrics.encode(&CoordinatorSnapshot::default()).unwrap().contains("deputy_link_faults_total 3"))
         .await;
 }
 
