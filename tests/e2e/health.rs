@@ -1,6 +1,6 @@
 //! Health: what probes and scrapers receive, and that no client keeps another one waiting.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::thread;
@@ -10,9 +10,6 @@ use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit};
 use deputy_test_servers::free_ports;
 
 use crate::script::{ScriptedServer, failure, lease, throttled};
-
-/// What the page for operators says of the metrics.
-const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
 /// What a server answered.
 struct Answer {
@@ -112,7 +109,6 @@ fn metrics_count_what_happened_by_instance_and_kind() {
     let media = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert!(answer.head.contains(media) && answer.body.ends_with("# EOF\n"), "{}\n{}", answer.head, answer.body);
     assert!(!answer.body.contains("canary"), "{}", answer.body);
-    assert_page_has(&answer.body);
     let metrics = metrics(port);
     let is = |name: &str, value: f64| assert_eq!(metrics.get(name), Some(&value), "{name} in {metrics:#?}");
     let vault = |name: &str, labels: &str| format!("deputy_{name}{{instance=\"vault\",{labels}}}");
@@ -151,33 +147,6 @@ fn metrics_count_what_happened_by_instance_and_kind() {
     is("deputy_sandbox_limits_total{limit=\"payload\"}", 1.0);
     some("deputy_budget_waits_total{upstream=\"hostile ");
     assert!(metrics.keys().any(|name| name.starts_with("deputy_upstream_waiting{")), "{metrics:#?}");
-}
-
-/// The page for operators has every metric, with its kind and meaning, and no other.
-fn assert_page_has(text: &str) {
-    // What is counted of workers is there once there are some.
-    let needs_workers = |name: &str| {
-        // Those of logins are compared where there is one.
-        let uncommon = name.starts_with("deputy_leases_not_revoked") || name.starts_with("deputy_kerberos_");
-        uncommon || name.starts_with("deputy_worker_") || name.starts_with("deputy_link_")
-    };
-    let told = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '));
-    let told = told.filter(|(name, _)| !needs_workers(name));
-    let rows = told.map(|(name, help)| {
-        let kind = text.lines().find_map(|line| line.strip_prefix(&format!("# TYPE {name} "))).unwrap();
-        let name = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
-        format!("| `{name}` | {kind} | {} |", help.trim_end_matches('.'))
-    });
-    let rows: BTreeSet<String> = rows.collect();
-    // Labels stand in the last column, and are for people.
-    let is_ours = |line: &&str| line.starts_with("| `deputy_") && !needs_workers(line.trim_start_matches("| `"));
-    let page = OPERATIONS.lines().filter(is_ours);
-    let page: BTreeSet<String> =
-        page.map(|line| line.rsplit_once('|').unwrap().0.rsplit_once('|').unwrap().0.to_owned() + "|").collect();
-    assert!(rows.len() >= 19, "{rows:?}");
-    let missing: Vec<_> = rows.difference(&page).collect();
-    let others: Vec<_> = page.difference(&rows).collect();
-    assert!(missing.is_empty() && others.is_empty(), "docs/operations.md lacks {missing:#?} and has {others:#?}");
 }
 
 #[test]

@@ -36,6 +36,7 @@ mod lifecycle;
 mod loading;
 mod local;
 mod logins;
+mod monitoring;
 mod new_connectors;
 mod oauth_answers;
 mod own_receivers;

@@ -18,3 +18,6 @@ pub use leases::{CoordinatorSnapshot, LeaseMetrics, UpstreamMetrics};
 pub use logins::LoginMetrics;
 pub use worker::WorkerMetrics;
 pub use worker_snapshot::{DeliveryMetrics, WorkerSnapshot};
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,10 @@ macro_rules! metrics_table {
         }
 
         impl $struct {
+            /// The name of each metric, without the prefix.
+            #[cfg(test)]
+            pub(crate) const NAMES: &'static [&'static str] = &[$($name),*];
+
             pub(crate) fn register(registry: &mut prometheus_client::registry::Registry) -> Self {
                 $(
                     let $field: $type = $crate::table::metrics_table!(@new $($new)?);

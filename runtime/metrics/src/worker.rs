@@ -93,4 +93,4 @@ impl WorkerMetrics {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

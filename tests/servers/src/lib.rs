@@ -2,7 +2,7 @@
 //!
 //! Each server listens on free ports of the loopback interface, keeps what it writes in a folder of its own, and ends
 //! with that folder when its value is dropped or this process dies, whichever way it dies. The programs are those of
-//! `cargo xtask tools`, and MIT Kerberos of the system: a missing one is an error, never a reason to skip a test. Nothing
+//! `cargo xtask tools`, and MIT Kerberos and Prometheus of the system: a missing one is an error, never a reason to skip a test. Nothing
 //! here is part of Deputy.
 #![expect(clippy::disallowed_methods, reason = "plain blocking test code, which waits for servers on this machine")]
 
@@ -29,6 +29,7 @@ mod oauth2;
 mod oidc_provider;
 mod ports;
 mod principals;
+mod prometheus;
 mod resourcemanagers;
 mod router;
 mod seaweed;
@@ -61,6 +62,7 @@ pub use namenodes::NameNodes;
 pub use oauth2::OAuth2;
 pub use oidc_provider::OidcProvider;
 pub use ports::{free_ports, lasting_ports};
+pub use prometheus::{Prometheus, promtool};
 pub use resourcemanagers::ResourceManagers;
 pub use router::Router;
 pub use seaweed::{Place, Seaweed};

@@ -22,11 +22,12 @@ const LEAST: usize = 14;
 const SHELLS: [(&str, &str); 3] = [("bash", "deputy.bash"), ("fish", "deputy.fish"), ("zsh", "_deputy")];
 
 /// Files and folders of the tree that are packed as they are.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "CHANGELOG.md",
     "LICENSE",
     "README.md",
     "docs",
+    "monitoring",
     "packaging/Containerfile",
     "packaging/deputy.sysusers",
     "packaging/deputy.tmpfiles",

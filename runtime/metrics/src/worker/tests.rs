@@ -1,14 +1,10 @@
 //! What a scrape of a worker shows.
 
-use std::collections::BTreeSet;
-
 use deputy_audit::AuditOutcome;
 
 use crate::{DeliveryMetrics, WorkerMetrics, WorkerSnapshot};
 
-const OPERATIONS: &str = include_str!("../../../../docs/operations.md");
-
-fn snapshot() -> WorkerSnapshot {
+pub(crate) fn snapshot() -> WorkerSnapshot {
     let delivery = |instance: &str, applied| DeliveryMetrics {
         instance: instance.to_owned(),
         service: "s3".to_owned(),
@@ -27,7 +23,7 @@ fn snapshot() -> WorkerSnapshot {
 }
 
 /// One event of each kind.
-fn counted_metrics() -> WorkerMetrics {
+pub(crate) fn counted_metrics() -> WorkerMetrics {
     let metrics = WorkerMetrics::default();
     metrics.record_delivery("prod");
     metrics.record_report("prod", AuditOutcome::Done);
@@ -62,19 +58,4 @@ fn metrics_of_a_worker_show_counts_and_its_snapshot() {
     let text = metrics.encode(&WorkerSnapshot::default()).unwrap();
     assert!(!text.contains("delivery_revision{") && !text.contains("failures_in_a_row{"));
     assert!(text.contains("deputy_worker_contact_age_seconds -1\n"));
-}
-
-#[test]
-fn metrics_of_a_worker_match_the_operations_page() {
-    let text = counted_metrics().encode(&snapshot()).unwrap();
-    let documented = text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '));
-    let rows = documented.map(|(name, help)| {
-        let kind = text.lines().find_map(|line| line.strip_prefix(&format!("# TYPE {name} "))).unwrap();
-        let name = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
-        format!("`{name}`|{kind}|{}", help.trim_end_matches('.'))
-    });
-    let rows: BTreeSet<String> = rows.collect();
-    let page = OPERATIONS.lines().filter(|line| line.starts_with("| `deputy_worker_"));
-    let cells = |line: &str| line.split('|').skip(1).take(3).map(str::trim).collect::<Vec<_>>().join("|");
-    assert_eq!(page.map(cells).collect::<BTreeSet<_>>(), rows);
 }
