@@ -7,7 +7,7 @@ use crate::http::get;
 use crate::{Error, Server, Start, free_ports};
 
 /// How often it scrapes, and how often it evaluates rules.
-const INTERVAL: &str = "250ms";
+const INTERVAL: &str = "500ms";
 
 /// A running Prometheus with one file of rules.
 pub struct Prometheus {
@@ -31,9 +31,8 @@ impl Prometheus {
             })
             .collect();
         let global = format!("global:\n  scrape_interval: {INTERVAL}\n  scrape_timeout: {INTERVAL}\n");
-        let config = format!(
-            "{global}  evaluation_interval: {INTERVAL}\nrule_files:\n  - rules.yml\nscrape_configs:\n{jobs}"
-        );
+        let config =
+            format!("{global}  evaluation_interval: {INTERVAL}\nrule_files:\n  - rules.yml\nscrape_configs:\n{jobs}");
         let config = start.file("prometheus.yml", &config)?;
         let data = start.folder().join("data");
         let start = start.bare().args([

@@ -229,7 +229,7 @@ impl Workers {
         let mut behind: BTreeMap<InstanceName, u64> = instances.map(|instance| (instance.clone(), 0)).collect();
         for (number, session) in self.sessions.all().into_iter().enumerate() {
             // A scrape of many workers keeps no other task of this thread waiting.
-            if number % COUNTED_AT_ONCE == 0 {
+            if number.is_multiple_of(COUNTED_AT_ONCE) {
                 yield_now().await;
             }
             let Some(leases) = leases.get(&session.group).filter(|_| session.left().is_none()) else { continue };

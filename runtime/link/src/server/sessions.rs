@@ -194,10 +194,11 @@ impl WorkerSession {
     /// Those of these leases that the worker has not applied.
     pub fn behind<'l>(&self, leases: &'l BTreeMap<InstanceName, LeaseVersion>) -> Vec<&'l InstanceName> {
         let reported = self.reported();
-        let is_applied = |instance, newest| {
-            reported.applied.get(instance).is_some_and(|(version, result)| version == newest && result.is_ok())
-        };
-        leases.iter().filter(|(instance, newest)| !is_applied(instance, newest)).map(|(instance, _)| instance).collect()
+        let behind = leases.iter().filter(|(instance, newest)| {
+            let report = reported.applied.get(*instance);
+            !report.is_some_and(|(version, result)| version == *newest && result.is_ok())
+        });
+        behind.map(|(instance, _)| instance).collect()
     }
 
     pub(super) fn set_client_info(&self, version: &str, host: &str) {

@@ -53,7 +53,8 @@ fn listed(words: &[String], open: &str, close: &str) -> Vec<String> {
 
 #[test]
 fn expression_names_metrics_and_labels() {
-    let text = "sum by (le, function) (rate(deputy_a_bucket{instance=~\"$c,b\",x!=\"y\"}[5m])) / on (job) deputy_b offset 1h";
+    let text =
+        "sum by (le, function) (rate(deputy_a_bucket{instance=~\"$c,b\",x!=\"y\"}[5m])) / on (job) deputy_b offset 1h";
     assert_eq!(metrics_of(text), ["deputy_a_bucket", "deputy_b"].map(str::to_owned).into());
     let (a, b) = (vec!["instance".to_owned(), "x".to_owned()], Vec::new());
     assert_eq!(selections(text), [("deputy_a_bucket".to_owned(), a), ("deputy_b".to_owned(), b)]);

@@ -27,12 +27,11 @@ struct Metric {
 /// The metrics of both processes by the names of their samples: `deputy_calls_total`, `deputy_call_duration_seconds_bucket`.
 fn all_metrics() -> BTreeMap<String, Metric> {
     let (coordinator, worker) = (coordinator_text(), counted_metrics().encode(&snapshot()).unwrap());
-    assert_complete(&coordinator, "deputy_", &[
-        CoordinatorCounts::NAMES,
-        AuditMetrics::NAMES,
-        HeldLeases::NAMES,
-        HeldLogins::NAMES,
-    ]);
+    assert_complete(
+        &coordinator,
+        "deputy_",
+        &[CoordinatorCounts::NAMES, AuditMetrics::NAMES, HeldLeases::NAMES, HeldLogins::NAMES],
+    );
     assert_complete(&worker, "deputy_worker_", &[WorkerCounts::NAMES, AuditMetrics::NAMES, HeldDeliveries::NAMES]);
     [coordinator, worker].iter().flat_map(|text| metrics_in(text)).collect()
 }
@@ -40,7 +39,10 @@ fn all_metrics() -> BTreeMap<String, Metric> {
 #[track_caller]
 fn assert_complete(text: &str, prefix: &str, names: &[&[&str]]) {
     for name in names.concat() {
-        assert!(text.contains(&format!("# HELP {prefix}{name} ")), "no sample of {prefix}{name}: have the test count one");
+        assert!(
+            text.contains(&format!("# HELP {prefix}{name} ")),
+            "no sample of {prefix}{name}: have the test count one"
+        );
     }
 }
 

@@ -53,7 +53,9 @@ async fn hostile_messages_end_only_their_own_connection() {
         assert_eq!(worker.link.state.borrow().failures, 0, "{what}");
     }
     assert!(coordinator.status(&worker).await.connected);
-    assert!(coordinator.metrics.encode(&CoordinatorSnapshot::default()).unwrap().contains("deputy_link_faults_total 10"));
+    assert!(
+        coordinator.metrics.encode(&CoordinatorSnapshot::default()).unwrap().contains("deputy_link_faults_total 10")
+    );
     let refused = coordinator.events("fetch");
     assert!(refused.len() == 101 && refused.iter().all(|event| event.code.as_deref() == Some("component")));
 }

@@ -144,7 +144,10 @@ async fn expired_certificate_is_refused_by_the_coordinators_clock() {
     let again = TestWorker::start_by(behind(), identity, &[]);
     in_time(again.link.state.clone().wait_for(ended)).await.unwrap();
     assert!(again.link.held.borrow().deliveries.is_empty() && worker.link.held.borrow().deliveries.is_empty());
-    assert!(coordinator.metrics.encode(&CoordinatorSnapshot::default()).unwrap().contains("deputy_link_faults_total 2"), "{left}");
+    assert!(
+        coordinator.metrics.encode(&CoordinatorSnapshot::default()).unwrap().contains("deputy_link_faults_total 2"),
+        "{left}"
+    );
     // Neither is out for good: it comes back when the clocks agree.
     assert!(again.out.lock().unwrap().is_none() && worker.out.lock().unwrap().is_none());
 }
