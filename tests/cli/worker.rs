@@ -198,8 +198,8 @@ fn worker_status_shows_leases_and_receivers() {
     version      0.1.0, process 7, running since 2026-01-01T00:00:00.000Z
 
     INSTANCE  SERVICE  KIND          REVISION  VALID FOR  STATE    WHY
-    s3        s3       s3-token/1    7         30m        applied
     hdfs      hdfs     hdfs-token/1  7         30m        failed   a receiver �[2J failed
+    s3        s3       s3-token/1    7         30m        applied
     ");
     let run = home.run(&["worker", "status", "--json", "--socket", "worker.sock"]);
     let status: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();

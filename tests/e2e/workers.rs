@@ -13,6 +13,7 @@ mod joining;
 mod kills;
 mod lives;
 mod once;
+mod outputs;
 mod partition;
 mod paused;
 mod rejections;

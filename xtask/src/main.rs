@@ -64,7 +64,7 @@ enum Chore {
     Proto,
     /// Makes the tables of settings in docs/ of what the connectors say about themselves
     Reference,
-    /// Generates the JSON Schemas of deputy.toml and worker.toml
+    /// Generates the JSON Schemas of deputy.toml and worker.toml, and of what commands print
     Schema,
     /// Runs every check and every test
     Test {

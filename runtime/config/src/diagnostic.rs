@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use deputy_core::misleads;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::position::{Cursor, line_and_column};
@@ -32,7 +33,7 @@ pub enum Colour {
     Always,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// The program does not start.
@@ -50,7 +51,7 @@ pub struct Diagnostics {
 }
 
 /// One finding, for a program to read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Finding {
     pub severity: Severity,
     pub file: String,

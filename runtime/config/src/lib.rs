@@ -13,6 +13,7 @@ mod address;
 mod canonical;
 mod components;
 mod config;
+mod config_names;
 mod config_paths;
 mod config_text;
 mod coordinator;
@@ -45,6 +46,7 @@ mod worker;
 
 pub use address::{HostPort, HostPortError};
 pub use config::CoordinatorFile;
+pub use config_names::ConfigNames;
 pub use config_paths::{ConfigKind, ConfigPaths};
 pub use config_text::read_text;
 pub use coordinator::{CoordinatorSection, WorkersSection};

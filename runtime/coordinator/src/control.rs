@@ -15,6 +15,7 @@ use deputy_local::{
     ControlError, ControlRequest, OTHER_GROUPS, Parameters, SCHEMA, TOKEN_EXPIRES, TOKEN_ID, lease_wait,
 };
 use http::{Request, Response};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -52,7 +53,7 @@ pub struct WorkerList {
 }
 
 /// All join tokens that can still be used, in the order of their ids.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TokenList {
     pub schema: u32,
     pub tokens: Vec<TokenStatus>,

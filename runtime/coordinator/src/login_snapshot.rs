@@ -1,6 +1,7 @@
 //! A provider's Kerberos login as the coordinator shows it. The coordinator knows no Kerberos: the provider says how it is.
 
 use deputy_core::{KerberosPrincipal, LoginName, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a login is doing.
@@ -20,7 +21,7 @@ pub struct LoginSnapshot {
 }
 
 /// Why the latest attempt to log in failed. The ticket of an earlier one serves until it expires.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LoginFaultStatus {
     /// For programs: `wrong-key`.
     pub code: String,

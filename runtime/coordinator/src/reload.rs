@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use deputy_core::InstanceName;
 use deputy_local::ControlError;
 use deputy_local::reply::SCHEMA;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::configuration::ReloadSummary;
@@ -25,7 +26,7 @@ pub enum Removals {
 }
 
 /// What a reload changed, as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReloadReply {
     pub schema: u32,
     pub added: Vec<String>,

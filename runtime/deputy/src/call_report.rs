@@ -8,6 +8,7 @@ use deputy_core::{ComponentFailure, DeniedRequest, Instance, Limits, PolicyDenia
 use deputy_files::shell_quoted;
 use deputy_host::{failure_kind, secret_fault_text};
 use deputy_sandbox::{Call, CallError, CallUsage};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -15,7 +16,7 @@ use crate::exit::Exit;
 use crate::failed_setting::{FailedSetting, OwnSettings};
 use crate::print::{ERROR, HINT, Printer, WARNING, bytes, indented};
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct DenialJson {
     pub(crate) code: &'static str,
     pub(crate) message: String,
@@ -24,7 +25,7 @@ pub(crate) struct DenialJson {
     pub(crate) fix: Option<String>,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct CallErrorJson {
     kind: &'static str,
     exit_code: u8,
@@ -41,7 +42,7 @@ pub(crate) struct CallErrorJson {
     retry_after_ms: Option<u64>,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct UsageJson {
     requests: u32,
     secret_operations: u32,

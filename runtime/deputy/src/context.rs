@@ -15,6 +15,8 @@ use deputy_sandbox::{ComponentFolders, Resolver, Sandbox, StandIn};
 use deputy_sources::SourceContext;
 use deputy_support::SystemClock;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::{Winsize, tcgetwinsize};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::compiler::compiler;
@@ -46,8 +48,8 @@ pub(crate) struct FoundConfig {
     pub(crate) components: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct FailedJson<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct FailedJson<'a> {
     schema: u32,
     error: &'a ErrorJson,
 }
@@ -170,6 +172,11 @@ impl Context {
         }
     }
 
+    /// The coordinator's configuration file: the named one, or the one in the current directory.
+    pub(crate) fn coordinator_path(&self) -> Option<PathBuf> {
+        self.config_or(COORDINATOR_FILE).map(Path::to_owned)
+    }
+
     fn named_config(&self) -> Option<&Path> {
         self.config.as_deref().or(self.environment.config.as_deref())
     }
@@ -268,10 +275,17 @@ impl Context {
 
     /// The width of stdout in columns: the terminal's, or that of `COLUMNS`. `None` if a program reads it.
     pub(crate) fn width(&self) -> Option<usize> {
-        let stdout = io::stdout();
-        let terminal = stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten();
-        let columns = terminal.map(|size| usize::from(size.ws_col)).or(self.environment.columns);
-        columns.filter(|columns| *columns > 0)
+        let columns = terminal_size().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+        columns.or(self.environment.columns.filter(|columns| *columns > 0))
+    }
+
+    /// Shows a text in place of the last one if stdout is a terminal, as far as it fits, and prints it otherwise. Returns
+    /// whether stdout still has a reader.
+    pub(crate) fn frame(&self, text: &str) -> Result<bool, CommandError> {
+        match terminal_size() {
+            Some(size) => is_written(self.printer.frame(&cropped(text, usize::from(size.ws_row)))),
+            None => self.stdout_if_read(text),
+        }
     }
 
     pub(crate) fn json(&self, object: &impl Serialize) -> Result<(), CommandError> {
@@ -315,6 +329,23 @@ impl Context {
     }
 }
 
+/// The size of the terminal that stdout is.
+fn terminal_size() -> Option<Winsize> {
+    let stdout = io::stdout();
+    stdout.is_terminal().then(|| tcgetwinsize(&stdout).ok()).flatten()
+}
+
+/// The lines that fit into this number of rows: the first ones, how many are left out, and the last one.
+fn cropped(text: &str, rows: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    // The last row stays empty, since the cursor is there.
+    let Some(kept) = rows.checked_sub(3).filter(|kept| lines.len() > kept + 2) else { return text.to_owned() };
+    let left_out = lines.len().saturating_sub(kept + 1);
+    let shown = lines.iter().take(kept).map(|line| (*line).to_owned());
+    let end = [format!("… {left_out} more lines"), lines.last().copied().unwrap_or_default().to_owned()];
+    shown.chain(end).map(|line| line + "\n").collect()
+}
+
 /// The kind of configuration in the current directory: a worker's where there is only that.
 fn kind_here() -> ConfigKind {
     let is_worker = Path::new(WORKER_FILE).exists() && !Path::new(COORDINATOR_FILE).exists();
@@ -338,5 +369,18 @@ fn is_written(result: io::Result<()>) -> Result<bool, CommandError> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(CommandError::new(Exit::Failed, error).context("cannot write to stdout")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frame_keeps_the_first_lines_and_the_last() {
+        let text = "a\nb\nc\nd\ne\n";
+        assert_eq!(cropped(text, 6), text);
+        assert_eq!(cropped(text, 5), "a\nb\n… 2 more lines\ne\n");
+        assert_eq!(cropped(text, 2), text, "a terminal that is no one's");
     }
 }

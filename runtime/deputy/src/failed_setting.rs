@@ -2,10 +2,11 @@
 
 use deputy_config::{SettingLines, SettingsOwner};
 use deputy_sandbox::CallError;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A setting with its line in the configuration, for a program to read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct FailedSetting {
     /// In the component's words.
     pub(crate) setting: String,

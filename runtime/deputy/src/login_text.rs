@@ -10,7 +10,7 @@ use crate::table::Table;
 const MAX_CLOCK_OFFSET: u32 = 60;
 
 /// All logins, a line each, and what mends those that failed. Empty without a login.
-pub(crate) fn login_table(logins: &[KerberosLoginStatus]) -> String {
+pub(crate) fn login_table(logins: &[KerberosLoginStatus], width: Option<usize>) -> String {
     if logins.is_empty() {
         return String::new();
     }
@@ -29,7 +29,7 @@ pub(crate) fn login_table(logins: &[KerberosLoginStatus]) -> String {
             },
         ]);
     }
-    let mut text = format!("\n{}", table.render_with_heading(None));
+    let mut text = format!("\n{}", table.render_with_heading(width));
     for login in logins {
         if let Some(fault) = &login.fault {
             text.push_str(&hint(&login.name, &fault.hint));
@@ -70,6 +70,6 @@ mod tests {
 
     #[test]
     fn login_table_without_a_login_is_empty() {
-        assert_eq!(login_table(&[]), "");
+        assert_eq!(login_table(&[], None), "");
     }
 }

@@ -5,12 +5,14 @@
 //! payload only with `--reveal` or `--format`, leaves no core dump, and is closed to debuggers of other processes of the same user.
 
 mod answers;
+mod attention;
 mod audit_printer;
 mod call_report;
 mod capability;
 mod cli;
 mod commands;
 mod compiler;
+mod completion;
 mod config_change;
 mod context;
 mod described_settings;
@@ -51,6 +53,11 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 fn main() -> ExitCode {
     let hardened = harden_process();
     let arguments: Vec<OsString> = std::env::args_os().collect();
+    match completion::complete(&arguments) {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => return print_usage(&error),
+    }
     let command = Cli::command().color(When::of_arguments(&arguments).for_clap());
     let matches = match command.try_get_matches_from(arguments) {
         Ok(matches) => matches,

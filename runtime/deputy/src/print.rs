@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
+use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
 use clap::builder::styling::{AnsiColor, Effects, Style};
 use deputy_core::misleads;
@@ -34,6 +35,21 @@ impl Printer {
     pub(crate) fn stdout(self, text: &str) -> io::Result<()> {
         let mut stream = AutoStream::new(io::stdout().lock(), self.colour);
         stream.write_all(text.as_bytes()).and_then(|()| stream.flush())
+    }
+
+    /// A text from the terminal's first row on, in place of what is there. What moves the cursor is no colour, and is
+    /// written without colours, too.
+    pub(crate) fn frame(self, text: &str) -> io::Result<()> {
+        let colour = match self.colour {
+            ColorChoice::Auto => AutoStream::choice(&io::stdout()),
+            choice => choice,
+        };
+        let plain = (colour == ColorChoice::Never).then(|| strip_str(text).to_string());
+        let lines = plain.as_deref().unwrap_or(text).lines();
+        // To the first row; each line without the rest of an earlier one; nothing below.
+        let frame = format!("\u{1b}[H{}\u{1b}[J", lines.map(|line| format!("{line}\u{1b}[K\n")).collect::<String>());
+        let mut stream = io::stdout().lock();
+        stream.write_all(frame.as_bytes()).and_then(|()| stream.flush())
     }
 
     /// A payload as it is, or stripped of control characters for a terminal.

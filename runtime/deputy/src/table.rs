@@ -1,5 +1,6 @@
 //! Tables of texts.
 
+use clap::builder::styling::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::print::{HEADING, sanitize, styled};
@@ -13,37 +14,58 @@ const GAP: usize = 2;
 /// Rows of texts. Each column is as wide as its widest text.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    rows: Vec<Vec<String>>,
+    rows: Vec<Vec<Cell>>,
+    /// The columns that are left out if rows do not fit otherwise, the first one first.
+    optional: Vec<usize>,
+}
+
+/// A text without control characters, in a style that the stream removes if it shows no colours.
+#[derive(Debug, Clone)]
+pub(crate) struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl Cell {
+    pub(crate) fn new(text: impl AsRef<str>) -> Self {
+        Self { text: sanitize(text.as_ref()), style: Style::new() }
+    }
+
+    pub(crate) fn styled(self, style: Style) -> Self {
+        Self { style, ..self }
+    }
+}
+
+impl<S: AsRef<str>> From<S> for Cell {
+    fn from(text: S) -> Self {
+        Self::new(text)
+    }
 }
 
 impl Table {
-    pub(crate) fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
-        self.rows.push(cells.into_iter().map(|cell| sanitize(&cell.into())).collect());
+    /// Leaves these columns out, counted from 0, while rows do not fit otherwise: the first one first.
+    pub(crate) fn with_optional(optional: &[usize]) -> Self {
+        Self { optional: optional.to_vec(), ..Self::default() }
+    }
+
+    pub(crate) fn row<C: Into<Cell>>(&mut self, cells: impl IntoIterator<Item = C>) {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
     pub(crate) fn render(&self, indent: usize) -> String {
-        self.render_columns(indent, &self.widths())
+        self.lines(indent, &self.widths()).concat()
     }
 
-    /// Truncates the widest columns so that rows fit into `width`.
+    /// Has rows fit into `width`: leaves optional columns out, and truncates the widest ones.
     pub(crate) fn render_within(&self, width: Option<usize>) -> String {
-        let mut widths = self.widths();
-        let gaps = GAP * widths.len().saturating_sub(1);
-        while let Some(width) = width
-            && let Some(excess) = (widths.iter().sum::<usize>() + gaps).checked_sub(width).filter(|excess| *excess > 0)
-            && let Some(widest) = widths.iter_mut().max().filter(|widest| **widest > MIN_WIDTH)
-        {
-            // In steps, so that another column that is the widest by then is truncated as well.
-            *widest = widest.saturating_sub(excess.div_ceil(2)).max(MIN_WIDTH);
-        }
-        self.render_columns(0, &widths)
+        self.lines(0, &self.widths_within(width)).concat()
     }
 
     /// The same, with the first row as the heading.
     pub(crate) fn render_with_heading(&self, width: Option<usize>) -> String {
-        let text = self.render_within(width);
-        let (heading, rows) = text.split_once('\n').unwrap_or((&text, ""));
-        format!("{}\n{rows}", styled(HEADING, heading))
+        let lines = self.lines(0, &self.widths_within(width));
+        let Some((heading, rows)) = lines.split_first() else { return String::new() };
+        format!("{}\n{}", styled(HEADING, heading.trim_end()), rows.concat())
     }
 
     fn widths(&self) -> Vec<usize> {
@@ -51,26 +73,60 @@ impl Table {
         for row in &self.rows {
             widths.resize(widths.len().max(row.len()), 0);
             for (width, cell) in widths.iter_mut().zip(row) {
-                *width = cell.width().max(*width);
+                *width = cell.text.width().max(*width);
             }
         }
         widths
     }
 
-    fn render_columns(&self, indent: usize, widths: &[usize]) -> String {
-        let mut text = String::new();
-        for row in &self.rows {
-            let mut line = " ".repeat(indent);
-            for (cell, width) in row.iter().zip(widths) {
-                let cell = truncate(cell, *width);
-                line.push_str(&cell);
-                line.push_str(&" ".repeat(width.saturating_sub(cell.width()) + GAP));
+    /// A column of width 0 is left out.
+    fn widths_within(&self, width: Option<usize>) -> Vec<usize> {
+        let mut widths = self.widths();
+        let Some(width) = width else { return widths };
+        for column in &self.optional {
+            let least: Vec<usize> = widths.iter().map(|width| (*width).min(MIN_WIDTH)).collect();
+            if total(&least) <= width {
+                break;
             }
-            text.push_str(line.trim_end());
-            text.push('\n');
+            if let Some(column) = widths.get_mut(*column) {
+                *column = 0;
+            }
         }
-        text
+        while let Some(excess) = total(&widths).checked_sub(width).filter(|excess| *excess > 0)
+            && let Some(widest) = widths.iter_mut().max().filter(|widest| **widest > MIN_WIDTH)
+        {
+            // In steps, so that another column that is the widest by then is truncated as well.
+            *widest = widest.saturating_sub(excess.div_ceil(2)).max(MIN_WIDTH);
+        }
+        widths
     }
+
+    fn lines(&self, indent: usize, widths: &[usize]) -> Vec<String> {
+        self.rows.iter().map(|row| line(indent, row, widths)).collect()
+    }
+}
+
+fn line(indent: usize, row: &[Cell], widths: &[usize]) -> String {
+    let mut line = " ".repeat(indent);
+    // Spaces are written when a text follows them, so that no line ends with some.
+    let mut spaces = 0;
+    for (cell, width) in row.iter().zip(widths).filter(|(_, width)| **width > 0) {
+        let text = truncate(&cell.text, *width);
+        let used = text.width();
+        if used > 0 {
+            line.push_str(&" ".repeat(spaces));
+            spaces = 0;
+            line.push_str(&if cell.style == Style::new() { text } else { styled(cell.style, text) });
+        }
+        spaces += width.saturating_sub(used) + GAP;
+    }
+    line + "\n"
+}
+
+/// How wide rows are, with gaps between the columns that are not left out.
+fn total(widths: &[usize]) -> usize {
+    let shown = widths.iter().filter(|width| **width > 0).count();
+    widths.iter().sum::<usize>() + GAP * shown.saturating_sub(1)
 }
 
 fn truncate(text: &str, width: usize) -> String {
@@ -91,6 +147,7 @@ fn truncate(text: &str, width: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::print::ERROR;
 
     #[test]
     fn table_columns_are_as_wide_as_their_widest_text() {
@@ -116,5 +173,25 @@ mod tests {
         let text = table.render_within(Some(12));
         assert_eq!(text, "日本語日…  z\n");
         assert!(text.lines().all(|line| line.width() <= 12));
+    }
+
+    #[test]
+    fn table_styles_do_not_count_as_width() {
+        let mut table = Table::default();
+        table.row([Cell::new("failed").styled(ERROR), Cell::new("x")]);
+        table.row(["longer words", "y"]);
+        let plain = anstream::adapter::strip_str(&table.render(0)).to_string();
+        assert_eq!(plain, "failed        x\nlonger words  y\n");
+        assert!(table.render(0).starts_with('\u{1b}'));
+    }
+
+    #[test]
+    fn table_leaves_optional_columns_out_before_it_is_too_wide() {
+        let mut table = Table::with_optional(&[1, 0]);
+        table.row(["an optional text", "another text", "what has to stay"]);
+        assert_eq!(table.render_within(Some(100)), "an optional text  another text  what has to stay\n");
+        assert!(table.render_within(Some(30)).trim_end().width() <= 30);
+        assert_eq!(table.render_within(Some(20)), "an optio…  what has…\n");
+        assert_eq!(table.render_within(Some(10)), "what has …\n");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use deputy_core::{GroupName, KerberosPrincipal};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::address::HadoopAddress;
@@ -28,7 +29,7 @@ pub struct ProposalOptions {
 }
 
 /// What is proposed, and what was not known.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Proposal {
     pub files: Vec<String>,
     pub instances: Vec<ProposedInstance>,
@@ -40,7 +41,7 @@ pub struct Proposal {
 }
 
 /// An instance with its grant.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ProposedInstance {
     pub name: String,
     /// What it is for.
@@ -55,13 +56,13 @@ pub struct ProposedInstance {
     pub http: Vec<HttpGrant>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TcpGrant {
     pub allow: String,
     pub networks: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct HttpGrant {
     pub allow: String,
     pub path: String,

@@ -2,10 +2,11 @@
 
 use deputy_core::failure::FailureRecord;
 use deputy_core::{Fact, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The last failure of a provider or a receiver.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureStatus {
     /// One of the words of the exit codes, or `throttled`.
     pub kind: String,
@@ -21,7 +22,7 @@ pub struct FailureStatus {
 }
 
 /// A fact in a component's words.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FactStatus {
     pub name: String,
     pub value: String,

@@ -1,12 +1,13 @@
 //! What came of a script.
 
 use deputy_core::misleads;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::mismatch::Mismatch;
 
 /// What came of one file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct ScriptReport {
     pub file: String,
     pub ok: bool,
@@ -14,7 +15,7 @@ pub struct ScriptReport {
 }
 
 /// What came of one call.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct CallReport {
     pub name: String,
     pub function: &'static str,
@@ -25,13 +26,14 @@ pub struct CallReport {
     /// What was refused, with the lines that would permit it.
     pub refusals: Vec<RefusedUse>,
     /// The audit events, oldest first.
+    #[schemars(with = "Vec<std::collections::BTreeMap<String, serde_json::Value>>")]
     pub events: Vec<deputy_audit::AuditEvent>,
     pub stderr: String,
     pub millis: u64,
 }
 
 /// Something that was refused.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct RefusedUse {
     pub code: &'static str,
     pub message: String,

@@ -222,7 +222,7 @@ impl TestEnvironment {
     /// The program with nothing but its environment, in which there is nothing.
     pub fn program(&self) -> Command {
         let mut command = Command::new(deputy_program());
-        command.env_clear().env("COLUMNS", "120").current_dir(self.folder.path());
+        command.env_clear().env("COLUMNS", "200").current_dir(self.folder.path());
         command
     }
 

@@ -3,12 +3,13 @@
 use deputy_core::Timestamp;
 use deputy_local::signed_millis;
 use deputy_metrics::LoginMetrics;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::login_snapshot::{LoginFaultStatus, LoginSnapshot};
 
 /// A login that instances have.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KerberosLoginStatus {
     pub name: String,
     pub principal: String,

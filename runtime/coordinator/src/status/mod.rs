@@ -10,6 +10,7 @@ use deputy_core::schedule::{Lease, UpstreamSnapshot};
 use deputy_core::time::Now;
 use deputy_core::{InstanceName, Span, StateIdentity};
 use deputy_local::{FactStatus, FailureStatus, signed_millis};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use login::KerberosLoginStatus;
@@ -18,7 +19,7 @@ pub(crate) use metrics::{lease_metrics, loading_metrics};
 pub use page::StatusQuery;
 pub(crate) use page::{ListedInstance, MAX_LISTED, StatusPage};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CoordinatorStatus {
     /// Grows when a field is removed or changes its meaning.
     pub schema: u32,
@@ -53,13 +54,13 @@ pub struct CoordinatorStatus {
     pub local: Option<serde_json::Value>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OrphanStatus {
     pub name: String,
     pub kept_for_ms: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InstanceStatus {
     pub name: String,
     /// `None` until the component has named it.
@@ -104,13 +105,13 @@ pub struct InstanceStatus {
 }
 
 /// Never the value or its size.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeptStateStatus {
     /// Who saved it. Another one gets it if the configuration says `inherit`.
     pub identity: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LeaseStatus {
     pub revision: u64,
     /// The kind of the payload; `null` for a file whose component is not loaded yet.
@@ -135,7 +136,7 @@ pub struct LeaseStatus {
     pub bytes: usize,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NotRevokedStatus {
     pub count: u32,
     /// The revision of the last one.
@@ -146,7 +147,7 @@ pub struct NotRevokedStatus {
     pub at: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UpstreamStatus {
     pub name: String,
     /// Instances that wait for a call.

@@ -6,10 +6,11 @@ use std::str::FromStr;
 use deputy_core::{GroupName, InstanceName, LeaseVersion, Timestamp};
 use deputy_link::server::WorkerSession;
 use deputy_link::{EnrolledWorker, EnrolmentStatus, JoinToken, WorkerId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A join token that can still be used.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TokenStatus {
     pub id: String,
     pub group: String,
@@ -19,7 +20,7 @@ pub struct TokenStatus {
     pub expires_in_ms: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerStatus {
     pub id: String,
     pub group: String,
@@ -79,7 +80,7 @@ const MAX_WORKERS: usize = 1000;
 const MAX_APPLIED: usize = 50_000;
 
 /// A delivery, as its worker reported it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct AppliedStatus {
     pub instance: String,
     /// The revision of the last report.

@@ -9,6 +9,7 @@ use deputy_audit::{Audit, AuditOutcome};
 use deputy_core::grant::{Grant, HttpPattern, HttpRule, Network, PathPrefix, PathRules, RequestOptions, TcpRule};
 use deputy_core::{ComponentRef, Instance, InstanceName, Limits, Principal};
 use deputy_sandbox::{Call, CallUsage, LoadedProvider, Sandbox};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::audit_printer;
@@ -95,8 +96,8 @@ enum Answer {
     Nothing,
 }
 
-#[derive(Serialize)]
-struct CallJson {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct CallJson {
     schema: u32,
     function: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]

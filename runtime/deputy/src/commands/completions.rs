@@ -2,12 +2,17 @@
 
 use clap::Args;
 use clap_complete::Shell;
+use clap_complete::env::Shells;
 
+use crate::completion::VARIABLE;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 
 /// Print a script that completes deputy's command line in a shell
+///
+/// The script calls this program, which asks the running coordinator or worker for the names of instances, groups and workers,
+/// or else reads the configuration.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy completions bash > /etc/bash_completion.d/deputy
@@ -17,13 +22,16 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-pub(crate) fn run(
-    context: &Context,
-    arguments: &CompletionsArgs,
-    mut program: clap::Command,
-) -> Result<Exit, CommandError> {
+pub(crate) fn run(context: &Context, arguments: &CompletionsArgs) -> Result<Exit, CommandError> {
+    let name = arguments.shell.to_string();
+    let shells = Shells::builtins();
+    let shell = shells
+        .completer(&name)
+        .ok_or_else(|| CommandError::new(Exit::Internal, format!("no completions for the shell {name}")))?;
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut program, "deputy", &mut script);
+    shell
+        .write_registration(VARIABLE, "deputy", "deputy", "deputy", &mut script)
+        .map_err(|error| CommandError::new(Exit::Failed, error).context("cannot write the script"))?;
     context.stdout(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }

@@ -8,6 +8,7 @@ use clap::Args;
 use deputy_audit::Audit;
 use deputy_core::{ComponentName, ComponentRef};
 use deputy_sandbox::Sandbox;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::inspect::{Inspected, inspect};
@@ -33,15 +34,15 @@ pub(crate) struct ComponentsArgs {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct ComponentsJson {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ComponentsJson {
     schema: u32,
     /// Where components are found by name, the first one first.
     folders: Vec<PathBuf>,
     components: Vec<InstalledJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct InstalledJson {
     name: String,
     path: PathBuf,

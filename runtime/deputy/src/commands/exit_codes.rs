@@ -1,6 +1,7 @@
 //! `deputy exit-codes`
 
 use clap::Args;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::context::{Context, SCHEMA};
@@ -17,13 +18,13 @@ pub(crate) struct ExitCodesArgs {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct ExitCodesJson {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ExitCodesJson {
     schema: u32,
     codes: Vec<ExitCodeJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ExitCodeJson {
     code: u8,
     word: &'static str,

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
+use clap_complete::engine::ArgValueCompleter;
 use deputy_core::Span;
 use deputy_local::ReceivedPayload;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::lease_format::{self, LeaseFormat};
 use super::socket_args::{LeaseSocketArgs, parse_wait};
+use crate::completion;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -30,6 +33,7 @@ use crate::table::Table;
   deputy get s3-prod --json")]
 pub(crate) struct GetArgs {
     /// The name of an instance
+    #[arg(add = ArgValueCompleter::new(completion::instances))]
     instance: String,
     /// Print the payload, and nothing else, on stdout
     #[arg(long, conflicts_with = "json")]
@@ -50,8 +54,8 @@ pub(crate) struct GetArgs {
     socket: LeaseSocketArgs,
 }
 
-#[derive(Serialize)]
-struct GetJson<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct GetJson<'a> {
     schema: u32,
     instance: &'a str,
     revision: Option<u64>,

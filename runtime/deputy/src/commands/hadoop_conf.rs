@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use deputy_core::{GroupName, KerberosPrincipal};
 use deputy_hadoop_conf::{HadoopProperties, Proposal, ProposalOptions};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::context::{Context, SCHEMA};
@@ -51,8 +52,8 @@ pub(crate) struct HadoopConfArgs {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct ProposalJson<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ProposalJson<'a> {
     schema: u32,
     #[serde(flatten)]
     proposal: &'a Proposal,

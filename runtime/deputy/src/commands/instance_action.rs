@@ -1,9 +1,12 @@
 //! What `deputy renew` and `deputy revoke` share: both ask the coordinator to do something with one instance.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::socket_args::ControlSocketArgs;
+use crate::completion;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -11,6 +14,7 @@ use crate::exit::Exit;
 #[derive(Debug, Args)]
 pub(crate) struct InstanceArgs {
     /// The name of an instance
+    #[arg(add = ArgValueCompleter::new(completion::instances))]
     pub(crate) instance: String,
     /// Print one JSON object
     #[arg(long)]
@@ -19,8 +23,8 @@ pub(crate) struct InstanceArgs {
     pub(crate) socket: ControlSocketArgs,
 }
 
-#[derive(Serialize)]
-struct InstanceActionJson<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct InstanceActionJson<'a> {
     schema: u32,
     done: &'static str,
     instance: &'a str,

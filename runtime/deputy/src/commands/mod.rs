@@ -17,6 +17,8 @@ mod hadoop_conf;
 mod init;
 mod inspect;
 mod instance_action;
+#[cfg(test)]
+mod json_schema;
 mod kerberos_login;
 mod lease_format;
 mod man_pages;
@@ -32,6 +34,7 @@ mod state;
 mod status;
 mod test;
 mod token;
+mod watch;
 mod worker;
 mod workers;
 
@@ -103,7 +106,7 @@ pub(crate) async fn run(
         // `main` runs both without a runtime.
         Command::CompileComponent(_) | Command::KerberosLogin(_) => Ok(Exit::Internal),
         Command::Components(arguments) => components::run(context, arguments).await,
-        Command::Completions(arguments) => completions::run(context, arguments, program()),
+        Command::Completions(arguments) => completions::run(context, arguments),
         Command::Dev(arguments) => dev::run(context, arguments).await,
         Command::Diff(arguments) => diff::run(context, arguments).await,
         Command::Doctor(arguments) => doctor::run(context, arguments).await,

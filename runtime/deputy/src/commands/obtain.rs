@@ -4,16 +4,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueHint};
+use clap_complete::engine::ArgValueCompleter;
 use deputy_audit::{Audit, AuditOutcome};
 use deputy_config::{CoordinatorFile, InstanceEntry, SettingsOwner};
 use deputy_core::{Instance, Principal, Timestamp, TokenExpiry, Tokens};
 use deputy_host::sandbox::open_audit;
 use deputy_local::FactStatus;
 use deputy_sandbox::{Call, CallUsage, RequiredObtain};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::audit_printer;
 use crate::call_report::{self, CallErrorJson, DenialJson, UsageJson};
+use crate::completion;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -36,6 +39,7 @@ use crate::table::Table;
   deputy obtain s3-prod --json --audit audit.jsonl")]
 pub(crate) struct ObtainArgs {
     /// The name of an instance in the configuration
+    #[arg(add = ArgValueCompleter::new(completion::configured_instances))]
     instance: String,
     /// Print the payload, and nothing else, on stdout
     #[arg(long, conflicts_with = "json")]
@@ -51,8 +55,8 @@ pub(crate) struct ObtainArgs {
     audit: Option<PathBuf>,
 }
 
-#[derive(Serialize)]
-struct ObtainJson<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ObtainJson<'a> {
     schema: u32,
     instance: &'a str,
     service: Option<String>,

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueHint};
 use deputy_coordinator::Restoring;
 use deputy_host::state::StateDirectory;
 use deputy_store::MAX_ARCHIVE;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::context::{Context, SCHEMA};
@@ -80,8 +81,8 @@ struct RekeyArgs {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct StateActionJson<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct StateActionJson<'a> {
     schema: u32,
     done: &'static str,
     file: Option<&'a Path>,

@@ -1,29 +1,31 @@
 //! `deputy status`
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCompleter;
 use deputy_coordinator::ControlClient;
 use deputy_coordinator::status::{CoordinatorStatus, InstanceStatus, KerberosLoginStatus, LeaseStatus, StatusQuery};
 use deputy_core::truncated;
 use deputy_local::{FactStatus, SocketClientError};
-use deputy_support::pause;
 use deputy_worker::status::WorkerReport;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::socket_args::ControlSocketArgs;
+use super::watch::watch;
 use super::worker::status::receiver_table;
-use crate::context::Context;
+use crate::attention::Attention;
+use crate::completion;
+use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::login_text::{clock_warning, login_table};
-use crate::print::WARNING;
 use crate::relative_time::{in_or_ago, short_time, valid_for};
-use crate::table::Table;
+use crate::table::{Cell, Table};
 
-/// How often `--watch` asks.
-const REFRESH: Duration = Duration::from_secs(1);
+/// Columns that a narrow terminal does not show: REVISION, SERVICE, NEXT IN.
+const OPTIONAL: [usize; 3] = [3, 1, 5];
 
 /// Reasons are truncated to this many characters in the overview. `deputy status INSTANCE` has all of it.
 const MAX_REASON: usize = 120;
@@ -39,6 +41,7 @@ const MAX_REASON: usize = 120;
   deputy status --json | jq .ready")]
 pub(crate) struct StatusArgs {
     /// Show one instance in detail
+    #[arg(add = ArgValueCompleter::new(completion::instances))]
     instance: Option<String>,
     #[command(flatten)]
     list: ListArgs,
@@ -66,6 +69,13 @@ struct ListArgs {
     limit: Option<NonZeroUsize>,
 }
 
+#[derive(Serialize, JsonSchema)]
+pub(super) struct InstanceJson {
+    schema: u32,
+    #[serde(flatten)]
+    instance: InstanceStatus,
+}
+
 impl ListArgs {
     fn query(&self) -> StatusQuery {
         StatusQuery {
@@ -79,55 +89,33 @@ impl ListArgs {
 
 pub(crate) async fn run(context: &Context, arguments: &StatusArgs) -> Result<Exit, CommandError> {
     let client = arguments.socket.client(context)?;
-    let text = text(&client, arguments).await?;
     if arguments.watch {
-        watch(context, &client, arguments, text).await?;
+        // The width is that of the terminal now: it may change.
+        watch(context, arguments.json, async || text(&client, arguments, context.width()).await).await?;
     } else {
-        context.stdout(&text)?;
+        context.stdout(&text(&client, arguments, context.width()).await?)?;
     }
     Ok(Exit::Done)
 }
 
-/// Prints the status again and again while stdout has a reader. A coordinator that is away may come back.
-async fn watch(
-    context: &Context,
+async fn text(
     client: &ControlClient,
     arguments: &StatusArgs,
-    first: String,
-) -> Result<(), CommandError> {
-    let clear = if arguments.json { "" } else { context.clear() };
-    let mut next: Result<String, SocketClientError> = Ok(first);
-    let mut is_away = false;
-    loop {
-        match next {
-            Ok(text) => {
-                is_away = false;
-                if !context.stdout_if_read(&format!("{clear}{text}"))? {
-                    return Ok(());
-                }
-            }
-            Err(error) if error.is_transient() => {
-                if !is_away {
-                    context.printer.labelled(WARNING, "warning", &format!("{error}; waiting for it"));
-                }
-                is_away = true;
-                if !context.is_stdout_read() {
-                    return Ok(());
-                }
-            }
-            Err(error) => return Err(error.into()),
-        }
-        pause(REFRESH).await;
-        next = text(client, arguments).await;
-    }
-}
-
-async fn text(client: &ControlClient, arguments: &StatusArgs) -> Result<String, SocketClientError> {
+    width: Option<usize>,
+) -> Result<String, SocketClientError> {
     match (&arguments.instance, arguments.json) {
-        (Some(name), true) => client.instance(name).await.map(|instance| json_line(&instance)),
+        (Some(name), true) => {
+            let instance = client.instance(name).await?;
+            Ok(json_line(&InstanceJson { schema: SCHEMA, instance }))
+        }
         (Some(name), false) => client.instance(name).await.map(|instance| details(&instance)),
         (None, true) => client.status(arguments.list.query()).await.map(|status| json_line(&status)),
-        (None, false) => client.status(arguments.list.query()).await.map(|status| overview(&status)),
+        (None, false) => {
+            // All of them, since those that need a person come first.
+            let query = StatusQuery { limit: None, ..arguments.list.query() };
+            let limit = arguments.list.limit.map_or(usize::MAX, NonZeroUsize::get);
+            client.status(query).await.map(|status| overview(status, limit, width))
+        }
     }
 }
 
@@ -136,31 +124,36 @@ fn json_line(object: &impl Serialize) -> String {
     serde_json::to_string(object).unwrap_or_default() + "\n"
 }
 
-/// All instances, a line each.
-fn overview(status: &CoordinatorStatus) -> String {
-    let mut table = Table::default();
+/// Instances, a line each: first those that need a person, and others by name.
+fn overview(mut status: CoordinatorStatus, limit: usize, width: Option<usize>) -> String {
+    // The sort is stable, and they come by name.
+    status.instances.sort_by_key(Attention::of_instance);
+    status.instances.truncate(limit);
+    let mut table = Table::with_optional(&OPTIONAL);
     table.row(["INSTANCE", "SERVICE", "STATE", "REVISION", "VALID FOR", "NEXT IN", "WHY"]);
-    for instance in &status.instances {
-        let lease = instance.lease.as_ref();
-        table.row([
-            instance.name.clone(),
-            or_dash(instance.service.clone()),
-            instance.state.clone(),
-            or_dash(lease.map(|lease| lease.revision.to_string())),
-            or_dash(lease.map(|lease| valid_for(lease.valid_for_ms))),
-            or_dash(instance.next_in_ms.map(|millis| short_time(millis.max(0).unsigned_abs()))),
-            truncated(&instance.reason, MAX_REASON),
-        ]);
-    }
-    let receivers = receivers(status);
-    format!("{}{}{receivers}{}\n", table.render_with_heading(None), login_table(&status.logins), summary(status))
+    status.instances.iter().for_each(|instance| table.row(instance_row(instance)));
+    let (receivers, logins) = (receivers(&status, width), login_table(&status.logins, width));
+    format!("{}{logins}{receivers}{}\n", table.render_with_heading(width), summary(&status))
+}
+
+fn instance_row(instance: &InstanceStatus) -> [Cell; 7] {
+    let lease = instance.lease.as_ref();
+    [
+        Cell::new(&instance.name),
+        or_dash(instance.service.clone()).into(),
+        Cell::new(&instance.state).styled(Attention::of_instance(instance).style()),
+        or_dash(lease.map(|lease| lease.revision.to_string())).into(),
+        or_dash(lease.map(|lease| valid_for(lease.valid_for_ms))).into(),
+        or_dash(instance.next_in_ms.map(|millis| short_time(millis.max(0).unsigned_abs()))).into(),
+        truncated(&instance.reason, MAX_REASON).into(),
+    ]
 }
 
 /// What the coordinator publishes itself.
-fn receivers(status: &CoordinatorStatus) -> String {
+fn receivers(status: &CoordinatorStatus, width: Option<usize>) -> String {
     let local = status.local.clone().and_then(|local| serde_json::from_value::<WorkerReport>(local).ok());
     let local = local.filter(|local| !local.receivers.is_empty());
-    local.map(|local| format!("\n{}\n", receiver_table(&local, None))).unwrap_or_default()
+    local.map(|local| format!("\n{}\n", receiver_table(&local, width))).unwrap_or_default()
 }
 
 fn summary(status: &CoordinatorStatus) -> String {
@@ -188,7 +181,8 @@ fn details(instance: &InstanceStatus) -> String {
     let mut table = Table::default();
     table.row(["instance", &instance.name]);
     table.row(["service", instance.service.as_deref().unwrap_or("-")]);
-    table.row(["state", &instance.state]);
+    let style = Attention::of_instance(instance).style();
+    table.row([Cell::new("state"), Cell::new(&instance.state).styled(style)]);
     table.row(["ready", if instance.ready { "yes" } else { "no" }]);
     table.row(["why", &instance.reason]);
     match &instance.lease {
@@ -287,13 +281,4 @@ fn or_dash(text: Option<String>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn status_truncates_long_reasons_between_characters() {
-        let long = "ü".repeat(MAX_REASON + 1);
-        assert_eq!(truncated(&long, MAX_REASON), "ü".repeat(MAX_REASON) + "…");
-        assert_eq!(truncated(&"ü".repeat(MAX_REASON), MAX_REASON), "ü".repeat(MAX_REASON));
-    }
-}
+mod tests;

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
+use clap_complete::engine::ArgValueCompleter;
 use deputy_coordinator::NewToken;
 use deputy_core::{GroupName, Span};
 use deputy_link::TokenId;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::socket_args::ControlSocketArgs;
+use crate::completion;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -47,7 +50,7 @@ enum TokenSubcommand {
   deputy token create --group analytics --json | jq -r .join")]
 struct CreateArgs {
     /// The group of the new workers: `deliver-to` of an instance names the groups that get its leases
-    #[arg(long)]
+    #[arg(long, add = ArgValueCompleter::new(completion::groups))]
     group: GroupName,
     /// How many workers can enrol with it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -93,8 +96,8 @@ struct RevokeTokenArgs {
     socket: ControlSocketArgs,
 }
 
-#[derive(Serialize)]
-struct NewTokenJson<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct NewTokenJson<'a> {
     schema: u32,
     token: &'a str,
     group: String,
@@ -106,8 +109,8 @@ struct NewTokenJson<'a> {
     out: Option<String>,
 }
 
-#[derive(Serialize)]
-struct RevokedTokenJson {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct RevokedTokenJson {
     schema: u32,
     done: &'static str,
     id: String,

@@ -1,17 +1,33 @@
 //! `deputy workers`
 
+use std::fmt;
+
 use clap::{Args, Subcommand};
-use deputy_coordinator::{AppliedStatus, WorkerCondition, WorkerList, WorkerQuery, WorkerStatus};
-use deputy_core::{GroupName, InstanceName};
+use clap_complete::engine::ArgValueCompleter;
+use deputy_coordinator::{AppliedStatus, ControlClient, WorkerCondition, WorkerList, WorkerQuery, WorkerStatus};
+use deputy_core::{GroupName, InstanceName, truncated};
 use deputy_link::WorkerId;
+use deputy_local::SocketClientError;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::socket_args::ControlSocketArgs;
+use super::watch::watch;
+use crate::attention::Attention;
+use crate::completion;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::relative_time::short_time;
-use crate::table::Table;
+use crate::table::{Cell, Table};
+
+const HEADING: [&str; 8] = ["WORKER", "GROUP", "STATE", "ADDRESS", "HOST", "VERSION", "SEEN", "APPLIED"];
+
+/// Columns that a narrow terminal does not show: VERSION, HOST, ADDRESS, SEEN.
+const OPTIONAL: [usize; 4] = [5, 4, 3, 6];
+
+/// After the last page.
+const JSON_END: &str = "]}\n";
 
 /// List workers with what they applied, remove or ban them
 #[derive(Debug, Args)]
@@ -20,6 +36,7 @@ use crate::table::Table;
     after_help = "Examples:
   deputy workers
   deputy workers --group etl --worker-state connected
+  deputy workers --watch
   deputy workers --json | jq '.workers[] | select(.connected | not)'
   deputy workers remove 9f31c07a52d84e66
   deputy workers ban 9f31c07a52d84e66"
@@ -34,16 +51,19 @@ pub(crate) struct WorkersArgs {
 #[derive(Debug, Args)]
 struct ListWorkersArgs {
     /// Only workers of this group
-    #[arg(long, value_name = "GROUP")]
+    #[arg(long, value_name = "GROUP", add = ArgValueCompleter::new(completion::groups))]
     group: Option<GroupName>,
     /// Only workers in this state: away, banned, connected, locked or removed
     // `--state` is the state directory.
     #[arg(id = "worker-state", long = "worker-state", value_name = "STATE")]
     state: Option<WorkerCondition>,
     /// Only workers that get or have applied this instance, and only what they have applied of it
-    #[arg(long, value_name = "INSTANCE")]
+    #[arg(long, value_name = "INSTANCE", add = ArgValueCompleter::new(completion::instances))]
     instance: Option<InstanceName>,
-    /// Print one JSON object
+    /// Refresh every second until interrupted
+    #[arg(long)]
+    watch: bool,
+    /// Print one JSON object, or one per line with --watch
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -67,6 +87,7 @@ enum WorkersSubcommand {
 #[derive(Debug, Args)]
 struct WorkerIdArgs {
     /// The worker's ID, as printed by `deputy workers`
+    #[arg(add = ArgValueCompleter::new(completion::workers))]
     worker: WorkerId,
     /// Print one JSON object
     #[arg(long)]
@@ -75,8 +96,8 @@ struct WorkerIdArgs {
     socket: ControlSocketArgs,
 }
 
-#[derive(Serialize)]
-struct WorkerActionJson {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct WorkerActionJson {
     schema: u32,
     done: &'static str,
     id: String,
@@ -84,7 +105,10 @@ struct WorkerActionJson {
 
 pub(crate) async fn run(context: &Context, arguments: &WorkersArgs) -> Result<Exit, CommandError> {
     match &arguments.command {
-        None => list(context, &arguments.list).await?,
+        None => {
+            let client = arguments.list.socket.client(context)?;
+            list(context, &client, &arguments.list).await?;
+        }
         Some(WorkersSubcommand::Ban(arguments)) => {
             arguments.socket.client(context)?.ban_worker(arguments.worker).await?;
             print_action(context, arguments, "ban", "disconnected, and its key is refused from now on")?;
@@ -110,65 +134,154 @@ fn print_action(
     context.stdout(&format!("{id}: {text}\n"))
 }
 
-async fn list(context: &Context, arguments: &ListWorkersArgs) -> Result<(), CommandError> {
-    let client = arguments.socket.client(context)?;
-    let mut query = WorkerQuery {
-        group: arguments.group.clone(),
-        instance: arguments.instance.clone(),
-        state: arguments.state,
-        ..WorkerQuery::default()
-    };
-    let mut connected = 0;
-    let mut total = 0;
+async fn list(context: &Context, client: &ControlClient, arguments: &ListWorkersArgs) -> Result<(), CommandError> {
+    match (arguments.watch, arguments.json, context.width()) {
+        (true, json, _) => watch(context, json, async || whole(client, arguments, context.width()).await).await,
+        (false, false, Some(width)) => context.stdout(&sorted(client, arguments, Some(width)).await?),
+        (false, ..) => print_pages(context, client, arguments).await,
+    }
+}
+
+/// Prints workers by id, page by page: not all of them need to be in memory at once.
+async fn print_pages(
+    context: &Context,
+    client: &ControlClient,
+    arguments: &ListWorkersArgs,
+) -> Result<(), CommandError> {
+    let mut query = arguments.query();
+    let mut count = WorkerCount::default();
     loop {
         let page = client.workers(&query).await?;
         let is_first = query.after.is_none();
-        let text = if arguments.json { json_page(&page, is_first)? } else { table_page(&page.workers, is_first) };
+        let text = if arguments.json { json_page(&page, is_first) } else { table_page(&page.workers, is_first) };
         if !context.stdout_if_read(&text)? {
             return Ok(());
         }
-        connected += page.workers.iter().filter(|worker| worker.connected).count();
-        total += page.workers.len();
+        count.add(&page.workers);
         match page.next {
             Some(next) => query.after = Some(next),
             None => break,
         }
     }
-    let end = if arguments.json { "]}\n".to_owned() } else { format!("{connected} of {total} connected\n") };
-    context.stdout(&end)
+    context.stdout(&if arguments.json { JSON_END.to_owned() } else { count.to_string() })
 }
 
-/// A page as a part of one object, which is printed page by page: not all workers need to be in memory at once.
-fn json_page(page: &WorkerList, is_first: bool) -> Result<String, CommandError> {
+/// All workers as one text, which `--watch` shows again and again.
+async fn whole(
+    client: &ControlClient,
+    arguments: &ListWorkersArgs,
+    width: Option<usize>,
+) -> Result<String, SocketClientError> {
+    if !arguments.json {
+        return sorted(client, arguments, width).await;
+    }
+    let mut query = arguments.query();
+    let mut text = String::new();
+    loop {
+        let page = client.workers(&query).await?;
+        text.push_str(&json_page(&page, query.after.is_none()));
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return Ok(text + JSON_END),
+        }
+    }
+}
+
+/// All workers in a table: first those that need a person, and others by id.
+async fn sorted(
+    client: &ControlClient,
+    arguments: &ListWorkersArgs,
+    width: Option<usize>,
+) -> Result<String, SocketClientError> {
+    let mut query = arguments.query();
+    let mut count = WorkerCount::default();
+    let mut rows = Vec::new();
+    loop {
+        let page = client.workers(&query).await?;
+        count.add(&page.workers);
+        rows.extend(page.workers.iter().map(|worker| (Attention::of_worker(worker), worker_row(worker, width))));
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => break,
+        }
+    }
+    // The sort is stable, and they come by id.
+    rows.sort_by_key(|(attention, _)| *attention);
+    let mut table = Table::with_optional(&OPTIONAL);
+    table.row(HEADING);
+    rows.into_iter().for_each(|(_, row)| table.row(row));
+    Ok(table.render_with_heading(width) + &count.to_string())
+}
+
+impl ListWorkersArgs {
+    fn query(&self) -> WorkerQuery {
+        WorkerQuery {
+            group: self.group.clone(),
+            instance: self.instance.clone(),
+            state: self.state,
+            ..WorkerQuery::default()
+        }
+    }
+}
+
+/// The line below a table.
+#[derive(Default)]
+struct WorkerCount {
+    connected: usize,
+    all: usize,
+}
+
+impl WorkerCount {
+    fn add(&mut self, workers: &[WorkerStatus]) {
+        self.connected += workers.iter().filter(|worker| worker.connected).count();
+        self.all += workers.len();
+    }
+}
+
+impl fmt::Display for WorkerCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} of {} connected", self.connected, self.all)
+    }
+}
+
+/// A page as a part of one object.
+fn json_page(page: &WorkerList, is_first: bool) -> String {
     let mut text = if is_first { format!("{{\"schema\":{SCHEMA},\"workers\":[") } else { String::new() };
     for (number, worker) in page.workers.iter().enumerate() {
         if number > 0 || !is_first {
             text.push(',');
         }
-        text.push_str(&serde_json::to_string(worker).map_err(|error| CommandError::new(Exit::Internal, error))?);
+        // It came as JSON, so it can be written as JSON.
+        text.push_str(&serde_json::to_string(worker).unwrap_or_default());
     }
-    Ok(text)
+    text
 }
 
 fn table_page(workers: &[WorkerStatus], is_first: bool) -> String {
     let mut table = Table::default();
-    table.row(["WORKER", "GROUP", "STATE", "ADDRESS", "HOST", "VERSION", "SEEN", "APPLIED"]);
-    for worker in workers {
-        let applied: Vec<String> = worker.applied.iter().map(applied_text).collect();
-        table.row([
-            worker.id.clone(),
-            worker.group.clone(),
-            worker.condition().word().to_owned(),
-            or_dash(worker.address.as_deref()),
-            or_dash(worker.host.as_deref()),
-            or_dash(worker.version.as_deref()),
-            or_dash(worker.seen_ago_ms.map(|millis| format!("{} ago", short_time(millis))).as_deref()),
-            or_dash(Some(&applied.join(", "))),
-        ]);
-    }
+    table.row(HEADING);
+    workers.iter().for_each(|worker| table.row(worker_row(worker, None)));
     let text = table.render_with_heading(None);
     // Only the first page has a heading.
     if is_first { text } else { text.split_once('\n').map(|(_, rows)| rows.to_owned()).unwrap_or_default() }
+}
+
+fn worker_row(worker: &WorkerStatus, width: Option<usize>) -> [Cell; 8] {
+    let mut deliveries: Vec<&AppliedStatus> = worker.applied.iter().collect();
+    deliveries.sort_by_key(|applied| Attention::of_applied(applied));
+    let applied = deliveries.into_iter().map(applied_text).collect::<Vec<_>>().join(", ");
+    // No more than can be shown: a fleet has many workers.
+    let applied = width.map_or_else(|| applied.clone(), |width| truncated(&applied, width));
+    [
+        Cell::new(&worker.id),
+        Cell::new(&worker.group),
+        Cell::new(worker.condition().word()).styled(Attention::of_worker(worker).style()),
+        or_dash(worker.address.as_deref()).into(),
+        or_dash(worker.host.as_deref()).into(),
+        or_dash(worker.version.as_deref()).into(),
+        or_dash(worker.seen_ago_ms.map(|millis| format!("{} ago", short_time(millis))).as_deref()).into(),
+        or_dash(Some(&applied)).into(),
+    ]
 }
 
 fn or_dash(text: Option<&str>) -> String {

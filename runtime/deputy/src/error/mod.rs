@@ -7,6 +7,7 @@ use std::error::Error;
 use deputy_config::{Colour, ConfigErrors, Finding};
 use deputy_core::in_one_line;
 use deputy_local::ControlError;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -36,7 +37,7 @@ struct FailedAction {
     source: Box<dyn Error + Send + Sync>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ErrorJson {
     kind: &'static str,
     exit_code: u8,

@@ -1,6 +1,7 @@
 //! The record of a worker.
 
 use deputy_core::GroupName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::AdmissionDenied;
@@ -31,7 +32,7 @@ pub struct EnrolledWorker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct RenewalCount(pub u64);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EnrolmentStatus {
     /// The worker is admitted.

@@ -5,11 +5,12 @@
 mod view;
 
 use deputy_local::{FactStatus, FailureStatus};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use view::StatusView;
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerReport {
     /// [`deputy_local::SCHEMA`]
     pub schema: u32,
@@ -43,7 +44,7 @@ pub struct WorkerReport {
 }
 
 /// An instance without a lease.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AbsentStatus {
     pub name: String,
     /// `no-lease` or `not-delivered`
@@ -53,7 +54,7 @@ pub struct AbsentStatus {
 }
 
 /// The link to the coordinator.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectionStatus {
     /// The worker's id.
     pub worker: String,
@@ -75,7 +76,7 @@ pub struct ConnectionStatus {
 }
 
 /// The lease of one instance.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DeliveryStatus {
     pub name: String,
     pub service: String,
@@ -106,7 +107,7 @@ pub struct DeliveryStatus {
     pub reason: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReceiverStatus {
     pub name: String,
     /// The SHA-256 of its component, if it is bound.
@@ -139,7 +140,7 @@ pub struct ReceiverStatus {
 }
 
 /// A lease that a receiver rejected.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RejectionStatus {
     pub instance: String,
     /// One of the words of the exit codes, or `throttled`.
@@ -157,20 +158,20 @@ pub struct RejectionStatus {
 }
 
 /// An earlier lease that is published because the newest was rejected.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct KeptStatus {
     pub revision: u64,
     pub valid_until: String,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UnitStatus {
     pub number: u64,
     pub published_at: Option<String>,
     pub files: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HookStatus {
     pub running: bool,
     /// The end of the last run.

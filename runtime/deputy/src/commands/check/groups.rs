@@ -7,9 +7,10 @@ use deputy_config::{ReceiverComponent, SettingLines, SettingsOwner, WorkerGroup,
 use deputy_core::{GroupName, InstanceName, ReceiverName};
 use deputy_host::check_binding;
 use deputy_sandbox::{ComponentKind, Sandbox};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::instance::{InstanceJson, bound};
+use super::instance::{CheckedInstanceJson, bound};
 use crate::commands::inspect::ComponentJson;
 use crate::described_settings::{self, DescribedComponent};
 use crate::error::{CommandError, ErrorJson};
@@ -19,13 +20,13 @@ use crate::print::{ERROR, GOOD, HEADING, bytes, sanitize, styled};
 use crate::table::Table;
 
 /// Where workers connect.
-#[derive(Serialize)]
-pub(super) struct WorkersJson {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct CheckedWorkersJson {
     listen: String,
     advertise: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct GroupJson {
     name: String,
     pub(super) ok: bool,
@@ -33,7 +34,7 @@ pub(super) struct GroupJson {
     receivers: Vec<GroupReceiverJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct GroupReceiverJson {
     name: String,
     ok: bool,
@@ -53,7 +54,7 @@ enum ReceiverError {
     Digest { path: String, found: String },
 }
 
-impl From<&WorkersSection> for WorkersJson {
+impl From<&WorkersSection> for CheckedWorkersJson {
     fn from(workers: &WorkersSection) -> Self {
         Self { listen: workers.listen.to_string(), advertise: workers.advertise.to_string() }
     }
@@ -63,7 +64,7 @@ pub(super) async fn check(
     sandbox: &Sandbox,
     name: &GroupName,
     group: &WorkerGroup,
-    instances: &[InstanceJson],
+    instances: &[CheckedInstanceJson],
     lines: &SettingLines,
 ) -> GroupJson {
     let mut receivers = Vec::new();
@@ -80,7 +81,7 @@ async fn check_receiver(
     sandbox: &Sandbox,
     name: &ReceiverName,
     receiver: &ReceiverComponent,
-    instances: &[InstanceJson],
+    instances: &[CheckedInstanceJson],
     settings: OwnSettings<'_>,
 ) -> GroupReceiverJson {
     let loaded = load(sandbox, name, receiver, instances, settings).await;
@@ -99,7 +100,7 @@ async fn load(
     sandbox: &Sandbox,
     name: &ReceiverName,
     receiver: &ReceiverComponent,
-    instances: &[InstanceJson],
+    instances: &[CheckedInstanceJson],
     settings: OwnSettings<'_>,
 ) -> Result<ComponentJson, CommandError> {
     let info = sandbox.inspect(&receiver.component).await?;

@@ -10,6 +10,7 @@ use deputy_config::{InstanceEntry, SettingLines, SettingsOwner};
 use deputy_core::{BoundInstance, FileSource, Instance, InstanceName, PayloadKind, SecretSource, in_one_line};
 use deputy_sandbox::{CallError, ComponentInfo, LoadedProvider, Sandbox};
 use deputy_sources::SourceContext;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::kept_state::{KeptStates, StateJson};
@@ -21,13 +22,13 @@ use crate::error::{CommandError, ErrorJson};
 use crate::failed_setting::{FailedSetting, OwnSettings};
 
 /// The instances that are bound to a receiver, if all of them are known.
-pub(super) fn bound(of: &BTreeSet<InstanceName>, instances: &[InstanceJson]) -> Option<Vec<BoundInstance>> {
+pub(super) fn bound(of: &BTreeSet<InstanceName>, instances: &[CheckedInstanceJson]) -> Option<Vec<BoundInstance>> {
     let find = |name: &InstanceName| instances.iter().find(|instance| instance.name == name.as_str())?.bound.clone();
     of.iter().map(find).collect()
 }
 
-#[derive(Serialize)]
-pub(super) struct InstanceJson {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct CheckedInstanceJson {
     pub(super) name: String,
     pub(super) enabled: bool,
     pub(super) ok: bool,
@@ -49,7 +50,7 @@ pub(super) struct InstanceJson {
     pub(super) bound: Option<BoundInstance>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct TokenFileJson {
     pub(super) path: String,
     pub(super) lifetime: String,
@@ -58,7 +59,7 @@ pub(super) struct TokenFileJson {
     pub(super) error: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct LoadedJson {
     #[serde(flatten)]
     pub(super) component: ComponentJson,
@@ -66,11 +67,11 @@ pub(super) struct LoadedJson {
     pub(super) kinds: AnswerJson<BTreeSet<String>>,
     pub(super) tokens_required: AnswerJson<bool>,
     /// Imported and granted.
-    pub(super) granted: Vec<GrantJson>,
+    pub(super) granted: Vec<CheckedGrantJson>,
     /// Imported and not granted.
     pub(super) not_granted: Vec<&'static str>,
     /// Granted and not imported.
-    pub(super) unused: Vec<GrantJson>,
+    pub(super) unused: Vec<CheckedGrantJson>,
     pub(super) unknown_imports: Vec<String>,
     /// What the component may choose in what it signs.
     pub(super) left_open: Vec<LeftOpenJson>,
@@ -81,7 +82,7 @@ pub(super) struct LoadedJson {
 }
 
 /// The result of a call without a grant.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum AnswerJson<T> {
     Ok(T),
@@ -93,15 +94,15 @@ pub(super) enum AnswerJson<T> {
     },
 }
 
-#[derive(Serialize)]
-pub(super) struct GrantJson {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct CheckedGrantJson {
     pub(super) capability: &'static str,
     #[serde(skip)]
     pub(super) words: &'static str,
     pub(super) grants: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct SecretJson {
     pub(super) name: String,
     pub(super) source: &'static str,
@@ -118,8 +119,8 @@ pub(super) async fn check(
     entry: &InstanceEntry,
     kept: &KeptStates,
     lines: &SettingLines,
-) -> InstanceJson {
-    let mut checked = InstanceJson {
+) -> CheckedInstanceJson {
+    let mut checked = CheckedInstanceJson {
         name: entry.name.to_string(),
         enabled: entry.enabled,
         ok: true,
@@ -229,7 +230,7 @@ impl LoadedJson {
     /// Compares what is imported with what is granted.
     fn compare(&mut self, info: &ComponentInfo, instance: &Instance) {
         for capability in Capability::ALL.into_iter().filter(|c| c.decision(info.kind) == Decision::ByGrant) {
-            let grant = GrantJson {
+            let grant = CheckedGrantJson {
                 capability: capability.key(),
                 words: capability.words(),
                 grants: capability.granted(&instance.grant),

@@ -1,10 +1,10 @@
 //! What `deputy check` prints about one instance.
 
-use super::instance::{AnswerJson, GrantJson, InstanceJson, LoadedJson};
+use super::instance::{AnswerJson, CheckedGrantJson, CheckedInstanceJson, LoadedJson};
 use crate::print::{ERROR, FAINT, GOOD, HEADING, WARNING, bytes, indented, sanitize, styled};
 use crate::table::Table;
 
-impl InstanceJson {
+impl CheckedInstanceJson {
     pub(super) fn text(&self) -> String {
         let (style, state) = match (self.enabled, self.ok) {
             (false, _) => (FAINT, "not enabled"),
@@ -122,7 +122,7 @@ impl LoadedJson {
     }
 }
 
-fn grant_rows(grants: &[GrantJson]) -> Vec<[String; 2]> {
+fn grant_rows(grants: &[CheckedGrantJson]) -> Vec<[String; 2]> {
     grants.iter().map(|grant| [grant.words.to_owned(), grant.grants.join(", ")]).collect()
 }
 

@@ -9,6 +9,7 @@ use deputy_coordinator::status::StatusQuery;
 use deputy_core::{Digest, Instance, InstanceName, PolicyDenial, Principal, StateIdentity, in_one_line};
 use deputy_host::state::StateDirectory;
 use deputy_host::state_identity;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -22,7 +23,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct KeptStates(BTreeMap<String, Result<StateIdentity, String>>);
 
 /// The state of an instance that is granted it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct StateJson {
     identity: String,
     /// Who saved what is kept; absent if nothing is kept, or that is not known.

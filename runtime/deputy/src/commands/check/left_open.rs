@@ -3,12 +3,13 @@
 use deputy_core::Instance;
 use deputy_core::grant::{ClaimGrant, JwtGrant, SecretPurpose, Sigv4Grant};
 use deputy_sandbox::ComponentInfo;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::capability::Capability;
 
 /// One thing that the grant of a secret leaves open.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct LeftOpenJson {
     pub(super) secret: String,
     pub(super) what: String,

@@ -6,13 +6,14 @@ use deputy_config::CoordinatorFile;
 use deputy_core::{LoginName, LoginPlan};
 use deputy_sandbox::Sandbox;
 use futures::future::join_all;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::login_text::clock_warning;
 use crate::print::{ERROR, GOOD, WARNING, sanitize, styled};
 
 /// One login that an enabled instance has.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct LoginJson {
     name: String,
     principal: String,

@@ -15,18 +15,21 @@ use clap::Args;
 use deputy_audit::Audit;
 use deputy_config::{Colour, CoordinatorFile, Finding};
 use deputy_host::coordinator::no_instance_warning;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::print::{ERROR, GOOD, WARNING, count, sanitize, styled};
-use groups::{GroupJson, WorkersJson};
-use instance::InstanceJson;
+use groups::{CheckedWorkersJson, GroupJson};
+use instance::CheckedInstanceJson;
 use kept_state::KeptStates;
 use login::LoginJson;
 use online::OnlineJson;
 use worker::LocalJson;
+#[cfg(test)]
+pub(super) use worker::WorkerCheckJson;
 
 /// Check the configuration, the secrets and the components
 ///
@@ -48,17 +51,17 @@ pub(crate) struct CheckArgs {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct CoordinatorCheckJson {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct CoordinatorCheckJson {
     schema: u32,
     ok: bool,
     config: String,
     warnings: Vec<Finding>,
-    instances: Vec<InstanceJson>,
+    instances: Vec<CheckedInstanceJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     logins: Vec<LoginJson>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    workers: Option<WorkersJson>,
+    workers: Option<CheckedWorkersJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     groups: Vec<GroupJson>,
     /// With --online.
@@ -131,7 +134,7 @@ async fn check_coordinator(context: &Context, arguments: &CheckArgs) -> Result<E
             warnings: config.warnings.findings().collect(),
             instances,
             logins,
-            workers: config.coordinator.workers.as_ref().map(WorkersJson::from),
+            workers: config.coordinator.workers.as_ref().map(CheckedWorkersJson::from),
             groups,
             online,
             local,
@@ -156,13 +159,13 @@ fn print_warnings(context: &Context, config: &CoordinatorFile) {
     }
 }
 
-fn failed(instances: &[InstanceJson], logins: &[LoginJson], groups: &[GroupJson]) -> usize {
+fn failed(instances: &[CheckedInstanceJson], logins: &[LoginJson], groups: &[GroupJson]) -> usize {
     instances.iter().filter(|instance| !instance.ok).count()
         + logins.iter().filter(|login| !login.ok).count()
         + groups.iter().filter(|group| !group.ok).count()
 }
 
-fn summary(config: &CoordinatorFile, instances: &[InstanceJson], groups: &[GroupJson], failed: usize) -> String {
+fn summary(config: &CoordinatorFile, instances: &[CheckedInstanceJson], groups: &[GroupJson], failed: usize) -> String {
     let enabled = instances.iter().filter(|instance| instance.enabled).count();
     let mut text = format!("{}: {}", sanitize(&config.path.display().to_string()), count(enabled, "instance"));
     if !groups.is_empty() {

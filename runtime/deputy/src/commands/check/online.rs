@@ -3,6 +3,7 @@
 use deputy_config::{CoordinatorFile, SettingsOwner};
 use deputy_core::{Instance, Tokens};
 use deputy_sandbox::{Call, RequiredObtain, Sandbox};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::call_report::{self, CallErrorJson};
@@ -13,7 +14,7 @@ use crate::error::CommandError;
 use crate::failed_setting::OwnSettings;
 use crate::print::{GOOD, HEADING, styled};
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct OnlineJson {
     instance: String,
     pub(super) ok: bool,

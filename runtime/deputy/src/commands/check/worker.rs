@@ -16,9 +16,10 @@ use deputy_sandbox::Sandbox;
 use deputy_sources::{SourceContext, SourceError, ValueShape};
 use deputy_worker::ReceiverPolicies;
 use deputy_worker::unit::{self, PublishError};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::instance::{InstanceJson, bound};
+use super::instance::{CheckedInstanceJson, bound};
 use crate::context::{Context, SCHEMA};
 use crate::described_settings::{self, DescribedComponent};
 use crate::error::CommandError;
@@ -27,8 +28,8 @@ use crate::failed_setting::{FailedSetting, OwnSettings};
 use crate::print::{ERROR, GOOD, HEADING, sanitize, styled};
 use crate::table::Table;
 
-#[derive(Serialize)]
-struct WorkerCheckJson {
+#[derive(Serialize, JsonSchema)]
+pub(in crate::commands) struct WorkerCheckJson {
     schema: u32,
     ok: bool,
     config: String,
@@ -41,7 +42,7 @@ struct WorkerCheckJson {
     files: Vec<PathJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct PathJson {
     path: String,
     ok: bool,
@@ -50,7 +51,7 @@ struct PathJson {
 }
 
 /// What a coordinator publishes itself.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct LocalJson {
     pub(super) ok: bool,
     receivers: Vec<WorkerReceiverJson>,
@@ -59,7 +60,7 @@ pub(super) struct LocalJson {
 }
 
 /// A receiver of the worker's own, or its settings for one that the coordinator chooses.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WorkerReceiverJson {
     name: String,
     ok: bool,
@@ -115,7 +116,7 @@ pub(super) async fn check_local(
     sandbox: &Sandbox,
     config: &WorkerConfig,
     state_dir: &Path,
-    instances: &[InstanceJson],
+    instances: &[CheckedInstanceJson],
     lines: &SettingLines,
 ) -> Result<LocalJson, CommandError> {
     let policies = receiver_policies(config, state_dir, &context.platform()?.components).await?;
@@ -129,7 +130,7 @@ async fn check_receivers(
     sandbox: &Sandbox,
     config: &WorkerConfig,
     policies: &ReceiverPolicies,
-    instances: Option<&[InstanceJson]>,
+    instances: Option<&[CheckedInstanceJson]>,
     lines: &SettingLines,
 ) -> Vec<WorkerReceiverJson> {
     let mut receivers = Vec::new();
@@ -147,7 +148,7 @@ async fn check_receiver(
     name: &ReceiverName,
     component: Option<&ReceiverComponent>,
     output: &Path,
-    instances: Option<&[InstanceJson]>,
+    instances: Option<&[CheckedInstanceJson]>,
     settings: OwnSettings<'_>,
 ) -> WorkerReceiverJson {
     let loaded = match component {
@@ -218,7 +219,7 @@ async fn load(
     sandbox: &Sandbox,
     name: &ReceiverName,
     component: &ReceiverComponent,
-    instances: Option<&[InstanceJson]>,
+    instances: Option<&[CheckedInstanceJson]>,
     settings: OwnSettings<'_>,
 ) -> Result<(String, String), (String, Option<FailedSetting>)> {
     let subject = AuditSubject::Receiver(name.clone());

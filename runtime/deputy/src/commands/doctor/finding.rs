@@ -1,5 +1,6 @@
 //! One result of `deputy doctor`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::print::{ERROR, FAINT, GOOD, HINT, WARNING, sanitize, styled};
@@ -7,7 +8,7 @@ use crate::print::{ERROR, FAINT, GOOD, HINT, WARNING, sanitize, styled};
 /// How many instances a line names.
 const NAMED: usize = 8;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Health {
     Ok,
@@ -18,7 +19,7 @@ pub(crate) enum Health {
     Failed,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct FindingJson {
     /// What was looked at: `clock`, `dns`, `reach`, `modes`, …
     check: &'static str,

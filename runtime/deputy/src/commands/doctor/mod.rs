@@ -11,6 +11,7 @@ use deputy_config::CoordinatorFile;
 use deputy_coordinator::ControlClient;
 use deputy_coordinator::status::StatusQuery;
 use deputy_local::SocketClientError;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::context::{Context, SCHEMA};
@@ -36,8 +37,8 @@ pub(crate) struct DoctorArgs {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct DoctorJson {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct DoctorJson {
     schema: u32,
     version: &'static str,
     ok: bool,

@@ -16,9 +16,11 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use clap::{Args, ValueHint};
+use clap_complete::engine::ArgValueCompleter;
 use deputy_core::Span;
 
 use super::socket_args::{LeaseSocketArgs, parse_wait};
+use crate::completion;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -40,7 +42,7 @@ use targets::{Targets, VariableTarget};
   deputy exec s3-prod api --env API_TOKEN=api --config worker.toml -- ./job")]
 pub(crate) struct ExecArgs {
     /// The names of instances
-    #[arg(required = true, value_name = "INSTANCE")]
+    #[arg(required = true, value_name = "INSTANCE", add = ArgValueCompleter::new(completion::instances))]
     instances: Vec<String>,
     /// Put the payload into a variable; NAME=INSTANCE if several instances are named
     #[arg(long, value_name = "NAME[=INSTANCE]")]

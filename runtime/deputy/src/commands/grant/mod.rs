@@ -7,11 +7,14 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
+use clap_complete::engine::ArgValueCompleter;
 use deputy_config::{ConfigDocument, CoordinatorFile, EditError};
 use deputy_core::grant::Grant;
 use deputy_core::{ByteSize, Instance, PolicyDenial, Principal};
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::completion;
 use crate::config_change::{Agreement, Caution, ConfigChange};
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
@@ -38,6 +41,7 @@ const MAX_HINT: ByteSize = ByteSize::kib(64);
   deputy grant s3-prod --hint hint.txt --yes")]
 pub(crate) struct GrantArgs {
     /// The name of an instance in the configuration
+    #[arg(add = ArgValueCompleter::new(completion::configured_instances))]
     instance: String,
     /// A request to this URL
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, conflicts_with_all = ["tcp", "hint", "audit"])]
@@ -65,8 +69,8 @@ pub(crate) struct GrantArgs {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct GrantJson<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct GrantJson<'a> {
     schema: u32,
     instance: &'a str,
     config: String,

@@ -11,6 +11,7 @@ use deputy_audit::{Audit, AuditSubject};
 use deputy_core::grant::Grant;
 use deputy_core::{ComponentDescription, ComponentRef, Instance, Limits, NameError, ReceiverPlan, in_one_line};
 use deputy_sandbox::{Call, CallError, ComponentInfo, ComponentKind, Import, LoadError, Sandbox};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::capability::{Capability, Decision, unknown_imports};
@@ -45,7 +46,7 @@ pub(crate) struct InspectArgs {
     json: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct ComponentJson {
     pub(crate) path: String,
     pub(crate) kind: String,
@@ -58,20 +59,20 @@ pub(crate) struct ComponentJson {
 }
 
 /// The contract's optional interfaces.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct ExportsJson {
     pub(crate) renewal: bool,
     pub(crate) revocation: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct ImportJson {
     interface: String,
     functions: Vec<String>,
 }
 
-#[derive(Serialize)]
-struct InspectJson<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct InspectJson<'a> {
     schema: u32,
     /// `null` for a receiver, and if it depends on settings.
     service: Option<&'a str>,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use clap::{Args, ValueHint};
 use deputy_audit::{Audit, AuditOutcome};
 use deputy_script::{CallReport, ScriptFile, ScriptReport, ScriptRunner, TestStage, find_scripts, junit};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::audit_printer;
@@ -54,8 +55,8 @@ pub(crate) struct TestArgs {
     record: RecordArgs,
 }
 
-#[derive(Serialize)]
-struct TestJson<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct TestJson<'a> {
     schema: u32,
     ok: bool,
     files: &'a [ScriptReport],

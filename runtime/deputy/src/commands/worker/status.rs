@@ -3,23 +3,29 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use deputy_local::{ControlRequest, Parameters, SocketClient};
+use deputy_local::{ControlRequest, Parameters, SocketClient, SocketClientError};
 use deputy_worker::status::{ConnectionStatus, DeliveryStatus, ReceiverStatus, WorkerReport};
 
+use crate::attention::Attention;
+use crate::commands::watch::watch;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::relative_time::{short_time, valid_for};
-use crate::table::Table;
+use crate::table::{Cell, Table};
 
 /// Show the worker's leases and what its receivers applied
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy worker status
   deputy worker status --config /etc/deputy/worker.toml
+  deputy worker status --watch
   deputy worker status --json | jq .ready")]
 pub(crate) struct WorkerStatusArgs {
-    /// Print one JSON object
+    /// Refresh every second until interrupted
+    #[arg(long)]
+    watch: bool,
+    /// Print one JSON object, or one per line with --watch
     #[arg(long)]
     json: bool,
     /// The worker's socket [default: see [endpoints.socket] in its configuration]
@@ -30,23 +36,33 @@ pub(crate) struct WorkerStatusArgs {
 pub(crate) async fn run(context: &Context, arguments: &WorkerStatusArgs) -> Result<Exit, CommandError> {
     let (socket, peer) = context.worker_socket(arguments.socket.as_deref())?;
     let client = SocketClient::new(&socket, peer);
-    if arguments.json {
-        // Untyped, since a newer worker may have more fields.
-        let status: serde_json::Value = client.json(&ControlRequest::Status, &Parameters::default()).await?;
-        context.json(&status)?;
+    if arguments.watch {
+        watch(context, arguments.json, async || current(&client, arguments.json, context.width()).await).await?;
     } else {
-        let status: WorkerReport = client.json(&ControlRequest::Status, &Parameters::default()).await?;
-        context.stdout(&text(&status, context.width()))?;
+        context.stdout(&current(&client, arguments.json, context.width()).await?)?;
     }
     Ok(Exit::Done)
+}
+
+async fn current(client: &SocketClient, json: bool, width: Option<usize>) -> Result<String, SocketClientError> {
+    let parameters = Parameters::default();
+    if json {
+        // Untyped, since a newer worker may have more fields.
+        let status: serde_json::Value = client.json(&ControlRequest::Status, &parameters).await?;
+        return Ok(format!("{status}\n"));
+    }
+    client.json(&ControlRequest::Status, &parameters).await.map(|status: WorkerReport| text(&status, width))
 }
 
 fn text(status: &WorkerReport, width: Option<usize>) -> String {
     let mut text = summary(status, width);
     if !status.instances.is_empty() {
-        let mut table = Table::default();
+        // KIND, REVISION and SERVICE are not for a narrow terminal.
+        let mut table = Table::with_optional(&[2, 3, 1]);
         table.row(["INSTANCE", "SERVICE", "KIND", "REVISION", "VALID FOR", "STATE", "WHY"]);
-        status.instances.iter().for_each(|instance| table.row(instance_row(instance)));
+        let mut instances: Vec<&DeliveryStatus> = status.instances.iter().collect();
+        instances.sort_by_key(|instance| Attention::of_delivery(instance));
+        instances.into_iter().for_each(|instance| table.row(instance_row(instance)));
         text.push_str(&format!("\n{}", table.render_with_heading(width)));
     }
     if status.instances.iter().any(|instance| instance.next_at.is_some() || instance.renewable_until.is_some()) {
@@ -69,11 +85,14 @@ fn text(status: &WorkerReport, width: Option<usize>) -> String {
     text
 }
 
-/// The receivers, a line each.
+/// The receivers, a line each: first those that need a person.
 pub(crate) fn receiver_table(status: &WorkerReport, width: Option<usize>) -> String {
-    let mut table = Table::default();
+    // UNIT is not for a narrow terminal.
+    let mut table = Table::with_optional(&[2]);
     table.row(["RECEIVER", "STATE", "UNIT", "FILES AT", "WHY"]);
-    status.receivers.iter().for_each(|receiver| table.row(receiver_row(receiver)));
+    let mut receivers: Vec<&ReceiverStatus> = status.receivers.iter().collect();
+    receivers.sort_by_key(|receiver| Attention::of_receiver(receiver));
+    receivers.into_iter().for_each(|receiver| table.row(receiver_row(receiver)));
     table.render_with_heading(width)
 }
 
@@ -88,7 +107,8 @@ fn summary(status: &WorkerReport, width: Option<usize>) -> String {
     if let Some(ends) = &connection.certificate_ends {
         table.row(["certificate", &format!("valid until {ends}")]);
     }
-    table.row(["ready", if status.ready { "yes" } else { "no" }]);
+    let (ready, attention) = if status.ready { ("yes", Attention::Fine) } else { ("no", Attention::Down) };
+    table.row([Cell::new("ready"), Cell::new(ready).styled(attention.style())]);
     if !status.complete {
         table.row(["incomplete", "the coordinator has not sent all leases of this worker yet"]);
     }
@@ -122,15 +142,15 @@ fn link(connection: &ConnectionStatus) -> String {
     format!("{}, {} since {}, {contact}", connection.coordinator, connection.state, connection.since)
 }
 
-fn instance_row(instance: &DeliveryStatus) -> [String; 7] {
+fn instance_row(instance: &DeliveryStatus) -> [Cell; 7] {
     [
-        instance.name.clone(),
-        instance.service.clone(),
-        instance.kind.clone(),
-        instance.revision.to_string(),
-        valid_for(instance.valid_for_ms),
-        instance.state.clone(),
-        instance.reason.clone().unwrap_or_default(),
+        Cell::new(&instance.name),
+        Cell::new(&instance.service),
+        Cell::new(&instance.kind),
+        instance.revision.to_string().into(),
+        valid_for(instance.valid_for_ms).into(),
+        Cell::new(&instance.state).styled(Attention::of_delivery(instance).style()),
+        Cell::new(instance.reason.as_deref().unwrap_or_default()),
     ]
 }
 
@@ -138,7 +158,7 @@ fn times_row(instance: &DeliveryStatus) -> [&str; 3] {
     [&instance.name, instance.next_at.as_deref().unwrap_or("-"), instance.renewable_until.as_deref().unwrap_or("-")]
 }
 
-fn receiver_row(receiver: &ReceiverStatus) -> [String; 5] {
+fn receiver_row(receiver: &ReceiverStatus) -> [Cell; 5] {
     let unit = receiver.unit.as_ref();
     let mut reasons: Vec<String> = receiver.reason.iter().cloned().collect();
     if let Some(failure) = &receiver.trouble {
@@ -151,11 +171,11 @@ fn receiver_row(receiver: &ReceiverStatus) -> [String; 5] {
         reasons.push(format!("hook: {error}"));
     }
     [
-        receiver.name.clone(),
-        receiver.state.clone(),
-        unit.map_or_else(|| "-".to_owned(), |unit| format!("{} ({} files)", unit.number, unit.files.len())),
-        receiver.path.clone(),
-        reasons.join("; "),
+        Cell::new(&receiver.name),
+        Cell::new(&receiver.state).styled(Attention::of_receiver(receiver).style()),
+        unit.map_or_else(|| "-".to_owned(), |unit| format!("{} ({} files)", unit.number, unit.files.len())).into(),
+        Cell::new(&receiver.path),
+        reasons.join("; ").into(),
     ]
 }
 
