@@ -8,6 +8,7 @@ use clap::{Args, ValueHint};
 use deputy_audit::Audit;
 use deputy_core::{ComponentDescription, ComponentRef, DescribedSetting, GrantRequest, InstanceName, OperatorFacts};
 use deputy_sandbox::{ComponentInfo, Sandbox};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::capability::{Capability, unknown_imports};
@@ -45,8 +46,8 @@ pub(crate) struct DiffArgs {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct DiffJson<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct DiffJson<'a> {
     schema: u32,
     /// Whether both are the same file, or everything is known and nothing of it is different.
     same: bool,
@@ -58,7 +59,7 @@ struct DiffJson<'a> {
     sections: &'a [Section],
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct SideJson {
     path: String,
     sha256: String,
@@ -66,7 +67,7 @@ struct SideJson {
 }
 
 /// Differences of one sort.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct Section {
     title: &'static str,
     lines: Vec<String>,

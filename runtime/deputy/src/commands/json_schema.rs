@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    call, check, components, doctor, exit_codes, get, grant, hadoop_conf, inspect, instance_action, obtain, state,
-    status, test, token, workers,
+    add, call, check, components, diff, doctor, exit_codes, get, grant, hadoop_conf, inspect, instance_action, obtain,
+    state, status, test, token, workers,
 };
 use crate::cli::Cli;
 use crate::commands::schema::OUTPUT_SCHEMA;
@@ -36,11 +36,13 @@ struct WorkersJson {
 /// A command, and a type that it prints.
 type Output = (&'static str, fn(&mut SchemaGenerator) -> Schema);
 
-const OUTPUTS: [Output; 27] = [
+const OUTPUTS: [Output; 29] = [
+    ("deputy add", schema_of::<add::AddJson<'static>>),
     ("deputy call", schema_of::<call::CallJson>),
     ("deputy check", schema_of::<check::CoordinatorCheckJson>),
     ("deputy check", schema_of::<check::WorkerCheckJson>),
     ("deputy components", schema_of::<components::ComponentsJson>),
+    ("deputy diff", schema_of::<diff::DiffJson<'static>>),
     ("deputy doctor", schema_of::<doctor::DoctorJson>),
     ("deputy exit-codes", schema_of::<exit_codes::ExitCodesJson>),
     ("deputy get", schema_of::<get::GetJson<'static>>),

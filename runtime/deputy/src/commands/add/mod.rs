@@ -19,6 +19,7 @@ use deputy_core::grant::{Grant, NamedNetworks, Network};
 use deputy_core::{ComponentDescription, ComponentRef, GroupName, InstanceName, LoginName};
 use deputy_files::ambient;
 use deputy_sandbox::{ComponentInfo, ComponentKind, LoadError, Sandbox};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::answers::Answers;
@@ -79,8 +80,8 @@ pub(crate) struct AddArgs {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct AddJson<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct AddJson<'a> {
     schema: u32,
     instance: &'a str,
     config: String,

@@ -6,6 +6,7 @@ use deputy_core::GrantRequest;
 use deputy_core::grant::Grant;
 use deputy_files::shell_quoted;
 use deputy_sandbox::ComponentKind;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::secret_files::SecretFiles;
@@ -21,7 +22,7 @@ const NO_CREDENTIAL: &str = "
 It wants no secret and no login: its requests carry no credential, unless you add `headers` or `form` to its rule.
 ";
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct WantedJson {
     capability: &'static str,
     #[serde(skip)]

@@ -1,6 +1,7 @@
 //! What a component says about itself, as `deputy inspect` shows it.
 
 use deputy_core::{ComponentDescription, DescribedProperty, DescribedSetting, GrantRequest, OperatorFacts};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::section;
@@ -8,7 +9,7 @@ use crate::capability::Capability;
 use crate::print::{HEADING, sanitize, styled};
 use crate::table::Table;
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct DescriptionJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
@@ -21,19 +22,19 @@ pub(super) struct DescriptionJson<'a> {
     wants_error: Option<&'a str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct PropertyJson<'a> {
     name: &'a str,
     value: &'a str,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct SettingJson<'a> {
     name: &'a str,
     properties: Vec<PropertyJson<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WantJson<'a> {
     kind: &'a str,
     properties: Vec<PropertyJson<'a>>,
