@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use deputy_test_harness::exit;
 use deputy_test_servers::{Prometheus, free_ports, guest, promtool};
 use rustix::fs::{CWD, FileType, mknodat};
 use serde_json::Value;
@@ -199,12 +200,12 @@ fn alerts_fire_and_recover_in_prometheus() {
     monitored.wait_until_none();
 
     // The coordinator is gone, and with it what it wrote to.
-    drop(coordinator.stop());
+    assert_eq!(coordinator.stop(), Some(exit::OK));
     reader.wait().unwrap();
     monitored.wait_for(&["DeputyCoordinatorDown deputy", "DeputyWorkerDisconnected deputy-worker"]);
     let mut reader = pipe.read();
     let coordinator = site.coordinator();
     monitored.wait_until_none();
-    drop(coordinator.stop());
+    assert_eq!(coordinator.stop(), Some(exit::OK));
     reader.wait().unwrap();
 }
