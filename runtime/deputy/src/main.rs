@@ -4,7 +4,6 @@
 //! Data goes to stdout, everything else to stderr, an error once and with its causes. It never prints a secret, prints a
 //! payload only with `--reveal` or `--format`, leaves no core dump, and is closed to debuggers of other processes of the same user.
 
-mod answers;
 mod attention;
 mod audit_printer;
 mod call_report;
@@ -15,7 +14,6 @@ mod compiler;
 mod completion;
 mod config_change;
 mod context;
-mod described_settings;
 mod environment;
 mod error;
 mod exit;
@@ -24,10 +22,13 @@ mod global_args;
 mod input;
 mod log;
 mod login_text;
+mod look_pace;
 mod print;
 mod private_file;
+mod prompter;
 mod relative_time;
 mod setting_arg;
+mod settings_check;
 mod signals;
 mod table;
 

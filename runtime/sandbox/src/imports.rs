@@ -67,10 +67,10 @@ fn host_version(interface: &str) -> Option<&'static str> {
 
 /// A linker does not list what it has, but refuses to define it twice.
 fn is_defined<T: 'static>(linker: &mut Linker<T>, interface: &str, item: &str) -> bool {
-    let define = |mut instance: LinkerInstance<'_, T>| {
+    let defined = linker.instance(interface).and_then(|mut instance: LinkerInstance<'_, T>| {
         instance.func_new(item, |_, _, _, _| wasmtime::bail!("it is only looked up"))
-    };
-    linker.instance(interface).and_then(define).is_err()
+    });
+    defined.is_err()
 }
 
 #[cfg(test)]

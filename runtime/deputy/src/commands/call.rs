@@ -19,6 +19,7 @@ use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::failed_setting::OwnSettings;
+use crate::setting_arg::{SettingArg, settings};
 use crate::signals::StopSignals;
 use crate::table::Table;
 
@@ -59,8 +60,8 @@ pub(crate) struct ComponentArgs {
 #[derive(Debug, Args)]
 pub(crate) struct CallGrantArgs {
     /// A setting; may be given several times
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
-    settings: Vec<(String, String)>,
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<SettingArg>,
     /// What it may reach: a URL, whose path is a prefix, or HOST:PORT for TCP; may be given several times
     #[arg(long, value_name = "URL")]
     allow: Vec<AllowedTarget>,
@@ -249,7 +250,7 @@ impl ComponentArgs {
 
 impl CallGrantArgs {
     pub(super) fn is_empty(&self) -> bool {
-        self.settings.is_empty() && self.allow.is_empty() && self.network.is_empty()
+        self.set.is_empty() && self.allow.is_empty() && self.network.is_empty()
     }
 
     /// An instance of a component with this and nothing else.
@@ -275,17 +276,12 @@ impl CallGrantArgs {
             name,
             component: component.clone(),
             sha256: None,
-            settings: self.settings.iter().cloned().collect::<BTreeMap<_, _>>(),
+            settings: settings(&self.set),
             grant,
             sources: BTreeMap::new(),
             limits: Limits::default(),
         })
     }
-}
-
-fn setting(text: &str) -> Result<(String, String), &'static str> {
-    let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("not NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 impl std::str::FromStr for AllowedTarget {

@@ -16,6 +16,7 @@ use crate::commands::call::{self, ComponentArgs};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::look_pace::Look;
 use crate::print::{ERROR, FAINT, indented, styled};
 use crate::signals::StopSignals;
 
@@ -42,8 +43,6 @@ pub(crate) struct DevArgs {
     once: bool,
 }
 
-/// How often it looks at the files.
-const LOOK: Duration = Duration::from_millis(300);
 /// How long a build may take.
 const BUILD: Duration = Duration::from_mins(20);
 /// Entries of folders that are looked at.
@@ -72,7 +71,10 @@ async fn turns(
 ) -> Result<Exit, CommandError> {
     let mut seen = None;
     loop {
-        if seen.as_ref() != Some(&fingerprints(arguments).await) {
+        let look = Look::begin();
+        let found = fingerprints(arguments).await;
+        let pause = look.end();
+        if seen.as_ref() != Some(&found) {
             context.stdout(context.clear())?;
             let is_built = build(context, arguments).await?;
             // What the build wrote is no change.
@@ -86,7 +88,7 @@ async fn turns(
         if !context.is_stdout_read() {
             return Ok(Exit::Done);
         }
-        deputy_support::pause(LOOK).await;
+        deputy_support::pause(pause).await;
     }
 }
 
@@ -123,20 +125,23 @@ async fn call_once(
     }
 }
 
+fn build_error(error: std::io::Error) -> CommandError {
+    CommandError::new(Exit::Failed, error).context("cannot run the build")
+}
+
 async fn is_built(build: &str) -> Result<bool, CommandError> {
     let mut command = Command::new("sh");
     command.args(["-c", build]).stdin(Stdio::null()).process_group(0).kill_on_drop(true);
-    let failed = |error: std::io::Error| CommandError::new(Exit::Failed, error).context("cannot run the build");
-    let mut child = command.spawn().map_err(failed)?;
+    let mut child = command.spawn().map_err(build_error)?;
     let group = ProcessGroup::of(&child);
-    let exit = exit_descriptor(&child).map_err(failed)?;
+    let exit = exit_descriptor(&child).map_err(build_error)?;
     match tokio::time::timeout(BUILD, exit.readable()).await {
-        Ok(ended) => ended.map_err(failed)?.retain_ready(),
+        Ok(ended) => ended.map_err(build_error)?.retain_ready(),
         Err(_) => return Err(CommandError::new(Exit::Failed, "the build did not end within 20 minutes")),
     }
     // Kills what the build left behind, before its shell is reaped.
     drop(group);
-    Ok(child.wait().await.map_err(failed)?.success())
+    Ok(child.wait().await.map_err(build_error)?.success())
 }
 
 /// What a change is a change of.

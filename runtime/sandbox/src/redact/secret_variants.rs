@@ -128,8 +128,8 @@ impl SecretVariants {
     /// How many bytes at a text's end may be the beginning of a secret that what follows completes.
     pub(crate) fn begun(&self, text: &[u8]) -> usize {
         let from = text.len().saturating_sub(self.longest);
-        let begins = |at: &usize| self.is_begun_by(text.get(*at..).unwrap_or_default());
-        (from..text.len()).find(begins).map_or(0, |at| text.len() - at)
+        let begun = (from..text.len()).find(|at| self.is_begun_by(text.get(*at..).unwrap_or_default()));
+        begun.map_or(0, |at| text.len() - at)
     }
 
     /// Whether this is the beginning of a secret, and not the whole.
@@ -166,11 +166,9 @@ fn all_variants(value: &[u8], add: &mut impl FnMut(Vec<u8>)) {
         return;
     }
     if let Ok(text) = std::str::from_utf8(value) {
-        let inside =
-            |quoted: String| quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().as_bytes().to_vec();
-        add(inside(format!("{text:?}")));
+        add(unquoted(format!("{text:?}")));
         if let Ok(json) = serde_json::to_string(text) {
-            add(inside(json));
+            add(unquoted(json));
         }
     }
     for digits in [b"0123456789abcdef", b"0123456789ABCDEF"] {
@@ -201,13 +199,18 @@ fn all_variants(value: &[u8], add: &mut impl FnMut(Vec<u8>)) {
     }
 }
 
+/// A quoted text without its quotation marks.
+fn unquoted(text: String) -> Vec<u8> {
+    text.get(1..text.len().saturating_sub(1)).unwrap_or_default().as_bytes().to_vec()
+}
+
 /// The lines of a key in PEM, and the texts of a JSON object, however deep: each may be printed alone.
 fn parts(value: &[u8]) -> Vec<Zeroizing<Vec<u8>>> {
     let mut parts: Vec<Zeroizing<Vec<u8>>> = Vec::new();
     let lines = value.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     if value.contains(&b'\n') {
-        let secret = |line: &&[u8]| line.len() >= PART_FROM && !line.starts_with(b"-----");
-        parts.extend(lines.filter(secret).map(|line| Zeroizing::new(line.to_vec())));
+        let secrets = lines.filter(|line| line.len() >= PART_FROM && !line.starts_with(b"-----"));
+        parts.extend(secrets.map(|line| Zeroizing::new(line.to_vec())));
     }
     if value.trim_ascii_start().starts_with(b"{")
         && let Ok(object) = serde_json::from_slice(value)

@@ -62,8 +62,7 @@ impl SecretStore {
 
     /// The values that were read last, for a new call's redactor. Reads nothing.
     pub(crate) fn cached(&self) -> Vec<(SecretName, Arc<SecretBytes>)> {
-        let last = |(name, secret): (&SecretName, &StoredSecret)| Some((name.clone(), secret.last()?.value));
-        self.entries.iter().filter_map(last).collect()
+        self.entries.iter().filter_map(|(name, secret)| Some((name.clone(), secret.last()?.value))).collect()
     }
 
     /// Reads every source, for a report to the operator.

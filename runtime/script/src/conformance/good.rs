@@ -21,15 +21,14 @@ impl GoodCalls {
             TestSubject::Receiver(_) => ScriptedFunction::Accept,
         };
         let calls = timed(script);
-        let first = |function| calls.iter().find(|call| call.function == function && is_good(call)).cloned();
-        let missing = || ScriptError::Invalid {
-            path: script.path().to_owned(),
-            text: format!("{}: no `{}` that is expected to succeed", script.path().display(), function.word()),
+        let Some(first) = first_good(&calls, function) else {
+            let text = format!("{}: no `{}` that is expected to succeed", script.path().display(), function.word());
+            return Err(ScriptError::Invalid { path: script.path().to_owned(), text });
         };
         Ok(Self {
-            first: first(function).ok_or_else(missing)?,
-            renew: first(ScriptedFunction::Renew),
-            revoke: first(ScriptedFunction::Revoke),
+            first,
+            renew: first_good(&calls, ScriptedFunction::Renew),
+            revoke: first_good(&calls, ScriptedFunction::Revoke),
         })
     }
 }
@@ -38,12 +37,16 @@ fn is_good(call: &CallEntry) -> bool {
     call.expect.failure.is_none() && call.expect.rejected.is_empty()
 }
 
+fn first_good(calls: &[CallEntry], function: ScriptedFunction) -> Option<CallEntry> {
+    calls.iter().find(|call| call.function == function && is_good(call)).cloned()
+}
+
 /// The calls, each with the time at which the script makes it.
 fn timed(script: &ScriptFile) -> Vec<CallEntry> {
     let mut now = script.now();
-    let at_its_time = |call: &CallEntry| {
+    let calls = script.entries.call.iter().map(|call| {
         now = call.time(now);
         CallEntry { at: Some(Parsed(ScriptTime(now))), after: None, ..call.clone() }
-    };
-    script.entries.call.iter().map(at_its_time).collect()
+    });
+    calls.collect()
 }

@@ -51,8 +51,8 @@ impl Hidden {
             }
         }
         let values = self.values.iter().filter(|value| value.len() >= LEAST);
-        let named = |value: &Vec<u8>| (String::new(), Arc::new(SecretBytes::new(value.clone())));
-        self.variants = Some(SecretVariants::of(&values.map(named).collect::<Vec<_>>()));
+        let values = values.map(|value| (String::new(), Arc::new(SecretBytes::new(value.clone()))));
+        self.variants = Some(SecretVariants::of(&values.collect::<Vec<_>>()));
         self
     }
 

@@ -52,12 +52,12 @@ pub(super) fn late(good: &CallEntry) -> Trial {
 }
 
 pub(super) fn without_settings(good: &CallEntry, functions: &[ScriptedFunction]) -> Vec<Trial> {
-    let trial = |function: &ScriptedFunction| Trial {
+    let trials = functions.iter().map(|function| Trial {
         name: format!("{} without settings", function.word()),
         call: CallEntry { function: *function, without_settings: true, ..without_expectations(good) },
         rule: Rule::NoTrap,
-    };
-    functions.iter().map(trial).collect()
+    });
+    trials.collect()
 }
 
 pub(super) fn odd_settings(tested: &TestedInstance, good: &CallEntry, functions: &[ScriptedFunction]) -> Vec<Trial> {

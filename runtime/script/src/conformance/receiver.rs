@@ -45,18 +45,23 @@ pub(super) fn trials(plan: &ReceiverPlan, good: &CallEntry) -> Vec<Trial> {
     }
     let large = "x".repeat(LARGE);
     for (kind, payload) in ODD_PAYLOADS.into_iter().chain([("very large", large.as_str())]) {
-        let changed = |delivery: &DeliveryEntry| with_payload(delivery, payload);
-        trials.push(changed_deliveries(good, &format!("a payload that is {kind}"), Rule::NoTrap, changed));
+        let name = format!("a payload that is {kind}");
+        trials.push(changed_deliveries(good, &name, Rule::NoTrap, |delivery| with_payload(delivery, payload)));
     }
-    let expired =
-        |delivery: &DeliveryEntry| DeliveryEntry { expires_in: Some(Parsed(Span::millis(0))), ..delivery.clone() };
     trials.push(changed_deliveries(good, "a delivery that has expired", Rule::NoTrap, expired));
-    let other = |delivery: &DeliveryEntry| match "some-kind-of-another-service/9".parse() {
+    trials.push(changed_deliveries(good, "a kind that it does not name", Rule::NoTrap, of_another_kind));
+    trials
+}
+
+fn expired(delivery: &DeliveryEntry) -> DeliveryEntry {
+    DeliveryEntry { expires_in: Some(Parsed(Span::millis(0))), ..delivery.clone() }
+}
+
+fn of_another_kind(delivery: &DeliveryEntry) -> DeliveryEntry {
+    match "some-kind-of-another-service/9".parse() {
         Ok(kind) => DeliveryEntry { kind: Parsed(kind), ..delivery.clone() },
         Err(_) => delivery.clone(),
-    };
-    trials.push(changed_deliveries(good, "a kind that it does not name", Rule::NoTrap, other));
-    trials
+    }
 }
 
 fn with_payload(delivery: &DeliveryEntry, payload: &str) -> DeliveryEntry {

@@ -27,8 +27,11 @@ pub(super) fn trials(good: &CallEntry) -> Vec<Trial> {
     (0..good.http.len()).flat_map(|at| bad_replies(good, at)).collect()
 }
 
+fn status(status: u16) -> Reply {
+    Reply { status: Some(status), ..Reply::default() }
+}
+
 fn bad_replies(good: &CallEntry, at: usize) -> Vec<Trial> {
-    let status = |status: u16| Reply { status: Some(status), ..Reply::default() };
     let wait = BTreeMap::from([("retry-after".to_owned(), DELAY.to_string())]);
     let good_reply = good.http.get(at).map(|exchange| exchange.reply.clone()).unwrap_or_default();
     let html = Reply { body: Some("<html><h1>It works!</h1></html>".to_owned()), ..Reply::default() };

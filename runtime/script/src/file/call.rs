@@ -177,15 +177,18 @@ fn check_reply(reply: &Reply) -> Result<(), CallEntryError> {
     for delay in [&reply.delay, &reply.drip].into_iter().flatten() {
         check_delay(delay.0)?;
     }
-    let is_odd = |text: &str| text.contains(['\r', '\n']);
     match reply
         .headers
         .iter()
-        .find(|(name, value)| name.is_empty() || name.contains(':') || is_odd(name) || is_odd(value))
+        .find(|(name, value)| name.is_empty() || name.contains(':') || has_line_break(name) || has_line_break(value))
     {
         Some((name, _)) => Err(CallEntryError::Header(name.clone())),
         None => Ok(()),
     }
+}
+
+fn has_line_break(text: &str) -> bool {
+    text.contains(['\r', '\n'])
 }
 
 fn check_step(at: usize, step: &TcpStep) -> Result<(), CallEntryError> {

@@ -40,8 +40,8 @@ pub(super) fn made_up(name: &str, number: usize, real: &str) -> String {
 
 /// A name in lower case, with hyphens for everything else.
 fn words(name: &str) -> String {
-    let letter = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let name: String = name.chars().take(MAX_NAME).map(letter).collect();
+    let name: String = name.to_ascii_lowercase().chars().take(MAX_NAME).collect();
+    let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     let name = name.trim_matches('-');
     if name.is_empty() { "value".to_owned() } else { name.to_owned() }
 }
@@ -69,13 +69,8 @@ fn web_token(name: &str, claims: &Map<String, Value>) -> String {
     let mut made_up = Map::from_iter([("sub".to_owned(), Value::from(name))]);
     let times = claims.iter().filter(|(name, value)| TIMES.contains(&name.as_str()) && value.is_number());
     made_up.extend(times.map(|(name, value)| (name.clone(), value.clone())));
-    let part = |text: String| URL_SAFE_NO_PAD.encode(text);
-    format!(
-        "{}.{}.{}",
-        part(r#"{"alg":"none"}"#.to_owned()),
-        part(Value::from(made_up).to_string()),
-        part(name.to_owned())
-    )
+    let parts = [r#"{"alg":"none"}"#.to_owned(), Value::from(made_up).to_string(), name.to_owned()];
+    parts.map(|part| URL_SAFE_NO_PAD.encode(part)).join(".")
 }
 
 #[cfg(test)]

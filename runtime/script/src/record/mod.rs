@@ -195,8 +195,7 @@ impl Recording {
         let now = self.world.now();
         // Writing to a string does not fail.
         writeln!(head, "now = \"{}\"\nseed = {}\n", now.to_string().replace(".000Z", "Z"), self.seed).ok();
-        let change = |text: &str| mocks.replaced(text);
-        head.push_str(&self.written.lines(component, &settings, &secrets, &change));
+        head.push_str(&self.written.lines(component, &settings, &secrets, &|text: &str| mocks.replaced(text)));
         Ok(head)
     }
 
@@ -267,10 +266,8 @@ impl RecordedCall {
             Ok(_) => None,
         };
         let (real, sent) = (&self.exchanges, &rehearsed.sent);
-        let is_same = |(real, sent): (&TapedExchange, &TapedExchange)| {
-            (&real.method, &real.origin) == (&sent.method, &sent.origin)
-        };
-        if real.len() != sent.len() || !real.iter().zip(sent).all(is_same) {
+        let targets = real.iter().map(|exchange| (&exchange.method, &exchange.origin));
+        if targets.ne(sent.iter().map(|exchange| (&exchange.method, &exchange.origin))) {
             return Some("it sends other requests".to_owned());
         }
         match (&self.tokens, tokens) {

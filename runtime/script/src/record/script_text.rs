@@ -90,8 +90,11 @@ pub(super) fn text(response: &TapedResponse) -> Option<AnswerBody> {
 
 /// Headers that a component may read.
 pub(super) fn headers(response: &TapedResponse) -> Vec<(String, String)> {
-    let is_read = |name: &str| !IGNORED_RESPONSE_HEADERS.contains(&name) && !name.starts_with(FOR_BROWSERS);
     response.headers.iter().filter(|(name, _)| is_read(name)).cloned().collect()
+}
+
+fn is_read(name: &str) -> bool {
+    !IGNORED_RESPONSE_HEADERS.contains(&name) && !name.starts_with(FOR_BROWSERS)
 }
 
 fn request(lines: &mut String, real: &TapedExchange, sent: Option<&TapedExchange>) {

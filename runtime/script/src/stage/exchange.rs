@@ -94,14 +94,17 @@ fn body(reply: &Reply) -> io::Result<Vec<u8>> {
     })
 }
 
+fn has_header(reply: &Reply, name: &str) -> bool {
+    reply.headers.keys().any(|known| known.eq_ignore_ascii_case(name))
+}
+
 fn head(reply: &Reply, length: usize) -> String {
     let status = reply.status.unwrap_or(200);
     let mut head = format!("HTTP/1.1 {status} Scripted\r\nconnection: close\r\n");
-    let has = |name: &str| reply.headers.keys().any(|known| known.eq_ignore_ascii_case(name));
-    if reply.json.is_some() && !has("content-type") {
+    if reply.json.is_some() && !has_header(reply, "content-type") {
         head.push_str("content-type: application/json\r\n");
     }
-    if !reply.endless && !has("content-length") && !has("transfer-encoding") {
+    if !reply.endless && !has_header(reply, "content-length") && !has_header(reply, "transfer-encoding") {
         head.push_str(&format!("content-length: {length}\r\n"));
     }
     for (name, value) in &reply.headers {

@@ -22,13 +22,13 @@ use deputy_sandbox::{ComponentInfo, ComponentKind, LoadError, Sandbox};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::answers::Answers;
 use crate::commands::init::{self, systemd};
 use crate::config_change::{Agreement, ConfigChange};
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::print::WARNING;
+use crate::prompter::Prompter;
 use crate::setting_arg::SettingArg;
 use secret_files::{SecretArg, SecretFiles};
 
@@ -104,7 +104,7 @@ pub(super) struct AddJson<'a> {
 }
 
 /// A component, and what it says about itself with the operator's settings.
-struct Described {
+struct DescribedProvider {
     info: ComponentInfo,
     description: ComponentDescription,
     settings: BTreeMap<String, String>,
@@ -199,7 +199,7 @@ async fn described(
     sandbox: &Sandbox,
     config: &CoordinatorFile,
     arguments: &AddArgs,
-) -> Result<Described, CommandError> {
+) -> Result<DescribedProvider, CommandError> {
     let component = arguments.component.clone().of_configuration(Path::new(""), config.components.as_deref());
     let info = sandbox.inspect(&component).await?;
     if !info.missing_imports.is_empty() {
@@ -211,9 +211,9 @@ async fn described(
         return Err(CommandError::new(Exit::Misconfigured, error).hint(hint));
     }
     let subject = AuditSubject::Instance(arguments.name.clone());
-    let answers = Answers::new(context.printer, arguments.json || arguments.yes);
-    let found = settings::complete(sandbox, &component, &info, subject, &answers, &arguments.set).await?;
-    Ok(Described { info, description: found.description, settings: found.settings })
+    let prompter = Prompter::new(context.printer, arguments.json || arguments.yes);
+    let found = settings::complete(sandbox, &component, &info, subject, &prompter, &arguments.set).await?;
+    Ok(DescribedProvider { info, description: found.description, settings: found.settings })
 }
 
 /// The grant as the configuration now has it.

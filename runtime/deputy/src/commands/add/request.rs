@@ -3,7 +3,7 @@
 use deputy_config::CoordinatorFile;
 use deputy_core::{DescribedWant, GrantRequest, LoginPlan, OpenQuestion, OperatorFacts};
 
-use super::{AddArgs, Described};
+use super::{AddArgs, DescribedProvider};
 use crate::error::CommandError;
 use crate::exit::Exit;
 
@@ -27,7 +27,7 @@ pub(super) fn login<'c>(
 
 /// What the component wants, with what only the operator knows.
 pub(super) fn read(
-    described: &Described,
+    described: &DescribedProvider,
     login: Option<&LoginPlan>,
     arguments: &AddArgs,
 ) -> Result<GrantRequest, CommandError> {

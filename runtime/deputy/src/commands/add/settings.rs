@@ -6,11 +6,11 @@ use deputy_audit::AuditSubject;
 use deputy_core::{ComponentDescription, ComponentFailure, ComponentRef, DescribedSetting};
 use deputy_sandbox::{ComponentInfo, Sandbox};
 
-use crate::answers::Answers;
-use crate::described_settings::{DescribedComponent, describe, refuse};
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::prompter::Prompter;
 use crate::setting_arg::{SettingArg, settings};
+use crate::settings_check::{DescriptionRequest, describe, refuse};
 
 /// The most questions: a component could find something missing again and again.
 const MAX_QUESTIONS: usize = 16;
@@ -27,12 +27,12 @@ pub(super) async fn complete(
     component: &ComponentRef,
     info: &ComponentInfo,
     subject: AuditSubject,
-    answers: &Answers,
+    prompter: &Prompter,
     arguments: &[SettingArg],
 ) -> Result<CompleteSettings, CommandError> {
     let mut settings = settings(arguments);
     for _ in 0..MAX_QUESTIONS {
-        let asked = DescribedComponent { component, sha256: Some(info.digest), subject: subject.clone() };
+        let asked = DescriptionRequest { component, sha256: Some(info.digest), subject: subject.clone() };
         let found = describe(sandbox, asked, &settings).await?;
         let description = found.ok_or_else(|| undescribed(info))?;
         let Some(missing) = missing(&description, &settings) else {
@@ -43,7 +43,7 @@ pub(super) async fn complete(
             return Ok(CompleteSettings { settings, description });
         };
         let example = missing.kind().map(|kind| format!(" [{kind}]")).unwrap_or_default();
-        match answers.ask(&format!("setting {}{example}: {}", missing.name, missing.text()))? {
+        match prompter.ask(&format!("setting {}{example}: {}", missing.name, missing.text()))? {
             Some(answer) => settings.insert(missing.name.clone(), answer),
             None => return Err(unanswered(&description, &settings)),
         };

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::secret_files::SecretFiles;
-use super::{AddArgs, Described};
+use super::{AddArgs, DescribedProvider};
 use crate::capability::{Capability, Decision};
 use crate::commands::init::systemd;
 use crate::context::Context;
@@ -39,7 +39,12 @@ pub(super) fn grants(kind: ComponentKind, grant: &Grant) -> Vec<WantedJson> {
 }
 
 /// What the component is and wants, in plain words.
-pub(super) fn summary(arguments: &AddArgs, described: &Described, request: &GrantRequest, grant: &Grant) -> String {
+pub(super) fn summary(
+    arguments: &AddArgs,
+    described: &DescribedProvider,
+    request: &GrantRequest,
+    grant: &Grant,
+) -> String {
     let description = &described.description;
     let title = description.about("title").unwrap_or("no title");
     let version = description.about("version").map(|version| format!(", version {version}")).unwrap_or_default();

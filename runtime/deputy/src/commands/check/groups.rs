@@ -12,11 +12,11 @@ use serde::Serialize;
 
 use super::instance::{CheckedInstanceJson, bound};
 use crate::commands::inspect::ComponentJson;
-use crate::described_settings::{self, DescribedComponent};
 use crate::error::{CommandError, ErrorJson};
 use crate::exit::Exit;
 use crate::failed_setting::OwnSettings;
 use crate::print::{ERROR, GOOD, HEADING, bytes, sanitize, styled};
+use crate::settings_check::{self, DescriptionRequest};
 use crate::table::Table;
 
 /// Where workers connect.
@@ -113,8 +113,8 @@ async fn load(
         return Err(CommandError::new(Exit::Misconfigured, ReceiverError::Provider { path }));
     }
     let subject = AuditSubject::Receiver(name.clone());
-    let asked = DescribedComponent { component: &receiver.component, sha256: receiver.sha256, subject };
-    described_settings::check(sandbox, asked, &receiver.settings, settings).await?;
+    let asked = DescriptionRequest { component: &receiver.component, sha256: receiver.sha256, subject };
+    settings_check::check(sandbox, asked, &receiver.settings, settings).await?;
     let loaded = sandbox.load_receiver(&receiver.plan(name)).await?;
     // Without the answers of all its instances, the receiver would find some not bound.
     if let Some(bound) = bound(&receiver.instances, instances) {

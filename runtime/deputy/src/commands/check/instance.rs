@@ -17,9 +17,9 @@ use super::kept_state::{KeptStates, StateJson};
 use super::left_open::{LeftOpenJson, left_open};
 use crate::capability::{Capability, Decision, unknown_imports};
 use crate::commands::inspect::ComponentJson;
-use crate::described_settings::{self, DescribedComponent};
 use crate::error::{CommandError, ErrorJson};
 use crate::failed_setting::{FailedSetting, OwnSettings};
+use crate::settings_check::{self, DescriptionRequest};
 
 /// The instances that are bound to a receiver, if all of them are known.
 pub(super) fn bound(of: &BTreeSet<InstanceName>, instances: &[CheckedInstanceJson]) -> Option<Vec<BoundInstance>> {
@@ -142,9 +142,9 @@ pub(super) async fn check(
     };
     let owner = SettingsOwner::Instance(entry.name.clone());
     let subject = AuditSubject::Instance(entry.name.clone());
-    let asked = DescribedComponent { component: &instance.component, sha256: instance.sha256, subject };
+    let asked = DescriptionRequest { component: &instance.component, sha256: instance.sha256, subject };
     let own = OwnSettings::new(lines, &owner);
-    if let Err(error) = described_settings::check(sandbox, asked, &instance.settings, own).await {
+    if let Err(error) = settings_check::check(sandbox, asked, &instance.settings, own).await {
         checked.ok = false;
         checked.error = Some(error.json());
         return checked;

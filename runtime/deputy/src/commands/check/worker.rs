@@ -21,11 +21,11 @@ use serde::Serialize;
 
 use super::instance::{CheckedInstanceJson, bound};
 use crate::context::{Context, SCHEMA};
-use crate::described_settings::{self, DescribedComponent};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::failed_setting::{FailedSetting, OwnSettings};
 use crate::print::{ERROR, GOOD, HEADING, sanitize, styled};
+use crate::settings_check::{self, DescriptionRequest};
 use crate::table::Table;
 
 #[derive(Serialize, JsonSchema)]
@@ -223,8 +223,8 @@ async fn load(
     settings: OwnSettings<'_>,
 ) -> Result<(String, String), (String, Option<FailedSetting>)> {
     let subject = AuditSubject::Receiver(name.clone());
-    let asked = DescribedComponent { component: &component.component, sha256: component.sha256, subject };
-    described_settings::check(sandbox, asked, &component.settings, settings).await.map_err(|error| {
+    let asked = DescriptionRequest { component: &component.component, sha256: component.sha256, subject };
+    settings_check::check(sandbox, asked, &component.settings, settings).await.map_err(|error| {
         let at = error.place().cloned();
         (error.one_line(), at)
     })?;

@@ -2,21 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use deputy_script::{ScriptError, ScriptFile, ScriptRunner};
 use deputy_sources::FileFingerprint;
-use deputy_support::timer_now;
 
 use super::{TestArgs, paths, print_summary, test_file};
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
+use crate::look_pace::Look;
 
-/// How often it looks at the files.
-const LOOK: Duration = Duration::from_millis(300);
-/// A look that takes long is followed by a pause that is longer: looking takes a tenth of a processor at most.
-const REST: u32 = 9;
 /// Tests that are watched at once.
 const MAX_TESTS: usize = 500;
 
@@ -42,17 +37,17 @@ pub(super) async fn watch(
     watched.look(&found(arguments)?).await;
     run_all(context, arguments, runner).await?;
     while context.is_stdout_read() {
-        let began = timer_now();
+        let look = Look::begin();
         let is_changed = match found(arguments) {
             Ok(found) => watched.look(&found).await,
             // It is shown when the files are run, once.
             Err(_) => watched.forget(),
         };
+        let pause = look.end();
         if is_changed {
             run_all(context, arguments, runner).await?;
         }
-        let taken = timer_now().saturating_duration_since(began);
-        deputy_support::pause(LOOK.max(taken.saturating_mul(REST))).await;
+        deputy_support::pause(pause).await;
     }
     Ok(Exit::Done)
 }

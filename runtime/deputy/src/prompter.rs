@@ -7,12 +7,12 @@ use crate::exit::Exit;
 use crate::input::ask;
 use crate::print::{Printer, sanitize};
 
-pub(crate) struct Answers {
+pub(crate) struct Prompter {
     printer: Printer,
     is_asking: bool,
 }
 
-impl Answers {
+impl Prompter {
     pub(crate) fn new(printer: Printer, no_input: bool) -> Self {
         let is_asking = !no_input && io::stdin().is_terminal() && io::stderr().is_terminal();
         Self { printer, is_asking }

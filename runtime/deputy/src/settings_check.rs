@@ -17,7 +17,7 @@ struct DescriptionFailed(#[source] CallError);
 
 /// The component that is asked.
 #[derive(Clone)]
-pub(crate) struct DescribedComponent<'c> {
+pub(crate) struct DescriptionRequest<'c> {
     pub(crate) component: &'c ComponentRef,
     pub(crate) sha256: Option<Digest>,
     /// For which instance or receiver.
@@ -27,10 +27,10 @@ pub(crate) struct DescribedComponent<'c> {
 /// What a component says about itself with these settings; `None` if it does not describe itself.
 pub(crate) async fn describe(
     sandbox: &Sandbox,
-    asked: DescribedComponent<'_>,
+    asked: DescriptionRequest<'_>,
     settings: &BTreeMap<String, String>,
 ) -> Result<Option<ComponentDescription>, CommandError> {
-    let DescribedComponent { component, sha256, subject } = asked;
+    let DescriptionRequest { component, sha256, subject } = asked;
     let Some(call) = sandbox.describe(component, sha256, settings, subject).await? else { return Ok(None) };
     let described = call.result.map_err(|error| CommandError::new(Exit::Misconfigured, DescriptionFailed(error)))?;
     Ok(Some(described))
@@ -39,7 +39,7 @@ pub(crate) async fn describe(
 /// Refuses settings whose names a component does not know, and missing ones that it needs.
 pub(crate) async fn check(
     sandbox: &Sandbox,
-    asked: DescribedComponent<'_>,
+    asked: DescriptionRequest<'_>,
     settings: &BTreeMap<String, String>,
     lines: OwnSettings<'_>,
 ) -> Result<(), CommandError> {
