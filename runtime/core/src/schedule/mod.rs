@@ -132,6 +132,8 @@ pub struct Schedule {
     run_state: RunState,
     /// The call whose end is being taken in.
     ending: Option<ScheduledCallId>,
+    /// The instance whose lease is being taken back.
+    revoking: Option<InstanceName>,
     last_id: u64,
     last_reading: Option<Now>,
 }
@@ -164,6 +166,7 @@ impl Schedule {
             random: fastrand::Rng::with_seed(seed),
             run_state: RunState::Running,
             ending: None,
+            revoking: None,
             last_id: 0,
             last_reading: None,
         }
@@ -171,13 +174,17 @@ impl Schedule {
 
     /// Takes in one event. What follows from it is then in [`next_action`](Self::next_action).
     pub fn handle(&mut self, now: Now, event: ScheduleEvent) {
-        // A jump that shows with the end of a call does not cancel that call.
-        self.ending = match &event {
-            ScheduleEvent::Finished(call, _) => Some(*call),
-            _ => None,
-        };
+        match &event {
+            // A jump that shows with the end of a call does not cancel that call.
+            ScheduleEvent::Finished(call, _) => self.ending = Some(*call),
+            // One that shows as a lease is taken back does not publish it.
+            ScheduleEvent::Revoke(name) => self.revoking = Some(name.clone()),
+            ScheduleEvent::Stop => self.run_state = RunState::Stopping,
+            _ => {}
+        }
         self.detect_clock_jump(now);
         self.ending = None;
+        self.revoking = None;
         match event {
             ScheduleEvent::Configured(config) => self.reconfigure(config, now),
             ScheduleEvent::FileObserved(name, file) => self.observe_file(name, file, now),
@@ -261,7 +268,7 @@ impl Schedule {
         let names: Vec<InstanceName> = self.instances.keys().cloned().collect();
         for name in names {
             self.leave_queue(&name, now); // what is left of its lease is another time now
-            if by < 0 {
+            if by < 0 && self.revoking.as_ref() != Some(&name) {
                 self.publish_revived(&name, now);
             }
             self.update(&name, now, |instance| {
@@ -300,7 +307,6 @@ impl Schedule {
     }
 
     fn stop(&mut self, now: Now) {
-        self.run_state = RunState::Stopping;
         let names: Vec<InstanceName> = self.instances.keys().cloned().collect();
         for name in names {
             self.leave_queue(&name, now);

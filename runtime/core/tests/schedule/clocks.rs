@@ -1,10 +1,10 @@
 use deputy_core::Span;
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{
-    Budget, CallOutcome, InstanceActivity, OperatorEvent, PreferredSource, Ratio, Readiness, ScheduleEvent,
+    Budget, CallOutcome, InstanceActivity, OperatorEvent, PreferredSource, Ratio, Readiness, ScheduleEvent, Switch,
 };
 use deputy_test_support::{
-    TestSchedule, file_payload, instance_name, plain_plan, plan_with, revoking_plan, tokens_for,
+    Performed, TestSchedule, file_payload, instance_name, plain_plan, plan_with, revoking_plan, tokens_for,
 };
 
 const HOUR: Span = Span::secs(3600);
@@ -84,6 +84,29 @@ fn clock_set_back_while_a_lease_is_saved_makes_it_due() {
     schedule.jump_clock(-HOUR_MS);
     schedule.release_saves();
     assert_eq!((schedule.published_revision("a"), schedule.call_kind("a")), (Some(1), "obtain"));
+}
+
+#[test]
+fn clock_set_back_publishes_nothing_that_is_taken_back() {
+    let mut revoking = revoking_plan();
+    revoking.policy.revoke.shutdown = Switch::Revoke;
+    for event in [ScheduleEvent::Revoke(instance_name("a")), ScheduleEvent::Stop] {
+        let mut schedule = TestSchedule::new([("a", revoking.clone())]);
+        schedule.complete("a", HOUR);
+        // The next process starts while the clock is ahead, so it does not publish what has expired.
+        schedule.set_clock(2 * HOUR_MS);
+        schedule.crash();
+        schedule.advance(Span::secs(1));
+        schedule.fail_call("a", FailureKind::Unavailable);
+        let before = publications(&schedule);
+        schedule.set_clock(-2 * HOUR_MS);
+        schedule.handle(event);
+        assert_eq!(publications(&schedule), before);
+    }
+}
+
+fn publications(schedule: &TestSchedule) -> usize {
+    schedule.log.iter().filter(|(_, did)| matches!(did, Performed::Publish(..))).count()
 }
 
 #[test]
