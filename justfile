@@ -49,6 +49,7 @@ fmt:
     cd tests/guests && cargo fmt --all
     cd tests/plugs/outputs && cargo fmt --all
     cd tests/plugs/secrets && cargo fmt --all
+    cd tests/providers/assertion/rust && cargo fmt --all
     cd tests/providers/refresh-token && cargo fmt --all
 
 # Known faults of the dependencies: asks the advisory database, so it needs the network

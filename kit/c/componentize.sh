@@ -1,29 +1,33 @@
 #!/bin/sh
-# Makes a component of a provider in C.
+# Makes a component of a connector in C.
 #
 #   kit/c/componentize.sh -o oauth2.wasm [-w WORLD] [-i WIT] SOURCE.c…
 #
 # Needed on the path: wit-bindgen and wasm-tools, and in CC a compiler for wasm32-wasi, by default zig's (PyPI: ziglang).
-# -w: the world that the provider has; -i: the folder with the contract, or with a world of your own and the contract under deps/.
+# -w: the world that it has, by default a provider's; a receiver's is delegation:tokens/token-receiver. 
+# More worlds are in wit/worlds.wit beside this file; -i: a folder with a world of your own instead.
 set -eu
 kit=$(cd "$(dirname "$0")" && pwd)
-world=delegation:tokens/token-provider contract=$kit/../../wit output=provider.wasm
+world=delegation:tokens/token-provider own=$kit/wit output=connector.wasm
 while getopts o:w:i: option; do
   case $option in
   o) output=$OPTARG ;;
   w) world=$OPTARG ;;
-  i) contract=$OPTARG ;;
+  i) own=$OPTARG ;;
   *) exit 2 ;;
   esac
 done
 shift $((OPTIND - 1))
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+# It names each file that it writes, and has no option for silence.
+bindings() { wit-bindgen c "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }; }
 # Each brings a section of its own. `component new` merges them and drops what is not called.
-wit-bindgen c -w "$world" "$contract" --rename-world provider --out-dir "$work/provider" >/dev/null
-wit-bindgen c -w deputy:kit/http-client "$kit/../wit" --out-dir "$work/http" >/dev/null
+bindings -w "$world" "$kit/../../wit" "$own" --rename-world connector --out-dir "$work/connector"
+bindings -w deputy:kit/http-client "$kit/../wit" --out-dir "$work/http"
+bindings -w deputy:kit/clock "$kit/../wit" --out-dir "$work/clock"
 # zig's stack is 16 MiB otherwise, of each instance.
 ${CC:-python3 -m ziglang cc} -target wasm32-wasi -mexec-model=reactor -Os -Wall -Wextra -Wno-unused-parameter \
-  -Wl,-z,stack-size=131072 -I"$kit" -I"$work/provider" -I"$work/http" -o "$work/core.wasm" \
-  "$@" "$kit"/*.c "$work"/provider/*.[co] "$work"/http/*.[co]
+  -Wl,-z,stack-size=131072 -I"$kit" -I"$work/connector" -I"$work/http" -I"$work/clock" -o "$work/core.wasm" \
+  "$@" "$kit"/*.c "$work"/connector/*.[co] "$work"/http/*.[co] "$work"/clock/*.[co]
 wasm-tools component new "$work/core.wasm" -o "$output"

@@ -1,6 +1,7 @@
-// What a provider in C needs beside the contract: settings, failures, one HTTP request, forms and JSON.
+// What a connector in C needs beside the contract: settings, failures, one HTTP request, forms and JSON.
+// `deputy_receiver.h` has what receivers need as well, and `deputy_secrets.h` what a secret needs that is used by handle.
 //
-// The bindings are generated with `--rename-world provider`, so that every provider's are called `provider.h`. The
+// The bindings are generated with `--rename-world connector`, so that every connector's are called `connector.h`. The
 // component is gone after the call, and the host bounds its memory: nothing here is ever freed.
 #pragma once
 
@@ -8,11 +9,33 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "provider.h"
+#include "connector.h"
 
-typedef exports_delegation_tokens_provider_settings_t settings_t;
-typedef exports_delegation_tokens_provider_tokens_t tokens_t;
-typedef exports_delegation_tokens_provider_failure_t failure_t;
+typedef delegation_tokens_types_settings_t settings_t;
+typedef delegation_tokens_types_tokens_t tokens_t;
+typedef delegation_tokens_types_failure_t failure_t;
+typedef connector_list_string_t kinds_t;
+
+// A text of the host with the NUL that C needs.
+char *c_string(connector_string_t text);
+
+// The texts one after the other. The last argument is NULL.
+char *concat(const char *first, ...);
+
+// A number in decimal.
+char *decimal(uint64_t number);
+
+// Bytes as base64url without padding (RFC 4648, section 5), as JWTs have it.
+char *base64url(const void *bytes, size_t length);
+
+// Nanoseconds since 1970.
+uint64_t now_ns(void);
+
+// A copy for an answer to the host.
+void set_string(connector_string_t *to, const char *text);
+
+// The kinds that a provider obtains or a receiver understands, a list that ends with NULL.
+void set_kinds(kinds_t *to, const char *const *kinds);
 
 // The value of a setting, or NULL.
 const char *setting(const settings_t *settings, const char *name);
@@ -27,9 +50,6 @@ bool fail(failure_t *err, uint8_t next, const char *message);
 
 // Makes a failure that names a setting, so that `deputy check` shows its line.
 bool wrong_setting(failure_t *err, const char *name, const char *problem);
-
-// A copy for an answer to the host.
-void set_string(provider_string_t *to, const char *text);
 
 // A body of application/x-www-form-urlencoded. Begins as {0}.
 struct form {
@@ -60,6 +80,12 @@ bool post_form(const char *url, const struct form *form, struct answer *answer, 
 // Whether the status is 2xx. Otherwise makes a failure that says what the host shall do, with the error that a JSON body
 // tells as RFC 6749, section 5.2, has it.
 bool check_answer(const struct answer *answer, failure_t *err);
+
+// The access token of a good answer, with its expiry (RFC 6749, section 5.1). Otherwise makes a failure and returns false.
+bool bearer_tokens(const struct answer *answer, tokens_t *tokens, failure_t *err);
+
+// A text as a JSON string, with its quotes.
+char *json_quoted(const char *text);
 
 // The string member of a JSON object, or NULL. Other objects and lists are skipped.
 char *json_string(const char *object, const char *member);

@@ -34,11 +34,7 @@ void form_add(struct form *form, const char *field, const char *value) {
 
 // A failure that begins with the URL without its query, which may be confidential.
 static bool no_answer(failure_t *err, uint8_t next, const char *url, const char *why) {
-  size_t length = strcspn(url, "?#");
-  char *message = malloc(length + strlen(why) + 3);
-  memcpy(message, url, length);
-  strcpy(stpcpy(message + length, ": "), why);
-  return fail(err, next, message);
+  return fail(err, next, concat(strndup(url, strcspn(url, "?#")), ": ", why, NULL));
 }
 
 static bool failed(failure_t *err, const char *url, wasi_http_types_error_code_t code) {
@@ -123,16 +119,11 @@ bool post_form(const char *url, const struct form *form, struct answer *answer, 
   http_client_string_t authority = text(host, (size_t)(path - host));
   http_client_string_t target = *path == '/' ? text(path, strcspn(path, "#")) : whole("/");
 
-  char length[24], *digit = length + sizeof length - 1;
-  *digit = 0;
-  size_t rest = form->length;
-  do *--digit = (char)('0' + rest % 10);
-  while (rest /= 10);
   wasi_http_types_own_fields_t fields = wasi_http_types_constructor_fields();
   add_header(fields, "content-type", "application/x-www-form-urlencoded");
   add_header(fields, "accept", "application/json");
   // Without the length the host sends chunks, which some servers do not support.
-  add_header(fields, "content-length", digit);
+  add_header(fields, "content-length", decimal(form->length));
 
   wasi_http_types_method_t method = {.tag = WASI_HTTP_TYPES_METHOD_POST};
   wasi_http_types_own_outgoing_request_t outgoing = wasi_http_types_constructor_outgoing_request(fields);

@@ -1,4 +1,4 @@
-// Members of one JSON object (RFC 8259). What is malformed is taken for absent.
+// Members of one JSON object (RFC 8259). What is malformed is taken for absent. And strings.
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,4 +104,21 @@ bool json_number(const char *object, const char *member, double *number) {
   char *end;
   *number = strtod(text, &end);
   return end != text;
+}
+
+char *json_quoted(const char *text) {
+  char *quoted = malloc(6 * strlen(text) + 3), *to = quoted;
+  *to++ = '"';
+  for (; *text; text++) {
+    unsigned char byte = (unsigned char)*text;
+    if (byte >= ' ' && byte != '"' && byte != '\\') {
+      *to++ = (char)byte;
+    } else {
+      to = stpcpy(to, "\\u00");
+      *to++ = "0123456789abcdef"[byte >> 4];
+      *to++ = "0123456789abcdef"[byte & 15];
+    }
+  }
+  strcpy(to, "\"");
+  return quoted;
 }

@@ -3,25 +3,18 @@
 
 #include "deputy_kit.h"
 
-static bool is(provider_string_t text, const char *other) {
+static bool is(connector_string_t text, const char *other) {
   return text.len == strlen(other) && memcmp(text.ptr, other, text.len) == 0;
 }
 
-static char *copy(provider_string_t text) {
-  char *copied = malloc(text.len + 1);
-  memcpy(copied, text.ptr, text.len);
-  copied[text.len] = 0;
-  return copied;
-}
-
 // The part of a name behind a family's dot, or NULL.
-static const char *member(provider_string_t name, const char *family) {
+static const char *member(connector_string_t name, const char *family) {
   size_t length = strlen(family);
   bool is_member = name.len > length && family[length - 1] == '.' && memcmp(name.ptr, family, length) == 0;
-  return is_member ? copy(name) + length : NULL;
+  return is_member ? c_string(name) + length : NULL;
 }
 
-static bool is_among(provider_string_t name, const char *const *names) {
+static bool is_among(connector_string_t name, const char *const *names) {
   for (; *names; names++)
     if (is(name, *names) || member(name, *names)) return true;
   return false;
@@ -29,7 +22,7 @@ static bool is_among(provider_string_t name, const char *const *names) {
 
 const char *setting(const settings_t *settings, const char *name) {
   for (size_t i = 0; i < settings->len; i++)
-    if (is(settings->ptr[i].name, name)) return copy(settings->ptr[i].value);
+    if (is(settings->ptr[i].name, name)) return c_string(settings->ptr[i].value);
   return NULL;
 }
 
@@ -37,9 +30,9 @@ bool check_settings(const settings_t *settings, const char *const *required, con
   for (size_t i = 0; i < settings->len; i++) {
     const delegation_tokens_types_setting_t *given = &settings->ptr[i];
     if (!is_among(given->name, required) && !is_among(given->name, optional))
-      return wrong_setting(err, copy(given->name), "no such setting here");
-    if (strspn(copy(given->value), " \t\r\n") == given->value.len)
-      return wrong_setting(err, copy(given->name), "it is empty; give it a value or remove it");
+      return wrong_setting(err, c_string(given->name), "no such setting here");
+    if (strspn(c_string(given->value), " \t\r\n") == given->value.len)
+      return wrong_setting(err, c_string(given->name), "it is empty; give it a value or remove it");
   }
   for (; *required; required++)
     if (!setting(settings, *required)) return wrong_setting(err, *required, "it is missing");
@@ -56,13 +49,11 @@ bool form_add_family(struct form *form, const settings_t *settings, const char *
     const char *field = member(settings->ptr[i].name, family);
     for (const char *const *other = taken; field && *other; other++)
       if (strcmp(field, *other) == 0)
-        return wrong_setting(err, copy(settings->ptr[i].name), "this field has a setting of its own, or is added by the host");
-    if (field) form_add(form, field, copy(settings->ptr[i].value));
+        return wrong_setting(err, c_string(settings->ptr[i].name), "this field has a setting of its own, or is added by the host");
+    if (field) form_add(form, field, c_string(settings->ptr[i].value));
   }
   return true;
 }
-
-void set_string(provider_string_t *to, const char *text) { provider_string_dup(to, text); }
 
 bool fail(failure_t *err, uint8_t next, const char *message) {
   memset(err, 0, sizeof *err);
@@ -72,9 +63,7 @@ bool fail(failure_t *err, uint8_t next, const char *message) {
 }
 
 bool wrong_setting(failure_t *err, const char *name, const char *problem) {
-  char *message = malloc(strlen(name) + strlen(problem) + sizeof "setting ``: ");
-  strcpy(stpcpy(stpcpy(stpcpy(message, "setting `"), name), "`: "), problem);
-  fail(err, DELEGATION_TOKENS_TYPES_NEXT_MISCONFIGURED, message);
+  fail(err, DELEGATION_TOKENS_TYPES_NEXT_MISCONFIGURED, concat("setting `", name, "`: ", problem, NULL));
   err->setting.is_some = true;
   set_string(&err->setting.val, name);
   return false;

@@ -1,5 +1,7 @@
 //! The rules that every provider keeps, tried on the examples in all languages: see `deputy test --conformance`.
 
+use std::fs;
+
 use deputy_test_harness::{TestEnvironment, exit};
 use deputy_test_servers::guest;
 
@@ -44,7 +46,7 @@ expect = { expires-in = "1h", facts = { subject = "worker" } }
 fn keeps_the_rules(component: &str, script: &str) {
     let home = TestEnvironment::with_compiled(component);
     let path = guest(component).unwrap();
-    std::fs::write(home.path("a.test.toml"), format!("[instance]\ncomponent = {path:?}\n{script}")).unwrap();
+    fs::write(home.path("a.test.toml"), format!("[instance]\ncomponent = {path:?}\n{script}")).unwrap();
     for more in [&[][..], &["--conformance"]] {
         let run = home.deputy(&[&["test", "a.test.toml"], more].concat()).ends_with(exit::OK);
         assert!(more.is_empty() || run.stdout.lines().count() > 25, "{}", run.stdout);
@@ -63,4 +65,28 @@ fn language_conformance_of_renewal() {
     for component in ["signed-javascript", "signed-python"] {
         keeps_the_rules(component, SIGNED);
     }
+}
+
+/// Receivers with the test that `deputy new` writes, and the providers whose secret signs.
+#[test]
+fn language_conformance_of_receivers_and_assertions() {
+    let home = TestEnvironment::in_target("e2e-state");
+    let put = |name: &str, to: &str| fs::copy(guest(name).unwrap(), home.path(to)).unwrap();
+    for (lang, language) in [("c", "c"), ("go", "go"), ("js", "javascript"), ("python", "python"), ("rust", "rust")] {
+        let receiver = format!("headers-{language}");
+        let created = home.program().args(["new", "receiver", &receiver, "--lang", lang]).output().unwrap();
+        assert!(created.status.success());
+        put(&receiver, &format!("{receiver}/{receiver}.wasm"));
+        let provider = format!("assertion-{language}");
+        put(&provider, &format!("{provider}.wasm"));
+        let script = include_str!("../providers/assertion/assertion.test.toml");
+        let script = script.replace("assertion.wasm", &format!("{provider}.wasm"));
+        fs::write(home.path(&format!("{provider}.test.toml")), script).unwrap();
+    }
+    let folder = home.path(".");
+    let folder = folder.to_str().unwrap();
+    let run = home.deputy(&["test", folder]).ends_with(exit::OK);
+    assert!(run.stdout.ends_with("\n15 passed, 0 failed\n"), "{}", run.stdout);
+    let run = home.deputy(&["test", folder, "--conformance"]).ends_with(exit::OK);
+    assert!(run.stdout.lines().count() > 300, "{}", run.stdout);
 }

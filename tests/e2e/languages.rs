@@ -66,6 +66,37 @@ print(told['active'], told['client_id'])";
     }
 }
 
+#[test]
+fn languages_sign_with_a_secret_that_they_never_have() {
+    let host = format!("http://127.0.0.1:{}", servers::oidc().port());
+    let lines = format!(
+        r#"
+        [instances.api.settings]
+        token-url = "{host}/token"
+        client-id = "{}"
+        [instances.api.secrets.client-secret]
+        file = "secrets/client-secret"
+        hmac-sha256 = true
+        [[instances.api.http]]
+        allow = "{host}"
+        networks = ["loopback"]
+        "#,
+        OidcProvider::SIGNER
+    );
+    for component in ["assertion-c", "assertion-go", "assertion-javascript", "assertion-python", "assertion-rust"] {
+        let home = TestEnvironment::with_compiled(component)
+            .secret("client-secret", OidcProvider::SECRET)
+            .instance("api", component, &lines);
+        let run = home.deputy(&["obtain", "api", "--audit", "audit.jsonl"]).ends_with(exit::OK);
+        assert!(run.stdout.contains("bearer-token/1"), "{component}: {}", run.stdout);
+        let events = home.audit("audit.jsonl");
+        let operations: Vec<_> = events.iter().filter_map(|event| event.get("operation")).collect();
+        assert_eq!(operations, ["open", "hmac-sha256"], "{component}");
+        // Nothing was added to the request: the assertion authenticates the client.
+        assert!(events.iter().all(|event| event.get("injected").is_none_or(|added| added == &serde_json::json!([]))));
+    }
+}
+
 fn sends_what_the_host_added(component: &str) {
     let token = r#"{"access_token": "the-token", "token_type": "Bearer", "expires_in": 600}"#;
     let server = Local::answering(200, "content-type: application/json\r\n", token);

@@ -14,6 +14,7 @@
 
 use deputy_test_harness::assert_modules;
 
+mod authoring_page;
 mod canary;
 mod contract;
 mod coordinator;
@@ -37,7 +38,6 @@ mod loading;
 mod local;
 mod logins;
 mod monitoring;
-mod new_connectors;
 mod oauth_answers;
 mod own_receivers;
 mod page;

@@ -2,7 +2,7 @@
 //!
 //! Of a command only the addresses and the keys are replaced, which the page cannot know.
 
-use deputy_test_servers::Seaweed;
+use deputy_test_servers::{OidcProvider, Seaweed};
 use tempfile::TempDir;
 
 use crate::local::Refusing;
@@ -106,6 +106,31 @@ fn wasmtime_cli_runs_the_example_of_each_language() {
 }
 
 #[test]
+fn wasmtime_cli_gets_real_tokens_with_plugged_secrets() {
+    let settings = format!(
+        r#"[{{name: "token-url", value: "http://127.0.0.1:{}/token"}}, {{name: "client-id", value: "{}"}}]"#,
+        servers::oidc().port(),
+        OidcProvider::SIGNER
+    );
+    let obtain = |secret: &str| run(secret, &format!("obtain({settings})"), "plugged");
+    for language in ["c", "go", "javascript", "python", "rust"] {
+        let component = format!("assertion-{language}");
+        let folder = page::author(&[("component.wasm", &component), ("secrets.wasm", "secrets")]);
+        let script = "wac plug component.wasm --plug secrets.wasm -o plugged.wasm\n".to_owned()
+            + &obtain("--env SECRET_CLIENT_SECRET=another-secret")
+            + &obtain(&format!("--env SECRET_CLIENT_SECRET={}", OidcProvider::SECRET))
+            + &obtain("");
+        let printed = shell(folder.path(), &script);
+        let [refused, token, missing] = printed.lines().collect::<Vec<_>>().try_into().unwrap();
+        assert!(refused.starts_with("err({next: denied, message: \"401: invalid_client"), "{component}: {refused}");
+        assert!(token.starts_with("ok({kind: \"bearer-token/1\", payload: ["), "{component}: {token}");
+        assert!(token.contains("expiry: after-ms(600000)"), "{component}: {token}");
+        let problem = "err({next: misconfigured, message: \"secret `client-secret`: SECRET_CLIENT_SECRET is not in";
+        assert!(missing.starts_with(problem), "{component}: {missing}");
+    }
+}
+
+#[test]
 fn wasmtime_cli_signs_with_plugged_secrets() {
     for component in ["signed-javascript", "signed-python"] {
         let folder = page::author(&[("component.wasm", component), ("secrets.wasm", "secrets")]);
@@ -125,7 +150,7 @@ fn wasmtime_cli_receives_with_plugged_outputs() {
              payload: {payload:?}, expiry: never, obtained-at: 1700000000000, facts: []}}])"
         )
     };
-    for component in ["headers-go", "headers-javascript", "headers-python", "headers-rust"] {
+    for component in ["headers-c", "headers-go", "headers-javascript", "headers-python", "headers-rust"] {
         let folder = page::author(&[("component.wasm", component), ("outputs.wasm", "outputs")]);
         let script = "wac plug component.wasm --plug outputs.wasm -o plugged.wasm\nmkdir out\n".to_owned()
             + &run("--dir out", &delivery(b"t0k3n"), "plugged")

@@ -48,7 +48,7 @@ pub(crate) enum Part {
 }
 
 /// Workspaces beside the native one.
-const GUESTS: [&str; 10] = [
+const GUESTS: [&str; 11] = [
     "kit/hadoop",
     "kit/rust",
     "providers",
@@ -58,6 +58,7 @@ const GUESTS: [&str; 10] = [
     "tests/guests",
     "tests/plugs/outputs",
     "tests/plugs/secrets",
+    "tests/providers/assertion/rust",
     "tests/providers/refresh-token",
 ];
 

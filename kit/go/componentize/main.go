@@ -25,7 +25,7 @@ func main() {
 	output := flag.String("o", "provider.wasm", "the component to write")
 	world := flag.String("world", "delegation:tokens/token-provider", "the world that the provider has")
 	contract := flag.String("wit", filepath.Join(kit, "../../wit"), "the folder with the contract")
-	own := flag.String("own-wit", "", "a folder with a world of your own, if -world names one")
+	own := flag.String("own-wit", filepath.Join(kit, "wit"), "a folder with a world of your own, instead of the kit's")
 	adapter := flag.String("adapter", filepath.Join(kit, "wasi_snapshot_preview1.proxy.wasm"), "the adapter")
 	flag.Parse()
 	if err := build(kit, *output, *world, *contract, *own, *adapter); err != nil {
@@ -61,11 +61,7 @@ func build(kit, output, world, contract, own, adapter string) error {
 	if err := run(work, "wit-bindgen", generate...); err != nil {
 		return err
 	}
-	folders := []string{contract}
-	if own != "" {
-		folders = append(folders, own)
-	}
-	generate = append([]string{"go", "-w", world, "--out-dir", program}, folders...)
+	generate = []string{"go", "-w", world, "--out-dir", program, contract, own}
 	if err := run(here, "wit-bindgen", generate...); err != nil {
 		return err
 	}
@@ -85,12 +81,9 @@ func build(kit, output, world, contract, own, adapter string) error {
 		return err
 	}
 	// One section for each world. `component new` merges them and drops what is not called.
-	embedded := contract
-	if own != "" {
-		embedded = filepath.Join(work, "wit")
-		if err := gather(embedded, own, contract); err != nil {
-			return err
-		}
+	embedded := filepath.Join(work, "wit")
+	if err := gather(embedded, own, contract); err != nil {
+		return err
 	}
 	if err := run(work, "wasm-tools", "component", "embed", "-w", world, embedded, core, "-o", core); err != nil {
 		return err
@@ -107,10 +100,10 @@ func gather(folder, own, depended string) error {
 	if err := os.CopyFS(folder, os.DirFS(own)); err != nil {
 		return err
 	}
-	return os.CopyFS(filepath.Join(folder, "deps"), os.DirFS(depended))
+	return os.CopyFS(filepath.Join(folder, "deps/contract"), os.DirFS(depended))
 }
 
-// join writes what joins the generated code to the author's package, for each interface that the world exports.
+// join writes what joins the generated code to the author's package and to the kit, for each interface of the world.
 func join(program, author string) error {
 	generated, err := os.ReadFile(filepath.Join(program, "wit_exports.go"))
 	if err != nil {
@@ -123,6 +116,15 @@ func join(program, author string) error {
 		name := filepath.Base(filepath.Dir(path))
 		if strings.HasPrefix(name, "export_") && !strings.Contains(string(generated), name) {
 			return nil
+		}
+		if imported, found := strings.CutPrefix(name, "import_"); found {
+			if _, err := os.Stat(filepath.Join(program, imported)); err != nil {
+				return nil
+			}
+			link := "package main\n\nimport _ \"wit_component/" + name + "\"\n"
+			if err := os.WriteFile(filepath.Join(program, name+".go"), []byte(link), 0o644); err != nil {
+				return err
+			}
 		}
 		text, err := glue.ReadFile(path)
 		if err != nil {

@@ -1,26 +1,22 @@
 // An access token by a client's credentials (RFC 6749, section 4.4).
 //
 // The client's secret does not pass through here: the host adds it to the request, by the operator's http rule.
-#include <stdlib.h>
-#include <string.h>
-
 #include "deputy_kit.h"
 
+static const char *const KINDS[] = {"bearer-token/1", NULL};
 static const char *const REQUIRED[] = {"token-url", NULL};
 static const char *const OPTIONAL[] = {"client-id", "scope", "audience", "resource", "form.", NULL};
 static const char *const FIELDS[][2] = {{"client-id", "client_id"}, {"scope", "scope"}, {"audience", "audience"}};
 // Fields with a setting of their own, and fields that only the host may add.
 static const char *const TAKEN[] = {"grant_type", "client_id", "scope", "audience", "resource", "client_secret", "client_assertion", NULL};
 
-bool exports_delegation_tokens_provider_service_name(settings_t *settings, provider_string_t *ret, failure_t *err) {
+bool exports_delegation_tokens_provider_service_name(settings_t *settings, connector_string_t *ret, failure_t *err) {
   set_string(ret, "oauth2");
   return true;
 }
 
-bool exports_delegation_tokens_provider_kinds(settings_t *settings, provider_list_string_t *ret, failure_t *err) {
-  ret->len = 1;
-  ret->ptr = malloc(sizeof *ret->ptr);
-  set_string(ret->ptr, "bearer-token/1");
+bool exports_delegation_tokens_provider_kinds(settings_t *settings, kinds_t *ret, failure_t *err) {
+  set_kinds(ret, KINDS);
   return true;
 }
 
@@ -47,18 +43,5 @@ bool exports_delegation_tokens_provider_obtain(settings_t *settings, tokens_t *r
   struct form form = {0};
   struct answer answer = {0};
   if (!request(settings, &form, err) || !post_form(setting(settings, "token-url"), &form, &answer, err)) return false;
-  if (!check_answer(&answer, err)) return false;
-  const char *token = json_string(answer.body, "access_token");
-  if (!token || !*token) return fail(err, DELEGATION_TOKENS_TYPES_NEXT_DENIED, "the answer has no access_token");
-
-  memset(ret, 0, sizeof *ret);
-  set_string(&ret->kind, "bearer-token/1");
-  ret->payload.ptr = (uint8_t *)token;
-  ret->payload.len = strlen(token);
-  double seconds;
-  if (json_number(answer.body, "expires_in", &seconds)) {
-    ret->expiry.tag = DELEGATION_TOKENS_TYPES_EXPIRY_AFTER_MS;
-    ret->expiry.val.after_ms = seconds > 0 ? (uint64_t)(seconds * 1000) : 0;
-  }
-  return true;
+  return bearer_tokens(&answer, ret, err);
 }

@@ -2,8 +2,6 @@
 
 use deputy_core::ComponentName;
 
-use crate::embedded::below;
-
 /// What a connector does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectorKind {
@@ -60,11 +58,5 @@ impl ConnectorKind {
     /// The folder of its example.
     pub(crate) fn example(self, language: Language) -> String {
         format!("{self}s/examples/{}/", language.kit())
-    }
-
-    /// The languages that there is an example in.
-    pub(crate) fn languages(self) -> String {
-        let has_example = |language: &Language| below(&self.example(*language)).next().is_some();
-        Language::ALL.into_iter().filter(has_example).map(Language::kit).collect::<Vec<_>>().join(", ")
     }
 }

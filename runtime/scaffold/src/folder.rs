@@ -35,7 +35,7 @@ pub struct Updated {
 /// Writes a connector into a new folder of its name.
 ///
 /// # Errors
-/// If the folder is there, or there is no example in this language.
+/// If the folder is there, or cannot be written.
 pub fn create(parent: &Path, connector: &NewConnector) -> Result<PathBuf, ScaffoldError> {
     let NewConnector { name, kind, language } = connector;
     let folder = parent.join(name.as_str());
@@ -43,9 +43,6 @@ pub fn create(parent: &Path, connector: &NewConnector) -> Result<PathBuf, Scaffo
     let mut files: Files = below(&example)
         .map(|(path, text)| (path.trim_start_matches(&example).to_owned(), own(text, connector)))
         .collect();
-    if files.is_empty() {
-        return Err(ScaffoldError::NoExample(*kind, *language, kind.languages()));
-    }
     // What shows something else than the connector of this name.
     files.retain(|path, _| !path.starts_with("signed."));
     files.insert("README.md".to_owned(), readme::text(connector).into_bytes());
@@ -161,19 +158,14 @@ mod tests {
         for kind in [ConnectorKind::Provider, ConnectorKind::Receiver] {
             for language in Language::ALL {
                 let home = tempfile::tempdir().unwrap();
-                if kind == ConnectorKind::Receiver && language == Language::C {
-                    let refused = create(home.path(), &connector(kind, language)).unwrap_err();
-                    assert_eq!(
-                        refused.to_string(),
-                        "there is no example of a receiver in c; there are: go, js, python, rust"
-                    );
-                    continue;
-                }
-                let folder = create(home.path(), &connector(kind, language)).unwrap();
-                for file in ["README.md", "acme.test.toml", "wit/types.wit", "kit/wit/http-client.wit", "kit/FILES"] {
+                let connector = connector(kind, language);
+                let folder = create(home.path(), &connector).unwrap();
+                let source = readme::source(&connector);
+                let files = ["README.md", "acme.test.toml", "wit/types.wit", "kit/wit/http-client.wit", "kit/FILES"];
+                for file in files.into_iter().chain([source.as_str()]) {
                     assert!(folder.join(file).is_file(), "{kind} {language}: {file}");
                 }
-                let refused = create(home.path(), &connector(kind, language)).unwrap_err();
+                let refused = create(home.path(), &connector).unwrap_err();
                 assert!(matches!(refused, ScaffoldError::Exists(_)));
             }
         }

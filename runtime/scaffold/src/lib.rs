@@ -23,9 +23,6 @@ pub enum ScaffoldError {
     /// There is something in the way.
     #[error("{folder} is there already: choose another name, or renew contract and kit by `deputy new --update {folder}`", folder = .0.display())]
     Exists(PathBuf),
-    /// There is no such example.
-    #[error("there is no example of a {0} in {1}; there are: {2}")]
-    NoExample(ConnectorKind, Language, String),
     /// The folder is none that this crate wrote.
     #[error("{folder} has no kit/FILES: it is no folder that `deputy new` made", folder = .0.display())]
     NotAConnector(PathBuf),

@@ -36,6 +36,7 @@ else. `deputy help new` and Deputy's `docs/authoring.md` say more.
 
 ```sh
 deputy test .
+deputy test . --conformance
 ```
 
 {uses}"
@@ -43,7 +44,7 @@ deputy test .
     text.replace("NAME", name)
 }
 
-fn source(connector: &NewConnector) -> String {
+pub(crate) fn source(connector: &NewConnector) -> String {
     let kind = connector.kind;
     match connector.language {
         Language::C => format!("{kind}.c"),
@@ -74,7 +75,10 @@ fn build(connector: &NewConnector) -> String {
     let source = source(connector);
     let is_receiver = connector.kind == ConnectorKind::Receiver;
     match connector.language {
-        Language::C => format!("kit/c/componentize.sh -o NAME.wasm {source}"),
+        Language::C => {
+            let world = if is_receiver { " -w delegation:tokens/token-receiver" } else { "" };
+            format!("kit/c/componentize.sh -o NAME.wasm{world} {source}")
+        }
         Language::Go => {
             let world = if is_receiver { " -world delegation:tokens/token-receiver" } else { "" };
             format!("go run deputy/kit/componentize -o NAME.wasm{world}")
@@ -106,7 +110,6 @@ component = "NAME/NAME.wasm"
 
 [instances.NAME.settings]
 token-url = "https://login.example.com/token"
-scope = "read"
 
 [instances.NAME.secrets.client-secret]
 file = "secrets/client-secret"
@@ -118,7 +121,11 @@ paths = ["/token"]
 headers = { authorization = { secret = "client-secret", oauth2-basic = "CLIENT-ID" } }
 ```
 
+The secret goes into a file that you alone can read. Paste it, and end with Ctrl-D:
+
 ```sh
+mkdir secrets
+(umask 077; cat > secrets/client-secret)
 deputy check
 deputy obtain NAME
 ```
@@ -132,7 +139,7 @@ In `deputy.toml`, beside this folder, for the instances that it has:
 [receivers.NAME]
 component = "NAME/NAME.wasm"
 instances = ["api"]
-output = "/run/deputy/NAME"
+output = "/run/deputy"
 ```
 
 ```sh

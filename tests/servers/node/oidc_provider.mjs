@@ -3,9 +3,9 @@
 //
 //     node oidc_provider.mjs PATH-OF-OIDC-PROVIDER PORT SECONDS SECRET
 //
-// An access token lives for SECONDS, and SECRET is that of the client `deputy`, and of `service`, which gets tokens by these
-// credentials alone. `POST /login` stands in for the person at the browser: it grants all scopes to the client and answers the
-// first refresh token.
+// An access token lives for SECONDS. SECRET is that of the clients: `deputy`; `service`, which gets tokens by these credentials
+// alone; and `signer`, which gets them by an assertion that its secret signs. `POST /login` stands in for the person at the
+// browser: it grants all scopes to the client and answers the first refresh token.
 import { pathToFileURL } from 'node:url';
 import { realpathSync } from 'node:fs';
 import { generateKeyPairSync } from 'node:crypto';
@@ -31,6 +31,13 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     redirect_uris: [],
     response_types: [],
     token_endpoint_auth_method: 'client_secret_basic',
+  }, {
+    client_id: 'signer',
+    client_secret: secret,
+    grant_types: ['client_credentials'],
+    redirect_uris: [],
+    response_types: [],
+    token_endpoint_auth_method: 'client_secret_jwt',
   }],
   jwks: { keys: [{ ...generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' }), alg: 'RS256', use: 'sig' }] },
   scopes: SCOPE.split(' '),

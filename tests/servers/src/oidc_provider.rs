@@ -22,7 +22,10 @@ impl OidcProvider {
     /// The client that gets tokens by its own credentials, which it sends as HTTP Basic.
     pub const SERVICE: &'static str = "service";
 
-    /// The secret of both.
+    /// The client that gets tokens by an assertion, which its secret signs.
+    pub const SIGNER: &'static str = "signer";
+
+    /// The secret of all.
     pub const SECRET: &'static str = "canary-secret-of-the-client";
 
     /// Starts one whose access tokens live for this number of seconds.

@@ -30,7 +30,37 @@ struct Example {
     options: &'static [&'static str],
 }
 
-const EXAMPLES: [Example; 9] = [
+const EXAMPLES: [Example; 14] = [
+    Example {
+        name: "assertion-c",
+        language: Language::C,
+        source: "tests/providers/assertion/c/assertion.c",
+        options: &["-w", "deputy:c/provider-with-secrets"],
+    },
+    Example {
+        name: "assertion-go",
+        language: Language::Go,
+        source: "tests/providers/assertion/go/assertion.go",
+        options: &["-world", "deputy:go/provider-with-secrets"],
+    },
+    Example {
+        name: "assertion-javascript",
+        language: Language::JavaScript,
+        source: "tests/providers/assertion/js/assertion.js",
+        options: &["-w", "provider-with-secrets"],
+    },
+    Example {
+        name: "assertion-python",
+        language: Language::Python,
+        source: "tests/providers/assertion/python/assertion.py",
+        options: &["-w", "deputy:python/provider-with-secrets"],
+    },
+    Example {
+        name: "headers-c",
+        language: Language::C,
+        source: "receivers/examples/c/receiver.c",
+        options: &["-w", "delegation:tokens/token-receiver"],
+    },
     Example {
         name: "headers-go",
         language: Language::Go,
@@ -90,8 +120,7 @@ pub(super) fn build(workspace: &Workspace, guests: &mut Guests) -> Result<()> {
         let inputs =
             [example.language.folder(), "kit/wit", "wit", example.language.tools()].map(|input| workspace.path(input));
         guests.build(workspace, example.name, &folder, &inputs.each_ref().map(PathBuf::as_path), |_, out| {
-            let run = example.language.command(workspace, &source, out)?;
-            run.args(example.options).env("PATH", path(workspace)?).quiet()
+            example.command(workspace, &source, out)?.env("PATH", path(workspace)?).quiet()
         })?;
     }
     Ok(())
@@ -117,32 +146,35 @@ impl Language {
             Self::Python => "xtask/tools/requirements.txt",
         }
     }
+}
 
+impl Example {
     /// The kit's command.
-    fn command(self, workspace: &Workspace, source: &Path, out: &Path) -> Result<Run> {
-        match self {
-            Self::C => {
+    fn command(&self, workspace: &Workspace, source: &Path, out: &Path) -> Result<Run> {
+        match self.language {
+            Language::C => {
                 let zig = installed(workspace, workspace.tool("python-zig"))?;
-                let run = Run::new(workspace.path("kit/c/componentize.sh")).arg("-o").arg(out).arg(source);
-                Ok(run.env("CC", format!("{} cc", zig.display())))
+                let run = Run::new(workspace.path("kit/c/componentize.sh")).arg("-o").arg(out).args(self.options);
+                Ok(run.arg(source).env("CC", format!("{} cc", zig.display())))
             }
-            Self::Go => {
+            Language::Go => {
                 let go = installed(workspace, workspace.tool("go"))?;
                 let run = Run::new(go).args(["run", "deputy/kit/componentize", "-o"]).arg(out);
                 let run = run.arg("-adapter").arg(adapter(workspace)?).dir(source.parent().unwrap_or(source));
+                let run = run.args(self.options);
                 let run = run.env("GOFLAGS", "").env("GOTOOLCHAIN", "local").env("GOPROXY", "off");
                 Ok(run.env("GOCACHE", workspace.target("kit/go")))
             }
-            Self::JavaScript => {
+            Language::JavaScript => {
                 let modules = installed(workspace, workspace.tools().join("javascript"))?;
                 let run = Run::new("node").arg(workspace.path("kit/js/componentize.mjs")).arg(source);
-                Ok(run.arg("-o").arg(out).arg("--modules").arg(modules))
+                Ok(run.arg("-o").arg(out).arg("--modules").arg(modules).args(self.options))
             }
-            Self::Python => {
+            Language::Python => {
                 let python = installed(workspace, workspace.tools().join("python/bin/python"))?;
                 let componentize = installed(workspace, workspace.tool("componentize-py"))?;
                 let run = Run::new(python).arg(workspace.path("kit/python/componentize.py")).arg(source);
-                Ok(run.arg("-o").arg(out).arg("--componentize-py").arg(componentize))
+                Ok(run.arg("-o").arg(out).arg("--componentize-py").arg(componentize).args(self.options))
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::workspace::{Workspace, metadata};
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The workspaces whose dynamic libraries and examples are guests. All must be there.
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 9] = [
     "providers",
     "providers/examples/rust",
     "receivers",
@@ -27,6 +27,7 @@ const FOLDERS: [&str; 8] = [
     "tests/guests",
     "tests/plugs/outputs",
     "tests/plugs/secrets",
+    "tests/providers/assertion/rust",
     "tests/providers/refresh-token",
 ];
 

@@ -11,7 +11,7 @@ use crate::process::Run;
 use crate::workspace;
 
 /// Workspaces beside the one at the root, where they are there.
-const OTHERS: [&str; 15] = [
+const OTHERS: [&str; 16] = [
     "engines/object-store/Cargo.toml",
     "kit/hadoop/Cargo.toml",
     "kit/rust/Cargo.toml",
@@ -25,6 +25,7 @@ const OTHERS: [&str; 15] = [
     "tests/guests/Cargo.toml",
     "tests/plugs/outputs/Cargo.toml",
     "tests/plugs/secrets/Cargo.toml",
+    "tests/providers/assertion/rust/Cargo.toml",
     "tests/providers/refresh-token/Cargo.toml",
     "xtask/proto/Cargo.toml",
 ];
