@@ -65,11 +65,11 @@ void form_add_words(struct form *form, const char *field, const char *value);
 // NULL, is a failure.
 bool form_add_family(struct form *form, const settings_t *settings, const char *family, const char *const *taken, failure_t *err);
 
-// A whole answer.
+// A whole answer. Headers that there are not are empty.
 struct answer {
   int status;
-  uint64_t retry_after_ms; // 0 when the service did not say
-  char *body;              // ends in NUL
+  char *content_type, *content_encoding, *retry_after, *date;
+  char *body; // ends in NUL
   size_t length;
 };
 
@@ -77,9 +77,23 @@ struct answer {
 // operator's http rule says, such as a secret. Without an answer it makes a failure and returns false.
 bool post_form(const char *url, const struct form *form, struct answer *answer, failure_t *err);
 
-// Whether the status is 2xx. Otherwise makes a failure that says what the host shall do, with the error that a JSON body
-// tells as RFC 6749, section 5.2, has it.
-bool check_answer(const struct answer *answer, failure_t *err);
+// Whether the answer is a good one. Then `fields` is the JSON object that it is, or that its form stands for. Otherwise
+// makes a failure that says what the host shall do: for an error, also under a good status, as RFC 6749, section 5.2, has
+// it, and for an answer that cannot be read. It never quotes an answer that may hold a token.
+bool check_answer(const struct answer *answer, const char **fields, failure_t *err);
+
+// The access token of the fields of an answer, with its expiry (RFC 6749, section 5.1). Otherwise makes a failure.
+bool bearer_tokens(const char *fields, tokens_t *ret, failure_t *err);
+
+// What a member of a JSON object is.
+enum json_kind { JSON_ABSENT, JSON_NULL, JSON_STRING, JSON_NUMBER, JSON_OBJECT, JSON_OTHER };
+enum json_kind json_kind(const char *object, const char *member);
+
+// Whether a text is a whole JSON object, as far as it is read here: what lies within its members is skipped.
+bool json_is_object(const char *text);
+
+// The member of a JSON object that is an object, or NULL.
+const char *json_object(const char *object, const char *member);
 
 // The access token of a good answer, with its expiry (RFC 6749, section 5.1). Otherwise makes a failure and returns false.
 bool bearer_tokens(const struct answer *answer, tokens_t *tokens, failure_t *err);

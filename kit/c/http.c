@@ -5,7 +5,7 @@
 #include "deputy_kit.h"
 #include "http_client.h"
 
-enum { MAX_ANSWER = 1 << 20, MAX_WRITE = 4096, MAX_SHOWN = 300 };
+enum { MAX_ANSWER = 1 << 20, MAX_WRITE = 4096 };
 
 static http_client_string_t text(const char *from, size_t length) { return (http_client_string_t){(uint8_t *)from, length}; }
 
@@ -55,18 +55,16 @@ static bool failed(failure_t *err, const char *url, wasi_http_types_error_code_t
   }
 }
 
-static uint64_t retry_after(wasi_http_types_borrow_incoming_response_t response) {
+// The first header of this name, or an empty text.
+static char *header(wasi_http_types_borrow_incoming_response_t response, const char *name) {
   wasi_http_types_own_headers_t headers = wasi_http_types_method_incoming_response_headers(response);
-  http_client_string_t name = whole("retry-after");
+  http_client_string_t wanted = whole(name);
   wasi_http_types_list_field_value_t values;
-  wasi_http_types_method_fields_get(wasi_http_types_borrow_fields(headers), &name, &values);
-  uint64_t seconds = 0;
-  for (size_t i = 0; values.len > 0 && i < values.ptr[0].len && seconds <= 86400; i++) {
-    uint8_t digit = values.ptr[0].ptr[i] - '0';
-    if (digit > 9) break;
-    seconds = seconds * 10 + digit;
-  }
-  return (seconds < 86400 ? seconds : 86400) * 1000;
+  wasi_http_types_method_fields_get(wasi_http_types_borrow_fields(headers), &wanted, &values);
+  size_t length = values.len > 0 ? values.ptr[0].len : 0;
+  char *value = calloc(1, length + 1);
+  if (length > 0) memcpy(value, values.ptr[0].ptr, length);
+  return value;
 }
 
 static bool read_body(wasi_http_types_borrow_incoming_response_t response, struct answer *answer) {
@@ -98,7 +96,10 @@ static bool receive(const char *url, wasi_http_types_own_future_incoming_respons
   if (taken.val.ok.is_err) return failed(err, url, taken.val.ok.val.err);
   wasi_http_types_borrow_incoming_response_t response = wasi_http_types_borrow_incoming_response(taken.val.ok.val.ok);
   answer->status = wasi_http_types_method_incoming_response_status(response);
-  answer->retry_after_ms = retry_after(response);
+  answer->content_type = header(response, "content-type");
+  answer->content_encoding = header(response, "content-encoding");
+  answer->retry_after = header(response, "retry-after");
+  answer->date = header(response, "date");
   if (read_body(response, answer)) return true;
   return no_answer(err, DELEGATION_TOKENS_TYPES_NEXT_UNAVAILABLE, url, "the answer broke off or is larger than 1 MiB");
 }
@@ -122,6 +123,7 @@ bool post_form(const char *url, const struct form *form, struct answer *answer, 
   wasi_http_types_own_fields_t fields = wasi_http_types_constructor_fields();
   add_header(fields, "content-type", "application/x-www-form-urlencoded");
   add_header(fields, "accept", "application/json");
+  add_header(fields, "accept-encoding", "identity");
   // Without the length the host sends chunks, which some servers do not support.
   add_header(fields, "content-length", decimal(form->length));
 
@@ -152,39 +154,4 @@ bool post_form(const char *url, const struct form *form, struct answer *answer, 
   wasi_io_streams_output_stream_drop_own(stream);
   if (sent) wasi_http_types_static_outgoing_body_finish(body, NULL, &code);
   return receive(url, pending, answer, err);
-}
-
-// Adds untrusted text to a message: printable, on one line, bounded.
-static char *append(char *to, const char *more) {
-  to = stpcpy(to, ": ");
-  for (size_t i = 0; more[i] && i < MAX_SHOWN; i++) *to++ = (unsigned char)more[i] >= ' ' && more[i] < 0x7f ? more[i] : ' ';
-  *to = 0;
-  return to;
-}
-
-bool check_answer(const struct answer *answer, failure_t *err) {
-  int status = answer->status;
-  if (status >= 200 && status < 300) return true;
-  const char *code = json_string(answer->body, "error"), *description = json_string(answer->body, "error_description");
-  char message[2 * MAX_SHOWN + 16] = {(char)('0' + status / 100 % 10), (char)('0' + status / 10 % 10), (char)('0' + status % 10)};
-  char *end = message + 3;
-  if (code) end = append(end, code);
-  if (description) append(end, description);
-  uint8_t next = DELEGATION_TOKENS_TYPES_NEXT_DENIED;
-  if (status == 429 || (status == 503 && answer->retry_after_ms > 0))
-    next = DELEGATION_TOKENS_TYPES_NEXT_THROTTLED;
-  else if (status == 408 || status == 425 || status >= 500)
-    next = DELEGATION_TOKENS_TYPES_NEXT_UNAVAILABLE;
-  else if (code && strncmp(code, "invalid_", 8) == 0 && strcmp(code, "invalid_client") != 0)
-    next = DELEGATION_TOKENS_TYPES_NEXT_MISCONFIGURED;
-  fail(err, next, message);
-  if (code) {
-    char *shown = calloc(1, MAX_SHOWN + 3);
-    append(shown, code);
-    err->code.is_some = true;
-    set_string(&err->code.val, shown + 2);
-  }
-  err->retry_after_ms.is_some = answer->retry_after_ms > 0;
-  err->retry_after_ms.val = answer->retry_after_ms;
-  return false;
 }

@@ -34,24 +34,53 @@ static const char *end_of_value(const char *at) {
   return at;
 }
 
-// The value of a member, or NULL. The last one of a name counts, as in most readers.
-static const char *find(const char *object, const char *member) {
+// The value of a member, or NULL. The last one of a name counts, as in most readers. `end` becomes the closing brace, or
+// NULL if there is none.
+static const char *find(const char *object, const char *member, const char **end) {
   const char *at = skip_blanks(object), *found = NULL;
+  *end = NULL;
   if (*at != '{') return NULL;
-  for (at = skip_blanks(at + 1); *at == '"'; at = skip_blanks(at + 1)) {
-    const char *name = at + 1, *end = end_of_string(at);
-    if (!end) return NULL;
-    bool same = strlen(member) == (size_t)(end - 1 - name) && strncmp(name, member, strlen(member)) == 0;
-    at = skip_blanks(end);
+  at = skip_blanks(at + 1);
+  while (*at == '"') {
+    const char *name = at + 1, *behind = end_of_string(at);
+    if (!behind) return NULL;
+    bool same = strlen(member) == (size_t)(behind - 1 - name) && strncmp(name, member, strlen(member)) == 0;
+    at = skip_blanks(behind);
     if (*at != ':') return NULL;
     at = skip_blanks(at + 1);
     if (same) found = at;
     if (!(at = end_of_value(at))) return NULL;
     at = skip_blanks(at);
-    if (*at == '}') return found;
-    if (*at != ',') return NULL;
+    if (*at != ',') break;
+    at = skip_blanks(at + 1);
   }
-  return NULL;
+  if (*at != '}') return NULL;
+  *end = at;
+  return found;
+}
+
+static const char *member_of(const char *object, const char *member) {
+  const char *end;
+  return find(object, member, &end);
+}
+
+bool json_is_object(const char *text) {
+  const char *end;
+  find(text, "", &end);
+  return end && !*skip_blanks(end + 1);
+}
+
+enum json_kind json_kind(const char *object, const char *member) {
+  const char *at = member_of(object, member);
+  if (!at) return JSON_ABSENT;
+  if (*at == '"') return JSON_STRING;
+  if (*at == '{') return JSON_OBJECT;
+  if (strncmp(at, "null", 4) == 0) return JSON_NULL;
+  return *at && strchr("-0123456789", *at) ? JSON_NUMBER : JSON_OTHER;
+}
+
+const char *json_object(const char *object, const char *member) {
+  return json_kind(object, member) == JSON_OBJECT ? member_of(object, member) : NULL;
 }
 
 static char *put_utf8(char *to, unsigned code) {
@@ -69,7 +98,7 @@ static char *put_utf8(char *to, unsigned code) {
 }
 
 char *json_string(const char *object, const char *member) {
-  const char *at = find(object, member);
+  const char *at = member_of(object, member);
   const char *end = at && *at == '"' ? end_of_string(at) : NULL;
   if (!end) return NULL;
   char *text = malloc((size_t)(end - at)), *to = text;
@@ -98,12 +127,18 @@ char *json_string(const char *object, const char *member) {
 }
 
 bool json_number(const char *object, const char *member, double *number) {
-  const char *at = find(object, member);
+  const char *at = member_of(object, member);
   const char *text = at && *at == '"' ? json_string(object, member) : at;
-  if (!text || !strchr("-0123456789", *text)) return false;
-  char *end;
-  *number = strtod(text, &end);
-  return end != text;
+  if (!text) return false;
+  // strtod reads more than JSON has: names, hexadecimal digits.
+  text = skip_blanks(text);
+  size_t length = strspn(text, "0123456789+-.eE");
+  const char *behind = skip_blanks(text + length);
+  if (length == 0 || length > 40 || *text == '+' || (*behind && !strchr(",}", *behind))) return false;
+  char copy[48] = {0}, *end;
+  memcpy(copy, text, length);
+  *number = strtod(copy, &end);
+  return end == copy + length;
 }
 
 char *json_quoted(const char *text) {

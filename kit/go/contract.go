@@ -2,8 +2,6 @@
 package kit
 
 import (
-	"strconv"
-	"strings"
 	"time"
 	"unicode"
 )
@@ -34,33 +32,6 @@ type Expiry struct {
 	At    time.Time
 	// After counts from the beginning of the call. It is nil where there is none: 0 means expired.
 	After *time.Duration
-}
-
-// After is an expiry a number of seconds after the beginning of the call, as `expires_in` means it.
-func After(seconds float64) Expiry {
-	if seconds > (100 * 366 * 24 * time.Hour).Seconds() {
-		return Expiry{Never: true}
-	}
-	after := time.Duration(max(seconds, 0) * float64(time.Second))
-	return Expiry{After: &after}
-}
-
-// Number is a JSON number, which services write as a string, too.
-type Number float64
-
-// UnmarshalJSON takes both.
-func (number *Number) UnmarshalJSON(text []byte) error {
-	value, err := strconv.ParseFloat(strings.Trim(string(text), `" `), 64)
-	*number = Number(value)
-	return err
-}
-
-// Expiry is what `expires_in` means, also where it is absent.
-func (number *Number) Expiry() Expiry {
-	if number == nil {
-		return Expiry{}
-	}
-	return After(float64(*number))
 }
 
 // Next is what the host does after a failure.

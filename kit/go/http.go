@@ -1,14 +1,12 @@
 package kit
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	handler "deputy/kit/imports/wasi_http_outgoing_handler"
 	wasi "deputy/kit/imports/wasi_http_types"
@@ -32,7 +30,9 @@ type Answer struct {
 // PostForm sends one form. Redirects are not followed and nothing is retried. The host adds what the operator's http
 // rule says, such as a secret.
 func PostForm(address string, form url.Values) (*Answer, error) {
-	header := map[string]string{"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+	header := map[string]string{
+		"content-type": "application/x-www-form-urlencoded", "accept": "application/json", "accept-encoding": "identity",
+	}
 	return Send("POST", address, header, []byte(form.Encode()))
 }
 
@@ -62,57 +62,6 @@ func Send(method, address string, header map[string]string, body []byte) (*Answe
 		return nil, &Failure{Next: Misconfigured, Message: text}
 	}
 	return nil, &Failure{Next: Unavailable, Message: shown + ": no answer: " + reason(code)}
-}
-
-// JSON reads the body of a good answer, a JSON object, into a struct. The failure does not quote the body, which may hold
-// a token.
-func (answer *Answer) JSON(into any) error {
-	if err := answer.Check(); err != nil {
-		return err
-	}
-	if err := json.Unmarshal(answer.Body, into); err != nil {
-		text := fmt.Sprintf("%d, and the answer is not the JSON that was expected", answer.Status)
-		return &Failure{Next: Denied, Message: text}
-	}
-	return nil
-}
-
-// Check is nil for a status of 2xx, and otherwise what the host shall do, with the error that a JSON body tells as RFC
-// 6749, section 5.2, has it.
-func (answer *Answer) Check() error {
-	if answer.Status >= 200 && answer.Status < 300 {
-		return nil
-	}
-	var told struct {
-		Error       string `json:"error"`
-		Description string `json:"error_description"`
-	}
-	_ = json.Unmarshal(answer.Body, &told) // the status says enough
-	failure := &Failure{Next: Denied, Message: fmt.Sprint(answer.Status), Code: OneLine(told.Error, 100)}
-	for _, part := range []string{told.Error, told.Description} {
-		if part != "" {
-			failure.Message += ": " + OneLine(part, 300)
-		}
-	}
-	failure.RetryAfter = answer.retryAfter()
-	switch {
-	case answer.Status == 429 || (answer.Status == 503 && failure.RetryAfter > 0):
-		failure.Next = Throttled
-	case answer.Status == 408 || answer.Status == 425 || answer.Status >= 500:
-		failure.Next = Unavailable
-	case strings.HasPrefix(told.Error, "invalid_") && told.Error != "invalid_client":
-		failure.Next = Misconfigured
-	}
-	return failure
-}
-
-// retryAfter is what the header of that name says in seconds, and at most a day.
-func (answer *Answer) retryAfter() time.Duration {
-	seconds, err := strconv.ParseFloat(strings.TrimSpace(answer.Header["retry-after"]), 64)
-	if err != nil || !(seconds > 0) {
-		return 0
-	}
-	return time.Duration(min(seconds, 86_400) * float64(time.Second))
 }
 
 func begin(

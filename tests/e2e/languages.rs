@@ -9,7 +9,7 @@ use crate::servers;
 
 const CLIENT_SECRET: &str = "client/secret+that only=the&host%knows";
 
-const LANGUAGES: [&str; 5] = ["oauth2-c", "oauth2-go", "oauth2-javascript", "oauth2-python", "oauth2-rust"];
+pub(crate) const LANGUAGES: [&str; 5] = ["oauth2-c", "oauth2-go", "oauth2-javascript", "oauth2-python", "oauth2-rust"];
 
 /// A machine with the instance `api` of an OAuth 2.0 provider, and what stands below its settings.
 fn home(component: &str, token_url: &str, lines: &str) -> TestEnvironment {

@@ -29,6 +29,18 @@ pub fn form<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String 
     pairs.join("&")
 }
 
+/// The fields of an `application/x-www-form-urlencoded` body, in its order.
+pub fn form_fields(body: &str) -> impl Iterator<Item = (String, String)> {
+    body.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (form_text(name), form_text(value))
+    })
+}
+
+fn form_text(encoded: &str) -> String {
+    String::from_utf8_lossy(&percent_decode(&encoded.replace('+', " "))).into_owned()
+}
+
 /// Decodes percent-encoding. A `%` that two digits do not follow is kept.
 #[must_use]
 pub fn percent_decode(text: &str) -> Vec<u8> {
@@ -137,5 +149,16 @@ mod tests {
     #[test]
     fn hex_is_lower_case_and_padded() {
         assert_eq!(hex(&[0, 10, 255]), "000aff");
+    }
+
+    #[test]
+    fn form_fields_are_what_form_encoded() {
+        let fields = [("a b", "c&d=é"), ("e", "")];
+        let decoded: Vec<_> = form_fields(&form(fields)).collect();
+        assert_eq!(decoded, fields.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        assert_eq!(
+            form_fields("&a+b&=%zz").collect::<Vec<_>>(),
+            [("a b".into(), "".into()), ("".into(), "%zz".into())]
+        );
     }
 }

@@ -18,6 +18,7 @@
 //! The kit never panics, never writes to the log, and keeps no state between calls.
 
 pub mod answer;
+pub mod bearer;
 pub mod clock;
 mod component;
 pub mod description;

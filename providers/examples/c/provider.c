@@ -42,6 +42,7 @@ bool exports_delegation_tokens_provider_tokens_required(settings_t *settings, bo
 bool exports_delegation_tokens_provider_obtain(settings_t *settings, tokens_t *ret, failure_t *err) {
   struct form form = {0};
   struct answer answer = {0};
+  const char *fields;
   if (!request(settings, &form, err) || !post_form(setting(settings, "token-url"), &form, &answer, err)) return false;
-  return bearer_tokens(&answer, ret, err);
+  return check_answer(&answer, &fields, err) && bearer_tokens(fields, ret, err);
 }

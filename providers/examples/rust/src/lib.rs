@@ -6,7 +6,7 @@ use bindings::exports::delegation::tokens::provider::Guest;
 use deputy_kit::description::{Describe, SettingSpec, Want};
 use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::types::{Failure, Setting, Settings, Tokens};
-use deputy_kit::{answer, tokens::BEARER_TOKEN, url::Url};
+use deputy_kit::{answer, bearer::bearer, tokens::BEARER_TOKEN, url::Url};
 
 deputy_kit::export_component!(
     Provider in "../../../wit",
@@ -68,7 +68,7 @@ impl Guest for Provider {
 
     fn obtain(settings: Settings) -> Result<Tokens, Failure> {
         let (url, form) = request(&settings)?;
-        answer::bearer(&answer::post_form(&url, form)?)
+        bearer(&answer::post_form(&url, form)?)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The answer of the token endpoint (RFC 6749, 5.1 and 5.2). Only an error's code and description are quoted,
 //! and that of the userinfo endpoint.
 
+use deputy_kit::bearer::{after, number};
 use deputy_kit::failure;
 use deputy_kit::http::Response;
 use deputy_kit::text::one_line;
@@ -38,10 +39,7 @@ pub(crate) fn read(response: &Response, held: Held, now: Timestamp) -> Result<Gr
     Ok(Granted {
         access_token: access_token.to_owned(),
         refresh_token: field("refresh_token").map(str::to_owned),
-        expiry: match fields.get("expires_in").and_then(Value::as_u64) {
-            Some(seconds) => Expiry::AfterMs(seconds.saturating_mul(1000)),
-            None => Expiry::Unknown,
-        },
+        expiry: fields.get("expires_in").and_then(number).map_or(Expiry::Unknown, after),
     })
 }
 
@@ -87,7 +85,7 @@ mod tests {
 
     #[test]
     fn answer_brings_both_tokens_and_the_expiry() {
-        let body = r#"{"access_token":"a1","refresh_token":"r2","expires_in":60,"token_type":"Bearer"}"#;
+        let body = r#"{"access_token":"a1","refresh_token":"r2","expires_in":"60.0","token_type":"Bearer"}"#;
         let granted = answer(200, body, Held::InState).unwrap();
         assert_eq!((granted.access_token.as_str(), granted.refresh_token.as_deref()), ("a1", Some("r2")));
         assert!(matches!(granted.expiry, Expiry::AfterMs(60_000)));
