@@ -15,7 +15,10 @@ import (
 	"unicode/utf8"
 )
 
-const maxWait = 86_400 // seconds; the bound on Retry-After
+const (
+	maxNesting = 100
+	maxWait    = 86_400 // seconds; the bound on Retry-After
+)
 
 var (
 	misconfigured = []string{"invalid_grant", "invalid_request", "invalid_scope", "invalid_target", "unsupported_grant_type"}
@@ -56,6 +59,9 @@ func (answer *Answer) parse() (map[string]any, string) {
 		return nil, "is empty"
 	case strings.EqualFold(strings.TrimSpace(kind), "application/x-www-form-urlencoded"):
 		return form(string(body))
+	case bytes.Count(body, []byte("["))+bytes.Count(body, []byte("{")) > maxNesting:
+		// The parser calls itself: deep nesting overflows the stack, which is a trap.
+		return nil, "is nested deeper than an answer is"
 	}
 	reader := json.NewDecoder(bytes.NewReader(body))
 	reader.UseNumber()
@@ -64,7 +70,7 @@ func (answer *Answer) parse() (map[string]any, string) {
 		if body[0] == '<' {
 			return nil, "is HTML, not JSON"
 		}
-		return nil, "is not JSON, or nested deeper than an answer is"
+		return nil, "is not JSON"
 	}
 	fields, isObject := value.(map[string]any)
 	if !isObject {
