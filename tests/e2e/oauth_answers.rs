@@ -12,7 +12,8 @@ use crate::languages::LANGUAGES;
 const ANSWERS: &str = include_str!("../../providers/examples/answers.test.toml");
 
 /// `{"access_token":"tok-1","token_type":"Bearer","expires_in":3600}` as gzip has it.
-const GZIP: &str = "H4sIAAAAAAACA6tWSkxOTi0uji/Jz07NU7JSAtK6hko6SmB+fEllQSpQ0Ck1sSi1CCiaWlGQWZRaHJ8JVGpsZmBQCwCFPXxgQAAAAA==";
+const GZIP: &str =
+    "H4sIAAAAAAACA6tWSkxOTi0uji/Jz07NU7JSAtK6hko6SmB+fEllQSpQ0Ck1sSi1CCiaWlGQWZRaHJ8JVGpsZmBQCwCFPXxgQAAAAA==";
 
 /// The kits without a library for it in their language's own.
 const WITHOUT_GZIP: [&str; 2] = ["oauth2-c", "oauth2-rust"];
