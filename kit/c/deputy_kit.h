@@ -95,9 +95,6 @@ bool json_is_object(const char *text);
 // The member of a JSON object that is an object, or NULL.
 const char *json_object(const char *object, const char *member);
 
-// The access token of a good answer, with its expiry (RFC 6749, section 5.1). Otherwise makes a failure and returns false.
-bool bearer_tokens(const struct answer *answer, tokens_t *tokens, failure_t *err);
-
 // A text as a JSON string, with its quotes.
 char *json_quoted(const char *text);
 

@@ -48,5 +48,6 @@ bool exports_delegation_tokens_provider_obtain(settings_t *settings, tokens_t *r
   form_add(&form, "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
   form_add(&form, "client_assertion", jwt);
   struct answer answer = {0};
-  return post_form(url, &form, &answer, err) && bearer_tokens(&answer, ret, err);
+  const char *fields;
+  return post_form(url, &form, &answer, err) && check_answer(&answer, &fields, err) && bearer_tokens(fields, ret, err);
 }
