@@ -6,7 +6,7 @@ use bindings::delegation::tokens::secrets::{self, SecretError};
 use bindings::exports::delegation::tokens::provider::Guest;
 use deputy_kit::settings::{SettingsReader, wrong_setting};
 use deputy_kit::types::{Failure, Settings, Tokens};
-use deputy_kit::{answer, clock, encode, failure, tokens::BEARER_TOKEN, url::Url};
+use deputy_kit::{answer, bearer::bearer, clock, encode, failure, tokens::BEARER_TOKEN, url::Url};
 
 deputy_kit::export_component!(
     Provider in "../../../../wit",
@@ -79,6 +79,6 @@ impl Guest for Provider {
             ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
             ("client_assertion", &assertion(client, audience)?),
         ];
-        answer::bearer(&answer::post_form(&url, form)?)
+        bearer(&answer::post_form(&url, form)?)
     }
 }
