@@ -34,6 +34,7 @@ mod language_calls;
 mod language_conformance;
 mod languages;
 mod lifecycle;
+mod live_page;
 mod loading;
 mod local;
 mod logins;

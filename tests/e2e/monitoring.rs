@@ -142,17 +142,19 @@ impl AuditPipe {
 fn alerts_fire_and_recover_in_prometheus() {
     let is_failing = Arc::new(AtomicBool::new(false));
     let fails = Arc::clone(&is_failing);
-    let script = ScriptedServer::new(move |call| match fails.load(Ordering::Relaxed) {
-        true => failure("unavailable"),
-        false => lease(call, Duration::from_secs(3600)),
+    let script = ScriptedServer::new(move |call| match (call.function.as_str(), fails.load(Ordering::Relaxed)) {
+        ("revoke", _) => String::new(),
+        (_, true) => failure("unavailable"),
+        (_, false) => lease(call, Duration::from_secs(3600)),
     });
     let [coordinator_port, worker_port] = free_ports().unwrap();
     let mut site = TestSite::standard(&format!("health = \"127.0.0.1:{coordinator_port}\""));
     let pipe = AuditPipe::new();
     site.home.replace("audit = \"audit.jsonl\"", &format!("audit = {:?}", pipe.path("pipe")));
     let mut reader = pipe.read();
-    let component = guest("benign-obtain").unwrap();
-    let lines = script.lines("api", "retry = { floor = \"50ms\", most = \"200ms\" }");
+    let component = guest("benign-lifecycle").unwrap();
+    let lines = script
+        .lines("api", "retry = { floor = \"50ms\", slow = \"1s\", most = \"1s\" }\nrevoke = { replaced = \"0s\" }");
     site.home.append(&format!("[instances.api]\ncomponent = {component:?}\n{lines}"));
     let coordinator = site.coordinator();
     site.configure("worker", &format!("health = \"127.0.0.1:{worker_port}\""));
@@ -167,8 +169,10 @@ fn alerts_fire_and_recover_in_prometheus() {
             == 1
     });
     monitored.wait_until_none();
-    let shown = queries().iter().filter(|query| !monitored.samples(query).is_empty()).count();
-    assert!(shown >= 30, "{shown} queries have samples");
+    // A rate has a sample after the second scrape.
+    worker.wait_until("30 queries have samples", || {
+        queries().iter().filter(|query| !monitored.samples(query).is_empty()).count() >= 30
+    });
     let names: BTreeSet<String> = monitored
         .samples("deputy_ready")
         .iter()
@@ -178,7 +182,7 @@ fn alerts_fire_and_recover_in_prometheus() {
 
     // The service fails.
     is_failing.store(true, Ordering::Relaxed);
-    drop(site.run_command(&["revoke", "api"]));
+    assert_eq!(site.run_command(&["revoke", "api"]).code, Some(exit::OK));
     monitored.wait_for(&["DeputyInstanceNotReady api", "DeputyRenewalsFailing api"]);
     is_failing.store(false, Ordering::Relaxed);
     monitored.wait_until_none();

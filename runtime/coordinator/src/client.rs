@@ -10,6 +10,7 @@ use deputy_local::{
 };
 
 use crate::control::{TokenList, WorkerList};
+use crate::page_urls::PageUrl;
 use crate::parameters::JoinTokenRequest;
 use crate::reload::{ReloadReply, Removals};
 use crate::status::{CoordinatorStatus, InstanceStatus, StatusQuery};
@@ -71,6 +72,14 @@ impl ControlClient {
     /// If the coordinator does not answer, or refuses the request.
     pub async fn reload(&self, removals: Removals) -> Result<ReloadReply, SocketClientError> {
         self.0.json(&ControlRequest::Reload, &removals.encode()).await
+    }
+
+    /// A URL of the live page, which can be opened once.
+    ///
+    /// # Errors
+    /// If the coordinator does not answer, or has no page.
+    pub async fn open_page(&self) -> Result<PageUrl, SocketClientError> {
+        self.0.json(&ControlRequest::OpenPage, &Parameters::default()).await
     }
 
     async fn command(&self, request: &ControlRequest) -> Result<(), SocketClientError> {

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::handle::CoordinatorHandle;
 use crate::lease_board::LeaseBoard;
 use crate::local_worker_view::LocalWorkerView;
+use crate::page_urls::PageUrls;
 use crate::parameters::JoinTokenRequest;
 use crate::reload::{Reload, Removals};
 use crate::request_error::ControlRequestError;
@@ -38,6 +39,8 @@ pub struct Control {
     workers: Option<Workers>,
     /// `None` without receivers and endpoints in the configuration.
     local: Option<Arc<dyn LocalWorkerView>>,
+    /// `None` without `health` in the configuration.
+    page: Option<Arc<dyn PageUrls>>,
     /// As far as the configuration in effect says it.
     places: watch::Receiver<Arc<S3Places>>,
 }
@@ -73,7 +76,7 @@ impl Control {
         reload: Arc<dyn Reload>,
     ) -> Self {
         let (_, places) = watch::channel(Arc::default());
-        Self { handle, board, clock, reload, workers: None, local: None, places }
+        Self { handle, board, clock, reload, workers: None, local: None, page: None, places }
     }
 
     /// Also answers requests about workers and join tokens.
@@ -86,6 +89,12 @@ impl Control {
     #[must_use]
     pub fn with_local(self, local: Option<Arc<dyn LocalWorkerView>>) -> Self {
         Self { local, ..self }
+    }
+
+    /// Also makes URLs of the live page.
+    #[must_use]
+    pub fn with_page(self, page: Option<Arc<dyn PageUrls>>) -> Self {
+        Self { page, ..self }
     }
 
     /// Also says where the S3 of an instance is.
@@ -118,6 +127,7 @@ impl Control {
             ControlRequest::CreateToken => self.create_token(JoinTokenRequest::decode(&parameters)?).await,
             ControlRequest::Instance(name) => json(&self.handle.instance(name).await?),
             ControlRequest::Lease(name) => self.lease(name, lease_wait(&parameters)?).await,
+            ControlRequest::OpenPage => json(&self.page()?.url()?),
             ControlRequest::Reload => json(&self.reload.reload(Removals::decode(&parameters)?).await?),
             ControlRequest::RemoveWorker(id) => {
                 self.workers()?.exclude(parse(id)?, EnrolmentStatus::Removed).await?;
@@ -147,6 +157,11 @@ impl Control {
     fn workers(&self) -> Result<&Workers, ControlError> {
         let hint = "this coordinator serves no workers: `listen = \"0.0.0.0:8271\"` in [coordinator] lets them connect";
         self.workers.as_ref().ok_or_else(|| ControlError::new("misconfigured", hint))
+    }
+
+    fn page(&self) -> Result<&dyn PageUrls, ControlError> {
+        let hint = "this coordinator has no page: `health = \"127.0.0.1:8270\"` in [coordinator] opens a port for it";
+        self.page.as_deref().ok_or_else(|| ControlError::new("misconfigured", hint))
     }
 
     /// The only reply with a join string.

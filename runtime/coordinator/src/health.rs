@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use deputy_audit::Audit;
-use deputy_http_server::{HealthCheck, HttpHandler, probe};
+use deputy_http_server::HealthCheck;
 use deputy_metrics::CoordinatorMetrics;
 use deputy_support::single_line;
-use http::{Request, Response};
 
 use crate::handle::CoordinatorHandle;
 use crate::local_worker_view::LocalWorkerView;
@@ -96,12 +94,6 @@ impl HealthCheck for CoordinatorHealth {
             Some(local) => Ok(text.replace("# EOF\n", "") + &local.metrics().await?),
             None => Ok(text),
         }
-    }
-}
-
-impl HttpHandler for CoordinatorHealth {
-    async fn answer(&self, request: Request<()>) -> Response<Bytes> {
-        probe(self, &request).await
     }
 }
 

@@ -8,6 +8,7 @@
 //! It knows no component, no TOML and no terminal: a provider is whatever implements [`ConfiguredProvider`]. Nothing here
 //! prints a payload; [`status`] is what an operator may see of an instance.
 
+mod attention;
 mod backup;
 mod client;
 mod command;
@@ -26,6 +27,7 @@ mod lease_store;
 mod local_feed;
 mod local_worker_view;
 mod login_snapshot;
+mod page_urls;
 mod parameters;
 mod pending_instances;
 mod provider;
@@ -36,6 +38,7 @@ pub mod status;
 mod workers;
 mod write_queue;
 
+pub use attention::Attention;
 pub use backup::{BackupError, RestoreSummary, Restoring, backed_up, restore};
 pub use client::{ControlClient, NewToken};
 pub use configuration::{CoordinatorConfig, FilePlan, LoadedInstances, ReloadSummary};
@@ -51,11 +54,12 @@ pub use lease_board::LeaseBoard;
 pub use local_feed::{LocalFeed, LocalFeedOptions};
 pub use local_worker_view::LocalWorkerView;
 pub use login_snapshot::{LoginFaultStatus, LoginSnapshot};
+pub use page_urls::{PageUrl, PageUrls};
 pub use provider::ConfiguredProvider;
 pub use reload::{Reload, ReloadReply, Removals};
 pub use request_error::ControlRequestError;
 pub use state_keeper::{KeptStateTurn, StateKeeper, StateKeeperError, kept_state_owner};
 pub use workers::{
-    AppliedStatus, EnrolmentError, TokenStatus, WorkerCondition, WorkerPage, WorkerQuery, WorkerRequestError,
-    WorkerServiceOptions, WorkerStatus, WorkerTasks, Workers, WorkersError,
+    AppliedStatus, EnrolmentError, GroupCount, TokenStatus, WorkerCondition, WorkerPage, WorkerQuery,
+    WorkerRequestError, WorkerServiceOptions, WorkerStatus, WorkerTasks, Workers, WorkersError,
 };

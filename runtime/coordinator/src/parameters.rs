@@ -82,16 +82,18 @@ impl WorkerQuery {
             .with("group", self.group.as_ref())
             .with("state", self.state.map(|state| state.word()))
             .with("instance", self.instance.as_ref())
+            .with("troubled", self.troubled.then_some(true))
     }
 
     pub(crate) fn decode(parameters: &Parameters) -> Result<Self, ControlError> {
-        parameters.reject_others(&["after", "limit", "group", "state", "instance"])?;
+        parameters.reject_others(&["after", "limit", "group", "state", "instance", "troubled"])?;
         Ok(Self {
             after: parameters.get("after")?,
             limit: parameters.get("limit")?,
             group: parameters.get("group")?,
             state: parameters.get("state")?,
             instance: parameters.get("instance")?,
+            troubled: parameters.get("troubled")?.unwrap_or(false),
         })
     }
 }
@@ -114,6 +116,7 @@ mod tests {
             group: Some("etl".parse().unwrap()),
             state: Some(WorkerCondition::Connected),
             instance: Some("s3-prod".parse().unwrap()),
+            troubled: true,
         };
         for query in [query, WorkerQuery::default()] {
             assert_eq!(WorkerQuery::decode(&query.encode()).unwrap(), query);

@@ -1,127 +1,38 @@
 //! What needs a person comes first in tables, and has a colour.
 
 use clap::builder::styling::Style;
-use deputy_coordinator::status::InstanceStatus;
-use deputy_coordinator::{AppliedStatus, WorkerCondition, WorkerStatus};
+use deputy_coordinator::Attention;
 use deputy_worker::status::{DeliveryStatus, ReceiverStatus};
 
 use crate::print::{ERROR, FAINT, GOOD, WARNING};
 
-/// How soon a person has to look at something; the first in the order of a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Attention {
-    /// It goes on when a person has acted.
-    Person,
-    /// Its consumers lack something.
-    Down,
-    /// It works, and will not if that goes on.
-    Trouble,
-    /// Something is under way.
-    Busy,
-    Fine,
-    /// Nothing is to be done for it.
-    Idle,
-}
-
-impl Attention {
-    /// The style of the word that says the state.
-    pub(crate) fn style(self) -> Style {
-        match self {
-            Self::Person | Self::Down => ERROR,
-            Self::Trouble => WARNING,
-            Self::Busy => Style::new(),
-            Self::Fine => GOOD,
-            Self::Idle => FAINT,
-        }
-    }
-
-    pub(crate) fn of_instance(instance: &InstanceStatus) -> Self {
-        match instance.state.as_str() {
-            "needs-attention" => Self::Person,
-            "unused" | "leaving" | "not-required" => Self::Idle,
-            // With a lease of before the restart.
-            "loading" => Self::Busy,
-            _ if !instance.ready => Self::Down,
-            _ if instance.failures > 0 || instance.unsaved.is_some() || instance.file_trouble.is_some() => {
-                Self::Trouble
-            }
-            "holding" => Self::Fine,
-            _ => Self::Busy,
-        }
-    }
-
-    pub(crate) fn of_worker(worker: &WorkerStatus) -> Self {
-        match worker.condition() {
-            WorkerCondition::Locked => Self::Person,
-            WorkerCondition::Away => Self::Trouble,
-            WorkerCondition::Banned | WorkerCondition::Removed => Self::Idle,
-            WorkerCondition::Connected => worker.applied.iter().map(Self::of_applied).min().unwrap_or(Self::Fine),
-        }
-    }
-
-    pub(crate) fn of_applied(applied: &AppliedStatus) -> Self {
-        match (&applied.failure, applied.newest) {
-            (Some(_), _) => Self::Down,
-            (None, Some(_)) if !applied.current => Self::Busy,
-            (None, _) => Self::Fine,
-        }
-    }
-
-    pub(crate) fn of_delivery(delivery: &DeliveryStatus) -> Self {
-        match delivery.state.as_str() {
-            "failed" => Self::Down,
-            _ if delivery.valid_for_ms.is_some_and(|left| left <= 0) => Self::Down,
-            "applied" => Self::Fine,
-            _ => Self::Busy,
-        }
-    }
-
-    pub(crate) fn of_receiver(receiver: &ReceiverStatus) -> Self {
-        let is_hook_failing = receiver.hook.as_ref().is_some_and(|hook| hook.error.is_some());
-        match receiver.state.as_str() {
-            "leaving" => Self::Idle,
-            _ if !receiver.ready && receiver.trouble.is_some() => Self::Down,
-            _ if receiver.trouble.is_some() || !receiver.rejected.is_empty() || is_hook_failing => Self::Trouble,
-            "applied" | "nothing" => Self::Fine,
-            _ => Self::Busy,
-        }
+/// The style of the word that says the state.
+pub(crate) fn style(attention: Attention) -> Style {
+    match attention {
+        Attention::Person | Attention::Down => ERROR,
+        Attention::Trouble => WARNING,
+        Attention::Busy => Style::new(),
+        Attention::Fine => GOOD,
+        Attention::Idle => FAINT,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn applied(current: bool, failure: Option<&str>) -> AppliedStatus {
-        AppliedStatus {
-            instance: "s3-prod".to_owned(),
-            revision: Some(6),
-            newest: Some(7),
-            current,
-            failure: failure.map(str::to_owned),
-        }
+pub(crate) fn of_delivery(delivery: &DeliveryStatus) -> Attention {
+    match delivery.state.as_str() {
+        "failed" => Attention::Down,
+        _ if delivery.valid_for_ms.is_some_and(|left| left <= 0) => Attention::Down,
+        "applied" => Attention::Fine,
+        _ => Attention::Busy,
     }
+}
 
-    #[test]
-    fn attention_of_a_worker_is_that_of_its_worst_delivery() {
-        let worker = |standing: &str, connected: bool, applied: Vec<AppliedStatus>| -> WorkerStatus {
-            serde_json::from_value(serde_json::json!({
-                "id": "9f31c07a52d84e66", "group": "etl", "standing": standing, "connected": connected,
-                "address": null, "version": null, "host": null, "joined": "", "seen": null, "seen_ago_ms": null,
-                "renewals": 0, "applied": applied,
-            }))
-            .unwrap()
-        };
-        for (status, attention) in [
-            (worker("locked", true, Vec::new()), Attention::Person),
-            (worker("active", true, vec![applied(true, None), applied(false, Some("no room"))]), Attention::Down),
-            (worker("active", false, vec![applied(false, Some("no room"))]), Attention::Trouble),
-            (worker("active", true, vec![applied(true, None), applied(false, None)]), Attention::Busy),
-            (worker("active", true, vec![applied(true, None)]), Attention::Fine),
-            (worker("banned", false, Vec::new()), Attention::Idle),
-        ] {
-            assert_eq!(Attention::of_worker(&status), attention, "{status:?}");
-        }
-        assert!(Attention::Person < Attention::Down && Attention::Trouble < Attention::Fine);
+pub(crate) fn of_receiver(receiver: &ReceiverStatus) -> Attention {
+    let is_hook_failing = receiver.hook.as_ref().is_some_and(|hook| hook.error.is_some());
+    match receiver.state.as_str() {
+        "leaving" => Attention::Idle,
+        _ if !receiver.ready && receiver.trouble.is_some() => Attention::Down,
+        _ if receiver.trouble.is_some() || !receiver.rejected.is_empty() || is_hook_failing => Attention::Trouble,
+        "applied" | "nothing" => Attention::Fine,
+        _ => Attention::Busy,
     }
 }

@@ -1,14 +1,19 @@
 //! A small HTTP server for probes, metrics and local commands: few clients, short responses.
 //!
 //! [`serve`] runs one [`HttpHandler`] on a TCP or Unix listener. It bounds what a client can take up: connections at once,
-//! bytes and time of a request's head. It reads no request body, since nothing that it serves needs one.
+//! bytes and time of a request's head, how long it takes nothing. It reads no request body, since nothing that it serves needs one.
 
 mod connection;
+mod event_stream;
 mod probe;
 mod response;
 mod server;
 mod slot;
+mod this_machine;
+mod write_deadline;
 
+pub use event_stream::EventStream;
 pub use probe::{HealthCheck, probe};
 pub use response::{response, text_response};
 pub use server::{HttpHandler, HttpListener, listen, serve};
+pub use this_machine::{is_for_this_machine, only_value};

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::connection::serve_connection;
 use crate::slot::{ConnectionSlot, OpenConnection, SlotGuard, acquire_slot};
-use crate::text_response;
+use crate::{EventStream, text_response};
 
 /// Connections at once. Beyond that, the one that has been idle longest is closed.
 const MAX_CONNECTIONS: usize = 64;
@@ -35,6 +35,11 @@ const ACCEPT_ERRORS_LOGGED: u32 = 5;
 /// Answers requests. The body of a request is not read.
 pub trait HttpHandler: Send + Sync + 'static {
     fn answer(&self, request: Request<()>) -> impl Future<Output = Response<Bytes>> + Send;
+
+    /// Events in place of an answer, if the request is one for events and may have them.
+    fn events(&self, _request: &Request<()>) -> Option<EventStream> {
+        None
+    }
 
     /// Whether the answer waits for something to happen, so that the request needs a waiting slot.
     fn waits(&self, _request: &Request<()>) -> bool {

@@ -17,6 +17,8 @@ pub enum ControlRequest {
     Instance(String),
     /// `GET /v1/instances/NAME/lease?wait=10s`
     Lease(String),
+    /// `POST /v1/page`: a URL of the live page.
+    OpenPage,
     /// `POST /v1/reload?remove=any`
     Reload,
     /// `POST /v1/workers/ID/remove`
@@ -60,6 +62,7 @@ impl ControlRequest {
             Method::POST => Some(match *segments.as_slice() {
                 ["instances", name, "renew"] => Self::Renew(text(name)),
                 ["instances", name, "revoke"] => Self::Revoke(text(name)),
+                ["page"] => Self::OpenPage,
                 ["reload"] => Self::Reload,
                 ["tokens"] => Self::CreateToken,
                 ["tokens", id, "revoke"] => Self::RevokeToken(text(id)),
@@ -76,6 +79,7 @@ impl ControlRequest {
             Self::Instance(_) | Self::Lease(_) | Self::Status | Self::Tokens | Self::Workers => Method::GET,
             Self::BanWorker(_)
             | Self::CreateToken
+            | Self::OpenPage
             | Self::Reload
             | Self::RemoveWorker(_)
             | Self::Renew(_)
@@ -91,6 +95,7 @@ impl ControlRequest {
             Self::CreateToken | Self::Tokens => "tokens".to_owned(),
             Self::Instance(name) => format!("instances/{}", segment(name)),
             Self::Lease(name) => format!("instances/{}/lease", segment(name)),
+            Self::OpenPage => "page".to_owned(),
             Self::Reload => "reload".to_owned(),
             Self::RemoveWorker(id) => format!("workers/{}/remove", segment(id)),
             Self::Renew(name) => format!("instances/{}/renew", segment(name)),
@@ -125,6 +130,7 @@ mod tests {
                 ControlRequest::CreateToken,
                 ControlRequest::Instance(name.clone()),
                 ControlRequest::Lease(name.clone()),
+                ControlRequest::OpenPage,
                 ControlRequest::Reload,
                 ControlRequest::RemoveWorker(name.clone()),
                 ControlRequest::Renew(name.clone()),
@@ -153,6 +159,7 @@ mod tests {
             (Method::GET, "/v1/status/"),
             (Method::POST, "/v1/status"),
             (Method::PUT, "/v1/tokens"),
+            (Method::GET, "/v1/page"),
             (Method::GET, "/v1/reload"),
             (Method::POST, "/v1/instances/s3-prod/lease"),
             (Method::GET, "/v1/instances/s3-prod/lease/more"),

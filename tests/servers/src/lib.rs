@@ -2,12 +2,13 @@
 //!
 //! Each server listens on free ports of the loopback interface, keeps what it writes in a folder of its own, and ends
 //! with that folder when its value is dropped or this process dies, whichever way it dies. The programs are those of
-//! `cargo xtask tools`, and MIT Kerberos and Prometheus of the system: a missing one is an error, never a reason to skip a test. Nothing
+//! `cargo xtask tools`, and MIT Kerberos, Prometheus and Chromium of the system: a missing one is an error, never a reason to skip a test. Nothing
 //! here is part of Deputy.
 #![expect(clippy::disallowed_methods, reason = "plain blocking test code, which waits for servers on this machine")]
 
 mod acceptor;
 mod boto;
+mod browser;
 mod client;
 mod error;
 mod expiring;
@@ -43,6 +44,7 @@ mod yarn;
 
 pub use acceptor::Acceptor;
 pub use boto::{aws, boto};
+pub use browser::Browser;
 pub use client::{Client, Proof};
 pub use error::Error;
 pub use expiring::{ExpiringKeys, Reads};

@@ -1,9 +1,10 @@
 //! Prometheus, as Debian has it: it scrapes what a test names, evaluates rules, and answers queries.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use crate::http::get;
+use crate::tools::installed;
 use crate::{Error, Server, Start, free_ports};
 
 /// How often it scrapes, and how often it evaluates rules.
@@ -22,7 +23,7 @@ impl Prometheus {
     /// When it is not installed, or does not start.
     pub fn start(rules: &str, jobs: &[(&str, u16)]) -> Result<Self, Error> {
         let [port] = free_ports()?;
-        let start = Start::new("prometheus", &program("prometheus")?)?;
+        let start = Start::new("prometheus", &installed("prometheus", "prometheus")?)?;
         start.file("rules.yml", rules)?;
         let jobs: String = jobs
             .iter()
@@ -79,17 +80,10 @@ impl Prometheus {
 /// # Errors
 /// When it is not installed or finds a fault: with what it printed.
 pub fn promtool(folder: &Path, arguments: &[&str]) -> Result<String, Error> {
-    let output = Command::new(program("promtool")?).args(arguments).current_dir(folder).output();
+    let output = Command::new(installed("promtool", "prometheus")?).args(arguments).current_dir(folder).output();
     let output = output.map_err(|error| Error::new(format!("promtool: {error}")))?;
     let said = [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
     if output.status.success() { Ok(said) } else { Err(Error::new(format!("promtool {arguments:?}: {said}"))) }
-}
-
-/// A program of Debian's package.
-fn program(name: &str) -> Result<PathBuf, Error> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
-    found.ok_or_else(|| Error::new(format!("the program {name} is not installed: `apt-get install prometheus`")))
 }
 
 fn encoded(text: &str) -> String {

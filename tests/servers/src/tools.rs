@@ -40,6 +40,29 @@ pub fn class_path(set: &str) -> Result<String, Error> {
     Ok(format!("{}:{}", set.join("classes").display(), set.join("jars/*").display()))
 }
 
+/// The packages of a set from npm, by its name and a file in it.
+///
+/// # Errors
+/// When it is not installed.
+pub(crate) fn npm_set(name: &str, file: &str) -> Result<PathBuf, Error> {
+    let packages = PathBuf::from(name).join("node_modules");
+    let found = find("DEPUTY_TOOLS", "tools", &packages.join(file));
+    let depth = PathBuf::from(file).components().count();
+    found
+        .and_then(|found| found.ancestors().nth(depth).map(PathBuf::from))
+        .ok_or_else(|| Error::new(format!("the packages of {name} are not installed: run `cargo xtask tools`")))
+}
+
+/// A program of Debian's package of a name.
+///
+/// # Errors
+/// When it is not installed.
+pub(crate) fn installed(program: &str, package: &str) -> Result<PathBuf, Error> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file());
+    found.ok_or_else(|| Error::new(format!("the program {program} is not installed: `apt-get install {package}`")))
+}
+
 /// A built component by name. The folder is DEPUTY_GUESTS, or else `guests` of the target directory that the running
 /// test was built in.
 ///

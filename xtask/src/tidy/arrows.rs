@@ -4,7 +4,7 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-pub(super) const ARROWS: [(&str, &[&str]); 22] = [
+pub(super) const ARROWS: [(&str, &[&str]); 23] = [
     (
         "deputy",
         &[
@@ -58,6 +58,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 22] = [
             "deputy-link",
             "deputy-local",
             "deputy-metrics",
+            "deputy-page",
             "deputy-sandbox",
             "deputy-sources",
             "deputy-store",
@@ -71,6 +72,18 @@ pub(super) const ARROWS: [(&str, &[&str]); 22] = [
     ("deputy-link", &["deputy-core", "deputy-support"]),
     ("deputy-local", &["deputy-core", "deputy-support"]),
     ("deputy-metrics", &["deputy-audit", "deputy-core", "deputy-support"]),
+    (
+        "deputy-page",
+        &[
+            "deputy-audit",
+            "deputy-coordinator",
+            "deputy-core",
+            "deputy-http-server",
+            "deputy-local",
+            "deputy-store",
+            "deputy-support",
+        ],
+    ),
     ("deputy-payloads", &[]),
     (
         "deputy-sandbox",

@@ -16,6 +16,9 @@ const KIT: &str = "kit/js";
 /// The folder of the client of S3 in JavaScript.
 const CLIENT: &str = "tests/clients/javascript";
 
+/// The folder of what drives a browser.
+const BROWSER: &str = "tests/browser";
+
 /// Installs all sets of packages.
 pub(super) fn install(workspace: &Workspace) -> Result<()> {
     check_node()?;
@@ -25,6 +28,7 @@ pub(super) fn install(workspace: &Workspace) -> Result<()> {
     link(workspace, "oidc-provider", &servers.join("node_modules/oidc-provider/lib/index.js"))?;
     packages(workspace, "javascript", &workspace.path(KIT), "what builds connectors in JavaScript")?;
     packages(workspace, "clients-javascript", &workspace.path(CLIENT), "AWS's SDK for JavaScript")?;
+    packages(workspace, "browser", &workspace.path(BROWSER), "what drives a browser")?;
     Ok(())
 }
 

@@ -22,4 +22,4 @@ pub use enrolment::EnrolmentError;
 pub(crate) use enrolment::{AUTHORITY, WORKER};
 pub(crate) use fanout::delivery;
 pub use service::{WorkerRequestError, WorkerServiceOptions, WorkerTasks, Workers, WorkersError};
-pub use status::{AppliedStatus, TokenStatus, WorkerCondition, WorkerPage, WorkerQuery, WorkerStatus};
+pub use status::{AppliedStatus, GroupCount, TokenStatus, WorkerCondition, WorkerPage, WorkerQuery, WorkerStatus};

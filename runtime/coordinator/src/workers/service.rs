@@ -20,7 +20,7 @@ use tokio::task::yield_now;
 use super::enrolment::{EnrolmentActor, EnrolmentCommand, EnrolmentError};
 use super::fanout::{Fanout, FanoutOptions};
 use super::link_handler::{self, ServerHandler};
-use super::status::{TokenStatus, WorkerPage, WorkerQuery, WorkerStatus};
+use super::status::{GroupCount, TokenStatus, WorkerPage, WorkerQuery, WorkerStatus};
 use super::trusted_clock::TrustedClock;
 use crate::deliveries::Deliveries;
 use crate::handle::CoordinatorHandle;
@@ -238,6 +238,37 @@ impl Workers {
             }
         }
         behind
+    }
+
+    /// The groups that get leases or have workers.
+    ///
+    /// # Errors
+    /// If the coordinator is stopping.
+    pub async fn group_counts(&self) -> Result<BTreeMap<GroupName, GroupCount>, WorkerRequestError> {
+        let enrolled = self.commands.ask(EnrolmentCommand::Workers).await?;
+        let sessions: BTreeMap<_, _> =
+            self.sessions.all().into_iter().map(|session| (session.worker, session)).collect();
+        let leases: BTreeMap<_, _> =
+            self.feeds.groups().into_iter().map(|(group, feed)| (group, feed.leases())).collect();
+        let count = |leases: &BTreeMap<_, _>| GroupCount { instances: leases.len() as u64, ..GroupCount::default() };
+        let mut counts: BTreeMap<_, _> = leases.iter().map(|(group, leases)| (group.clone(), count(leases))).collect();
+        let none = BTreeMap::new();
+        let active = enrolled.into_iter().filter(|worker| worker.status == EnrolmentStatus::Active);
+        for (number, worker) in active.enumerate() {
+            if number.is_multiple_of(COUNTED_AT_ONCE) {
+                yield_now().await;
+            }
+            let leases = leases.get(&worker.group).unwrap_or(&none);
+            let count = counts.entry(worker.group).or_default();
+            match sessions.get(&worker.id).filter(|session| session.left().is_none()) {
+                None => count.away += 1,
+                Some(session) => {
+                    count.connected += 1;
+                    count.behind += u64::from(session.is_behind(leases));
+                }
+            }
+        }
+        Ok(counts)
     }
 
     /// Removes or bans a worker, and disconnects it.

@@ -9,6 +9,8 @@ use deputy_link::{EnrolledWorker, EnrolmentStatus, JoinToken, WorkerId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::attention::Attention;
+
 /// A join token that can still be used.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TokenStatus {
@@ -52,6 +54,8 @@ pub struct WorkerQuery {
     pub state: Option<WorkerCondition>,
     /// Only workers that get this instance, with its delivery alone.
     pub instance: Option<InstanceName>,
+    /// Only workers that are away or locked, or lack a lease.
+    pub troubled: bool,
 }
 
 /// Enrolment and connection in one word.
@@ -75,6 +79,18 @@ pub struct WorkerPage {
     pub next: Option<WorkerId>,
 }
 
+/// The workers of a group.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct GroupCount {
+    /// Instances whose leases it gets.
+    pub instances: u64,
+    pub connected: u64,
+    /// Enrolled, and not connected.
+    pub away: u64,
+    /// Connected, and without the newest lease of an instance.
+    pub behind: u64,
+}
+
 /// Bounds of a page, which is built in memory and which the client reads up to 64 MiB of.
 const MAX_WORKERS: usize = 1000;
 const MAX_APPLIED: usize = 50_000;
@@ -85,6 +101,9 @@ pub struct AppliedStatus {
     pub instance: String,
     /// The revision of the last report.
     pub revision: Option<u64>,
+    /// When the lease of that revision was obtained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obtained_at: Option<String>,
     pub newest: Option<u64>,
     /// Whether the newest revision is applied.
     pub current: bool,
@@ -140,6 +159,9 @@ impl WorkerQuery {
                 return None;
             }
         }
+        if self.troubled && Attention::of_worker(&worker) >= Attention::Fine {
+            return None;
+        }
         Some(worker)
     }
 }
@@ -193,6 +215,7 @@ impl WorkerStatus {
             AppliedStatus {
                 instance: instance.to_string(),
                 revision: report.map(|(stamp, _)| stamp.revision.0),
+                obtained_at: report.map(|(stamp, _)| stamp.obtained_at.to_string()),
                 newest: newest.map(|stamp| stamp.revision.0),
                 current: report.is_some_and(|(stamp, result)| Some(stamp) == newest && result.is_ok()),
                 failure: report.and_then(|(_, result)| result.as_ref().err().cloned()),

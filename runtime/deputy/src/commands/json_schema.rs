@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use clap::CommandFactory;
 use deputy_coordinator::status::CoordinatorStatus;
-use deputy_coordinator::{ReloadReply, TokenList, WorkerStatus};
+use deputy_coordinator::{PageUrl, ReloadReply, TokenList, WorkerStatus};
 use deputy_worker::status::WorkerReport;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -36,7 +36,7 @@ struct WorkersJson {
 /// A command, and a type that it prints.
 type Output = (&'static str, fn(&mut SchemaGenerator) -> Schema);
 
-const OUTPUTS: [Output; 29] = [
+const OUTPUTS: [Output; 30] = [
     ("deputy add", schema_of::<add::AddJson<'static>>),
     ("deputy call", schema_of::<call::CallJson>),
     ("deputy check", schema_of::<check::CoordinatorCheckJson>),
@@ -62,6 +62,7 @@ const OUTPUTS: [Output; 29] = [
     ("deputy token create", schema_of::<token::NewTokenJson<'static>>),
     ("deputy token list", schema_of::<TokenList>),
     ("deputy token revoke", schema_of::<token::RevokedTokenJson>),
+    ("deputy ui", schema_of::<PageUrl>),
     ("deputy worker status", schema_of::<WorkerReport>),
     ("deputy workers", schema_of::<WorkersJson>),
     ("deputy workers ban", schema_of::<workers::WorkerActionJson>),

@@ -34,6 +34,7 @@ mod state;
 mod status;
 mod test;
 mod token;
+mod ui;
 mod watch;
 mod worker;
 mod workers;
@@ -78,6 +79,7 @@ pub(crate) enum Command {
     Status(status::StatusArgs),
     Test(test::TestArgs),
     Token(token::TokenArgs),
+    Ui(ui::UiArgs),
     Workers(workers::WorkersArgs),
     Worker(worker::WorkerArgs),
 }
@@ -129,6 +131,7 @@ pub(crate) async fn run(
         Command::Status(arguments) => status::run(context, arguments).await,
         Command::Test(arguments) => test::run(context, arguments).await,
         Command::Token(arguments) => token::run(context, arguments).await,
+        Command::Ui(arguments) => ui::run(context, arguments).await,
         Command::Workers(arguments) => workers::run(context, arguments).await,
         Command::Worker(arguments) => worker::run(context, arguments).await,
     }

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::socket_args::ControlSocketArgs;
 use super::watch::watch;
 use super::worker::status::receiver_table;
-use crate::attention::Attention;
+use crate::attention;
 use crate::completion;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
@@ -23,6 +23,7 @@ use crate::exit::Exit;
 use crate::login_text::{clock_warning, login_table};
 use crate::relative_time::{in_or_ago, short_time, valid_for};
 use crate::table::{Cell, Table};
+use deputy_coordinator::Attention;
 
 /// Columns that a narrow terminal does not show: REVISION, SERVICE, NEXT IN.
 const OPTIONAL: [usize; 3] = [3, 1, 5];
@@ -141,7 +142,7 @@ fn instance_row(instance: &InstanceStatus) -> [Cell; 7] {
     [
         Cell::new(&instance.name),
         or_dash(instance.service.clone()).into(),
-        Cell::new(&instance.state).styled(Attention::of_instance(instance).style()),
+        Cell::new(&instance.state).styled(attention::style(Attention::of_instance(instance))),
         or_dash(lease.map(|lease| lease.revision.to_string())).into(),
         or_dash(lease.map(|lease| valid_for(lease.valid_for_ms))).into(),
         or_dash(instance.next_in_ms.map(|millis| short_time(millis.max(0).unsigned_abs()))).into(),
@@ -181,7 +182,7 @@ fn details(instance: &InstanceStatus) -> String {
     let mut table = Table::default();
     table.row(["instance", &instance.name]);
     table.row(["service", instance.service.as_deref().unwrap_or("-")]);
-    let style = Attention::of_instance(instance).style();
+    let style = attention::style(Attention::of_instance(instance));
     table.row([Cell::new("state"), Cell::new(&instance.state).styled(style)]);
     table.row(["ready", if instance.ready { "yes" } else { "no" }]);
     table.row(["why", &instance.reason]);

@@ -4,7 +4,9 @@ use std::fmt;
 
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCompleter;
-use deputy_coordinator::{AppliedStatus, ControlClient, WorkerCondition, WorkerList, WorkerQuery, WorkerStatus};
+use deputy_coordinator::{
+    AppliedStatus, Attention, ControlClient, WorkerCondition, WorkerList, WorkerQuery, WorkerStatus,
+};
 use deputy_core::{GroupName, InstanceName, truncated};
 use deputy_link::WorkerId;
 use deputy_local::SocketClientError;
@@ -13,7 +15,7 @@ use serde::Serialize;
 
 use super::socket_args::ControlSocketArgs;
 use super::watch::watch;
-use crate::attention::Attention;
+use crate::attention;
 use crate::completion;
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
@@ -275,7 +277,7 @@ fn worker_row(worker: &WorkerStatus, width: Option<usize>) -> [Cell; 8] {
     [
         Cell::new(&worker.id),
         Cell::new(&worker.group),
-        Cell::new(worker.condition().word()).styled(Attention::of_worker(worker).style()),
+        Cell::new(worker.condition().word()).styled(attention::style(Attention::of_worker(worker))),
         or_dash(worker.address.as_deref()).into(),
         or_dash(worker.host.as_deref()).into(),
         or_dash(worker.version.as_deref()).into(),

@@ -19,10 +19,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deputy_audit::Audit;
-use deputy_config::{CoordinatorFile, CoordinatorSection};
+use deputy_config::CoordinatorFile;
 use deputy_coordinator::{
     ConfigurationNames, Control, Coordinator, CoordinatorHandle, CoordinatorHealth, CoordinatorOptions, Deliveries,
-    LeaseBoard, Reload as _, Removals, WorkerServiceOptions, WorkerTasks, Workers,
+    LeaseBoard, PageUrls, Reload as _, Removals, WorkerServiceOptions, WorkerTasks, Workers,
 };
 use deputy_core::S3Places;
 use deputy_core::time::Clock as _;
@@ -31,6 +31,7 @@ use deputy_link::CertificateLifetimes;
 use deputy_link::server::ServerLimits;
 use deputy_local::SocketFile;
 use deputy_metrics::CoordinatorMetrics;
+use deputy_page::{LivePage, PageAccess, RecentEvents};
 use deputy_sandbox::{CodeCache, Sandbox};
 use deputy_store::{DirectoryStore, Store};
 use deputy_support::SystemClock;
@@ -72,13 +73,21 @@ pub struct CoordinatorProcess {
     /// Ends with the process, and removes the socket's file.
     control: (HttpListener, SocketFile),
     control_path: PathBuf,
-    health: Option<(SocketAddr, HttpListener)>,
+    health: Option<HealthPort>,
     board: Arc<LeaseBoard>,
     clock: Arc<SystemClock>,
     places: watch::Receiver<Arc<S3Places>>,
     metrics: Arc<CoordinatorMetrics>,
     audit: Arc<Audit>,
     sandbox: Sandbox,
+}
+
+/// Where probes, scrapers and browsers connect.
+struct HealthPort {
+    address: SocketAddr,
+    listener: HttpListener,
+    page: Arc<PageAccess>,
+    events: Arc<RecentEvents>,
 }
 
 /// Where a coordinator listens.
@@ -99,7 +108,9 @@ impl CoordinatorProcess {
     pub async fn build(options: CoordinatorProcessOptions) -> Result<Self, ProcessError> {
         let CoordinatorProcessOptions { config, state_dir, audit, removals, platform } = options;
         let metrics = Arc::new(CoordinatorMetrics::default());
-        let audit = Arc::new(counted_audit(audit.as_deref().or(config.audit.as_deref()), &metrics)?);
+        let events = config.coordinator.health.map(|_| Arc::new(RecentEvents::default()));
+        let audit = audit.as_deref().or(config.audit.as_deref());
+        let audit = Arc::new(watched_audit(audit, &metrics, events.clone())?);
         let key = sandbox::master_key(&state_dir, config.coordinator.key.as_ref(), &platform)
             .await
             .map_err(ProcessError::MasterKey)?;
@@ -128,7 +139,15 @@ impl CoordinatorProcess {
         let control_path = config.coordinator.control.clone().unwrap_or_else(|| state_dir.join(SOCKET));
         let mode = config.coordinator.control_mode.bits();
         let control = local_socket::listen(&control_path, mode, "`control` in [coordinator]")?;
-        let health = listen_for_health(&config.coordinator).await?;
+        let health = match (config.coordinator.health, events) {
+            (Some(address), Some(events)) => Some(HealthPort {
+                address,
+                listener: listen_for_health(address).await?,
+                page: Arc::new(PageAccess::new(address, Arc::clone(&platform.random), Arc::clone(&clock) as _)),
+                events,
+            }),
+            _ => None,
+        };
         let workers = match &config.coordinator.workers {
             Some(section) => Some(
                 Workers::open(WorkerServiceOptions {
@@ -195,7 +214,7 @@ impl CoordinatorProcess {
     pub fn addresses(&self) -> CoordinatorAddresses<'_> {
         CoordinatorAddresses {
             control: &self.control_path,
-            health: self.health.as_ref().map(|(address, _)| *address),
+            health: self.health.as_ref().map(|health| health.address),
             workers: self.workers.as_ref().map(|(workers, _)| workers.address()),
         }
     }
@@ -215,11 +234,16 @@ impl CoordinatorProcess {
         let mut tasks = JoinSet::new();
         let status =
             self.local.as_ref().map(|local| Arc::new(local.status()) as Arc<dyn deputy_coordinator::LocalWorkerView>);
-        let control = control.with_workers(workers.clone()).with_local(status.clone()).with_places(self.places);
+        let urls = self.health.as_ref().map(|health| Arc::clone(&health.page) as Arc<dyn PageUrls>);
+        let control = control.with_workers(workers.clone()).with_local(status.clone()).with_page(urls);
+        let control = control.with_places(self.places);
         tasks.spawn(serve(listener, Arc::new(control)));
-        if let Some((_, listener)) = self.health {
-            let health = CoordinatorHealth::new(self.handle, self.metrics, Arc::clone(&self.audit));
-            tasks.spawn(serve(listener, Arc::new(health.with_local(status).with_workers(workers.clone()))));
+        if let Some(HealthPort { listener, page, events, .. }) = self.health {
+            let health = CoordinatorHealth::new(self.handle.clone(), self.metrics, Arc::clone(&self.audit));
+            let health = health.with_local(status).with_workers(workers.clone());
+            let audit = Arc::clone(&self.audit);
+            let page = LivePage::new(health, page, events, self.handle, workers.clone(), audit);
+            tasks.spawn(serve(listener, Arc::new(page)));
         }
         let local = self.local.map(|local| local.spawn(&mut tasks));
         tasks.spawn(async move { self.reloader.run(&self.previous).await });
@@ -256,16 +280,22 @@ impl CoordinatorControls {
     }
 }
 
-async fn listen_for_health(config: &CoordinatorSection) -> Result<Option<(SocketAddr, HttpListener)>, ProcessError> {
-    let Some(address) = config.health else { return Ok(None) };
+async fn listen_for_health(address: SocketAddr) -> Result<HttpListener, ProcessError> {
     let listener = listen(address).await;
-    let listener =
-        listener.map_err(|source| ProcessError::Health { address, key: "`health` in [coordinator]", source })?;
-    Ok(Some((address, listener)))
+    listener.map_err(|source| ProcessError::Health { address, key: "`health` in [coordinator]", source })
 }
 
-/// The audit log, whose events the metrics count.
-fn counted_audit(path: Option<&Path>, metrics: &Arc<CoordinatorMetrics>) -> Result<Audit, ProcessError> {
+/// The audit log, whose events the metrics count and the page shows.
+fn watched_audit(
+    path: Option<&Path>,
+    metrics: &Arc<CoordinatorMetrics>,
+    recent: Option<Arc<RecentEvents>>,
+) -> Result<Audit, ProcessError> {
     let metrics = Arc::clone(metrics);
-    Ok(sandbox::open_audit(path)?.watched(move |event| metrics.record_event(event)))
+    Ok(sandbox::open_audit(path)?.watched(move |event| {
+        metrics.record_event(event);
+        if let Some(recent) = &recent {
+            recent.push(event);
+        }
+    }))
 }

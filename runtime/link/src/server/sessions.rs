@@ -194,11 +194,14 @@ impl WorkerSession {
     /// Those of these leases that the worker has not applied.
     pub fn behind<'l>(&self, leases: &'l BTreeMap<InstanceName, LeaseVersion>) -> Vec<&'l InstanceName> {
         let reported = self.reported();
-        let behind = leases.iter().filter(|(instance, newest)| {
-            let report = reported.applied.get(*instance);
-            !report.is_some_and(|(version, result)| version == *newest && result.is_ok())
-        });
+        let behind = leases.iter().filter(|(instance, newest)| !reported.has_applied(instance, **newest));
         behind.map(|(instance, _)| instance).collect()
+    }
+
+    /// Whether the worker has not applied one of these leases.
+    pub fn is_behind(&self, leases: &BTreeMap<InstanceName, LeaseVersion>) -> bool {
+        let reported = self.reported();
+        leases.iter().any(|(instance, newest)| !reported.has_applied(instance, *newest))
     }
 
     pub(super) fn set_client_info(&self, version: &str, host: &str) {
@@ -218,6 +221,12 @@ impl WorkerSession {
 
     fn reported(&self) -> MutexGuard<'_, Reported> {
         self.reported.lock_unpoisoned()
+    }
+}
+
+impl Reported {
+    fn has_applied(&self, instance: &InstanceName, newest: LeaseVersion) -> bool {
+        self.applied.get(instance).is_some_and(|(version, result)| *version == newest && result.is_ok())
     }
 }
 

@@ -9,17 +9,15 @@
 //! the token decides, the `Host` must be of this machine, and a request without the token does not even learn which path is
 //! right.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use deputy_core::{Delivery, InstanceName, Span, Timestamp};
-use deputy_http_server::HttpHandler;
+use deputy_http_server::{HttpHandler, is_for_this_machine, only_value};
 use deputy_link::DeliveredState;
 use deputy_payloads::{AwsCredentials, aws_expiration};
 use deputy_support::RateLimiter;
-use http::header::{self, HeaderName, HeaderValue};
-use http::uri::Authority;
+use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -183,28 +181,6 @@ fn json_response(status: StatusCode, text: Bytes) -> Response<Bytes> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
-}
-
-/// The value of a header that occurs once.
-fn only_value(request: &Request<()>, name: HeaderName) -> Option<&HeaderValue> {
-    let mut values = request.headers().get_all(name).iter();
-    let first = values.next();
-    first.filter(|_| values.next().is_none())
-}
-
-/// Whether the client meant this machine when it connected to it. A browser sends the name that it was given, whatever that
-/// resolved to.
-fn is_for_this_machine(request: &Request<()>) -> bool {
-    let Some(host) = only_value(request, header::HOST) else { return false };
-    let Ok(host) = Authority::try_from(host.as_bytes()) else { return false };
-    is_loopback(&host) && request.uri().authority().is_none_or(is_loopback)
-}
-
-fn is_loopback(authority: &Authority) -> bool {
-    let host = authority.host();
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    let is_loopback = bare.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback());
-    is_loopback || host.eq_ignore_ascii_case("localhost")
 }
 
 #[cfg(test)]

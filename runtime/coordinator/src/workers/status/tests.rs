@@ -4,6 +4,7 @@ fn worker(number: usize, instances: usize) -> WorkerStatus {
     let applied = |number: usize| AppliedStatus {
         instance: format!("instance-{number}"),
         revision: Some(1),
+        obtained_at: None,
         newest: Some(1),
         current: true,
         failure: None,
@@ -65,4 +66,11 @@ fn workers_are_filtered_by_state_and_instance() {
     assert!(found.len() == 10 && found.iter().all(|worker| worker.applied.len() == 1));
     assert!(pages(10, 3, instance("other")).concat().is_empty());
     assert!("lost".parse::<WorkerCondition>().is_err());
+}
+
+#[test]
+fn workers_that_need_attention_are_selected() {
+    let troubled = WorkerQuery { troubled: true, ..WorkerQuery::default() };
+    let found = pages(10, 1, troubled).concat();
+    assert!(found.len() == 5 && found.iter().all(|worker| worker.standing == EnrolmentStatus::Active), "{found:?}");
 }

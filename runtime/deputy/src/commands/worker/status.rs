@@ -6,13 +6,14 @@ use clap::{Args, ValueHint};
 use deputy_local::{ControlRequest, Parameters, SocketClient, SocketClientError};
 use deputy_worker::status::{ConnectionStatus, DeliveryStatus, ReceiverStatus, WorkerReport};
 
-use crate::attention::Attention;
+use crate::attention;
 use crate::commands::watch::watch;
 use crate::context::Context;
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::relative_time::{short_time, valid_for};
 use crate::table::{Cell, Table};
+use deputy_coordinator::Attention;
 
 /// Show the worker's leases and what its receivers applied
 #[derive(Debug, Args)]
@@ -61,7 +62,7 @@ fn text(status: &WorkerReport, width: Option<usize>) -> String {
         let mut table = Table::with_optional(&[2, 3, 1]);
         table.row(["INSTANCE", "SERVICE", "KIND", "REVISION", "VALID FOR", "STATE", "WHY"]);
         let mut instances: Vec<&DeliveryStatus> = status.instances.iter().collect();
-        instances.sort_by_key(|instance| Attention::of_delivery(instance));
+        instances.sort_by_key(|instance| attention::of_delivery(instance));
         instances.into_iter().for_each(|instance| table.row(instance_row(instance)));
         text.push_str(&format!("\n{}", table.render_with_heading(width)));
     }
@@ -91,7 +92,7 @@ pub(crate) fn receiver_table(status: &WorkerReport, width: Option<usize>) -> Str
     let mut table = Table::with_optional(&[2]);
     table.row(["RECEIVER", "STATE", "UNIT", "FILES AT", "WHY"]);
     let mut receivers: Vec<&ReceiverStatus> = status.receivers.iter().collect();
-    receivers.sort_by_key(|receiver| Attention::of_receiver(receiver));
+    receivers.sort_by_key(|receiver| attention::of_receiver(receiver));
     receivers.into_iter().for_each(|receiver| table.row(receiver_row(receiver)));
     table.render_with_heading(width)
 }
@@ -108,7 +109,7 @@ fn summary(status: &WorkerReport, width: Option<usize>) -> String {
         table.row(["certificate", &format!("valid until {ends}")]);
     }
     let (ready, attention) = if status.ready { ("yes", Attention::Fine) } else { ("no", Attention::Down) };
-    table.row([Cell::new("ready"), Cell::new(ready).styled(attention.style())]);
+    table.row([Cell::new("ready"), Cell::new(ready).styled(attention::style(attention))]);
     if !status.complete {
         table.row(["incomplete", "the coordinator has not sent all leases of this worker yet"]);
     }
@@ -149,7 +150,7 @@ fn instance_row(instance: &DeliveryStatus) -> [Cell; 7] {
         Cell::new(&instance.kind),
         instance.revision.to_string().into(),
         valid_for(instance.valid_for_ms).into(),
-        Cell::new(&instance.state).styled(Attention::of_delivery(instance).style()),
+        Cell::new(&instance.state).styled(attention::style(attention::of_delivery(instance))),
         Cell::new(instance.reason.as_deref().unwrap_or_default()),
     ]
 }
@@ -172,7 +173,7 @@ fn receiver_row(receiver: &ReceiverStatus) -> [Cell; 5] {
     }
     [
         Cell::new(&receiver.name),
-        Cell::new(&receiver.state).styled(Attention::of_receiver(receiver).style()),
+        Cell::new(&receiver.state).styled(attention::style(attention::of_receiver(receiver))),
         unit.map_or_else(|| "-".to_owned(), |unit| format!("{} ({} files)", unit.number, unit.files.len())).into(),
         Cell::new(&receiver.path),
         reasons.join("; ").into(),
