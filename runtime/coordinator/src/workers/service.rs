@@ -250,8 +250,12 @@ impl Workers {
             self.sessions.all().into_iter().map(|session| (session.worker, session)).collect();
         let leases: BTreeMap<_, _> =
             self.feeds.groups().into_iter().map(|(group, feed)| (group, feed.leases())).collect();
-        let count = |leases: &BTreeMap<_, _>| GroupCount { instances: leases.len() as u64, ..GroupCount::default() };
-        let mut counts: BTreeMap<_, _> = leases.iter().map(|(group, leases)| (group.clone(), count(leases))).collect();
+        let mut counts: BTreeMap<_, _> = leases
+            .iter()
+            .map(|(group, leases)| {
+                (group.clone(), GroupCount { instances: leases.len() as u64, ..GroupCount::default() })
+            })
+            .collect();
         let none = BTreeMap::new();
         let active = enrolled.into_iter().filter(|worker| worker.status == EnrolmentStatus::Active);
         for (number, worker) in active.enumerate() {

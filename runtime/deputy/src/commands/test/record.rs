@@ -29,7 +29,7 @@ pub(crate) struct RecordArgs {
     #[arg(long, value_name = "TEST", value_hint = ValueHint::FilePath, conflicts_with_all = ["conformance", "json", "junit", "watch"])]
     record: Option<PathBuf>,
     /// Record an instance of the configuration, with its grant and its secrets, instead of a component
-    #[arg(long, value_name = "NAME", requires = "record", conflicts_with_all = ["paths", "settings", "allow", "network"])]
+    #[arg(long, value_name = "NAME", requires = "record", conflicts_with_all = ["paths", "set", "allow", "network"])]
     instance: Option<String>,
     /// Record a renewal of what was obtained as well
     #[arg(long, requires = "record")]
