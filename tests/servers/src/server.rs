@@ -106,19 +106,14 @@ impl Start {
     /// # Errors
     /// When it ends, or is not ready in time: with its last lines.
     pub fn until(self, is_ready: impl Fn() -> bool) -> Result<Server, Error> {
-        let mut server = self.spawn("log")?;
-        let started = Instant::now();
-        while !is_ready() {
-            if let Ok(Some(status)) = server.child.try_wait() {
-                return Err(Error::new(format!("{} ended with {status}:\n{}", server.name, server.last_lines())));
-            }
-            if started.elapsed() > PATIENCE {
-                let text = format!("{} is not ready after {} s", server.name, PATIENCE.as_secs());
-                return Err(Error::new(format!("{text}:\n{}", server.last_lines())));
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
+        let mut server = self.begin()?;
+        server.wait_until(is_ready)?;
         Ok(server)
+    }
+
+    /// Starts it, for [`Server::wait_until`]: a member of a cluster is ready only once others are there.
+    pub(crate) fn begin(self) -> Result<Server, Error> {
+        self.spawn("log")
     }
 
     /// Runs it to its end, and returns what it printed on stdout.
@@ -170,6 +165,22 @@ pub struct Server {
 }
 
 impl Server {
+    /// Waits until it is ready.
+    pub(crate) fn wait_until(&mut self, is_ready: impl Fn() -> bool) -> Result<(), Error> {
+        let started = Instant::now();
+        while !is_ready() {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(Error::new(format!("{} ended with {status}:\n{}", self.name, self.last_lines())));
+            }
+            if started.elapsed() > PATIENCE {
+                let text = format!("{} is not ready after {} s", self.name, PATIENCE.as_secs());
+                return Err(Error::new(format!("{text}:\n{}", self.last_lines())));
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
     /// The folder that ends with the server: a place for what belongs to it.
     #[must_use]
     pub fn folder(&self) -> &Path {
