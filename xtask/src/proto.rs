@@ -1,4 +1,4 @@
-//! `cargo xtask proto`: generates the Rust types of the link's messages from `link.proto`.
+//! `cargo xtask proto`: generates the Rust types of messages: the link's from `link.proto`, etcd's from `etcd.proto`.
 //!
 //! The generator in `xtask/proto` is a workspace of its own, so that its dependencies do not change how the program's
 //! are built.
@@ -15,7 +15,7 @@ pub(crate) fn generate(workspace: &Workspace) -> Result<()> {
     generator(workspace).shown()
 }
 
-/// Fails if the generated file is not what the generator makes of `link.proto` now.
+/// Fails if a generated file is not what the generator makes of its `.proto` now.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     generator(workspace).args(["--", "--check"]).shown()
 }

@@ -27,7 +27,7 @@ pub(crate) enum Part {
     Fmt,
     /// The rules of the tree
     Tidy,
-    /// The generated messages of the link
+    /// The generated messages of the link and of etcd
     Proto,
     /// The test servers and tools
     Tools,
@@ -111,7 +111,7 @@ impl Part {
         match self {
             Self::Fmt => "checking the formatting",
             Self::Tidy => "checking the rules of the tree",
-            Self::Proto => "comparing the generated messages of the link with link.proto",
+            Self::Proto => "comparing the generated messages with link.proto and etcd.proto",
             Self::Tools => "installing test servers and tools",
             Self::Deny => "checking what the program is made of",
             Self::Guests => "building the guest components",

@@ -6,7 +6,7 @@
 //! have been used since.
 
 use deputy_core::SecretBytes;
-use deputy_store::{ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, overwrite};
+use deputy_store::{KeyPrefix, Namespace, Store, StoreError, StoreKey, StoreLock, replace};
 
 use crate::state_keeper::STATE;
 use crate::workers::{AUTHORITY, WORKER};
@@ -57,12 +57,13 @@ pub async fn backed_up(store: &dyn Store) -> Result<Vec<(StoreKey, SecretBytes)>
     Ok(values)
 }
 
-/// Writes the records of a backup. The caller holds the coordinator's lock.
+/// Writes the records of a backup, under the coordinator's lock.
 ///
 /// # Errors
 /// If the backup has another authority (then nothing is written), or the store fails.
 pub async fn restore(
     store: &dyn Store,
+    lock: &StoreLock,
     values: &[(StoreKey, SecretBytes)],
     restoring: Restoring,
 ) -> Result<RestoreSummary, BackupError> {
@@ -85,7 +86,7 @@ pub async fn restore(
             continue;
         }
         store.quarantine(key).await?;
-        overwrite(store, key, value, ExpectedVersion::Absent).await?;
+        replace(store, key, value, lock).await?;
         summary.written += 1;
     }
     Ok(summary)

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use deputy_core::{SecretBytes, Timestamp};
-use deputy_store::{ExpectedVersion, Store, StoreError, StoreKey, StoreKeyError, overwrite};
+use deputy_store::{Store, StoreError, StoreKey, StoreKeyError, StoreLock, replace};
 use serde::{Deserialize, Serialize};
 
 /// One missing name is a change. Several are suspicious if they are more than one in this many.
@@ -132,13 +132,13 @@ impl ConfigurationNames {
         Ok(entry.and_then(|entry| serde_json::from_slice(entry.value.expose()).ok()))
     }
 
-    /// Saves the names for the next start.
+    /// Saves the names for the next start, under the coordinator's lock.
     ///
     /// # Errors
     /// If the store fails.
-    pub async fn save(&self, store: &dyn Store) -> Result<(), ConfigurationNamesError> {
+    pub async fn save(&self, store: &dyn Store, lock: &StoreLock) -> Result<(), ConfigurationNamesError> {
         let bytes = SecretBytes::new(serde_json::to_vec(self)?);
-        overwrite(store, &key()?, &bytes, ExpectedVersion::Absent).await?;
+        replace(store, &key()?, &bytes, lock).await?;
         Ok(())
     }
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use deputy_core::schedule::{Lease, LeaseRecord, RetiredLease};
 use deputy_core::{InstanceName, Revision};
-use deputy_store::{KeyPrefix, MAX_VALUE, Namespace, SingleWriter, Store, StoreError, StoreKey, StoreKeyError};
+use deputy_store::{
+    KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreKeyError, StoreLock, Version, WriteRight,
+};
 use tokio::sync::Semaphore;
 
 use crate::lease_record::{self, DecodedRecord, LeaseRecordError};
@@ -24,7 +26,8 @@ const CONCURRENT_WRITES: usize = 16;
 
 pub(crate) struct LeaseStore {
     store: Arc<dyn Store>,
-    writer: SingleWriter,
+    lock: Arc<StoreLock>,
+    writer: KeyWriter,
     writes: Semaphore,
 }
 
@@ -52,9 +55,10 @@ pub(crate) struct RestoredLeases {
 }
 
 impl LeaseStore {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        let writer = SingleWriter::new(Arc::clone(&store));
-        Self { store, writer, writes: Semaphore::new(CONCURRENT_WRITES) }
+    /// The records are the lock's holder's: what is written without the lock fails.
+    pub(crate) fn new(store: Arc<dyn Store>, lock: Arc<StoreLock>) -> Self {
+        let writer = KeyWriter::of_holder(Arc::clone(&store), Arc::clone(&lock));
+        Self { store, lock, writer, writes: Semaphore::new(CONCURRENT_WRITES) }
     }
 
     /// Reads all records. A damaged one costs no other.
@@ -116,7 +120,7 @@ impl LeaseStore {
             let cleared = match self.store.get(&key).await {
                 Err(StoreError::Damaged { .. }) => self.store.quarantine(&key).await,
                 Ok(Some(entry)) if *key.namespace() == RETIRED && !self.writer.knows(&key) => {
-                    self.store.delete(&key, entry.version).await
+                    self.delete_unreferenced(&key, entry.version).await
                 }
                 other => other.map(drop),
             };
@@ -132,10 +136,14 @@ impl LeaseStore {
         }
     }
 
+    async fn delete_unreferenced(&self, key: &StoreKey, version: Version) -> Result<(), StoreError> {
+        self.store.delete(key, version, WriteRight::holder(&self.lock, self.store.write_id()?)).await
+    }
+
     /// Whether a lease of this size can be saved.
-    pub(crate) fn fits(lease_bytes: usize) -> bool {
+    pub(crate) fn fits(&self, lease_bytes: usize) -> bool {
         // 16 KiB are more than any head has.
-        lease_bytes.saturating_add(16 << 10) <= MAX_VALUE.as_usize()
+        lease_bytes.saturating_add(16 << 10) <= self.store.max_value().as_usize()
     }
 
     pub(crate) async fn save(&self, name: &InstanceName, record: &LeaseRecord) -> Result<(), LeaseStoreError> {
@@ -166,7 +174,7 @@ impl LeaseStore {
         match self.writer.put(key, bytes).await {
             // It was damaged at the start, and is not set aside yet.
             Err(StoreError::Damaged { .. }) => {
-                self.store.quarantine(key).await?;
+                self.writer.quarantine(key).await?;
                 Ok(self.writer.put(key, bytes).await?)
             }
             written => Ok(written?),

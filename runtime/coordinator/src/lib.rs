@@ -35,6 +35,8 @@ mod reload;
 mod request_error;
 mod state_keeper;
 pub mod status;
+#[cfg(test)]
+mod testing;
 mod workers;
 mod write_queue;
 

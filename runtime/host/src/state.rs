@@ -36,7 +36,7 @@ impl StateDirectory {
         let store = self.open().await?;
         let lock: StoreKey = LOCK.parse()?;
         let lock = store.lock(&lock).await.map_err(ProcessError::RestoreLock)?;
-        let summary = restore(&store, &archive.values, restoring).await.map_err(ProcessError::Restore);
+        let summary = restore(&store, &lock, &archive.values, restoring).await.map_err(ProcessError::Restore);
         drop(lock);
         summary
     }

@@ -6,8 +6,8 @@
 use deputy_core::{ByteSize, SecretBytes};
 use serde::{Deserialize, Serialize};
 
-use crate::seal::{self, Plaintext, SealLabel};
-use crate::{Corruption, MasterKey, Random, StoreKey, Version, framing};
+use crate::seal::{self, Plaintext, SealLabel, WriteStamp};
+use crate::{Corruption, MasterKey, Random, StoreKey, WriteId, framing};
 
 /// The format of the head.
 const FORMAT: u32 = 1;
@@ -56,7 +56,9 @@ impl Archive {
         let head = serde_json::to_vec(&ArchiveHead { format: FORMAT, made_ms: self.made_ms, values: heads.collect() })?;
         let whole = framing::join(&head, self.values.iter().map(|(_, value)| value));
         let plaintext = Plaintext::new(whole.expose());
-        plaintext.seal(&SealLabel::of_archive(), Version::new(0), master, &**random).map_err(|_| ArchiveError::Random)
+        let write = WriteId::random(random).map_err(|_| ArchiveError::Random)?;
+        let stamp = WriteStamp { write, replaced: None };
+        plaintext.seal(&SealLabel::of_archive(), stamp, master, &**random).map_err(|_| ArchiveError::Random)
     }
 
     pub fn open(bytes: Vec<u8>, master: &MasterKey) -> Result<Self, ArchiveError> {

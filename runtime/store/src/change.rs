@@ -82,6 +82,49 @@ impl PendingChanges {
     }
 }
 
+/// The half of a store that has one watcher for each source of changes. The watcher ends with it.
+#[derive(Debug)]
+pub(crate) struct ChangeSender(Weak<WatcherQueue>);
+
+/// A watcher, and what tells it of changes.
+pub(crate) fn channel() -> (ChangeSender, Changes) {
+    let pending = Arc::new(WatcherQueue::default());
+    (ChangeSender(Arc::downgrade(&pending)), Changes { pending })
+}
+
+impl ChangeSender {
+    pub(crate) fn announce(&self, change: &Change) {
+        if let Some(pending) = self.0.upgrade() {
+            pending.add(change);
+        }
+    }
+
+    /// Whether the watcher is gone.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+}
+
+impl Drop for ChangeSender {
+    fn drop(&mut self) {
+        if let Some(pending) = self.0.upgrade() {
+            pending.close();
+        }
+    }
+}
+
+impl WatcherQueue {
+    fn add(&self, change: &Change) {
+        self.state.lock_unpoisoned().add(change);
+        self.changed.notify_one();
+    }
+
+    fn close(&self) {
+        self.state.lock_unpoisoned().is_closed = true;
+        self.changed.notify_one();
+    }
+}
+
 impl Watchers {
     pub(crate) fn watch(&self, prefix: KeyPrefix) -> Changes {
         let pending = Arc::new(WatcherQueue::default());
@@ -93,8 +136,7 @@ impl Watchers {
         self.0.lock_unpoisoned().retain(|(prefix, pending)| {
             let Some(pending) = pending.upgrade() else { return false };
             if prefix.contains(&change.key) {
-                pending.state.lock_unpoisoned().add(change);
-                pending.changed.notify_one();
+                pending.add(change);
             }
             true
         });
@@ -104,8 +146,7 @@ impl Watchers {
 impl Drop for Watchers {
     fn drop(&mut self) {
         for pending in self.0.lock_unpoisoned().iter().filter_map(|(_, pending)| pending.upgrade()) {
-            pending.state.lock_unpoisoned().is_closed = true;
-            pending.changed.notify_one();
+            pending.close();
         }
     }
 }

@@ -5,27 +5,45 @@
 use std::path::PathBuf;
 
 use deputy_core::ByteSize;
+use deputy_etcd::EtcdError;
 use deputy_files::{FileError, Unusable};
 
-use crate::{StoreKey, Version};
+use crate::{FoundVersion, StoreKey};
 
 /// An operation of a store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another writer was faster.
     #[error("{key} changed in the meantime ({}): read it again", describe(.found))]
-    Conflict { key: StoreKey, found: Option<Version> },
+    Conflict { key: StoreKey, found: Option<FoundVersion> },
     /// One value cannot be used. The others can.
     #[error("{key} is damaged: {why}")]
     Damaged { key: StoreKey, why: Corruption },
     #[error(transparent)]
+    Etcd(EtcdError),
+    #[error(
+        "the state in etcd under {prefix} has format {found}, and this version supports format {supported} alone: run the \
+         Deputy that wrote it, or use another prefix to start with an empty state"
+    )]
+    EtcdFormat { prefix: String, found: u8, supported: u8 },
+    #[error(
+        "etcd's database is full, and etcd takes no writes: compact and defragment it (or give it more room), then run \
+         `etcdctl alarm disarm`"
+    )]
+    EtcdFull,
+    #[error(
+        "the key does not fit the state in etcd: nothing under {prefix} opens with it; every coordinator needs the key \
+         that the state was sealed with"
+    )]
+    EtcdKeyMismatch { prefix: String },
+    #[error(transparent)]
     File(#[from] FileError),
     #[error(
-        "the state directory {} has format {found}, which this version does not support: run the Deputy that wrote it, \
-         or a newer one",
+        "the state directory {} has format {found}, and this version supports format {supported} alone: run the Deputy \
+         that wrote it, or move the directory away to start with an empty one",
         path.display()
     )]
-    Format { path: PathBuf, found: u8 },
+    Format { path: PathBuf, found: u8, supported: u8 },
     #[error("another process uses the state directory {}: stop it first", path.display())]
     InUse { path: PathBuf },
     #[error(
@@ -39,7 +57,9 @@ pub enum StoreError {
          writes nothing more; stop one of the two and restart it",
         path.display()
     )]
-    LockLost { path: PathBuf },
+    LockFileReplaced { path: PathBuf },
+    #[error("the lock {name} is no longer held by this process, which writes nothing more: restart it")]
+    LockLost { name: StoreKey },
     #[error("the lock {name} is held by {}: wait until it ends, or stop it", holder(.pid))]
     Locked { name: StoreKey, pid: Option<u32> },
     #[error("the system's random number generator failed")]
@@ -77,9 +97,16 @@ impl From<Unusable> for Corruption {
     }
 }
 
-fn describe(found: &Option<Version>) -> String {
+impl StoreError {
+    /// Whether the writer's lock is in other hands.
+    pub fn is_lock_lost(&self) -> bool {
+        matches!(self, Self::LockFileReplaced { .. } | Self::LockLost { .. })
+    }
+}
+
+fn describe(found: &Option<FoundVersion>) -> String {
     match found {
-        Some(version) => format!("it has version {version}"),
+        Some(found) => format!("it has version {}", found.version),
         None => "it has no value".to_owned(),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`Store`] has values under [`StoreKey`]s, each with a [`Version`] that a writer has to name, so that two writers never
 //! overwrite each other unseen. [`DirectoryStore`] keeps them in files of one directory, sealed with the operator's
-//! [`MasterKey`]; a replicated key-value store fits the same trait, and would only ever see sealed values.
+//! [`MasterKey`]; [`EtcdStore`] keeps them in etcd, which sees sealed values alone.
 //!
 //! Damage costs one key and is reported; a wrong master key is distinguished from damage before anything is touched. This
 //! crate never interprets a value, keeps one in memory longer than the call that needs it, or assumes that it is the only
@@ -12,13 +12,15 @@ mod archive;
 mod change;
 mod directory;
 mod error;
+mod etcd;
 pub mod framing;
 mod key;
+mod key_writer;
 mod lock;
 mod master;
 mod seal;
-mod single_writer;
 mod store;
+mod write;
 
 use std::sync::Arc;
 
@@ -26,11 +28,13 @@ pub use archive::{Archive, ArchiveError, MAX_ARCHIVE};
 pub use change::{Change, ChangeKind, Changes};
 pub use directory::{DirectoryReader, DirectoryStore, rekey};
 pub use error::{Corruption, StoreError};
+pub use etcd::{EtcdPrefix, EtcdPrefixError, EtcdStore, MAX_ETCD_PAYLOAD};
 pub use key::{KeyPrefix, Namespace, StoreKey, StoreKeyError};
+pub use key_writer::KeyWriter;
 pub use lock::{LockGuard, StoreLock};
 pub use master::{MasterKey, MasterKeyError};
-pub use single_writer::SingleWriter;
-pub use store::{ExpectedVersion, MAX_VALUE, Store, StoredValue, Version, overwrite};
+pub use store::{ExpectedVersion, FoundVersion, MAX_VALUE, Store, StoredValue, Version, replace};
+pub use write::{WriteId, WriteRight};
 
 /// The source of salts and keys.
 pub type Random = Arc<dyn aws_lc_rs::rand::SecureRandom + Send + Sync>;

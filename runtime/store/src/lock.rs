@@ -1,15 +1,19 @@
 //! A lock that one process holds.
 //!
-//! Whatever the holder commands can refuse a smaller fencing number than it has seen: a holder that was thought dead and
-//! wakes up again has a smaller number than its successor.
+//! What its holder writes is refused once the lock is in other hands: a holder that was thought dead and wakes up again
+//! changes nothing of its successor's.
 
 use std::fmt;
 
 use async_trait::async_trait;
 
-/// A lock, held until it is dropped.
+use crate::{StoreKey, WriteId};
+
+/// A lock, held until it is released or dropped.
 pub struct StoreLock {
+    name: StoreKey,
     fencing: u64,
+    id: WriteId,
     held: Box<dyn LockGuard>,
 }
 
@@ -20,11 +24,18 @@ pub trait LockGuard: Send + Sync {
     async fn lost(&self) {
         std::future::pending().await
     }
+
+    /// Releases the lock before it is dropped.
+    async fn release(&self);
 }
 
 impl StoreLock {
-    pub fn new(fencing: u64, held: Box<dyn LockGuard>) -> Self {
-        Self { fencing, held }
+    pub fn new(name: StoreKey, fencing: u64, id: WriteId, held: Box<dyn LockGuard>) -> Self {
+        Self { name, fencing, id, held }
+    }
+
+    pub fn name(&self) -> &StoreKey {
+        &self.name
     }
 
     /// The fencing number: greater than that of every earlier holder, of this lock and of all others in the store.
@@ -32,15 +43,25 @@ impl StoreLock {
         self.fencing
     }
 
+    /// The write that took the lock.
+    pub fn id(&self) -> WriteId {
+        self.id
+    }
+
     /// Resolves when another process may have the lock. In a replicated store, that happens to a holder that cannot reach
     /// the store.
     pub async fn lost(&self) {
         self.held.lost().await;
     }
+
+    /// Releases the lock at once. Writes of its holder fail from then on.
+    pub async fn release(&self) {
+        self.held.release().await;
+    }
 }
 
 impl fmt::Debug for StoreLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreLock").field("fencing", &self.fencing).finish_non_exhaustive()
+        f.debug_struct("StoreLock").field("name", &self.name).field("fencing", &self.fencing).finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 //! The interface to state.
 //!
 //! The trait is what a directory of files and a replicated key-value store with revisions can both do: one value per
-//! key, written only by a caller that names the version it replaces. There is no transaction over several keys, so what
+//! key, written only by a caller that names the version it replaces. There is no transaction over several values, so what
 //! must change together belongs into one value. Nor is there a batch: in a directory, a thousand puts, sixteen at a
 //! time, take as long as a thousand at once (0.9 to 1.2 times, measured), for the disk writes each file anyway.
 
@@ -10,13 +10,13 @@ use std::fmt;
 use async_trait::async_trait;
 use deputy_core::{ByteSize, SecretBytes};
 
-use crate::{Changes, KeyPrefix, StoreError, StoreKey, StoreLock};
+use crate::{Changes, KeyPrefix, StoreError, StoreKey, StoreLock, WriteId, WriteRight};
 
 /// The largest value: the largest payload that a configuration allows, and room for the head of its record.
 pub const MAX_VALUE: ByteSize = ByteSize::kib(2 * 1024 + 64);
 
 /// The number of a write. Every write has a greater one than all before it, whatever their keys, also after a restart and
-/// after a key was deleted: no version ever names two values.
+/// after a key was deleted. Only a store that was restored from a copy gives a number twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(u64);
 
@@ -25,6 +25,15 @@ pub struct StoredValue {
     pub value: SecretBytes,
     /// What the next writer has to name.
     pub version: Version,
+    /// The write that it comes from.
+    pub write: WriteId,
+}
+
+/// What a key holds instead of what a writer expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FoundVersion {
+    pub version: Version,
+    pub write: WriteId,
 }
 
 /// What a writer believes to replace.
@@ -47,11 +56,18 @@ pub trait Store: Send + Sync {
     async fn get(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError>;
 
     /// Writes a value, which survives a power cut after this call. [`StoreError::Conflict`] if the key holds something else
-    /// than expected. If it fails for lack of space or rights, the old value is whole.
-    async fn put(&self, key: &StoreKey, value: &SecretBytes, expected: ExpectedVersion) -> Result<Version, StoreError>;
+    /// than expected, [`StoreError::LockLost`] if the writer's lock is in other hands. If it fails for lack of space or
+    /// rights, the old value is whole.
+    async fn put(
+        &self,
+        key: &StoreKey,
+        value: &SecretBytes,
+        expected: ExpectedVersion,
+        by: WriteRight<'_>,
+    ) -> Result<Version, StoreError>;
 
     /// Deletes a value; [`StoreError::Conflict`] if the key holds something else or nothing.
-    async fn delete(&self, key: &StoreKey, expected: Version) -> Result<(), StoreError>;
+    async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError>;
 
     /// Moves a damaged value to where a person can inspect it, so that the key is free again. Does nothing to a value that
     /// is whole.
@@ -63,21 +79,35 @@ pub trait Store: Send + Sync {
     /// Takes the lock of this name, which has nothing to do with the value of that key, or fails at once with
     /// [`StoreError::Locked`]. It is released when the [`StoreLock`] is dropped or the process ends, however that ends.
     async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError>;
+
+    /// A name for the next write.
+    fn write_id(&self) -> Result<WriteId, StoreError>;
+
+    /// The largest value that it takes.
+    fn max_value(&self) -> ByteSize;
 }
 
-/// Writes a value for the only writer of a key. An earlier write that failed may have taken effect; the value that
-/// conflicts is then the writer's own.
-pub async fn overwrite(
+/// How often a value that changes meanwhile is read again before it is replaced.
+const REPLACE_ATTEMPTS: usize = 3;
+
+/// Replaces whatever a key holds, for the holder of a lock.
+pub async fn replace(
     store: &dyn Store,
     key: &StoreKey,
     value: &SecretBytes,
-    expected: ExpectedVersion,
+    lock: &StoreLock,
 ) -> Result<Version, StoreError> {
-    match store.put(key, value, expected).await {
-        Err(StoreError::Conflict { found, .. }) => {
-            store.put(key, value, found.map_or(ExpectedVersion::Absent, ExpectedVersion::Version)).await
+    let by = WriteRight::holder(lock, store.write_id()?);
+    let mut expected = ExpectedVersion::Absent;
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match store.put(key, value, expected, by).await {
+            Err(StoreError::Conflict { found, .. }) if attempts < REPLACE_ATTEMPTS => {
+                expected = found.map_or(ExpectedVersion::Absent, |found| ExpectedVersion::Version(found.version));
+            }
+            written => return written,
         }
-        written => written,
     }
 }
 

@@ -67,6 +67,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 23] = [
         ],
     ),
     ("deputy-http-server", &["deputy-core", "deputy-support"]),
+    ("deputy-etcd", &["deputy-core", "deputy-support"]),
     ("deputy-files", &[]),
     ("deputy-kerberos", &["deputy-core", "deputy-files", "deputy-sources", "deputy-support"]),
     ("deputy-link", &["deputy-core", "deputy-support"]),
@@ -104,7 +105,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 23] = [
         &["deputy-audit", "deputy-config", "deputy-core", "deputy-host", "deputy-sandbox", "deputy-support"],
     ),
     ("deputy-sources", &["deputy-core", "deputy-files", "deputy-support"]),
-    ("deputy-store", &["deputy-core", "deputy-files", "deputy-sources", "deputy-support"]),
+    ("deputy-store", &["deputy-core", "deputy-etcd", "deputy-files", "deputy-sources", "deputy-support"]),
     ("deputy-support", &["deputy-core"]),
     (
         "deputy-worker",
@@ -136,7 +137,7 @@ const PLACES: [(&str, &[&str]); 6] = [
     ("cap-", &["deputy", "deputy-files", "deputy-sandbox", "deputy-scaffold", "deputy-store", "deputy-worker"]),
     ("wasmtime", &["deputy-bench", "deputy-sandbox"]),
     ("toml", &["deputy-config", "deputy-script"]),
-    ("hyper", &["deputy-bench", "deputy-http-server", "deputy-local", "deputy-sandbox"]),
+    ("hyper", &["deputy-bench", "deputy-etcd", "deputy-http-server", "deputy-local", "deputy-sandbox"]),
     ("clap", &["deputy", "deputy-bench", "deputy-fan", "xtask"]),
     ("annotate-snippets", &["deputy-config"]),
 ];

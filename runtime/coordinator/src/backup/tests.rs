@@ -8,6 +8,7 @@ use deputy_store::{DirectoryStore, MasterKey};
 
 use super::*;
 use crate::state_keeper::StateKeeper;
+use crate::testing::test_lock;
 
 const GRANT: StateGrant = StateGrant { inherit: None };
 
@@ -26,13 +27,13 @@ fn identity() -> StateIdentity {
 }
 
 async fn save(store: &Arc<DirectoryStore>, value: &str) {
-    let keeper = Arc::new(StateKeeper::new(Arc::clone(store) as Arc<dyn Store>));
+    let keeper = Arc::new(StateKeeper::new(Arc::clone(store) as Arc<dyn Store>, test_lock(&**store).await));
     let turn = keeper.turn(&name()).await;
     turn.save(&GRANT, identity(), &SecretBytes::new(value.into())).await.unwrap();
 }
 
 async fn load(store: &Arc<DirectoryStore>) -> Option<String> {
-    let keeper = Arc::new(StateKeeper::new(Arc::clone(store) as Arc<dyn Store>));
+    let keeper = Arc::new(StateKeeper::new(Arc::clone(store) as Arc<dyn Store>, test_lock(&**store).await));
     let loaded = keeper.turn(&name()).await.load(&GRANT, identity()).await.unwrap();
     loaded.map(|value| String::from_utf8(value.expose().to_vec()).unwrap())
 }
@@ -45,10 +46,10 @@ async fn backup_has_the_state_with_its_owner() {
     let values = backed_up(&*old).await.unwrap();
     assert_eq!(values.iter().map(|(key, _)| key.to_string()).collect::<Vec<_>>(), ["state/login"]);
     let new = store(elsewhere.path()).await;
-    let restored = restore(&*new, &values, Restoring::Missing).await.unwrap();
+    let restored = restore(&*new, &*test_lock(&*new).await, &values, Restoring::Missing).await.unwrap();
     assert_eq!((restored.written, restored.kept), (1, 0));
     assert_eq!(load(&new).await.as_deref(), Some("the refresh token"));
-    let keeper = StateKeeper::new(new);
+    let keeper = StateKeeper::new(Arc::clone(&new) as Arc<dyn Store>, test_lock(&*new).await);
     keeper.restore().await.unwrap();
     assert_eq!(keeper.owner(&name()), Some(identity()));
 }
@@ -61,7 +62,7 @@ async fn restore_replaces_no_state_that_is_there() {
     let values = backed_up(&*store).await.unwrap();
     save(&store, "newer").await;
     for restoring in [Restoring::Missing, Restoring::All] {
-        let restored = restore(&*store, &values, restoring).await.unwrap();
+        let restored = restore(&*store, &*test_lock(&*store).await, &values, restoring).await.unwrap();
         assert_eq!((restored.written, restored.kept), (0, 1), "{restoring:?}");
         assert_eq!(load(&store).await.as_deref(), Some("newer"));
     }
@@ -74,7 +75,7 @@ async fn restore_replaces_state_that_is_damaged() {
     save(&store, "kept").await;
     let values = backed_up(&*store).await.unwrap();
     std::fs::write(folder.path().join("state/state.login.sealed"), b"not what was sealed").unwrap();
-    let restored = restore(&*store, &values, Restoring::Missing).await.unwrap();
+    let restored = restore(&*store, &*test_lock(&*store).await, &values, Restoring::Missing).await.unwrap();
     assert_eq!((restored.written, restored.kept), (1, 0));
     assert_eq!(load(&store).await.as_deref(), Some("kept"));
 }
@@ -85,6 +86,6 @@ async fn restore_refuses_what_no_backup_has() {
     let store = store(folder.path()).await;
     let lease = StoreKey::of_instance(&Namespace::new("lease"), &name());
     let values = [(lease.clone(), SecretBytes::new(b"x".to_vec()))];
-    let refused = restore(&*store, &values, Restoring::All).await.unwrap_err();
+    let refused = restore(&*store, &*test_lock(&*store).await, &values, Restoring::All).await.unwrap_err();
     assert!(matches!(refused, BackupError::Foreign(key) if key == lease));
 }

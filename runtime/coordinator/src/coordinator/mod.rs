@@ -69,7 +69,7 @@ pub struct Coordinator {
     /// The deliveries of each configuration, for what this process publishes itself.
     deliveries: watch::Sender<Arc<Deliveries>>,
     stop_at: Option<MonotonicTime>,
-    lock: StoreLock,
+    lock: Arc<StoreLock>,
     /// Whether a write found the lock in other hands.
     is_lock_lost: bool,
 }
@@ -93,6 +93,11 @@ impl Coordinator {
         self.deliveries.subscribe()
     }
 
+    /// The lock, for what else its holder writes.
+    pub fn lock(&self) -> &Arc<StoreLock> {
+        &self.lock
+    }
+
     /// Keeps the state of instances for as long as this coordinator runs.
     pub fn state_keeper(&self) -> &Arc<StateKeeper> {
         &self.state_keeper
@@ -112,6 +117,8 @@ impl Coordinator {
         let ended = self.run_until_stopped().await;
         // Calls that were cancelled may still try to save.
         self.state_keeper.close().await;
+        // Others may still have the lock's handle.
+        self.lock.release().await;
         ended
     }
 

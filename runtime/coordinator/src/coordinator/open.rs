@@ -63,10 +63,10 @@ impl Coordinator {
     /// If another coordinator holds the lock, or the state cannot be read.
     pub async fn open(options: CoordinatorOptions) -> Result<(Self, CoordinatorHandle), CoordinatorError> {
         let lock_name: StoreKey = LOCK.parse().map_err(|error| CoordinatorError::Restore(Box::new(error)))?;
-        let lock = options.store.lock(&lock_name).await?;
-        let lease_store = Arc::new(LeaseStore::new(Arc::clone(&options.store)));
+        let lock = Arc::new(options.store.lock(&lock_name).await?);
+        let lease_store = Arc::new(LeaseStore::new(Arc::clone(&options.store), Arc::clone(&lock)));
         let mut restored = lease_store.restore().await.map_err(|error| CoordinatorError::Restore(Box::new(error)))?;
-        let state_keeper = Arc::new(StateKeeper::new(Arc::clone(&options.store)));
+        let state_keeper = Arc::new(StateKeeper::new(Arc::clone(&options.store), Arc::clone(&lock)));
         let kept = state_keeper.restore().await.map_err(|error| CoordinatorError::RestoreState(Box::new(error)))?;
         note_kept_state(&mut restored.records, kept);
         log_damaged(&restored);

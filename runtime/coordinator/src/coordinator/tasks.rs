@@ -7,7 +7,6 @@ use std::sync::Arc;
 use deputy_audit::AuditOutcome;
 use deputy_core::schedule::{CallOutcome, LeaseRecord, ProviderCall, SaveId, ScheduleEvent, ScheduledCallId};
 use deputy_core::{CallFailure, InstanceName, in_one_line};
-use deputy_store::StoreError;
 use tokio::task::{AbortHandle, JoinError};
 use tracing::Instrument;
 
@@ -122,7 +121,7 @@ impl Coordinator {
 
     fn finish_call(&mut self, id: ScheduledCallId, outcome: CallOutcome) {
         let now = self.options.clock.now();
-        let outcome = reject_oversized(outcome);
+        let outcome = reject_oversized(outcome, &self.lease_store);
         // A call that was cancelled may have ended at the same time.
         let Some(call) = self.calls.remove(&id) else { return };
         let outcome_word = match &outcome {
@@ -158,11 +157,12 @@ impl Coordinator {
 
 impl WriteError {
     fn is_lock_lost(&self) -> bool {
-        matches!(
-            self,
-            Self::Lease(LeaseStoreError::Store(StoreError::LockLost { .. }))
-                | Self::State(StateKeeperError::Store(StoreError::LockLost { .. }))
-        )
+        match self {
+            Self::Lease(LeaseStoreError::Store(error)) | Self::State(StateKeeperError::Store(error)) => {
+                error.is_lock_lost()
+            }
+            Self::Lease(_) | Self::State(_) => false,
+        }
     }
 }
 
@@ -173,9 +173,9 @@ async fn forget(lease_store: &LeaseStore, state_keeper: &StateKeeper, name: &Ins
 }
 
 /// Turns tokens that can never be saved into a failure of their call: they must not be published.
-fn reject_oversized(outcome: CallOutcome) -> CallOutcome {
+fn reject_oversized(outcome: CallOutcome, lease_store: &LeaseStore) -> CallOutcome {
     match outcome {
-        CallOutcome::Obtained(tokens) if !LeaseStore::fits(tokens.payload.len() + tokens.handle.len()) => {
+        CallOutcome::Obtained(tokens) if !lease_store.fits(tokens.payload.len() + tokens.handle.len()) => {
             let size = tokens.payload.len() + tokens.handle.len();
             let message = format!("payload and handle have {size} bytes, too many to be saved");
             CallOutcome::Failed(CallFailure::new(FailureKind::OverLimit, message))

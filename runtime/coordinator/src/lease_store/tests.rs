@@ -8,12 +8,15 @@ use deputy_core::{ByteSize, Fact, Limits, SecretBytes, Timestamp, TokenExpiry};
 use deputy_store::{DirectoryStore, MasterKey};
 
 use super::*;
+use crate::testing::test_lock;
 
 #[expect(clippy::disallowed_methods, reason = "a test's own chance")]
 async fn keeper(folder: &Path) -> LeaseStore {
     let master = MasterKey::parse(&std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap();
     let random = Arc::new(aws_lc_rs::rand::SystemRandom::new());
-    LeaseStore::new(Arc::new(DirectoryStore::open(&folder.join("state"), master, random).await.unwrap()))
+    let store = DirectoryStore::open(&folder.join("state"), master, random).await.unwrap();
+    let lock = test_lock(&store).await;
+    LeaseStore::new(Arc::new(store), lock)
 }
 
 fn name() -> InstanceName {
@@ -70,7 +73,7 @@ async fn saving_has_room_for_the_largest_payloads_and_all_that_wait() {
     let folder = tempfile::tempdir().unwrap();
     let keeper = keeper(folder.path()).await;
     let largest = Limits::MAX_PAYLOAD;
-    assert!(LeaseStore::fits(largest.as_usize()) && !LeaseStore::fits(ByteSize::mib(3).as_usize()));
+    assert!(keeper.fits(largest.as_usize()) && !keeper.fits(ByteSize::mib(3).as_usize()));
     let all = record(1..MOST_RETIRED as u64 + 1, ByteSize::kib(300));
     let largest = LeaseRecord { lease: Some(lease(MOST_RETIRED as u64 + 1, largest)), ..all };
     keeper.save(&name(), &largest).await.unwrap();

@@ -10,10 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use deputy_core::{InstanceName, PolicyDenial, SecretBytes, Span, StateGrant, StateIdentity};
-use deputy_store::{
-    DirectoryReader, ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, StoredValue, Version,
-    overwrite,
-};
+use deputy_store::{DirectoryReader, KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreLock};
 use deputy_support::LockUnpoisoned;
 use tokio::sync::{Mutex as TurnMutex, Notify, OwnedMutexGuard, Semaphore};
 
@@ -30,6 +27,7 @@ const FINAL_WRITES: Span = Span::secs(3);
 /// Keeps the state of all instances.
 pub struct StateKeeper {
     store: Arc<dyn Store>,
+    writer: KeyWriter,
     instances: Mutex<BTreeMap<InstanceName, KnownState>>,
     writes: Semaphore,
     lock_lost: Notify,
@@ -80,9 +78,11 @@ pub async fn kept_state_owner(
 }
 
 impl StateKeeper {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+    /// The records are the lock's holder's: what is written without the lock fails.
+    pub(crate) fn new(store: Arc<dyn Store>, lock: Arc<StoreLock>) -> Self {
         let writes = Semaphore::new(CONCURRENT_WRITES as usize);
-        Self { store, instances: Mutex::default(), writes, lock_lost: Notify::new() }
+        let writer = KeyWriter::of_holder(Arc::clone(&store), lock);
+        Self { store, writer, instances: Mutex::default(), writes, lock_lost: Notify::new() }
     }
 
     /// Reads whose state is kept. Returns the instances for which there is some, whole or damaged.
@@ -127,30 +127,30 @@ impl StateKeeper {
     }
 
     /// The record of an instance. One that is unusable is set aside where that is possible, and counts as none.
-    async fn read(&self, instance: &InstanceName) -> Result<Option<(StateRecord, Version)>, StateKeeperError> {
+    async fn read(&self, instance: &InstanceName) -> Result<Option<StateRecord>, StateKeeperError> {
         let key = StoreKey::of_instance(&STATE, instance);
-        let found = match self.store.get(&key).await {
-            Ok(found) => found.map(|StoredValue { value, version }| (record::decode(value.expose()), version)),
+        let found = match self.writer.read(&key).await {
+            Ok(found) => found.map(|value| record::decode(value.expose())),
             Err(error @ StoreError::Damaged { .. }) => {
                 tracing::error!(%instance, %error, "state unusable; what the component saved is lost");
-                self.store.quarantine(&key).await?;
+                self.writer.quarantine(&key).await?;
                 None
             }
             Err(error) => return Err(error.into()),
         };
         let found = match found {
-            Some((Ok(record), version)) => Some((record, version)),
-            Some((Err(error), _)) if error.is_newer() => {
+            Some(Ok(record)) => Some(record),
+            Some(Err(error)) if error.is_newer() => {
                 return Err(StateKeeperError::Decode(key, error.to_string()));
             }
             // The next save replaces it.
-            Some((Err(error), _)) => {
+            Some(Err(error)) => {
                 tracing::error!(%instance, %error, "state unusable; what the component saved is lost");
                 None
             }
             None => None,
         };
-        self.note_owner(instance, found.as_ref().map(|(record, _)| record.owner));
+        self.note_owner(instance, found.as_ref().map(|record| record.owner));
         Ok(found)
     }
 
@@ -159,12 +159,10 @@ impl StateKeeper {
         instance: &InstanceName,
         owner: StateIdentity,
         value: &SecretBytes,
-        replaced: Option<Version>,
     ) -> Result<(), StateKeeperError> {
         let _slot = self.writes.acquire().await.map_err(|_| StateKeeperError::Stopped)?;
         let key = StoreKey::of_instance(&STATE, instance);
-        let expected = replaced.map_or(ExpectedVersion::Absent, ExpectedVersion::Version);
-        let written = overwrite(&*self.store, &key, &record::encode(owner, value)?, expected).await;
+        let written = self.writer.put(&key, &record::encode(owner, value)?).await;
         self.notice_lost_lock(written)?;
         self.note_owner(instance, Some(owner));
         Ok(())
@@ -173,9 +171,9 @@ impl StateKeeper {
     async fn delete(&self, instance: &InstanceName) -> Result<(), StateKeeperError> {
         let _slot = self.writes.acquire().await.map_err(|_| StateKeeperError::Stopped)?;
         let key = StoreKey::of_instance(&STATE, instance);
-        let deleted = match self.store.get(&key).await {
-            Ok(Some(found)) => self.store.delete(&key, found.version).await,
-            Err(StoreError::Damaged { .. }) => self.store.quarantine(&key).await,
+        let deleted = match self.writer.read(&key).await {
+            Ok(Some(_)) => self.writer.delete(&key).await,
+            Err(StoreError::Damaged { .. }) => self.writer.quarantine(&key).await,
             other => other.map(drop),
         };
         self.notice_lost_lock(deleted)?;
@@ -184,7 +182,7 @@ impl StateKeeper {
     }
 
     fn notice_lost_lock<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if let Err(StoreError::LockLost { .. }) = &result {
+        if result.as_ref().is_err_and(StoreError::is_lock_lost) {
             self.lock_lost.notify_one();
         }
         result
@@ -206,9 +204,9 @@ impl KeptStateTurn {
         grant: &StateGrant,
         own: StateIdentity,
     ) -> Result<Option<Arc<SecretBytes>>, StateKeeperError> {
-        let Some((record, version)) = self.permitted(grant, own).await? else { return Ok(None) };
+        let Some(record) = self.permitted(grant, own).await? else { return Ok(None) };
         if record.owner != own {
-            self.keeper.write(&self.instance, own, &record.value, Some(version)).await?;
+            self.keeper.write(&self.instance, own, &record.value).await?;
             tracing::info!(instance = %self.instance, from = %record.owner, to = %own, "state inherited");
         }
         Ok(Some(record.value))
@@ -221,21 +219,17 @@ impl KeptStateTurn {
         own: StateIdentity,
         value: &SecretBytes,
     ) -> Result<(), StateKeeperError> {
-        let replaced = self.permitted(grant, own).await?.map(|(_, version)| version);
+        self.permitted(grant, own).await?;
         if value.is_empty() {
             return self.keeper.delete(&self.instance).await;
         }
-        self.keeper.write(&self.instance, own, value, replaced).await
+        self.keeper.write(&self.instance, own, value).await
     }
 
     /// What is kept, if `own` may have it.
-    async fn permitted(
-        &self,
-        grant: &StateGrant,
-        own: StateIdentity,
-    ) -> Result<Option<(StateRecord, Version)>, StateKeeperError> {
+    async fn permitted(&self, grant: &StateGrant, own: StateIdentity) -> Result<Option<StateRecord>, StateKeeperError> {
         let found = self.keeper.read(&self.instance).await?;
-        if let Some((record, _)) = &found {
+        if let Some(record) = &found {
             grant.permit(record.owner, own).map_err(StateKeeperError::Denied)?;
         }
         Ok(found)

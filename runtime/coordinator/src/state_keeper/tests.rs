@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use deputy_core::Digest;
-use deputy_store::{DirectoryStore, MasterKey};
+use deputy_store::{DirectoryStore, ExpectedVersion, MasterKey, WriteRight};
 use tempfile::TempDir;
 
 use super::*;
+use crate::testing::test_lock;
 
 struct TestKeeper {
     folder: TempDir,
@@ -49,7 +50,8 @@ async fn keeper(folder: &Path) -> Arc<StateKeeper> {
     let master = MasterKey::parse(&std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap();
     let random = Arc::new(aws_lc_rs::rand::SystemRandom::new());
     let store = DirectoryStore::open(&folder.join("state"), master, random).await.unwrap();
-    Arc::new(StateKeeper::new(Arc::new(store)))
+    let lock = test_lock(&store).await;
+    Arc::new(StateKeeper::new(Arc::new(store), lock))
 }
 
 fn name() -> InstanceName {
@@ -154,7 +156,9 @@ async fn state_of_a_newer_version_is_left_alone() {
     let head = br#"{"format":2}"#;
     let bytes = [&u32::try_from(head.len()).unwrap().to_be_bytes()[..], head].concat();
     let key = StoreKey::of_instance(&STATE, &name());
-    kept.keeper.store.put(&key, &SecretBytes::new(bytes), ExpectedVersion::Absent).await.unwrap();
+    let store = &kept.keeper.store;
+    let by = WriteRight::shared(store.write_id().unwrap());
+    store.put(&key, &SecretBytes::new(bytes), ExpectedVersion::Absent, by).await.unwrap();
     assert!(matches!(kept.save(&PLAIN, identity(1), "x").await, Err(StateKeeperError::Decode(..))));
     let error = kept.keeper.restore().await.unwrap_err();
     assert!(error.to_string().contains("only a newer version"), "{error}");

@@ -12,7 +12,7 @@ use deputy_link::{
     AuthorityError, CertificateLifetimes, EnrolledWorker, EnrolmentStatus, GroupFeeds, JoinString, TokenId, WorkerId,
 };
 use deputy_metrics::CoordinatorMetrics;
-use deputy_store::{Random, Store, StoreError};
+use deputy_store::{Random, Store, StoreError, StoreLock};
 use deputy_support::{ActorStopped, Mailbox};
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
@@ -38,6 +38,8 @@ pub struct WorkerServiceOptions {
     pub lives: CertificateLifetimes,
     pub limits: ServerLimits,
     pub store: Arc<dyn Store>,
+    /// The coordinator's lock.
+    pub lock: Arc<StoreLock>,
     pub board: Arc<LeaseBoard>,
     /// Enrolment and the link trust it only while it is steady.
     pub clock: Arc<dyn Clock>,
@@ -101,11 +103,12 @@ impl Workers {
     /// # Errors
     /// If the records cannot be read, or the address cannot be bound.
     pub async fn open(options: WorkerServiceOptions) -> Result<(Self, WorkerTasks), WorkersError> {
-        let WorkerServiceOptions { listen, lives, limits, store, board, random, audit, metrics, handle, .. } = options;
+        let WorkerServiceOptions { listen, lives, limits, store, lock, board, random, audit, metrics, handle, .. } =
+            options;
         let clock = Arc::new(TrustedClock::new(Arc::clone(&options.clock)));
         let (sender, receiver) = mpsc::channel(COMMAND_QUEUE);
         let commands = Mailbox::new(sender);
-        let enrolment = EnrolmentActor::open(store, lives, random, Arc::clone(&clock), receiver).await?;
+        let enrolment = EnrolmentActor::open(store, lock, lives, random, Arc::clone(&clock), receiver).await?;
         let tls = Arc::new(ServerTls::new(clock.wall(), enrolment.authority(), Arc::clone(&clock) as _)?);
         let feeds = Arc::new(GroupFeeds::default());
         let observer = link_handler::observer(Arc::clone(&metrics), Arc::clone(&clock) as _);

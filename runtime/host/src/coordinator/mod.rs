@@ -133,7 +133,8 @@ impl CoordinatorProcess {
         })
         .await
         .map_err(ProcessError::Coordinator)?;
-        removal::save_names(&config, &Deliveries::default(), &*store, clock.now().wall).await;
+        let lock = Arc::clone(coordinator.lock());
+        removal::save_names(&config, &Deliveries::default(), &*store, &lock, clock.now().wall).await;
 
         // Listen before anything is obtained, so that a wrong address costs nothing.
         let control_path = config.coordinator.control.clone().unwrap_or_else(|| state_dir.join(SOCKET));
@@ -156,6 +157,7 @@ impl CoordinatorProcess {
                     lives: CertificateLifetimes { authority: section.authority_life, worker: section.certificate_life },
                     limits: fd_limit::bound(ServerLimits { heartbeat: section.heartbeat, ..ServerLimits::default() }),
                     store: Arc::clone(&store),
+                    lock: Arc::clone(&lock),
                     board: Arc::clone(&board),
                     clock: Arc::clone(&clock) as _,
                     random: Arc::clone(&platform.random),
@@ -189,7 +191,8 @@ impl CoordinatorProcess {
         let state_keeper = Arc::clone(coordinator.state_keeper());
         let loader = ComponentLoader::new(sandbox.clone(), Arc::clone(&clock) as _, state_keeper);
         let known_places = places.subscribe();
-        let (reloader, reloads) = Reloader::new(loader, config, handle.clone(), Arc::clone(&audit), store, places);
+        let (reloader, reloads) =
+            Reloader::new(loader, config, handle.clone(), Arc::clone(&audit), store, lock, places);
         let reloads = Arc::new(reloads);
         Ok(Self {
             coordinator,

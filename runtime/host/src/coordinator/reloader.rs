@@ -17,7 +17,7 @@ use deputy_coordinator::{
 };
 use deputy_core::{GroupName, S3Places, in_one_line};
 use deputy_local::ControlError;
-use deputy_store::Store;
+use deputy_store::{Store, StoreLock};
 use deputy_support::pause;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -41,6 +41,7 @@ pub(crate) struct Reloader {
     audit: Arc<Audit>,
     requests: mpsc::Receiver<ReloadRequest>,
     store: Arc<dyn Store>,
+    lock: Arc<StoreLock>,
     places: watch::Sender<Arc<S3Places>>,
     current: EffectiveConfig,
     candidate: Option<Candidate>,
@@ -78,12 +79,13 @@ impl Reloader {
         handle: CoordinatorHandle,
         audit: Arc<Audit>,
         store: Arc<dyn Store>,
+        lock: Arc<StoreLock>,
         places: watch::Sender<Arc<S3Places>>,
     ) -> (Self, ReloadHandle) {
         let (sender, requests) = mpsc::channel(QUEUE);
         let current = EffectiveConfig::new(Arc::new(config), Default::default());
         let loader = Arc::new(loader);
-        (Self { loader, handle, audit, requests, store, places, current, candidate: None }, ReloadHandle(sender))
+        (Self { loader, handle, audit, requests, store, lock, places, current, candidate: None }, ReloadHandle(sender))
     }
 
     /// Runs until the coordinator stops. `previous` has the names of the configuration of the process before this one.
@@ -167,7 +169,7 @@ impl Reloader {
     /// Saves the names of the configuration in effect, with the components that are loaded.
     async fn save_names(&self) {
         let EffectiveConfig { config, deliveries, .. } = &self.current;
-        removal::save_names(config, deliveries, &*self.store, self.loader.now()).await;
+        removal::save_names(config, deliveries, &*self.store, &self.lock, self.loader.now()).await;
     }
 
     fn retry_failed(&mut self) {

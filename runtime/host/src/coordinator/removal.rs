@@ -7,7 +7,7 @@ use deputy_coordinator::{
     ConfigurationNames, Deliveries, EarlierDeliveries, EarlierReceiver, GroupNames, ReceiverComponentName, Removals,
 };
 use deputy_core::{GroupName, Timestamp};
-use deputy_store::Store;
+use deputy_store::{Store, StoreLock};
 
 use crate::error::ProcessError;
 
@@ -75,11 +75,17 @@ fn previous_group(group: &GroupNames) -> EarlierDeliveries {
     EarlierDeliveries { instances: instances.collect(), receivers: receivers.collect() }
 }
 
-/// Saves the names for the next start, which skips the comparison if that fails. Only the holder of the coordinator's lock
-/// may call this.
-pub(crate) async fn save_names(config: &CoordinatorFile, deliveries: &Deliveries, store: &dyn Store, now: Timestamp) {
+/// Saves the names for the next start, which skips the comparison if that fails.
+pub(crate) async fn save_names(
+    config: &CoordinatorFile,
+    deliveries: &Deliveries,
+    store: &dyn Store,
+    lock: &StoreLock,
+    now: Timestamp,
+) {
     let previous = ConfigurationNames::load(store).await.ok().flatten().unwrap_or_default();
-    if let Err(error) = names_with_components(config, deliveries).with_delivery_times(&previous, now).save(store).await
+    if let Err(error) =
+        names_with_components(config, deliveries).with_delivery_times(&previous, now).save(store, lock).await
     {
         tracing::warn!(%error, "saving the names of the configuration for the next start failed");
     }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use deputy_core::{SecretBytes, in_one_line};
 use deputy_link::client::{ClientStopped, IdentityStore};
 use deputy_link::{JoinString, TokenId, WorkerIdentity, WorkerKey};
-use deputy_store::{ExpectedVersion, Namespace, Store, StoreError, StoreKey, overwrite};
+use deputy_store::{Namespace, Store, StoreError, StoreKey, StoreLock, replace};
 
 use crate::enrolment_failure::EnrolmentFailure;
 
@@ -22,6 +22,8 @@ const ENDED: &str = "out";
 
 pub(crate) struct IdentityRecords {
     store: Arc<dyn Store>,
+    /// The worker's lock.
+    lock: Arc<StoreLock>,
 }
 
 /// A key that is being certified, and the token that permits it.
@@ -32,8 +34,8 @@ struct PendingEnrolment {
 }
 
 impl IdentityRecords {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+    pub(crate) fn new(store: Arc<dyn Store>, lock: Arc<StoreLock>) -> Self {
+        Self { store, lock }
     }
 
     pub(crate) async fn identity(&self) -> Result<Option<WorkerIdentity>, EnrolmentFailure> {
@@ -103,7 +105,7 @@ impl IdentityRecords {
 
     async fn write(&self, name: &str, value: &SecretBytes) -> Result<(), EnrolmentFailure> {
         let key = StoreKey::new(&IDENTITY, name)?;
-        overwrite(&*self.store, &key, value, ExpectedVersion::Absent).await.map_err(EnrolmentFailure::Save)?;
+        replace(&*self.store, &key, value, &self.lock).await.map_err(EnrolmentFailure::Save)?;
         Ok(())
     }
 }

@@ -49,7 +49,7 @@ impl WorkerLink {
         clock: &Arc<dyn Clock>,
         platform: &Platform,
     ) -> Result<Self, ProcessError> {
-        let records = Arc::new(IdentityRecords::new(store));
+        let records = Arc::new(IdentityRecords::new(store, Arc::clone(state_lock.lock())));
         let strings = JoinStrings { argument: join, configured: config.join.as_ref(), sources: &platform.sources };
         let identity = enrolment::identity(&records, strings, platform.seed()?, SystemClock::wall()).await?;
         let names = LinkNames::of(&identity);

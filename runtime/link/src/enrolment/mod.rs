@@ -12,6 +12,7 @@ mod admission;
 mod denied;
 mod prune;
 mod recognition;
+mod reload;
 mod token;
 mod worker;
 
@@ -51,17 +52,7 @@ impl Enrolment {
         let mut enrolment = Self::default();
         enrolment.tokens.extend(tokens.into_iter().map(|token| (token.id, token)));
         for worker in workers {
-            match worker.status {
-                EnrolmentStatus::Active => {
-                    enrolment.by_key.insert(worker.key, worker.id);
-                }
-                EnrolmentStatus::Banned => {
-                    enrolment.banned.insert(worker.key);
-                    enrolment.banned.extend(worker.previous);
-                }
-                EnrolmentStatus::Locked | EnrolmentStatus::Removed => {}
-            }
-            enrolment.workers.insert(worker.id, worker);
+            enrolment.reload_worker(worker.id, Some(worker));
         }
         enrolment
     }

@@ -14,7 +14,7 @@ use deputy_files::{FileError, FileRead, PrivateDir, sys};
 use deputy_support::LockUnpoisoned as _;
 
 use super::{GUARD, StoreDir, names};
-use crate::{StoreError, StoreKey, StoreLock};
+use crate::{StoreError, StoreKey, StoreLock, WriteId};
 
 /// Holds the directory's guard: against threads by the mutex, against processes by the file in it.
 pub(super) struct DirectoryGuard<'a>(MutexGuard<'a, File>);
@@ -27,12 +27,27 @@ pub(super) struct HeldLocks(Mutex<BTreeMap<String, LockFile>>);
 struct LockFile {
     file: File,
     inode: u64,
+    /// The holder.
+    id: WriteId,
+}
+
+/// The lock that a write needs.
+pub(super) struct Fence {
+    name: StoreKey,
+    id: WriteId,
 }
 
 /// Releases a lock on drop.
 struct HeldLock {
     file_name: String,
+    id: WriteId,
     held: Arc<HeldLocks>,
+}
+
+impl Fence {
+    pub(super) fn of(lock: &StoreLock) -> Self {
+        Self { name: lock.name().clone(), id: lock.id() }
+    }
 }
 
 impl<'a> DirectoryGuard<'a> {
@@ -59,25 +74,32 @@ impl StoreDir {
         if !sys::try_lock(&file).map_err(|error| self.dir.error("lock", &file_name, error))? {
             return Err(StoreError::Locked { name: name.clone(), pid: self.holder(&file_name) });
         }
-        let held = self.hold(&file_name, file)?;
+        let id = WriteId::random(&self.random)?;
+        let held = self.hold(&file_name, file, id)?;
         let fencing = self.next_version()?;
         if let Err(error) = self.write_pid(&file_name) {
             tracing::warn!(%error, lock = %name, "writing the process ID to a lock file failed; the lock is held");
         }
-        Ok(StoreLock::new(fencing, Box::new(held)))
+        Ok(StoreLock::new(name.clone(), fencing, id, Box::new(held)))
     }
 
-    fn hold(&self, file_name: &str, file: File) -> Result<HeldLock, StoreError> {
+    fn hold(&self, file_name: &str, file: File, id: WriteId) -> Result<HeldLock, StoreError> {
         let inode = self.inode_of(file_name, &file)?;
-        self.locks.0.lock_unpoisoned().insert(file_name.to_owned(), LockFile { file, inode });
-        Ok(HeldLock { file_name: file_name.to_owned(), held: Arc::clone(&self.locks) })
+        self.locks.0.lock_unpoisoned().insert(file_name.to_owned(), LockFile { file, inode, id });
+        Ok(HeldLock { file_name: file_name.to_owned(), id, held: Arc::clone(&self.locks) })
     }
 
-    /// Checks that the locks of this store still exclude others. The caller holds the guard. A lock on a removed file
-    /// excludes no other process: a missing file is created and locked again, and a lock whose file another process
-    /// created is lost for good.
-    pub(super) fn verify_locks(&self) -> Result<(), StoreError> {
-        for (file_name, held) in self.locks.0.lock_unpoisoned().iter_mut() {
+    /// Checks that the locks of this store still exclude others, and that the lock that a write needs is one of them. The
+    /// caller holds the guard. A lock on a removed file excludes no other process: a missing file is created and locked
+    /// again, and a lock whose file another process created is lost for good.
+    pub(super) fn verify_locks(&self, fence: Option<&Fence>) -> Result<(), StoreError> {
+        let mut locks = self.locks.0.lock_unpoisoned();
+        if let Some(Fence { name, id }) = fence
+            && locks.get(&names::lock(name)).is_none_or(|held| held.id != *id)
+        {
+            return Err(StoreError::LockLost { name: name.clone() });
+        }
+        for (file_name, held) in locks.iter_mut() {
             match self.dir.inode(file_name) {
                 Some(inode) if inode == held.inode => continue,
                 Some(_) => return Err(self.lock_lost(file_name)),
@@ -101,7 +123,7 @@ impl StoreDir {
     }
 
     fn lock_lost(&self, file_name: &str) -> StoreError {
-        StoreError::LockLost { path: self.dir.path().join(file_name) }
+        StoreError::LockFileReplaced { path: self.dir.path().join(file_name) }
     }
 
     /// Writes the holder's process ID into the lock's file, for people. The locked handle stays open for reading alone.
@@ -118,13 +140,27 @@ impl StoreDir {
     }
 }
 
+impl HeldLock {
+    fn unlock(&self) {
+        let mut locks = self.held.0.lock_unpoisoned();
+        // After a release, the file may be locked by another holder in this process.
+        if locks.get(&self.file_name).is_some_and(|held| held.id == self.id)
+            && let Some(held) = locks.remove(&self.file_name)
+        {
+            sys::unlock(&held.file);
+        }
+    }
+}
+
 #[async_trait]
-impl crate::LockGuard for HeldLock {}
+impl crate::LockGuard for HeldLock {
+    async fn release(&self) {
+        self.unlock();
+    }
+}
 
 impl Drop for HeldLock {
     fn drop(&mut self) {
-        if let Some(held) = self.held.0.lock_unpoisoned().remove(&self.file_name) {
-            sys::unlock(&held.file);
-        }
+        self.unlock();
     }
 }

@@ -1,8 +1,8 @@
 //! A store in one directory of this machine.
 //!
 //! Each key is a file of its own, `lease.s3-prod.sealed`. A put is staged in a file beside it, which takes the time, and
-//! then committed: under the directory's guard, the old file is opened and its version compared, and the new one is
-//! renamed over it. The guard is a lock on a file, so all this holds between processes as well; a watcher, though, hears
+//! then committed: under the directory's guard, the writer's lock is checked, the old file is opened and its version
+//! compared, and the new one is renamed over it. The guard is a lock on a file, so all this holds between processes as well; a watcher, though, hears
 //! only of what its own process wrote. The directory has to lie on a local file system.
 //!
 //! | file | contents |
@@ -19,6 +19,7 @@ mod names;
 mod reader;
 mod record;
 mod rekey;
+mod value_file;
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -26,19 +27,19 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use deputy_core::SecretBytes;
+use deputy_core::{ByteSize, SecretBytes};
 use deputy_files::{FileError, FileRead, PrivateDir, sys};
 use deputy_support::{LockUnpoisoned as _, try_blocking};
 
-use self::locking::{DirectoryGuard, HeldLocks};
+use self::locking::{DirectoryGuard, Fence, HeldLocks};
 pub use self::reader::DirectoryReader;
 use self::record::VersionRange;
 pub use self::rekey::rekey;
 use crate::change::Watchers;
-use crate::seal::{self, OVERHEAD, Plaintext, SealLabel};
+use crate::seal::{Plaintext, WriteStamp};
 use crate::{
-    Change, ChangeKind, Changes, Corruption, ExpectedVersion, KeyPrefix, MAX_VALUE, MasterKey, Random, Store,
-    StoreError, StoreKey, StoreLock, StoredValue, Version,
+    Change, ChangeKind, Changes, Corruption, ExpectedVersion, FoundVersion, KeyPrefix, MAX_VALUE, MasterKey, Random,
+    Store, StoreError, StoreKey, StoreLock, StoredValue, Version, WriteId, WriteRight,
 };
 
 const GUARD: &str = ".guard";
@@ -64,6 +65,13 @@ struct StoreDir {
     locks: Arc<HeldLocks>,
     versions: Mutex<VersionRange>,
     watchers: Watchers,
+}
+
+/// A write, with what it needs on the thread that does it.
+struct DirectoryWrite {
+    expected: ExpectedVersion,
+    id: WriteId,
+    fence: Option<Fence>,
 }
 
 /// Opens a state directory, and creates it if it is missing. Finishes a change of the master key.
@@ -181,29 +189,31 @@ impl StoreDir {
 
     /// The value, whole or damaged, if there is one.
     fn read(&self, key: &StoreKey) -> Result<Option<Result<StoredValue, Corruption>>, StoreError> {
-        Ok(match self.dir.read(&names::file(key), MAX_VALUE.as_usize() + OVERHEAD)? {
+        Ok(match self.dir.read(&names::file(key), value_file::max_size())? {
             FileRead::Absent => None,
             FileRead::Unusable(why) => Some(Err(why.into())),
-            FileRead::Bytes(bytes) => {
-                let opened = seal::open(bytes, &SealLabel::of_key(key), &self.master);
-                Some(opened.map(|(version, value)| StoredValue { value, version }))
-            }
+            FileRead::Bytes(bytes) => Some(value_file::open(bytes, key, &self.master)),
         })
     }
 
     /// Fails if the key holds something else than expected. The caller holds the guard.
     fn compare(&self, key: &StoreKey, expected: ExpectedVersion) -> Result<(), StoreError> {
-        let found = self.get(key)?.map(|value| value.version);
-        if found == expected.version() { Ok(()) } else { Err(StoreError::Conflict { key: key.clone(), found }) }
+        let found = self.get(key)?.map(|value| FoundVersion { version: value.version, write: value.write });
+        match found.map(|found| found.version) == expected.version() {
+            true => Ok(()),
+            false => Err(StoreError::Conflict { key: key.clone(), found }),
+        }
     }
 
-    fn put(&self, key: &StoreKey, plaintext: Plaintext, expected: ExpectedVersion) -> Result<Version, StoreError> {
+    fn put(&self, key: &StoreKey, plaintext: Plaintext, write: DirectoryWrite) -> Result<Version, StoreError> {
+        let DirectoryWrite { expected, id, fence } = write;
         let version = Version::new(self.next_version()?);
-        let sealed = plaintext.seal(&SealLabel::of_key(key), version, &self.master, &*self.random)?;
+        let stamp = WriteStamp { write: id, replaced: expected.version() };
+        let sealed = value_file::seal(plaintext, key, version, stamp, &self.master, &self.random)?;
         let staged = self.dir.stage(&sealed)?;
         {
             let _guard = self.guard()?;
-            self.verify_locks()?;
+            self.verify_locks(fence.as_ref())?;
             self.compare(key, expected)?;
             self.dir.publish(staged, &names::file(key))?;
         }
@@ -214,10 +224,10 @@ impl StoreDir {
         Ok(version)
     }
 
-    fn delete(&self, key: &StoreKey, expected: Version) -> Result<(), StoreError> {
+    fn delete(&self, key: &StoreKey, expected: Version, fence: Option<&Fence>) -> Result<(), StoreError> {
         {
             let _guard = self.guard()?;
-            self.verify_locks()?;
+            self.verify_locks(fence)?;
             self.compare(key, ExpectedVersion::Version(expected))?;
             self.dir.remove(&names::file(key))?;
         }
@@ -268,16 +278,24 @@ impl Store for DirectoryStore {
         self.with_key(key, StoreDir::get).await
     }
 
-    async fn put(&self, key: &StoreKey, value: &SecretBytes, expected: ExpectedVersion) -> Result<Version, StoreError> {
+    async fn put(
+        &self,
+        key: &StoreKey,
+        value: &SecretBytes,
+        expected: ExpectedVersion,
+        by: WriteRight<'_>,
+    ) -> Result<Version, StoreError> {
         if value.len() > MAX_VALUE.as_usize() {
             return Err(StoreError::TooLarge { key: key.clone(), size: value.len(), limit: MAX_VALUE });
         }
         let plaintext = Plaintext::new(value.expose());
-        self.with_key(key, move |inner, key| inner.put(key, plaintext, expected)).await
+        let write = DirectoryWrite { expected, id: by.id, fence: by.lock.map(Fence::of) };
+        self.with_key(key, move |inner, key| inner.put(key, plaintext, write)).await
     }
 
-    async fn delete(&self, key: &StoreKey, expected: Version) -> Result<(), StoreError> {
-        self.with_key(key, move |inner, key| inner.delete(key, expected)).await
+    async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError> {
+        let fence = by.lock.map(Fence::of);
+        self.with_key(key, move |inner, key| inner.delete(key, expected, fence.as_ref())).await
     }
 
     async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
@@ -290,6 +308,14 @@ impl Store for DirectoryStore {
 
     async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
         self.with_key(name, StoreDir::lock).await
+    }
+
+    fn write_id(&self) -> Result<WriteId, StoreError> {
+        WriteId::random(&self.inner.random)
+    }
+
+    fn max_value(&self) -> ByteSize {
+        MAX_VALUE
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use deputy_core::SecretBytes;
 use deputy_files::{FileError, FileRead, PrivateDir};
 
-use super::{blocking, names, record};
-use crate::seal::{self, OVERHEAD, SealLabel};
-use crate::{Corruption, MAX_VALUE, MasterKey, StoreError, StoreKey};
+use super::{blocking, names, record, value_file};
+use crate::seal::{self, SealLabel};
+use crate::{MasterKey, StoreError, StoreKey};
 
 /// Single values of a directory, for a command that only looks.
 pub struct DirectoryReader(Arc<ReadDir>);
@@ -36,28 +36,22 @@ impl DirectoryReader {
 
 impl ReadDir {
     fn get(&self, key: &StoreKey) -> Result<Option<SecretBytes>, StoreError> {
-        match self.read(&names::file(key), &SealLabel::of_key(key), MAX_VALUE.as_usize())? {
-            None => Ok(None),
-            Some(Ok(value)) => Ok(Some(value)),
-            Some(Err(why)) if self.opens_record()? => Err(StoreError::Damaged { key: key.clone(), why }),
-            Some(Err(_)) => Err(StoreError::KeyMismatch { path: self.dir.path().to_owned() }),
+        let found = match self.dir.read(&names::file(key), value_file::max_size())? {
+            FileRead::Absent => return Ok(None),
+            FileRead::Unusable(why) => Err(why.into()),
+            FileRead::Bytes(bytes) => value_file::open(bytes, key, &self.master),
+        };
+        match found {
+            Ok(found) => Ok(Some(found.value)),
+            Err(why) if self.opens_record()? => Err(StoreError::Damaged { key: key.clone(), why }),
+            Err(_) => Err(StoreError::KeyMismatch { path: self.dir.path().to_owned() }),
         }
     }
 
     fn opens_record(&self) -> Result<bool, FileError> {
-        Ok(matches!(self.read(record::FILE, &SealLabel::of_record(), 8)?, Some(Ok(_))))
-    }
-
-    fn read(
-        &self,
-        file: &str,
-        label: &SealLabel,
-        limit: usize,
-    ) -> Result<Option<Result<SecretBytes, Corruption>>, FileError> {
-        Ok(match self.dir.read(file, limit + OVERHEAD)? {
-            FileRead::Absent => None,
-            FileRead::Unusable(why) => Some(Err(why.into())),
-            FileRead::Bytes(bytes) => Some(seal::open(bytes, label, &self.master).map(|(_, value)| value)),
+        Ok(match self.dir.read(record::FILE, record::SIZE)? {
+            FileRead::Bytes(bytes) => seal::open(bytes, &SealLabel::of_record(), &self.master).is_ok(),
+            FileRead::Absent | FileRead::Unusable(_) => false,
         })
     }
 }

@@ -11,10 +11,12 @@ use deputy_files::{FileOpen, FileRead};
 use deputy_support::LockUnpoisoned as _;
 
 use super::{StoreDir, names};
-use crate::seal::{self, OVERHEAD, Plaintext, SealLabel};
-use crate::{Corruption, StoreError, Version};
+use crate::seal::{self, FORMAT, OVERHEAD, Plaintext, SealLabel, WriteStamp};
+use crate::{Corruption, StoreError, Version, WriteId};
 
 pub(super) const FILE: &str = ".store";
+
+pub(super) const SIZE: usize = OVERHEAD + 8;
 
 /// Numbers taken at a time.
 const BLOCK: u64 = 1024;
@@ -63,7 +65,7 @@ impl StoreDir {
 
     /// The first number that no process has taken. `None` if the directory is new.
     fn reserved(&self) -> Result<Option<u64>, StoreError> {
-        let why = match self.dir.read(FILE, OVERHEAD + 8)? {
+        let why = match self.dir.read(FILE, SIZE)? {
             FileRead::Bytes(bytes) => match seal::open(bytes, &SealLabel::of_record(), &self.master) {
                 Ok((_, value)) => match value.expose().try_into() {
                     Ok(bytes) => return Ok(Some(u64::from_be_bytes(bytes))),
@@ -95,7 +97,9 @@ impl StoreDir {
                 tracing::warn!(%why, "version record damaged; rebuilding it (values are not affected)");
                 Ok(Some(version.as_u64().saturating_add(LEAP)))
             }
-            (None, Corruption::Format(found)) => Err(StoreError::Format { path: path.to_owned(), found }),
+            (None, Corruption::Format(found)) => {
+                Err(StoreError::Format { path: path.to_owned(), found, supported: FORMAT })
+            }
             (None, _) if values == 0 && self.dir.inode(FILE).is_none() => Ok(None),
             (None, _) => Err(StoreError::KeyMismatch { path: path.to_owned() }),
         }
@@ -104,7 +108,8 @@ impl StoreDir {
     /// The caller holds the guard.
     fn write_record(&self, reserved: u64) -> Result<Option<File>, StoreError> {
         let plaintext = Plaintext::new(&reserved.to_be_bytes());
-        let sealed = plaintext.seal(&SealLabel::of_record(), Version::new(0), &self.master, &*self.random)?;
+        let stamp = WriteStamp { write: WriteId::random(&self.random)?, replaced: None };
+        let sealed = plaintext.seal(&SealLabel::of_record(), stamp, &self.master, &*self.random)?;
         self.dir.write(FILE, &sealed)?;
         Ok(match self.dir.open_file(FILE)? {
             FileOpen::Regular(file, _) => Some(file),

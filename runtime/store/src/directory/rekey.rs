@@ -9,9 +9,9 @@ use std::path::Path;
 use deputy_core::SecretBytes;
 use deputy_files::{FileError, PrivateDir};
 
-use super::{StoreDir, blocking, claim, names, record};
-use crate::seal::{Plaintext, SealLabel};
-use crate::{MasterKey, Random, StoreError, Version};
+use super::{StoreDir, blocking, claim, names, record, value_file};
+use crate::seal::{Plaintext, SealLabel, WriteStamp};
+use crate::{MasterKey, Random, StoreError, WriteId};
 
 const NEW: &str = ".rekey-";
 const MARKER: &str = ".rekeyed";
@@ -44,30 +44,24 @@ impl StoreDir {
             if let Some(key) = names::key(&name)
                 && let Some(Ok(value)) = self.read(&key)?
             {
-                self.seal_beside(&name, &SealLabel::of_key(&key), value.version, value.value.expose(), new)?;
+                let plaintext = Plaintext::new(value.value.expose());
+                // The version stays, and so does the write: only the key is another one.
+                let stamp = WriteStamp { write: value.write, replaced: None };
+                let sealed = value_file::seal(plaintext, &key, value.version, stamp, new, &self.random)?;
+                self.dir.write(&format!("{NEW}{name}"), &sealed)?;
                 count += 1;
             }
         }
         let next = self.next_version()?.to_be_bytes();
-        self.seal_beside(record::FILE, &SealLabel::of_record(), Version::new(0), &next, new)?;
+        let stamp = WriteStamp { write: WriteId::random(&self.random)?, replaced: None };
+        let sealed = Plaintext::new(&next).seal(&SealLabel::of_record(), stamp, new, &*self.random)?;
+        self.dir.write(&format!("{NEW}{}", record::FILE), &sealed)?;
         if let Some(text) = key_file {
             self.dir.write(&format!("{NEW}key"), text.expose())?;
         }
         self.dir.write(MARKER, b"")?;
         finish(&self.dir)?;
         Ok(count)
-    }
-
-    fn seal_beside(
-        &self,
-        name: &str,
-        label: &SealLabel,
-        version: Version,
-        value: &[u8],
-        new: &MasterKey,
-    ) -> Result<(), StoreError> {
-        let sealed = Plaintext::new(value).seal(label, version, new, &*self.random)?;
-        Ok(self.dir.write(&format!("{NEW}{name}"), &sealed)?)
     }
 }
 

@@ -3,6 +3,9 @@ use aws_lc_rs::rand::SystemRandom;
 
 const VALUE: &[u8] = b"hunter2";
 
+const STAMP: WriteStamp =
+    WriteStamp { write: WriteId::from_bytes(*b"the sixteen byte"), replaced: Some(Version::new(7)) };
+
 #[expect(clippy::disallowed_methods, reason = "a test's own random numbers")]
 fn random() -> SystemRandom {
     SystemRandom::new()
@@ -19,16 +22,16 @@ fn label(key: &str) -> SealLabel {
 }
 
 fn sealed() -> Vec<u8> {
-    Plaintext::new(VALUE).seal(&label("lease/a"), Version::new(7), &master(1), &random()).unwrap()
+    Plaintext::new(VALUE).seal(&label("lease/a"), STAMP, &master(1), &random()).unwrap()
 }
 
 #[test]
-fn seal_opens_with_the_version_that_was_sealed() {
+fn seal_opens_with_the_stamp_that_was_sealed() {
     for value in [b"".as_slice(), VALUE, &vec![7; 1 << 20]] {
-        let file = Plaintext::new(value).seal(&label("lease/a"), Version::new(7), &master(1), &random()).unwrap();
+        let file = Plaintext::new(value).seal(&label("lease/a"), STAMP, &master(1), &random()).unwrap();
         assert_eq!(file.len(), value.len() + OVERHEAD);
-        let (version, opened) = open(file, &label("lease/a"), &master(1)).unwrap();
-        assert_eq!((version, opened.expose()), (Version::new(7), value));
+        let (stamp, opened) = open(file, &label("lease/a"), &master(1)).unwrap();
+        assert_eq!((stamp, opened.expose()), (STAMP, value));
     }
 }
 
@@ -76,15 +79,15 @@ fn seal_rejects_another_name_or_master_key() {
 #[test]
 fn seal_never_repeats_a_salt_or_ciphertext() {
     let (one, two) = (sealed(), sealed());
-    assert_eq!(one[..16], two[..16]);
-    assert!(one[16..].iter().zip(&two[16..]).filter(|(a, b)| a == b).count() < 10);
+    assert_eq!(one[..32], two[..32]);
+    assert!(one[32..].iter().zip(&two[32..]).filter(|(a, b)| a == b).count() < 10);
 }
 
 /// The format is a promise to the files that are there: another program, with another library, wrote this one as the
 /// module describes it.
 #[test]
-fn seal_opens_files_of_format_1_for_ever() {
+fn seal_opens_records_of_format_2_for_ever() {
     let file = include_bytes!("tests.sealed").to_vec();
-    let (version, value) = open(file, &label("lease/a"), &master(1)).unwrap();
-    assert_eq!((version, value.expose()), (Version::new(7), VALUE));
+    let (stamp, value) = open(file, &label("lease/a"), &master(1)).unwrap();
+    assert_eq!((stamp, value.expose()), (STAMP, VALUE));
 }

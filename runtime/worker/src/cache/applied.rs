@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deputy_core::{Delivery, InstanceName, ReceiverName, in_one_line};
-use deputy_store::{ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, StoreLock, overwrite};
+use deputy_store::{KeyPrefix, Namespace, Store, StoreError, StoreKey, StoreLock, WriteRight, replace};
 use deputy_support::sha256;
 
 use super::{LeaseCacheError, StateDirLock, record};
@@ -29,13 +29,13 @@ pub struct AppliedCache {
     store: Arc<dyn Store>,
     /// The owner of the records: what another worker applied is of no use.
     worker: String,
-    _lock: Arc<StoreLock>,
+    lock: Arc<StoreLock>,
 }
 
 impl StateDirLock {
     /// The deliveries that the worker of this id applied.
     pub fn applied(&self, worker: &str) -> AppliedCache {
-        AppliedCache { store: Arc::clone(&self.store), worker: worker.to_owned(), _lock: Arc::clone(&self.lock) }
+        AppliedCache { store: Arc::clone(&self.store), worker: worker.to_owned(), lock: Arc::clone(&self.lock) }
     }
 }
 
@@ -91,7 +91,7 @@ impl AppliedCache {
         for delivery in &changes.added {
             let key = key(receiver, &delivery.instance)?;
             let value = record::encode_applied(&self.worker, receiver, delivery)?;
-            let written = overwrite(&*self.store, &key, &value, ExpectedVersion::Absent).await;
+            let written = replace(&*self.store, &key, &value, &self.lock).await;
             if let Err(error) = written {
                 // Without it, an older one would be there at the next start.
                 self.remove_or_warn(&key).await;
@@ -112,7 +112,10 @@ impl AppliedCache {
 
     async fn remove(&self, key: &StoreKey) -> Result<(), StoreError> {
         match self.store.get(key).await {
-            Ok(Some(entry)) => self.store.delete(key, entry.version).await,
+            Ok(Some(entry)) => {
+                let by = WriteRight::holder(&self.lock, self.store.write_id()?);
+                self.store.delete(key, entry.version, by).await
+            }
             Ok(None) => Ok(()),
             Err(StoreError::Damaged { .. }) => self.store.quarantine(key).await,
             Err(error) => Err(error),

@@ -22,7 +22,9 @@ use std::time::Duration;
 
 use deputy_core::{InstanceName, LeaseVersion, SecretBytes, in_one_line};
 use deputy_link::DeliveredState;
-use deputy_store::{KeyPrefix, Namespace, SingleWriter, Store, StoreError, StoreKey, StoreKeyError, StoreLock};
+use deputy_store::{
+    KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreKeyError, StoreLock, WriteRight,
+};
 use tokio::sync::watch;
 
 use record::CacheRecordError;
@@ -52,10 +54,10 @@ pub struct LeaseCache {
     index: StoreKey,
     /// Whose it is: what another worker kept is of no use.
     worker: String,
-    writer: SingleWriter,
+    writer: KeyWriter,
     /// What is known to be on the disk.
     kept: Option<WrittenState>,
-    _lock: Arc<StoreLock>,
+    lock: Arc<StoreLock>,
 }
 
 /// What of it is on the disk.
@@ -96,6 +98,11 @@ impl StateDirLock {
         Ok(Self { store, lock })
     }
 
+    /// The lock, for what else its holder writes.
+    pub fn lock(&self) -> &Arc<StoreLock> {
+        &self.lock
+    }
+
     /// The cache there, for the worker of this id.
     ///
     /// # Errors
@@ -104,8 +111,8 @@ impl StateDirLock {
         let store = Arc::clone(&self.store);
         let lock = Arc::clone(&self.lock);
         let index = StoreKey::new(&INDEX, "all")?;
-        let writer = SingleWriter::new(Arc::clone(&store));
-        Ok(LeaseCache { store, index, worker: worker.to_owned(), writer, kept: None, _lock: lock })
+        let writer = KeyWriter::of_holder(Arc::clone(&store), Arc::clone(&lock));
+        Ok(LeaseCache { store, index, worker: worker.to_owned(), writer, kept: None, lock })
     }
 }
 
@@ -158,7 +165,7 @@ impl LeaseCache {
             },
             Err(error) => {
                 if matches!(error, StoreError::Damaged { .. })
-                    && let Err(error) = self.store.quarantine(key).await
+                    && let Err(error) = self.writer.quarantine(key).await
                 {
                     tracing::warn!(%key, error = in_one_line(&error), "quarantining a damaged cache record failed");
                 }
@@ -266,7 +273,10 @@ impl LeaseCache {
     async fn remove(&mut self, key: &StoreKey) -> Result<(), LeaseCacheError> {
         self.writer.forget(key);
         match self.store.get(key).await {
-            Ok(Some(entry)) => Ok(self.store.delete(key, entry.version).await?),
+            Ok(Some(entry)) => {
+                let by = WriteRight::holder(&self.lock, self.store.write_id()?);
+                Ok(self.store.delete(key, entry.version, by).await?)
+            }
             Ok(None) => Ok(()),
             Err(StoreError::Damaged { .. }) => Ok(self.store.quarantine(key).await?),
             Err(error) => Err(error.into()),

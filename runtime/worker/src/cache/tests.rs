@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use deputy_core::{Delivery, Digest, Limit, LimitOverrides, Revision, S3Place, SecretBytes, Timestamp};
+use deputy_core::{ByteSize, Delivery, Digest, Limit, LimitOverrides, Revision, S3Place, SecretBytes, Timestamp};
 use deputy_link::ReceiverBinding;
-use deputy_store::{DirectoryStore, ExpectedVersion, MasterKey, Version};
+use deputy_store::{DirectoryStore, ExpectedVersion, MasterKey, Version, WriteId, WriteRight};
 use tokio::sync::Semaphore;
 
 use super::*;
@@ -245,17 +245,23 @@ impl Store for Disk {
         self.store.get(key).await
     }
 
-    async fn put(&self, key: &StoreKey, value: &SecretBytes, expected: ExpectedVersion) -> Result<Version, StoreError> {
+    async fn put(
+        &self,
+        key: &StoreKey,
+        value: &SecretBytes,
+        expected: ExpectedVersion,
+        by: WriteRight<'_>,
+    ) -> Result<Version, StoreError> {
         self.answers.acquire().await.unwrap().forget();
         if self.is_full.load(Ordering::Relaxed) {
             let source = std::io::ErrorKind::StorageFull.into();
             return Err(deputy_files::FileError::Full { doing: "write", path: key.name().into(), source }.into());
         }
-        self.store.put(key, value, expected).await
+        self.store.put(key, value, expected, by).await
     }
 
-    async fn delete(&self, key: &StoreKey, expected: Version) -> Result<(), StoreError> {
-        self.store.delete(key, expected).await
+    async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError> {
+        self.store.delete(key, expected, by).await
     }
 
     async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
@@ -268,6 +274,14 @@ impl Store for Disk {
 
     async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
         self.store.lock(name).await
+    }
+
+    fn write_id(&self) -> Result<WriteId, StoreError> {
+        self.store.write_id()
+    }
+
+    fn max_value(&self) -> ByteSize {
+        self.store.max_value()
     }
 }
 

@@ -5,8 +5,10 @@
 use std::fs::File;
 
 use async_trait::async_trait;
-use deputy_core::SecretBytes;
-use deputy_store::{Changes, ExpectedVersion, KeyPrefix, LockGuard, StoreError, StoreLock, StoredValue, Version};
+use deputy_core::{ByteSize, SecretBytes};
+use deputy_store::{
+    Changes, ExpectedVersion, KeyPrefix, LockGuard, StoreError, StoreLock, StoredValue, Version, WriteId, WriteRight,
+};
 use tokio::sync::watch;
 
 use super::*;
@@ -18,7 +20,7 @@ struct LosableStore {
 }
 
 struct LosableGuard {
-    _lock: StoreLock,
+    lock: StoreLock,
     lost: watch::Receiver<bool>,
 }
 
@@ -26,6 +28,10 @@ struct LosableGuard {
 impl LockGuard for LosableGuard {
     async fn lost(&self) {
         self.lost.clone().wait_for(|lost| *lost).await.unwrap();
+    }
+
+    async fn release(&self) {
+        self.lock.release().await;
     }
 }
 
@@ -39,12 +45,18 @@ impl Store for LosableStore {
         self.store.get(key).await
     }
 
-    async fn put(&self, key: &StoreKey, value: &SecretBytes, expected: ExpectedVersion) -> Result<Version, StoreError> {
-        self.store.put(key, value, expected).await
+    async fn put(
+        &self,
+        key: &StoreKey,
+        value: &SecretBytes,
+        expected: ExpectedVersion,
+        by: WriteRight<'_>,
+    ) -> Result<Version, StoreError> {
+        self.store.put(key, value, expected, by).await
     }
 
-    async fn delete(&self, key: &StoreKey, expected: Version) -> Result<(), StoreError> {
-        self.store.delete(key, expected).await
+    async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError> {
+        self.store.delete(key, expected, by).await
     }
 
     async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
@@ -57,7 +69,16 @@ impl Store for LosableStore {
 
     async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
         let lock = self.store.lock(name).await?;
-        Ok(StoreLock::new(lock.fencing(), Box::new(LosableGuard { _lock: lock, lost: self.lost.clone() })))
+        let (fencing, id) = (lock.fencing(), lock.id());
+        Ok(StoreLock::new(name.clone(), fencing, id, Box::new(LosableGuard { lock, lost: self.lost.clone() })))
+    }
+
+    fn write_id(&self) -> Result<WriteId, StoreError> {
+        self.store.write_id()
+    }
+
+    fn max_value(&self) -> ByteSize {
+        self.store.max_value()
     }
 }
 

@@ -187,7 +187,8 @@ async fn restart_refuses_records_of_a_later_version_and_keeps_them() {
     let written = {
         let store = DirectoryStore::open(&state, test_key(), random()).await.unwrap();
         let value = deputy_core::SecretBytes::new(record.clone());
-        store.put(&key, &value, deputy_store::ExpectedVersion::Absent).await.unwrap()
+        let by = deputy_store::WriteRight::shared(store.write_id().unwrap());
+        store.put(&key, &value, deputy_store::ExpectedVersion::Absent, by).await.unwrap()
     };
     for _ in 0..2 {
         let Err(CoordinatorError::Restore(error)) = try_open(&state, Arc::default(), &[]).await else {

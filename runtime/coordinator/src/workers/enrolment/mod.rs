@@ -2,7 +2,8 @@
 //!
 //! Commands come in batches. Each batch changes the records in memory, then everything that changed is written, and only
 //! then are the replies sent. What cannot be written stays to be written: the caller is asked to try again, and then finds
-//! that it was done.
+//! that it was done. A record that another process changed is read again, and nothing is decided on the old one: its
+//! caller is asked to try again, too.
 
 mod command;
 mod maintenance;
@@ -22,7 +23,7 @@ use deputy_link::{
     Authority, AuthorityError, CertificateLifetimes, EnrolledWorker, Enrolment, GroupFeeds, JoinToken, ProtocolError,
     WorkerId,
 };
-use deputy_store::{Random, Store, StoreError, StoreKey, StoreKeyError};
+use deputy_store::{Random, Store, StoreError, StoreKey, StoreKeyError, StoreLock};
 use deputy_support::pause;
 use tokio::sync::mpsc;
 
@@ -81,12 +82,13 @@ impl EnrolmentActor {
     /// Reads all records. Creates an authority if there is none.
     pub(super) async fn open(
         store: Arc<dyn Store>,
+        lock: Arc<StoreLock>,
         lifetimes: CertificateLifetimes,
         random: Random,
         clock: Arc<TrustedClock>,
         commands: mpsc::Receiver<EnrolmentCommand>,
     ) -> Result<Self, EnrolmentError> {
-        let records = EnrolmentRecords::new(store);
+        let records = EnrolmentRecords::new(store, lock);
         let tokens = records.all::<JoinToken>(TOKEN).await?;
         let workers = records.all::<EnrolledWorker>(WORKER).await?;
         let mut enrolment = Enrolment::restored(tokens, workers);

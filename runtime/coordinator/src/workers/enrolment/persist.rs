@@ -2,7 +2,7 @@
 
 use deputy_core::{SecretBytes, in_one_line};
 use deputy_link::{TokenId, WorkerId};
-use deputy_store::{StoreKey, StoreKeyError};
+use deputy_store::{StoreError, StoreKey, StoreKeyError};
 use futures::stream::{self, StreamExt};
 
 use super::EnrolmentActor;
@@ -32,8 +32,8 @@ impl EnrolmentActor {
         let records = &self.records;
         let writes = stream::iter(values).map(|(key, value)| async move {
             let written = match value {
-                Ok(value) => records.write(&key, value.as_ref()).await.map_err(|error| in_one_line(&error)),
-                Err(error) => Err(error),
+                Ok(value) => records.write(&key, value.as_ref()).await.map_err(RecordWriteError::Store),
+                Err(error) => Err(RecordWriteError::Record(error)),
             };
             (key, written)
         });
@@ -47,13 +47,45 @@ impl EnrolmentActor {
                     }
                     self.dirty.remove(&key);
                 }
-                Err(error) => failed.push((key, error)),
+                Err(RecordWriteError::Store(StoreError::Conflict { .. })) => {
+                    failed.push((key.clone(), self.reload(&key).await));
+                }
+                Err(error) => failed.push((key, in_one_line(&error))),
             }
         }
         let records = failed.len();
         let Some((key, error)) = failed.into_iter().next() else { return Ok(()) };
         tracing::error!(records, first = %key, %error, "writing worker and token records failed");
         Err(error)
+    }
+
+    /// Takes over a record that another process changed, and returns the callers' error. Workers that joined by an
+    /// outdated token are as the store has them: unless their join was saved, they have not joined.
+    async fn reload(&mut self, key: &StoreKey) -> String {
+        let mut keys = vec![key.clone()];
+        if let Some(token) = token_of(key) {
+            let joined = self.enrolment.workers_of(token).filter_map(worker_key);
+            keys.extend(joined.filter(|worker| self.dirty.contains(worker)));
+        }
+        for key in keys {
+            if let Err(error) = self.reload_record(&key).await {
+                return in_one_line(&error);
+            }
+            self.dirty.remove(&key);
+        }
+        "the record was changed by another coordinator meanwhile: try again".to_owned()
+    }
+
+    async fn reload_record(&mut self, key: &StoreKey) -> Result<(), StoreError> {
+        if let Some(token) = token_of(key) {
+            let record = self.records.read_record(key).await?;
+            self.enrolment.reload_token(token, record);
+        }
+        if let Some(worker) = worker_of(key) {
+            let record = self.records.read_record(key).await?;
+            self.enrolment.reload_worker(worker, record);
+        }
+        Ok(())
     }
 
     /// The record to write under a key; `None` if it is to be deleted.
@@ -69,6 +101,15 @@ impl EnrolmentActor {
     }
 }
 
+/// A record could not be written.
+#[derive(Debug, thiserror::Error)]
+enum RecordWriteError {
+    #[error("{0}")]
+    Record(String),
+    #[error(transparent)]
+    Store(StoreError),
+}
+
 pub(super) fn authority_key() -> Result<StoreKey, StoreKeyError> {
     StoreKey::new(&AUTHORITY, "workers")
 }
@@ -79,6 +120,10 @@ pub(super) fn worker_key(worker: WorkerId) -> Option<StoreKey> {
 
 pub(super) fn token_key(token: TokenId) -> Option<StoreKey> {
     StoreKey::new(&TOKEN, &token.to_string()).ok()
+}
+
+fn token_of(key: &StoreKey) -> Option<TokenId> {
+    if *key.namespace() == TOKEN { key.name().parse().ok() } else { None }
 }
 
 fn worker_of(key: &StoreKey) -> Option<WorkerId> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use deputy_core::SecretBytes;
-use deputy_store::{KeyPrefix, Namespace, SingleWriter, Store, StoreError, StoreKey};
+use deputy_store::{KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreLock};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,12 +19,16 @@ const CONCURRENT_QUARANTINES: usize = 16;
 
 pub(super) struct EnrolmentRecords {
     store: Arc<dyn Store>,
-    writer: SingleWriter,
+    /// Of tokens and workers, which any coordinator may write.
+    shared: KeyWriter,
+    /// Of the authority, which the lock's holder alone writes.
+    holder: KeyWriter,
 }
 
 impl EnrolmentRecords {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
-        Self { writer: SingleWriter::new(Arc::clone(&store)), store }
+    pub(super) fn new(store: Arc<dyn Store>, lock: Arc<StoreLock>) -> Self {
+        let shared = KeyWriter::shared(Arc::clone(&store));
+        Self { shared, holder: KeyWriter::of_holder(Arc::clone(&store), lock), store }
     }
 
     /// Reads all records of a namespace. A damaged one is logged and set aside.
@@ -32,7 +36,7 @@ impl EnrolmentRecords {
         let mut values = Vec::new();
         let mut damaged = Vec::new();
         for key in self.store.list(&KeyPrefix::Namespace(kind.clone())).await? {
-            let error = match self.writer.read(&key).await {
+            let error = match self.shared.read(&key).await {
                 Ok(Some(bytes)) => match serde_json::from_slice(bytes.expose()) {
                     Ok(value) => {
                         values.push(value);
@@ -59,15 +63,29 @@ impl EnrolmentRecords {
         Ok(values)
     }
 
+    /// Reads a record of a token or a worker again. One that is damaged counts as missing.
+    pub(super) async fn read_record<T: DeserializeOwned>(&self, key: &StoreKey) -> Result<Option<T>, StoreError> {
+        match self.shared.read(key).await {
+            Ok(Some(bytes)) => Ok(serde_json::from_slice(bytes.expose()).ok()),
+            Ok(None) => Ok(None),
+            Err(StoreError::Damaged { .. }) => self.shared.quarantine(key).await.map(|()| None),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(super) async fn read(&self, key: &StoreKey) -> Result<Option<SecretBytes>, StoreError> {
-        self.writer.read(key).await
+        self.writer(key).read(key).await
+    }
+
+    fn writer(&self, key: &StoreKey) -> &KeyWriter {
+        if *key.namespace() == AUTHORITY { &self.holder } else { &self.shared }
     }
 
     /// Writes a record, or deletes it.
     pub(super) async fn write(&self, key: &StoreKey, value: Option<&SecretBytes>) -> Result<(), StoreError> {
         match value {
-            Some(value) => self.writer.put(key, value).await,
-            None => self.writer.delete(key).await,
+            Some(value) => self.writer(key).put(key, value).await,
+            None => self.writer(key).delete(key).await,
         }
     }
 }

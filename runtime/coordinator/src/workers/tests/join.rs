@@ -2,7 +2,10 @@
 
 use std::sync::atomic::AtomicUsize;
 
-use deputy_store::{Changes, ExpectedVersion, KeyPrefix, StoreKey, StoreLock, StoredValue, Version};
+use deputy_core::ByteSize;
+use deputy_store::{
+    Changes, ExpectedVersion, KeyPrefix, StoreKey, StoreLock, StoredValue, Version, WriteId, WriteRight,
+};
 
 use super::*;
 
@@ -31,14 +34,20 @@ impl Store for Dying {
         self.store.get(key).await
     }
 
-    async fn put(&self, key: &StoreKey, value: &SecretBytes, expected: ExpectedVersion) -> Result<Version, StoreError> {
+    async fn put(
+        &self,
+        key: &StoreKey,
+        value: &SecretBytes,
+        expected: ExpectedVersion,
+        by: WriteRight<'_>,
+    ) -> Result<Version, StoreError> {
         self.write().await;
-        self.store.put(key, value, expected).await
+        self.store.put(key, value, expected, by).await
     }
 
-    async fn delete(&self, key: &StoreKey, expected: Version) -> Result<(), StoreError> {
+    async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError> {
         self.write().await;
-        self.store.delete(key, expected).await
+        self.store.delete(key, expected, by).await
     }
 
     async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
@@ -51,6 +60,14 @@ impl Store for Dying {
 
     async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
         self.store.lock(name).await
+    }
+
+    fn write_id(&self) -> Result<WriteId, StoreError> {
+        self.store.write_id()
+    }
+
+    fn max_value(&self) -> ByteSize {
+        self.store.max_value()
     }
 }
 
@@ -113,4 +130,35 @@ async fn join_that_a_crash_cuts_off_is_completed_by_a_retry() {
         assert_eq!((joined.len(), active, workers.len()), (JOINS, JOINS, JOINS), "{survived}");
         coordinator.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn join_decides_again_on_a_token_that_was_used_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut kept = None;
+    let keep = |store| {
+        let store = Arc::new(store);
+        kept = Some(Arc::clone(&store));
+        store as Arc<dyn Store>
+    };
+    let coordinator =
+        start_coordinator_with(folder, "127.0.0.1:0".parse().unwrap(), TestOptions::default(), keep).await;
+    coordinator.deliver(&[]);
+    let string = coordinator.token("analytics", 1).await;
+    // As another coordinator does that admits a worker.
+    let store = kept.unwrap();
+    let tokens = store.list(&KeyPrefix::Namespace(deputy_store::Namespace::new("token"))).await.unwrap();
+    let found = store.get(&tokens[0]).await.unwrap().unwrap();
+    let mut record: serde_json::Value = serde_json::from_slice(found.value.expose()).unwrap();
+    record["uses"] = 0.into();
+    let value = SecretBytes::new(serde_json::to_vec(&record).unwrap());
+    let by = WriteRight::shared(store.write_id().unwrap());
+    let version = store.put(&tokens[0], &value, ExpectedVersion::Version(found.version), by).await.unwrap();
+
+    for _ in 0..2 {
+        join(&string, WorkerKey::new().unwrap()).await.unwrap_err();
+    }
+    assert!(coordinator.workers.workers().await.unwrap().is_empty(), "its use was spent elsewhere");
+    assert_eq!(store.get(&tokens[0]).await.unwrap().unwrap().version, version, "nothing was overwritten");
+    coordinator.stop().await;
 }

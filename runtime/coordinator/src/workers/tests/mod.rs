@@ -51,6 +51,7 @@ use super::status::WorkerStatus;
 use crate::deliveries::{Deliveries, EarlierDeliveries, EarlierReceiver, GroupDeliveries};
 use crate::handle::CoordinatorHandle;
 use crate::lease_board::LeaseBoard;
+use crate::testing::test_lock;
 
 const DAY: Span = Span::secs(86_400);
 
@@ -131,6 +132,7 @@ async fn start_coordinator_with(
 ) -> TestCoordinator {
     let key = MasterKey::parse(&(0..32).map(|byte| byte * 7).collect::<Vec<u8>>()).unwrap();
     let store = DirectoryStore::open(&folder.path().join("state"), key, random()).await.unwrap();
+    let store = make_store(store);
     let (inputs, mut ignored) = mpsc::channel(64);
     spawn(async move { while ignored.recv().await.is_some() {} });
     let here = Arc::new(SourceContext::of_process());
@@ -149,7 +151,8 @@ async fn start_coordinator_with(
             write_timeout: Span::secs(2),
             ..ServerLimits::default()
         },
-        store: make_store(store),
+        lock: test_lock(&*store).await,
+        store,
         board: Arc::clone(&board),
         clock: Arc::clone(&clock) as _,
         random: random(),

@@ -7,9 +7,9 @@ use futures::future::join_all;
 async fn put_survives_a_restart() {
     let state = StateDir::new();
     let store = state.store().await;
-    let first = store.put(&parsed("lease/a"), &value("one"), ExpectedVersion::Absent).await.unwrap();
-    let second = store.put(&parsed("lease/b"), &value(""), ExpectedVersion::Absent).await.unwrap();
-    let third = store.put(&parsed("lease/a"), &value("two"), ExpectedVersion::Version(first)).await.unwrap();
+    let first = store.put_shared(&parsed("lease/a"), &value("one"), ExpectedVersion::Absent).await.unwrap();
+    let second = store.put_shared(&parsed("lease/b"), &value(""), ExpectedVersion::Absent).await.unwrap();
+    let third = store.put_shared(&parsed("lease/a"), &value("two"), ExpectedVersion::Version(first)).await.unwrap();
     assert!(first < second && second < third);
     for store in [store, state.store().await] {
         let entry = store.get(&parsed("lease/a")).await.unwrap().unwrap();
@@ -23,8 +23,10 @@ async fn put_survives_a_restart() {
 async fn store_is_used_through_its_trait_alone() {
     let state = StateDir::new();
     let store: Arc<dyn Store> = Arc::new(state.store().await);
-    let version = store.put(&parsed("lease/a"), &value("one"), ExpectedVersion::Absent).await.unwrap();
-    store.delete(&parsed("lease/a"), version).await.unwrap();
+    let by = WriteRight::shared(store.write_id().unwrap());
+    let version = store.put(&parsed("lease/a"), &value("one"), ExpectedVersion::Absent, by).await.unwrap();
+    assert_eq!(store.get(&parsed("lease/a")).await.unwrap().unwrap().write, by.id);
+    store.delete(&parsed("lease/a"), version, by).await.unwrap();
     assert!(store.get(&parsed("lease/a")).await.unwrap().is_none());
 }
 
@@ -33,22 +35,25 @@ async fn put_with_another_expected_version_replaces_nothing() {
     let state = StateDir::new();
     let store = state.store().await;
     let key = parsed("lease/a");
-    let stale = store.put(&key, &value("one"), ExpectedVersion::Absent).await.unwrap();
-    let version = store.put(&key, &value("two"), ExpectedVersion::Version(stale)).await.unwrap();
+    let stale = store.put_shared(&key, &value("one"), ExpectedVersion::Absent).await.unwrap();
+    let version = store.put_shared(&key, &value("two"), ExpectedVersion::Version(stale)).await.unwrap();
     for expected in
         [ExpectedVersion::Absent, ExpectedVersion::Version(stale), ExpectedVersion::Version(Version::new(999))]
     {
-        let error = store.put(&key, &value("three"), expected).await.unwrap_err();
-        assert!(matches!(&error, StoreError::Conflict { found: Some(found), .. } if *found == version), "{error}");
+        let error = store.put_shared(&key, &value("three"), expected).await.unwrap_err();
+        assert!(
+            matches!(&error, StoreError::Conflict { found: Some(found), .. } if found.version == version),
+            "{error}"
+        );
         assert!(error.to_string().contains("read it again"), "{error}");
     }
-    let error = store.delete(&key, stale).await.unwrap_err();
+    let error = store.delete_shared(&key, stale).await.unwrap_err();
     assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
     assert_eq!(store.text("lease/a").await.unwrap(), "two");
     let other = parsed("lease/b");
     for error in [
-        store.put(&other, &value("three"), ExpectedVersion::Version(version)).await.unwrap_err(),
-        store.delete(&other, version).await.unwrap_err(),
+        store.put_shared(&other, &value("three"), ExpectedVersion::Version(version)).await.unwrap_err(),
+        store.delete_shared(&other, version).await.unwrap_err(),
     ] {
         assert!(matches!(error, StoreError::Conflict { found: None, .. }), "{error}");
     }
@@ -60,13 +65,13 @@ async fn version_is_not_reused_after_a_delete() {
     let state = StateDir::new();
     let store = state.store().await;
     let key = parsed("lease/a");
-    let first = store.put(&key, &value("one"), ExpectedVersion::Absent).await.unwrap();
-    store.delete(&key, first).await.unwrap();
+    let first = store.put_shared(&key, &value("one"), ExpectedVersion::Absent).await.unwrap();
+    store.delete_shared(&key, first).await.unwrap();
     drop(store);
     let store = state.store().await;
-    let second = store.put(&key, &value("two"), ExpectedVersion::Absent).await.unwrap();
+    let second = store.put_shared(&key, &value("two"), ExpectedVersion::Absent).await.unwrap();
     assert!(second > first);
-    assert!(store.put(&key, &value("three"), ExpectedVersion::Version(first)).await.is_err());
+    assert!(store.put_shared(&key, &value("three"), ExpectedVersion::Version(first)).await.is_err());
 }
 
 #[tokio::test]
@@ -96,7 +101,7 @@ async fn put_of_one_version_succeeds_for_one_of_many_writers() {
     let key = parsed("lease/a");
     let texts: Vec<String> = (0..32).map(|number| number.to_string()).collect();
     let values: Vec<SecretBytes> = texts.iter().map(|text| value(text)).collect();
-    let puts = values.iter().map(|value| store.put(&key, value, ExpectedVersion::Version(version)));
+    let puts = values.iter().map(|value| store.put_shared(&key, value, ExpectedVersion::Version(version)));
     let won: Vec<usize> =
         join_all(puts).await.iter().enumerate().filter(|(_, put)| put.is_ok()).map(|(index, _)| index).collect();
     assert_eq!(won.len(), 1);
@@ -109,9 +114,9 @@ async fn operations_on_a_key_take_effect_in_order() {
     let store = state.store().await;
     let key = parsed("lease/a");
     let (one, two) = (value("one"), value("two"));
-    let put = store.put(&key, &one, ExpectedVersion::Absent);
+    let put = store.put_shared(&key, &one, ExpectedVersion::Absent);
     let get = store.get(&key);
-    let (put, got, again) = tokio::join!(put, get, store.put(&key, &two, ExpectedVersion::Absent));
+    let (put, got, again) = tokio::join!(put, get, store.put_shared(&key, &two, ExpectedVersion::Absent));
     assert_eq!(got.unwrap().unwrap().version, put.unwrap());
     assert!(again.is_err());
 }
@@ -125,7 +130,7 @@ async fn put_whose_future_is_dropped_is_announced() {
     for number in 0..1000 {
         let key = parsed(&format!("lease/{number}"));
         // A disk that is quick may be done before anybody could stop to wait.
-        let was_waited_for = is_pending(store.put(&key, &one, ExpectedVersion::Absent)).await;
+        let was_waited_for = is_pending(store.put_shared(&key, &one, ExpectedVersion::Absent)).await;
         let change = changes.next().await.unwrap();
         let entry = store.get(&key).await.unwrap().unwrap();
         assert_eq!(change, Change { key, event: ChangeKind::Put(entry.version) });
@@ -145,7 +150,7 @@ async fn watch_reports_puts_and_deletes() {
     let version = store.write("lease/a", "one").await;
     let key = parsed("lease/a");
     assert_eq!(changes.next().await.unwrap(), Change { key: key.clone(), event: ChangeKind::Put(version) });
-    store.delete(&key, version).await.unwrap();
+    store.delete_shared(&key, version).await.unwrap();
     assert_eq!(changes.next().await.unwrap(), Change { key, event: ChangeKind::Deleted });
     drop(store);
     assert_eq!(changes.next().await, None);
@@ -156,10 +161,10 @@ async fn put_beyond_the_size_limit_is_refused() {
     let state = StateDir::new();
     let store = state.store().await;
     let most = SecretBytes::new(vec![7; MAX_VALUE.as_usize()]);
-    store.put(&parsed("lease/a"), &most, ExpectedVersion::Absent).await.unwrap();
+    store.put_shared(&parsed("lease/a"), &most, ExpectedVersion::Absent).await.unwrap();
     assert_eq!(store.get(&parsed("lease/a")).await.unwrap().unwrap().value.expose(), most.expose());
     let more = SecretBytes::new(vec![7; MAX_VALUE.as_usize() + 1]);
-    let error = store.put(&parsed("lease/b"), &more, ExpectedVersion::Absent).await.unwrap_err();
+    let error = store.put_shared(&parsed("lease/b"), &more, ExpectedVersion::Absent).await.unwrap_err();
     assert!(matches!(error, StoreError::TooLarge { .. }), "{error}");
 }
 
@@ -170,7 +175,7 @@ async fn secrets_are_in_no_file_name_error_or_debug_output() {
     let store = state.store().await;
     let version = store.write("lease/a", CANARY).await;
     let entry = store.get(&parsed("lease/a")).await.unwrap();
-    let error = store.put(&parsed("lease/a"), &value(CANARY), ExpectedVersion::Absent).await.unwrap_err();
+    let error = store.put_shared(&parsed("lease/a"), &value(CANARY), ExpectedVersion::Absent).await.unwrap_err();
     let mut seen = format!("{store:?} {entry:?} {version:?} {error} {error:?}").into_bytes();
     let _lock = store.lock(&parsed("leader/all")).await.unwrap();
     overwrite(&state.file("lease/b"), b"garbage");

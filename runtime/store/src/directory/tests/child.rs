@@ -120,13 +120,13 @@ pub(super) async fn add(store: &DirectoryStore, times: u32) {
     for _ in 0..times {
         loop {
             let (number, expected) = match store.get(&key).await.unwrap() {
-                Some(StoredValue { value, version }) => (
+                Some(StoredValue { value, version, .. }) => (
                     std::str::from_utf8(value.expose()).unwrap().parse::<u32>().unwrap(),
                     ExpectedVersion::Version(version),
                 ),
                 None => (0, ExpectedVersion::Absent),
             };
-            match store.put(&key, &value(&(number + 1).to_string()), expected).await {
+            match store.put_shared(&key, &value(&(number + 1).to_string()), expected).await {
                 Ok(_) => break,
                 Err(StoreError::Conflict { .. }) => {}
                 Err(other) => panic!("{other}"),
@@ -143,7 +143,7 @@ async fn fill(folder: &Path) {
     let large = SecretBytes::new(vec![7; 256 << 10]);
     for expected in [ExpectedVersion::Absent, ExpectedVersion::Version(old)] {
         let key = if expected == ExpectedVersion::Absent { parsed("lease/b") } else { key.clone() };
-        let error = store.put(&key, &large, expected).await.unwrap_err();
+        let error = store.put_shared(&key, &large, expected).await.unwrap_err();
         assert!(matches!(error, StoreError::File(FileError::Full { .. })), "{error:?}");
         assert!(error.to_string().contains("free some space"), "{error}");
     }
@@ -153,7 +153,7 @@ async fn fill(folder: &Path) {
     assert!(!names.iter().any(|name| deputy_files::is_staged(name)), "{names:?}");
     // What fits is written again, and values can be deleted.
     let new = store.write("lease/a", "new").await;
-    store.delete(&key, new).await.unwrap();
+    store.delete_shared(&key, new).await.unwrap();
     say("done");
 }
 
@@ -166,8 +166,8 @@ async fn read_only(folder: &Path) {
     assert!(remounted.success());
     let key = parsed("lease/a");
     for error in [
-        store.put(&key, &value("new"), ExpectedVersion::Version(version)).await.unwrap_err(),
-        store.delete(&key, version).await.unwrap_err(),
+        store.put_shared(&key, &value("new"), ExpectedVersion::Version(version)).await.unwrap_err(),
+        store.delete_shared(&key, version).await.unwrap_err(),
         open(&folder.join("new")).await.unwrap_err(),
     ] {
         assert!(matches!(error, StoreError::File(FileError::ReadOnly { .. })), "{error:?}");

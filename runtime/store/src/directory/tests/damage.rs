@@ -81,17 +81,17 @@ async fn damaged_value_is_not_replaced_before_its_quarantine() {
     let version = store.get(&key).await.unwrap().unwrap().version;
     overwrite(&state.file("lease/a"), b"garbage");
     for expected in [ExpectedVersion::Absent, ExpectedVersion::Version(version)] {
-        let error = store.put(&key, &value("new"), expected).await.unwrap_err();
+        let error = store.put_shared(&key, &value("new"), expected).await.unwrap_err();
         assert!(matches!(error, StoreError::Damaged { why: Corruption::Foreign, .. }), "{error}");
     }
-    assert!(matches!(store.delete(&key, version).await, Err(StoreError::Damaged { .. })));
+    assert!(matches!(store.delete_shared(&key, version).await, Err(StoreError::Damaged { .. })));
     assert_eq!(store.list(&KeyPrefix::All).await.unwrap(), ["lease/a", "lease/b"].map(parsed));
     store.quarantine(&key).await.unwrap();
     assert_eq!(changes.next().await.unwrap(), Change { key: key.clone(), event: ChangeKind::Deleted });
     assert_eq!(std::fs::read(state.path().join("lease.a.sealed.damaged-1")).unwrap(), b"garbage");
     assert!(store.get(&key).await.unwrap().is_none());
     assert_eq!(store.list(&KeyPrefix::All).await.unwrap(), [parsed("lease/b")]);
-    let new = store.put(&key, &value("new"), ExpectedVersion::Absent).await.unwrap();
+    let new = store.put_shared(&key, &value("new"), ExpectedVersion::Absent).await.unwrap();
     assert!(new > version);
 }
 
@@ -126,8 +126,9 @@ async fn rollback_shows_to_a_caller_with_the_newer_version() {
     let old = std::fs::read(state.file("lease/a")).unwrap();
     let version = store.write("lease/a", "newer").await;
     overwrite(&state.file("lease/a"), &old);
-    let error = store.put(&parsed("lease/a"), &value("newest"), ExpectedVersion::Version(version)).await.unwrap_err();
-    assert!(matches!(&error, StoreError::Conflict { found: Some(found), .. } if *found < version), "{error}");
+    let error =
+        store.put_shared(&parsed("lease/a"), &value("newest"), ExpectedVersion::Version(version)).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Conflict { found: Some(found), .. } if found.version < version), "{error}");
     // To everybody else it looks well: the module `seal` says so.
     assert_eq!(store.text("lease/a").await.unwrap(), "hunter2");
 }

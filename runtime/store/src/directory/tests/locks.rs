@@ -79,12 +79,14 @@ async fn lock_file_replaced_by_another_process_ends_all_writes() {
     let mut other = OtherProcess::start("hold", &state.path());
     other.next_line().unwrap();
     let refused = async || {
-        let error =
-            store.put(&parsed("leader/all"), &value("mine"), ExpectedVersion::Version(version)).await.unwrap_err();
-        assert!(matches!(error, StoreError::LockLost { .. }), "{error}");
+        let error = store
+            .put_shared(&parsed("leader/all"), &value("mine"), ExpectedVersion::Version(version))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, StoreError::LockFileReplaced { .. }), "{error}");
         assert!(error.to_string().contains(".lock.leader.all"), "{error}");
-        let error = store.delete(&parsed("leader/all"), version).await.unwrap_err();
-        assert!(matches!(error, StoreError::LockLost { .. }), "{error}");
+        let error = store.delete_shared(&parsed("leader/all"), version).await.unwrap_err();
+        assert!(matches!(error, StoreError::LockFileReplaced { .. }), "{error}");
     };
     refused().await;
     other.kill();

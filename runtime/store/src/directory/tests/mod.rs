@@ -81,7 +81,20 @@ impl DirectoryStore {
             Some(entry) => ExpectedVersion::Version(entry.version),
             None => ExpectedVersion::Absent,
         };
-        self.put(&parsed(key), &value(text), expected).await.unwrap()
+        self.put_shared(&parsed(key), &value(text), expected).await.unwrap()
+    }
+
+    pub(super) async fn put_shared(
+        &self,
+        key: &StoreKey,
+        value: &SecretBytes,
+        expected: ExpectedVersion,
+    ) -> Result<Version, StoreError> {
+        self.put(key, value, expected, WriteRight::shared(self.write_id().unwrap())).await
+    }
+
+    pub(super) async fn delete_shared(&self, key: &StoreKey, expected: Version) -> Result<(), StoreError> {
+        self.delete(key, expected, WriteRight::shared(self.write_id().unwrap())).await
     }
 
     pub(super) async fn text(&self, key: &str) -> Option<String> {

@@ -11,7 +11,7 @@ async fn reader_reads_values_and_changes_nothing() {
     assert!(!state.path().exists(), "it is not created");
     let key = parsed("state/login");
     let store = state.store().await;
-    store.put(&key, &SecretBytes::new(b"value".to_vec()), ExpectedVersion::Absent).await.unwrap();
+    store.put_shared(&key, &SecretBytes::new(b"value".to_vec()), ExpectedVersion::Absent).await.unwrap();
     let _lock = store.lock(&parsed("lock/coordinator")).await.unwrap();
     fs::write(state.path().join(".staged-00"), b"unfinished").unwrap();
     let names = state.names();

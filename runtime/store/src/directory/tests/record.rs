@@ -69,14 +69,17 @@ async fn version_record_damaged_without_values_is_no_new_store() {
 }
 
 #[tokio::test]
-async fn version_record_of_a_later_deputy_is_refused() {
-    let state = StateDir::new();
-    drop(state.store().await);
-    let mut bytes = std::fs::read(record(&state)).unwrap();
-    bytes[7] = 2;
-    overwrite(&record(&state), &bytes);
-    let error = open(&state.path()).await.unwrap_err();
-    assert!(matches!(error, StoreError::Format { found: 2, .. }) && error.to_string().contains("newer"), "{error}");
+async fn version_record_of_another_format_is_refused() {
+    for other in [1, 3] {
+        let state = StateDir::new();
+        drop(state.store().await);
+        let mut bytes = std::fs::read(record(&state)).unwrap();
+        bytes[7] = other;
+        overwrite(&record(&state), &bytes);
+        let error = open(&state.path()).await.unwrap_err();
+        assert!(matches!(error, StoreError::Format { found, .. } if found == other), "{error}");
+        assert!(error.to_string().contains("run the Deputy that wrote it"), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -84,7 +87,7 @@ async fn version_record_lost_while_open_repeats_no_version() {
     let state = StateDir::new();
     let store = state.store().await;
     let version = store.write("lease/a", "one").await;
-    store.delete(&parsed("lease/a"), version).await.unwrap();
+    store.delete_shared(&parsed("lease/a"), version).await.unwrap();
     std::fs::remove_file(record(&state)).unwrap();
     assert!(store.write("lease/a", "two").await > version);
 }

@@ -1,0 +1,43 @@
+//! Takes over records that another process changed.
+
+use super::{EnrolledWorker, Enrolment, EnrolmentStatus, JoinToken};
+use crate::join::TokenId;
+use crate::name::WorkerId;
+
+impl Enrolment {
+    /// Replaces what is known of a token by its record.
+    pub fn reload_token(&mut self, id: TokenId, record: Option<JoinToken>) {
+        self.expired_tokens.remove(&id);
+        match record {
+            Some(token) => drop(self.tokens.insert(id, token)),
+            None => drop(self.tokens.remove(&id)),
+        }
+    }
+
+    /// Replaces what is known of a worker by its record. A key that was banned stays banned.
+    pub fn reload_worker(&mut self, id: WorkerId, record: Option<EnrolledWorker>) {
+        self.prunable_workers.remove(&id);
+        if let Some(before) = self.workers.remove(&id)
+            && self.by_key.get(&before.key) == Some(&id)
+        {
+            self.by_key.remove(&before.key);
+        }
+        let Some(worker) = record else { return };
+        match worker.status {
+            EnrolmentStatus::Active => {
+                self.by_key.insert(worker.key, id);
+            }
+            EnrolmentStatus::Banned => {
+                self.banned.insert(worker.key);
+                self.banned.extend(worker.previous);
+            }
+            EnrolmentStatus::Locked | EnrolmentStatus::Removed => {}
+        }
+        self.workers.insert(id, worker);
+    }
+
+    /// The workers that joined with a token.
+    pub fn workers_of(&self, token: TokenId) -> impl Iterator<Item = WorkerId> {
+        self.workers.values().filter(move |worker| worker.token == token).map(|worker| worker.id)
+    }
+}

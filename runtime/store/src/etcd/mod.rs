@@ -1,0 +1,140 @@
+//! A store in etcd, shared by several processes.
+//!
+//! | key | value |
+//! |---|---|
+//! | `<prefix>value/<namespace>/<name>` | a sealed value |
+//! | `<prefix>lock/<namespace>/<name>` | the id of the write that took the lock, under an etcd lease |
+//! | `<prefix>damaged/<namespace>/<name>/<n>` | a quarantined value |
+//! | `<prefix>record` | sealed: shows whether the master key fits |
+//!
+//! A version is the key's revision in etcd. Each write is one transaction: it compares the key's revision and, for a key of
+//! a lock's holder, the lock. etcd sees sealed bytes and the names of keys. Reads are linearizable.
+
+mod keys;
+mod lock;
+mod pages;
+mod record;
+mod values;
+mod watcher;
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use deputy_core::{ByteSize, SecretBytes};
+use deputy_etcd::{EtcdClient, EtcdError};
+use deputy_support::LockUnpoisoned as _;
+use tokio::task::JoinSet;
+
+pub use self::keys::{EtcdPrefix, EtcdPrefixError};
+use self::watcher::Watcher;
+use crate::change;
+use crate::{
+    Changes, ExpectedVersion, KeyPrefix, MasterKey, Random, Store, StoreError, StoreKey, StoreLock, StoredValue,
+    Version, WriteId, WriteRight,
+};
+
+/// The largest payload that a lease may have in etcd, which is made for small values: each is copied to every member, and
+/// kept with its older versions until etcd is compacted.
+pub const MAX_ETCD_PAYLOAD: ByteSize = ByteSize::kib(512);
+
+/// The largest value: the largest payload, and room for the head of its record.
+const MAX_VALUE: ByteSize = ByteSize::kib(512 + 64);
+
+/// A store in etcd.
+pub struct EtcdStore {
+    state: Arc<EtcdState>,
+    /// Watches that are followed.
+    watches: Mutex<JoinSet<()>>,
+}
+
+struct EtcdState {
+    client: Arc<EtcdClient>,
+    prefix: EtcdPrefix,
+    master: MasterKey,
+    random: Random,
+}
+
+impl EtcdStore {
+    /// Opens the state under a prefix. Fails with [`StoreError::EtcdKeyMismatch`], before anything is touched, if it was
+    /// sealed with another key.
+    pub async fn open(
+        client: EtcdClient,
+        prefix: EtcdPrefix,
+        master: MasterKey,
+        random: Random,
+    ) -> Result<Self, StoreError> {
+        let state = EtcdState { client: Arc::new(client), prefix, master, random };
+        state.check_record().await?;
+        Ok(Self { state: Arc::new(state), watches: Mutex::default() })
+    }
+}
+
+#[async_trait]
+impl Store for EtcdStore {
+    async fn list(&self, prefix: &KeyPrefix) -> Result<Vec<StoreKey>, StoreError> {
+        Ok(self.state.list(prefix).await?.versions.into_keys().collect())
+    }
+
+    async fn get(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
+        self.state.read(key).await
+    }
+
+    async fn put(
+        &self,
+        key: &StoreKey,
+        value: &SecretBytes,
+        expected: ExpectedVersion,
+        by: WriteRight<'_>,
+    ) -> Result<Version, StoreError> {
+        if value.len() > MAX_VALUE.as_usize() {
+            return Err(StoreError::TooLarge { key: key.clone(), size: value.len(), limit: MAX_VALUE });
+        }
+        self.state.put(key, value, expected, by).await
+    }
+
+    async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError> {
+        self.state.delete(key, expected, by).await
+    }
+
+    async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.state.quarantine(key).await
+    }
+
+    async fn watch(&self, prefix: KeyPrefix) -> Result<Changes, StoreError> {
+        let listed = self.state.list(&prefix).await?;
+        let (sender, changes) = change::channel();
+        let watcher = Watcher::new(Arc::clone(&self.state), prefix, listed, sender);
+        let mut watches = self.watches.lock_unpoisoned();
+        // Those without a follower have ended.
+        while watches.try_join_next().is_some() {}
+        watches.spawn(watcher.run());
+        Ok(changes)
+    }
+
+    async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
+        self.state.lock(name).await
+    }
+
+    fn write_id(&self) -> Result<WriteId, StoreError> {
+        WriteId::random(&self.state.random)
+    }
+
+    fn max_value(&self) -> ByteSize {
+        MAX_VALUE
+    }
+}
+
+impl From<EtcdError> for StoreError {
+    fn from(error: EtcdError) -> Self {
+        match &error {
+            EtcdError::Refused(status) if status.is_out_of_space() => Self::EtcdFull,
+            _ => Self::Etcd(error),
+        }
+    }
+}
+
+impl std::fmt::Debug for EtcdStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EtcdStore").field("prefix", &self.state.prefix).finish_non_exhaustive()
+    }
+}

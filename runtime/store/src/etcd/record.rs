@@ -1,0 +1,69 @@
+//! The record of the state: sealed like any value, it is the first thing that a wrong master key does not open.
+//!
+//! If the record itself is damaged or gone, any value that opens shows that the key is right, and it is written again.
+
+use deputy_etcd::Repeat;
+use deputy_etcd::message::{Compare, RequestOp, TxnRequest};
+
+use super::EtcdState;
+use crate::seal::{self, FORMAT, Plaintext, SealLabel, WriteStamp};
+use crate::{Corruption, KeyPrefix, StoreError, WriteId};
+
+/// Values that are tried with the key if the record does not open.
+const TRIED: usize = 16;
+
+/// How often the record is looked at, if another process writes it at the same time.
+const ATTEMPTS: usize = 3;
+
+impl EtcdState {
+    /// Checks that the key fits. Writes the record if there is none.
+    pub(super) async fn check_record(&self) -> Result<(), StoreError> {
+        let name = self.prefix.record();
+        for _ in 0..ATTEMPTS {
+            let found = self.raw(&name).await?;
+            let revision = found.as_ref().map_or(0, |found| found.mod_revision);
+            let why = match found.map(|found| seal::open(found.value, &SealLabel::of_record(), &self.master)) {
+                Some(Ok(_)) => return Ok(()),
+                Some(Err(why)) => Some(why),
+                None => None,
+            };
+            self.check_values(why).await?;
+            let stamp = WriteStamp { write: WriteId::random(&self.random)?, replaced: None };
+            let sealed = Plaintext::new(&[]).seal(&SealLabel::of_record(), stamp, &self.master, &*self.random)?;
+            let transaction = TxnRequest {
+                compare: vec![Compare::mod_revision(&name, revision)],
+                success: vec![RequestOp::put(&name, sealed, 0)],
+                failure: Vec::new(),
+            };
+            self.client.txn(&transaction, Repeat::Always).await?;
+        }
+        Err(self.mismatch())
+    }
+
+    /// Without a record that opens, one of the values has to open, unless there is nothing at all.
+    async fn check_values(&self, why: Option<Corruption>) -> Result<(), StoreError> {
+        let keys = self.list(&KeyPrefix::All).await?.versions;
+        for key in keys.keys().take(TRIED) {
+            match self.read(key).await {
+                Ok(Some(_)) => {
+                    tracing::warn!(prefix = %self.prefix, "record of the state in etcd damaged; writing it again");
+                    return Ok(());
+                }
+                Ok(None) | Err(StoreError::Damaged { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match why {
+            None if keys.is_empty() => Ok(()),
+            Some(Corruption::Format(found)) => {
+                let prefix = self.prefix.to_string();
+                Err(StoreError::EtcdFormat { prefix, found, supported: FORMAT })
+            }
+            _ => Err(self.mismatch()),
+        }
+    }
+
+    fn mismatch(&self) -> StoreError {
+        StoreError::EtcdKeyMismatch { prefix: self.prefix.to_string() }
+    }
+}

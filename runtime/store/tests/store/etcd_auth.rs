@@ -1,0 +1,101 @@
+//! TLS with client certificates, users and roles, and tokens that end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deputy_core::SecretBytes;
+use deputy_etcd::{EtcdClient, EtcdLogin, EtcdOptions, EtcdTls};
+use deputy_store::{EtcdStore, KeyPrefix, Store, StoreError};
+use deputy_test_servers::{Etcd, EtcdCertificates};
+
+use super::{key, master, random, text, write};
+
+/// What docs/security.md gives Deputy's user: its own keys and nothing else.
+fn permit_deputy(etcd: &Etcd) {
+    for arguments in [
+        &["user", "add", "root:root"][..],
+        &["user", "grant-role", "root", "root"],
+        &["role", "add", "deputy"],
+        &["role", "grant-permission", "deputy", "readwrite", "deputy/", "--prefix=true"],
+        &["user", "add", "deputy:hunter2"],
+        &["user", "grant-role", "deputy", "deputy"],
+        &["auth", "enable"],
+    ] {
+        etcd.ctl(arguments).unwrap();
+    }
+}
+
+async fn open(etcd: &Etcd, password: Option<&str>, tls: Option<EtcdTls>) -> Result<EtcdStore, StoreError> {
+    let login = password.map(|password| EtcdLogin {
+        user: "deputy".to_owned(),
+        password: SecretBytes::new(password.as_bytes().to_vec()),
+    });
+    let endpoints = etcd.endpoints().iter().map(|endpoint| endpoint.parse().unwrap()).collect();
+    let client = EtcdClient::new(EtcdOptions { endpoints, tls, login });
+    EtcdStore::open(client, "deputy/".parse().unwrap(), master(0), random()).await
+}
+
+#[tokio::test]
+async fn etcd_token_that_ended_is_replaced_everywhere() {
+    let mut etcd = Etcd::start(&["--auth-token-ttl=1"]).unwrap();
+    permit_deputy(&etcd);
+    for wrong in [None, Some("wrong")] {
+        let error = open(&etcd, wrong, None).await.unwrap_err();
+        assert!(matches!(error, StoreError::Etcd(_)) && !error.to_string().contains("wrong "), "{error}");
+    }
+    let store = open(&etcd, Some("hunter2"), None).await.unwrap();
+    let lock = store.lock(&key("lock/coordinator")).await.unwrap();
+    let mut changes = store.watch(KeyPrefix::All).await.unwrap();
+    for round in 0..3 {
+        match round {
+            // The token ends.
+            0 => tokio::time::sleep(Duration::from_secs(3)).await,
+            // Any change of a user makes all tokens old.
+            1 => drop(etcd.ctl(&["--user", "root:root", "user", "add", "other:other"]).unwrap()),
+            // The member forgets them, and the watch ends with it.
+            _ => {
+                etcd.kill(0);
+                etcd.start_all().unwrap();
+            }
+        }
+        let version = write(&store, "lease/a", &round.to_string()).await;
+        let changed = tokio::time::timeout(Duration::from_secs(30), changes.next()).await.unwrap().unwrap();
+        assert_eq!(changed.event, deputy_store::ChangeKind::Put(version), "{round}");
+    }
+    // Keep-alives had new tokens as well: the lock outlived its lease's five seconds.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(tokio::time::timeout(Duration::ZERO, lock.lost()).await.is_err());
+    assert_eq!(text(&store, "lease/a").await.unwrap(), "2");
+    // The role has Deputy's prefix alone.
+    let elsewhere = "other/".parse().unwrap();
+    let login = EtcdLogin { user: "deputy".to_owned(), password: SecretBytes::new(b"hunter2".to_vec()) };
+    let endpoints = etcd.endpoints().iter().map(|endpoint| endpoint.parse().unwrap()).collect();
+    let client = EtcdClient::new(EtcdOptions { endpoints, tls: None, login: Some(login) });
+    let error = EtcdStore::open(client, elsewhere, master(0), random()).await.unwrap_err();
+    assert!(error.to_string().contains("permission denied"), "{error}");
+}
+
+#[tokio::test]
+async fn etcd_tls_takes_the_given_roots_and_certificate_alone() {
+    let certificates = Arc::new(EtcdCertificates::new().unwrap());
+    let etcd = Etcd::start_with_tls(Arc::clone(&certificates), &[]).unwrap();
+    let read = |name: &str| std::fs::read(certificates.file(name)).unwrap();
+    let key_pem = SecretBytes::new(read("client.key"));
+    let (roots, chain) = (read("roots.pem"), read("client.pem"));
+    let tls = EtcdTls::new(&roots, Some((&chain, &key_pem))).unwrap();
+    let store = open(&etcd, None, Some(tls)).await.unwrap();
+    write(&store, "lease/a", "over TLS").await;
+    assert_eq!(text(&store, "lease/a").await.unwrap(), "over TLS");
+    // Without a certificate, with other roots, and without TLS there is no connection.
+    let others = EtcdCertificates::new().unwrap();
+    let other_roots = std::fs::read(others.file("roots.pem")).unwrap();
+    for tls in [
+        Some(EtcdTls::new(&roots, None).unwrap()),
+        Some(EtcdTls::new(&other_roots, Some((&chain, &key_pem))).unwrap()),
+        None,
+    ] {
+        let error = open(&etcd, None, tls).await.unwrap_err();
+        assert!(matches!(error, StoreError::Etcd(_)), "{error}");
+    }
+    assert!(EtcdTls::new(b"no certificate", None).is_err());
+}

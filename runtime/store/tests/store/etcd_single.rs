@@ -1,0 +1,120 @@
+//! One member: keys that do not fit, thousands of values, and a full database.
+
+use std::time::{Duration, Instant};
+
+use deputy_core::SecretBytes;
+use deputy_store::{EtcdStore, ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, WriteRight};
+use deputy_test_servers::Etcd;
+
+use super::{client, key, master, open_etcd, put, random, text, write};
+
+#[tokio::test]
+async fn etcd_state_with_another_key_is_not_touched() {
+    let etcd = Etcd::start(&[]).unwrap();
+    let store = open_etcd(&etcd.endpoints(), "deputy/").await.unwrap();
+    write(&store, "lease/a", "sealed").await;
+    let before = etcd.ctl(&["get", "", "--prefix", "-w", "json"]).unwrap();
+    let open = |first| EtcdStore::open(client(&etcd.endpoints()), "deputy/".parse().unwrap(), master(first), random());
+    let error = open(1).await.unwrap_err();
+    assert!(matches!(error, StoreError::EtcdKeyMismatch { .. }), "{error}");
+    // Without the record as well.
+    etcd.ctl(&["del", "deputy/record"]).unwrap();
+    assert!(matches!(open(1).await, Err(StoreError::EtcdKeyMismatch { .. })));
+    let store = open(0).await.unwrap();
+    assert_eq!(text(&store, "lease/a").await.unwrap(), "sealed");
+    assert_eq!(etcd.ctl(&["get", "deputy/record", "--keys-only"]).unwrap().trim(), "deputy/record");
+    assert!(before.contains("\"count\":2"), "{before}");
+    // Another prefix is another state, with its own key.
+    EtcdStore::open(client(&etcd.endpoints()), "other/".parse().unwrap(), master(1), random()).await.unwrap();
+}
+
+#[tokio::test]
+async fn etcd_lock_outlives_its_holder_by_seconds() {
+    let etcd = Etcd::start(&[]).unwrap();
+    let store = open_etcd(&etcd.endpoints(), "deputy/").await.unwrap();
+    let held = store.lock(&key("lock/coordinator")).await.unwrap();
+    // It is kept alive for longer than a lease lasts, and waited for in vain.
+    let error = store.lock(&key("lock/coordinator")).await.unwrap_err();
+    assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+    let (before, fencing) = (Instant::now(), held.fencing());
+    // As in a process that was killed: the lease is kept alive no more.
+    drop(held);
+    let next = store.lock(&key("lock/coordinator")).await.unwrap();
+    assert!(next.fencing() > fencing && before.elapsed() < Duration::from_secs(8));
+    // One that ends as it should is free at once.
+    next.release().await;
+    let before = Instant::now();
+    let last = store.lock(&key("lock/coordinator")).await.unwrap();
+    assert!(before.elapsed() < Duration::from_secs(3));
+    // Deleting the key takes the lock: the holder notices, and writes nothing meanwhile.
+    etcd.ctl(&["del", "deputy/lock/lock/coordinator"]).unwrap();
+    let by = WriteRight::holder(&last, store.write_id().unwrap());
+    let value = SecretBytes::new(b"x".to_vec());
+    let error = store.put(&key("lease/a"), &value, ExpectedVersion::Absent, by).await.unwrap_err();
+    assert!(error.is_lock_lost(), "{error}");
+}
+
+#[tokio::test]
+async fn etcd_lists_a_hundred_thousand_keys_in_pages() {
+    const KEYS: usize = 100_000;
+    let etcd = Etcd::start(&["--unsafe-no-fsync"]).unwrap();
+    let store = open_etcd(&etcd.endpoints(), "deputy/").await.unwrap();
+    write(&store, "workers/a", "another namespace").await;
+    // Listing opens no value, so any will do; a hundred go into each transaction.
+    fill(&etcd, KEYS).await;
+    let begin = Instant::now();
+    let listed = store.list(&KeyPrefix::Namespace(Namespace::new("worker"))).await.unwrap();
+    assert_eq!(
+        (listed.len(), listed.first(), listed.last()),
+        (KEYS, Some(&key("worker/0")), Some(&key("worker/99999")))
+    );
+    assert!(listed.is_sorted());
+    println!("listed {KEYS} keys in {} ms", begin.elapsed().as_millis());
+}
+
+async fn fill(etcd: &Etcd, keys: usize) {
+    use deputy_etcd::Repeat;
+    use deputy_etcd::message::{RequestOp, TxnRequest};
+    let client = client(&etcd.endpoints());
+    let numbers: Vec<usize> = (0..keys).collect();
+    let transactions = numbers.chunks(100).map(|numbers| {
+        let put = |number: &usize| RequestOp::put(format!("deputy/value/worker/{number}").as_bytes(), b"x".to_vec(), 0);
+        TxnRequest { compare: Vec::new(), success: numbers.iter().map(put).collect(), failure: Vec::new() }
+    });
+    let client = &client;
+    let sent = transactions.map(|transaction| async move { client.txn(&transaction, Repeat::Always).await.unwrap() });
+    let mut sent: Vec<_> = sent.collect();
+    while !sent.is_empty() {
+        let rest = sent.split_off(sent.len().min(16));
+        futures::future::join_all(sent).await;
+        sent = rest;
+    }
+}
+
+#[tokio::test]
+async fn etcd_that_is_full_says_how_to_free_it() {
+    let etcd = Etcd::start(&["--quota-backend-bytes=2000000"]).unwrap();
+    let store = open_etcd(&etcd.endpoints(), "deputy/").await.unwrap();
+    write(&store, "lease/a", "before").await;
+    let large = "x".repeat(500_000);
+    let mut number = 0;
+    let error = loop {
+        number += 1;
+        assert!(number < 20, "it is never full");
+        match put(&store, &format!("lease/l{number}"), &large, ExpectedVersion::Absent).await {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, StoreError::EtcdFull) && error.to_string().contains("etcdctl alarm disarm"), "{error}");
+    assert_eq!(text(&store, "lease/a").await.unwrap(), "before", "reading goes on");
+    // As the error says.
+    etcd.ctl(&["del", "deputy/value/lease/l", "--prefix"]).unwrap();
+    let status = etcd.ctl(&["endpoint", "status", "-w", "json"]).unwrap();
+    let revision: String =
+        status.split("\"revision\":").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
+    etcd.ctl(&["compact", &revision]).unwrap();
+    etcd.ctl(&["defrag"]).unwrap();
+    etcd.ctl(&["alarm", "disarm"]).unwrap();
+    write(&store, "lease/a", "after").await;
+}
