@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use deputy_test_servers::{Moto, OAuth2, OidcProvider, Seaweed, boto};
+use deputy_test_servers::{Etcd, Moto, OAuth2, OidcProvider, Seaweed, boto};
 
 /// SeaweedFS with the empty bucket `bucket`.
 pub(crate) fn seaweed() -> &'static Seaweed {
@@ -37,5 +37,11 @@ pub(crate) fn oauth2() -> &'static OAuth2 {
 /// oidc-provider, whose tokens live for ten minutes.
 pub(crate) fn oidc() -> &'static OidcProvider {
     static SERVER: LazyLock<OidcProvider> = LazyLock::new(|| OidcProvider::start(600).unwrap());
+    &SERVER
+}
+
+/// One member of etcd, for states with prefixes of their own.
+pub(crate) fn etcd() -> &'static Etcd {
+    static SERVER: LazyLock<Etcd> = LazyLock::new(|| Etcd::start(&[]).unwrap());
     &SERVER
 }

@@ -22,6 +22,7 @@ mod sealed;
 mod services;
 mod shut_out;
 pub(crate) mod site;
+mod standby;
 mod strangers;
 mod troubles;
 mod unit;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use deputy_core::schedule::{Budget, ObtainMode, UpstreamName};
-use deputy_core::{GroupName, InstanceName, LoginPlan};
+use deputy_core::{GroupName, InstanceName, Limits, LoginPlan, MAX_ETCD_PAYLOAD};
 
 use crate::components::ComponentBase;
 use crate::config_text::{absolute, read_text};
@@ -78,7 +78,9 @@ impl CoordinatorFile {
                 written.map_or(Some(CoordinatorSection::default()), |v| coordinator::read(&mut sink, base, v));
             upstreams = fields.optional("upstreams").map(|v| Upstreams::read(&mut sink, v)).unwrap_or_default();
             let logins = fields.optional("logins").map(|v| LoginTable::read(&mut sink, base, v)).unwrap_or_default();
-            let mut reader = InstanceReader::new(&component_base, &upstreams, &logins);
+            let is_in_etcd = coordinator.as_ref().is_some_and(|coordinator| coordinator.store.is_some());
+            let largest_payload = if is_in_etcd { MAX_ETCD_PAYLOAD } else { Limits::MAX_PAYLOAD };
+            let mut reader = InstanceReader::new(&component_base, &upstreams, &logins, largest_payload);
             if let Some(value) = fields.optional("instances") {
                 let entries = value.entries(&mut sink, "[instances.NAME]");
                 let entries = entries.into_iter().filter_map(|(key, value)| reader.read(&mut sink, &key, value));

@@ -9,6 +9,7 @@ use crate::address::{self, HostPort};
 use crate::diagnostic::DiagnosticSink;
 use crate::secret;
 use crate::socket::{self, SocketMode};
+use crate::store::{self, EtcdSection};
 use crate::value::{Located, TableReader, optional};
 
 /// Settings of the coordinator itself.
@@ -18,6 +19,8 @@ pub struct CoordinatorSection {
     pub calls: usize,
     /// The key that seals the state. Without one, a key is generated in the state directory.
     pub key: Option<SecretSource>,
+    /// The state in etcd. Without it, the state is in the state directory.
+    pub store: Option<EtcdSection>,
     /// The address of `/livez`, `/readyz` and `/metrics`.
     pub health: Option<SocketAddr>,
     /// The control socket. Without one, it is in the state directory.
@@ -52,6 +55,7 @@ impl Default for CoordinatorSection {
         Self {
             calls: 32,
             key: None,
+            store: None,
             health: None,
             control: None,
             control_mode: SocketMode::default(),
@@ -67,6 +71,13 @@ pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -
     let mut fields = value.table(sink, "[coordinator]")?;
     let calls = optional(fields.optional("calls"), |v| v.number(sink, "32", 1..=1000));
     let key = optional(fields.optional("key"), |v| secret::source_table(sink, base, v, "{ file = \"state.key\" }"));
+    let store_written = fields.optional("store");
+    let store = optional(store_written, |v| store::read(sink, base, v));
+    if let (Some(value), Some(None)) = (store_written, &key) {
+        sink.error(value.at(), "a state in etcd needs the operator's master key")
+            .expected("needs key = { file = \"state.key\" }")
+            .hint("it is the same for every coordinator: create it with `openssl rand -base64 32`");
+    }
     let health = optional(fields.optional("health"), |v| address::health(sink, v, "\"127.0.0.1:8270\""));
     let control = optional(fields.optional("control"), |v| socket::path(sink, base, v));
     let control_mode = optional(fields.optional("control-mode"), |v| v.parsed(sink, "\"0600\""));
@@ -76,6 +87,7 @@ pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -
     Some(CoordinatorSection {
         calls: calls?.and_then(|calls| usize::try_from(calls).ok()).unwrap_or(default.calls),
         key: key?,
+        store: store?,
         health: health?,
         control: control?,
         control_mode: control_mode?.unwrap_or(default.control_mode),

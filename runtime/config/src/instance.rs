@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use deputy_core::grant::Grant;
 use deputy_core::schedule::{Policy, PreferredSource, UpstreamName};
 use deputy_core::{
-    FileSource, GroupName, Instance, InstanceName, Limits, LoginName, PayloadKind, ServiceName, Span, StateGrant,
-    is_secret_setting,
+    ByteSize, FileSource, GroupName, Instance, InstanceName, Limits, LoginName, PayloadKind, ServiceName, Span,
+    StateGrant, is_secret_setting,
 };
 
 use crate::components::ComponentBase;
@@ -47,6 +47,7 @@ pub(crate) struct InstanceReader<'c> {
     base: &'c ComponentBase<'c>,
     upstreams: &'c Upstreams,
     logins: &'c LoginTable,
+    largest_payload: ByteSize,
     used: BTreeSet<UpstreamName>,
     used_logins: BTreeSet<LoginName>,
     files: BTreeMap<PathBuf, Range<usize>>,
@@ -72,11 +73,18 @@ const COMPONENT_KEYS: [&str; 14] = [
 ];
 
 impl<'c> InstanceReader<'c> {
-    pub(crate) fn new(base: &'c ComponentBase<'c>, upstreams: &'c Upstreams, logins: &'c LoginTable) -> Self {
+    /// `largest_payload` is what the state takes.
+    pub(crate) fn new(
+        base: &'c ComponentBase<'c>,
+        upstreams: &'c Upstreams,
+        logins: &'c LoginTable,
+        largest_payload: ByteSize,
+    ) -> Self {
         Self {
             base,
             upstreams,
             logins,
+            largest_payload,
             used: BTreeSet::new(),
             used_logins: BTreeSet::new(),
             files: BTreeMap::new(),
@@ -94,7 +102,7 @@ impl<'c> InstanceReader<'c> {
         let name = key.parsed::<InstanceName>(sink);
         let mut fields = value.table(sink, &format!("[instances.{}]", truncated(key.name)))?;
         let enabled = fields.optional("enabled").map_or(Some(true), |v| v.flag(sink));
-        let component = component(sink, self.base, self.logins, &mut fields, name.as_ref());
+        let component = component(sink, self, &mut fields, name.as_ref());
         let upstream = optional(fields.optional("upstream"), |v| self.upstreams.named(sink, v));
         let policy = policy::read(sink, &mut fields);
         let prefer = optional(fields.optional("prefer"), |v| policy::prefer(sink, v));
@@ -201,11 +209,11 @@ fn check_combinations(sink: &mut DiagnosticSink, fields: &TableReader<'_>, key: 
 /// Reads the component with its grant; `Some(None)` if there is none.
 fn component(
     sink: &mut DiagnosticSink,
-    components: &ComponentBase<'_>,
-    logins: &LoginTable,
+    reader: &InstanceReader<'_>,
     fields: &mut TableReader<'_>,
     name: Option<&InstanceName>,
 ) -> Option<Option<Instance>> {
+    let InstanceReader { base: components, logins, largest_payload, .. } = *reader;
     let base = components.directory;
     let component = components.component(sink, fields);
     let sha256 = optional(fields.optional("sha256"), |v| v.parsed(sink, "the SHA-256 of the component"));
@@ -220,14 +228,17 @@ fn component(
     let mut grant = Grant { http, tcp, ..Grant::default() };
     grant.kerberos = fields.optional("kerberos").and_then(|v| login::kerberos(sink, logins, &grant, &login, v));
     let state = optional(fields.optional("state"), |v| state(sink, v));
-    let limits =
-        optional(fields.optional("limits"), |v| limits::read(sink, v, "[instances.NAME.limits]", UnsetLimits::Default));
+    let limits = optional(fields.optional("limits"), |v| {
+        let limits = limits::read(sink, v, "[instances.NAME.limits]", UnsetLimits::Default)?;
+        limits::check_payload(sink, v, limits, largest_payload)
+    });
     secrets.check(sink, &used);
     warn_of_secret_settings(sink, &settings, &secrets, name);
     let settings = values(&settings);
 
     let name = name?.clone();
-    let limits = Limits::default().with(&limits?.unwrap_or_default());
+    let mut limits = Limits::default().with(&limits?.unwrap_or_default());
+    limits.payload = limits.payload.min(largest_payload);
     let sha256 = sha256?;
     let Some(component) = component? else { return Some(None) };
     let (grants, sources) = secrets.into_parts();

@@ -58,6 +58,21 @@ pub(crate) fn read(
     Some(limits)
 }
 
+/// A payload that the state cannot take would be obtained and never published.
+pub(crate) fn check_payload(
+    sink: &mut DiagnosticSink,
+    value: Located<'_>,
+    limits: LimitOverrides,
+    largest: ByteSize,
+) -> Option<LimitOverrides> {
+    if limits.sets(Limit::Payload) && Limits::default().with(&limits).payload > largest {
+        sink.error(value.at(), "a payload of this size does not fit the state in etcd")
+            .expected(format!("at most payload = \"{largest}\""));
+        return None;
+    }
+    Some(limits)
+}
+
 fn set(sink: &mut DiagnosticSink, limits: &mut LimitOverrides, limit: Limit, value: Located<'_>) -> Option<()> {
     let default = Limits::default();
     let (least, most) = limit.bounds().into_inner();

@@ -90,7 +90,7 @@ fn provider(
         sink.error(logins.at(), "a test has no KDC, so it has no logins").expected("no [logins]");
     }
     let logins = LoginTable::default();
-    let mut reader = InstanceReader::new(base, &upstreams, &logins);
+    let mut reader = InstanceReader::new(base, &upstreams, &logins, Limits::MAX_PAYLOAD);
     let entry = reader.read(sink, &Key { name: NAME, at: value.at() }, value)?;
     if entry.component.is_none() {
         sink.error(value.at(), "`component` is missing").expected("needs component = \"provider.wasm\"");

@@ -36,6 +36,7 @@ fn coordinator_is_parsed() {
     let expected = CoordinatorSection {
         calls: 64,
         key: Some(SecretSource::Credential("state-key".into())),
+        store: None,
         health: Some("[::1]:8270".parse().unwrap()),
         control: Some(PathBuf::from("/etc/deputy/run/control.sock")),
         control_mode: "0660".parse().unwrap(),
@@ -200,4 +201,58 @@ fn receivers_of_a_coordinator_need_their_instances_at_any_time() {
         (Expired::Remove, ObtainMode::Always)
     );
     assert!(parse(FULL).local.is_none());
+}
+
+const KEY: &str = "[coordinator]\nkey = { file = \"state.key\" }\n[coordinator.store]\n";
+
+#[test]
+fn store_in_etcd_is_parsed() {
+    let text = "etcd = [\"https://etcd-1.example.com:2379\", \"https://etcd-2.example.com:2379\"]\nprefix = \"prod/deputy/\"\n\
+                roots = \"ca.pem\"\nclient-certificate = { chain = \"etcd.pem\", key = { credential = \"etcd-key\" } }\n\
+                user = \"deputy\"\npassword = { env = \"ETCD_PASSWORD\" }";
+    let store = parse(&format!("{KEY}{text}")).coordinator.store.unwrap();
+    assert_eq!(
+        store.endpoints.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["https://etcd-1.example.com:2379", "https://etcd-2.example.com:2379"]
+    );
+    assert_eq!((store.prefix.as_str(), store.roots), ("prod/deputy/", Some("/etc/deputy/ca.pem".into())));
+    let key = SecretSource::Credential("etcd-key".into());
+    assert_eq!(store.client_certificate, Some(("/etc/deputy/etcd.pem".into(), key)));
+    assert_eq!(store.user, Some(("deputy".to_owned(), SecretSource::Environment("ETCD_PASSWORD".into()))));
+    let store = parse(&format!("{KEY}etcd = [\"http://127.0.0.1:2379\"]")).coordinator.store.unwrap();
+    assert_eq!((store.prefix.as_str(), store.roots, store.user), ("deputy/", None, None));
+}
+
+#[test]
+fn store_in_etcd_that_is_unsafe_or_incomplete_is_an_error() {
+    for (text, wrong) in [
+        ("etcd = []", "at least one element"),
+        ("etcd = [\"http://etcd-1.example.com:2379\"]", "without TLS"),
+        ("etcd = [\"https://etcd-1.example.com:2379\"]", "needs roots"),
+        ("etcd = [\"etcd-1:2379\"]", "not an endpoint of etcd"),
+        ("etcd = [\"http://127.0.0.1:1\"]\nprefix = \"deputy\"", "not a prefix of keys"),
+        ("etcd = [\"http://127.0.0.1:1\"]\nuser = \"deputy\"", "needs password"),
+        ("etcd = [\"http://127.0.0.1:1\"]\npassword = { file = \"p\" }", "needs user"),
+        ("prefix = \"deputy/\"", "etcd"),
+    ] {
+        let error = CoordinatorFile::parse(&format!("{KEY}{text}"), Path::new("deputy.toml")).unwrap_err();
+        let shown = error.render(Colour::Never);
+        assert!(shown.contains(wrong), "{text}: {shown}");
+    }
+    let without_key = "[coordinator.store]\netcd = [\"http://127.0.0.1:2379\"]";
+    let error = CoordinatorFile::parse(without_key, Path::new("deputy.toml")).unwrap_err().render(Colour::Never);
+    assert!(error.contains("master key") && error.contains("openssl rand -base64 32"), "{error}");
+}
+
+#[test]
+fn store_in_etcd_bounds_payloads() {
+    let etcd = format!("{KEY}etcd = [\"http://127.0.0.1:2379\"]\n");
+    let instance = "[instances.a]\ncomponent = \"a.wasm\"\n";
+    let small = format!("{etcd}{instance}limits = {{ payload = \"1KiB\" }}");
+    for (text, largest) in [(format!("{etcd}{instance}"), 512 << 10), (small, 1024), (instance.to_owned(), 1 << 20)] {
+        assert_eq!(only(&text).component.unwrap().limits.payload.as_u64(), largest, "{text}");
+    }
+    let large = format!("{etcd}{instance}limits = {{ payload = \"1MiB\" }}");
+    let error = CoordinatorFile::parse(&large, Path::new("deputy.toml")).unwrap_err().render(Colour::Never);
+    assert!(error.contains("does not fit the state in etcd") && error.contains("512KiB"), "{error}");
 }

@@ -34,6 +34,7 @@ zzz = 1
 [coordinator]
 zzz = 1
 key = { zzz = 1 }
+store = { zzz = 1, client-certificate = { zzz = 1 } }
 [upstreams.u]
 zzz = 1
 [logins.l]
@@ -68,6 +69,9 @@ zzz = 1
 tls = { zzz = 1 }
 "#;
 
+/// How the reference of the state in etcd begins.
+const ETCD_BLOCK: &str = "```toml\n[coordinator.store]\n";
+
 /// The same of a worker's file.
 const ALL_OF_A_WORKER: &str = r#"zzz = 1
 [components]
@@ -90,6 +94,13 @@ zzz = 1
 /// The reference of the coordinator's file, and that of a worker's.
 fn references() -> (&'static str, &'static str) {
     REFERENCES.split_once("\n# worker.toml\n").unwrap()
+}
+
+/// The reference of the coordinator's file without the state in etcd, which takes smaller payloads.
+fn without_etcd() -> String {
+    let (before, after) = references().0.split_once(ETCD_BLOCK).unwrap();
+    let (_, after) = after.split_once("\n```\n").unwrap();
+    [before, after].concat()
 }
 
 /// All blocks of TOML in a document, one after the other.
@@ -118,6 +129,16 @@ fn read(document: &str) -> CoordinatorFile {
 #[test]
 fn readme_shows_a_valid_configuration() {
     assert_eq!(read(README).instances.len(), 1);
+}
+
+#[test]
+fn reference_of_a_state_in_etcd_is_valid() {
+    let (_, block) = references().0.split_once(ETCD_BLOCK).unwrap();
+    let (block, _) = block.split_once("\n```\n").unwrap();
+    let config = format!("[coordinator]\nkey = {{ file = \"state.key\" }}\n[coordinator.store]\n{block}\n");
+    let config = CoordinatorFile::parse(&config, Path::new("deputy.toml")).map_err(|e| e.render(Colour::Never));
+    let store = config.unwrap().coordinator.store.unwrap();
+    assert_eq!((store.endpoints.len(), store.prefix), (3, Default::default()));
 }
 
 #[test]
@@ -156,9 +177,8 @@ fn documents_of_kafka_show_logins_of_each_kind() {
 
 #[test]
 fn reference_is_a_valid_configuration() {
-    let (coordinator, worker) = references();
-    assert_eq!(read(coordinator).instances.len(), 5);
-    assert_eq!(read_worker(worker).receivers.len(), 3);
+    assert_eq!(read(&without_etcd()).instances.len(), 5);
+    assert_eq!(read_worker(references().1).receivers.len(), 3);
 }
 
 fn read_worker(document: &str) -> WorkerConfig {
@@ -202,7 +222,7 @@ fn reference_shows_the_defaults_of_a_worker() {
 
 #[test]
 fn reference_shows_the_defaults() {
-    let config = read(references().0);
+    let config = read(&without_etcd());
     let entry = |name: &str| config.instances.values().find(|entry| entry.name.as_str() == name).unwrap();
     let default = CoordinatorSection::default();
     let CoordinatorSection { key, health, control, workers, .. } = config.coordinator.clone();

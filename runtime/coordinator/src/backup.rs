@@ -14,6 +14,9 @@ use crate::workers::{AUTHORITY, WORKER};
 /// The namespaces in a backup.
 const NAMESPACES: [Namespace; 4] = [AUTHORITY, WORKER, Namespace::new("configuration"), STATE];
 
+/// The namespaces of a worker, which may run in the coordinator's process on the coordinator's directory.
+pub(crate) const LOCAL_NAMESPACES: [&str; 4] = ["applied", "delivery", "identity", "index"];
+
 /// Which records a restore writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restoring {

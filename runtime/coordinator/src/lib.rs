@@ -21,6 +21,7 @@ mod event_log;
 mod file_watcher;
 mod handle;
 mod health;
+mod leader;
 mod lease_board;
 mod lease_record;
 mod lease_store;
@@ -33,6 +34,8 @@ mod pending_instances;
 mod provider;
 mod reload;
 mod request_error;
+mod standby;
+mod state_copy;
 mod state_keeper;
 pub mod status;
 #[cfg(test)]
@@ -52,6 +55,7 @@ pub use coordinator::{Coordinator, CoordinatorError, CoordinatorOptions, LOCK, L
 pub use deliveries::{Deliveries, EarlierDeliveries, EarlierReceiver, GroupDeliveries};
 pub use handle::CoordinatorHandle;
 pub use health::CoordinatorHealth;
+pub use leader::Leader;
 pub use lease_board::LeaseBoard;
 pub use local_feed::{LocalFeed, LocalFeedOptions};
 pub use local_worker_view::LocalWorkerView;
@@ -60,6 +64,8 @@ pub use page_urls::{PageUrl, PageUrls};
 pub use provider::ConfiguredProvider;
 pub use reload::{Reload, ReloadReply, Removals};
 pub use request_error::ControlRequestError;
+pub use standby::{LeaderWatch, StandbyControl, StandbyHealth, standing_by};
+pub use state_copy::{StateCopyError, copy_state};
 pub use state_keeper::{KeptStateTurn, StateKeeper, StateKeeperError, kept_state_owner};
 pub use workers::{
     AppliedStatus, EnrolmentError, GroupCount, TokenStatus, WorkerCondition, WorkerPage, WorkerQuery,

@@ -13,6 +13,7 @@ mod delivery;
 mod denial;
 mod description;
 mod error_chain;
+mod etcd;
 mod fact;
 pub mod failure;
 pub mod grant;
@@ -46,6 +47,7 @@ pub use description::{
     OperatorFacts, RequestError, RequestedSecret, SettingFault,
 };
 pub use error_chain::in_one_line;
+pub use etcd::{EtcdEndpoint, EtcdEndpointError, EtcdPrefix, EtcdPrefixError, MAX_ETCD_PAYLOAD};
 pub use fact::{Fact, HOST_FACT_PREFIX, LONGEST_FACT_NAME, LONGEST_FACT_VALUE, MOST_FACTS};
 pub use failure::{CallFailure, ComponentFailure};
 pub use hook::{HookCommand, HookCommandError, HookSignal};

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use deputy_core::EtcdEndpoint;
 use deputy_support::{LockUnpoisoned as _, pause, timer_now};
 use http::HeaderValue;
 use prost::Message;
@@ -14,7 +15,7 @@ use crate::auth::{AUTHENTICATE, Token, wipe};
 use crate::connection::MemberConnection;
 use crate::grpc::{CallAnswers, Requests, encode};
 use crate::message::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
-use crate::{Endpoint, EtcdError, EtcdLogin, EtcdTls};
+use crate::{EtcdError, EtcdLogin, EtcdTls};
 
 /// The largest request that etcd takes by default, with room for what is around the value.
 const MAX_REQUEST: usize = 1 << 20;
@@ -27,7 +28,7 @@ const TXN: &str = "/etcdserverpb.KV/Txn";
 
 pub struct EtcdOptions {
     /// The members, at least one. The first one is preferred.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<EtcdEndpoint>,
     pub tls: Option<EtcdTls>,
     pub login: Option<EtcdLogin>,
 }

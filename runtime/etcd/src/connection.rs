@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deputy_core::EtcdEndpoint;
 use http::{HeaderValue, Method, Request, Uri, Version};
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -15,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use crate::grpc::{AnswerError, CallAnswers, Requests};
-use crate::{Endpoint, EtcdError, EtcdTls};
+use crate::{EtcdError, EtcdTls};
 
 /// Resolving, connecting and both handshakes.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -30,14 +31,14 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(4);
 const WINDOW: u32 = 1 << 20;
 
 pub(crate) struct MemberConnection {
-    endpoint: Endpoint,
+    endpoint: EtcdEndpoint,
     sender: SendRequest<Requests>,
     /// Drives the connection, and ends with it.
     _driver: JoinSet<()>,
 }
 
 impl MemberConnection {
-    pub(crate) async fn open(endpoint: &Endpoint, tls: Option<&EtcdTls>) -> Result<Arc<Self>, EtcdError> {
+    pub(crate) async fn open(endpoint: &EtcdEndpoint, tls: Option<&EtcdTls>) -> Result<Arc<Self>, EtcdError> {
         let opened = tokio::time::timeout(CONNECT, Self::connect(endpoint, tls)).await;
         let opened = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
         let failed = |source| EtcdError::Connect { endpoint: endpoint.to_string(), source };
@@ -45,14 +46,14 @@ impl MemberConnection {
     }
 
     #[expect(clippy::disallowed_methods, reason = "the operator's etcd, at the address that the operator wrote down")]
-    async fn connect(endpoint: &Endpoint, tls: Option<&EtcdTls>) -> io::Result<Self> {
-        let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
+    async fn connect(endpoint: &EtcdEndpoint, tls: Option<&EtcdTls>) -> io::Result<Self> {
+        let stream = TcpStream::connect((endpoint.host(), endpoint.port())).await?;
         stream.set_nodelay(true)?;
-        if !endpoint.is_tls {
+        if !endpoint.is_tls() {
             return Self::handshake(endpoint, stream).await;
         }
         let tls = tls.ok_or_else(|| io::Error::other("there are no roots to check its certificate with"))?;
-        let name = ServerName::try_from(endpoint.host.clone()).map_err(io::Error::other)?;
+        let name = ServerName::try_from(endpoint.host().to_owned()).map_err(io::Error::other)?;
         let stream = TlsConnector::from(Arc::clone(&tls.0)).connect(name, stream).await?;
         if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err(io::Error::other("it does not speak HTTP/2"));
@@ -60,7 +61,7 @@ impl MemberConnection {
         Self::handshake(endpoint, stream).await
     }
 
-    async fn handshake<S>(endpoint: &Endpoint, stream: S) -> io::Result<Self>
+    async fn handshake<S>(endpoint: &EtcdEndpoint, stream: S) -> io::Result<Self>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -104,10 +105,8 @@ impl MemberConnection {
         requests: Requests,
         token: Option<&HeaderValue>,
     ) -> Result<Request<Requests>, EtcdError> {
-        let scheme = if self.endpoint.is_tls { "https" } else { "http" };
-        let authority = self.endpoint.to_string();
-        let authority = authority.split_once("://").map_or("", |(_, authority)| authority);
-        let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
+        let scheme = if self.endpoint.is_tls() { "https" } else { "http" };
+        let uri = Uri::builder().scheme(scheme).authority(self.endpoint.authority()).path_and_query(path).build();
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(uri.map_err(|_| EtcdError::Malformed("the endpoint"))?)

@@ -11,7 +11,6 @@
 mod auth;
 mod client;
 mod connection;
-mod endpoint;
 mod error;
 mod grpc;
 mod lease;
@@ -21,7 +20,6 @@ mod watch;
 
 pub use auth::EtcdLogin;
 pub use client::{EtcdClient, EtcdOptions, Repeat};
-pub use endpoint::{Endpoint, EndpointError};
 pub use error::{EtcdError, Status, StatusCode};
 pub use tls::{EtcdTls, TlsError};
 pub use watch::WatchStream;

@@ -5,9 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use deputy_audit::AuditError;
-use deputy_coordinator::{BackupError, ConfigurationNamesError, CoordinatorError, LockLostError, WorkersError};
+use deputy_coordinator::{
+    BackupError, ConfigurationNamesError, CoordinatorError, LockLostError, StateCopyError, WorkersError,
+};
 use deputy_core::ReceiverName;
+use deputy_etcd::TlsError;
 use deputy_sandbox::{LoadError, SandboxError};
+use deputy_sources::SourceError;
 use deputy_store::{ArchiveError, MasterKeyError, StoreError, StoreKeyError};
 use deputy_worker::cache::LeaseCacheError;
 use deputy_worker::components::ComponentError;
@@ -35,10 +39,22 @@ pub enum ProcessError {
         key: &'static str,
         source: io::Error,
     },
+    #[error("cannot copy the state")]
+    Copy(#[source] StateCopyError),
+    #[error("cannot copy the state while a coordinator runs")]
+    CopyLock(#[source] StoreError),
     #[error("cannot start the coordinator")]
     Coordinator(#[source] CoordinatorError),
     #[error(transparent)]
     Enrolment(#[from] EnrolmentFailure),
+    #[error("cannot read certificates for etcd from {}", path.display())]
+    EtcdCertificates { path: PathBuf, source: io::Error },
+    #[error("cannot read the key or the password for etcd")]
+    EtcdSource(#[source] SourceError),
+    #[error("cannot open the state in etcd")]
+    EtcdState(#[source] StoreError),
+    #[error(transparent)]
+    EtcdTls(TlsError),
     #[error("cannot use the token file of an AWS endpoint")]
     EndpointToken(#[source] EndpointTokenError),
     #[error("cannot listen for health checks and metrics at {address}")]
@@ -56,6 +72,8 @@ pub enum ProcessError {
     MasterKey(#[source] MasterKeyError),
     #[error("the key is not in the state directory: name the new one")]
     NewKeyUnnamed,
+    #[error("the configuration has no etcd: write `store` into [coordinator] first")]
+    NoEtcd,
     #[error("cannot read the names of the previous configuration")]
     PreviousConfiguration(#[source] ConfigurationNamesError),
     #[error("the system's random number generator failed")]
@@ -66,6 +84,11 @@ pub enum ProcessError {
     ReceiverAccess(#[from] AccessError),
     #[error("cannot change the key of the state")]
     Rekey(#[source] StoreError),
+    #[error(
+        "a state in etcd cannot be sealed with another key in place: copy it to the state directory with `deputy state copy \
+         etcd`, change the key there, and copy it back under another prefix"
+    )]
+    RekeyEtcd,
     #[error("nothing was restored")]
     Restore(#[source] BackupError),
     #[error("cannot restore while a coordinator runs")]

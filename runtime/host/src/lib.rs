@@ -18,6 +18,7 @@ mod s3_places;
 pub mod sandbox;
 pub mod state;
 mod state_identity;
+mod store;
 pub mod worker;
 
 pub use self::call_failure::{failure_kind, secret_fault_text};

@@ -3,13 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use deputy_coordinator::{LOCK, RestoreSummary, Restoring, StateKeeperError, backed_up, kept_state_owner, restore};
+use deputy_config::EtcdSection;
+use deputy_coordinator::{
+    LOCK, RestoreSummary, Restoring, StateKeeperError, backed_up, copy_state, kept_state_owner, restore,
+};
 use deputy_core::{InstanceName, SecretSource, StateIdentity, Timestamp};
-use deputy_store::{Archive, DirectoryReader, DirectoryStore, MasterKey, Store, StoreKey, rekey};
+use deputy_store::{Archive, DirectoryReader, MasterKey, Store, StoreKey, rekey};
 
 use crate::error::ProcessError;
 use crate::platform::Platform;
 use crate::sandbox::master_key;
+use crate::store;
 
 /// Who saved an instance's state, if any is kept.
 pub type KeptStateOwner = Result<Option<StateIdentity>, StateKeeperError>;
@@ -18,13 +22,29 @@ pub struct StateDirectory {
     pub path: PathBuf,
     /// The configured source of the master key, if it is not in the state directory.
     pub key: Option<SecretSource>,
+    /// Where the state is, if it is not in the directory.
+    pub etcd: Option<EtcdSection>,
     pub platform: Platform,
+}
+
+/// Where a copy of the state comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopySource {
+    /// The state directory; the copy goes to etcd.
+    Directory,
+    /// etcd; the copy goes to the state directory.
+    Etcd,
+}
+
+/// Whether what etcd needs can be read: certificates, the key, the password.
+pub async fn check_etcd(etcd: &EtcdSection, platform: &Platform) -> Result<(), ProcessError> {
+    store::client(etcd, platform).await.map(drop)
 }
 
 impl StateDirectory {
     /// The sealed backup, and how many values are in it.
     pub async fn backup(&self, now: Timestamp) -> Result<(Vec<u8>, usize), ProcessError> {
-        let values = backed_up(&self.open().await?).await.map_err(ProcessError::Backup)?;
+        let values = backed_up(&*self.open().await?).await.map_err(ProcessError::Backup)?;
         let archive = Archive { made_ms: now.as_millis(), values };
         let sealed = archive.seal(&self.master_key().await?, &self.platform.random).map_err(ProcessError::Archive)?;
         Ok((sealed, archive.values.len()))
@@ -36,14 +56,36 @@ impl StateDirectory {
         let store = self.open().await?;
         let lock: StoreKey = LOCK.parse()?;
         let lock = store.lock(&lock).await.map_err(ProcessError::RestoreLock)?;
-        let summary = restore(&store, &lock, &archive.values, restoring).await.map_err(ProcessError::Restore);
-        drop(lock);
+        let summary = restore(&*store, &lock, &archive.values, restoring).await.map_err(ProcessError::Restore);
+        lock.release().await;
         summary
+    }
+
+    /// Copies the state between the directory and etcd, and compares the copy. Fails while a coordinator runs on one of
+    /// them. Returns how many values were copied.
+    pub async fn copy(&self, from: CopySource) -> Result<usize, ProcessError> {
+        let etcd = self.etcd.as_ref().ok_or(ProcessError::NoEtcd)?;
+        let directory = store::open(None, &self.path, self.master_key().await?, &self.platform).await?;
+        let etcd = store::open(Some(etcd), &self.path, self.master_key().await?, &self.platform).await?;
+        let (from, to) = match from {
+            CopySource::Directory => (directory, etcd),
+            CopySource::Etcd => (etcd, directory),
+        };
+        let lock: StoreKey = LOCK.parse()?;
+        let from_lock = from.lock(&lock).await.map_err(ProcessError::CopyLock)?;
+        let to_lock = to.lock(&lock).await.map_err(ProcessError::CopyLock)?;
+        let copied = copy_state(&*from, &*to, &to_lock).await.map_err(ProcessError::Copy);
+        to_lock.release().await;
+        from_lock.release().await;
+        copied
     }
 
     /// Seals the state with another key: that of `new_key`, or a generated one where the key is in the state directory.
     /// Returns how many values were sealed.
     pub async fn rekey(&self, new_key: Option<PathBuf>) -> Result<usize, ProcessError> {
+        if self.etcd.is_some() {
+            return Err(ProcessError::RekeyEtcd);
+        }
         let old = self.master_key().await?;
         let random = Arc::clone(&self.platform.random);
         let (new, file) = match (new_key, &self.key) {
@@ -67,6 +109,10 @@ impl StateDirectory {
         &self,
         instances: &[InstanceName],
     ) -> Result<Vec<(InstanceName, KeptStateOwner)>, ProcessError> {
+        // In etcd, only a coordinator that runs says so: this looks at the directory alone.
+        if self.etcd.is_some() {
+            return Ok(Vec::new());
+        }
         let reader = DirectoryReader::open(&self.path, self.master_key().await?).await.map_err(ProcessError::State)?;
         let Some(reader) = reader else { return Ok(Vec::new()) };
         let mut owners = Vec::new();
@@ -80,8 +126,7 @@ impl StateDirectory {
         master_key(&self.path, self.key.as_ref(), &self.platform).await.map_err(ProcessError::MasterKey)
     }
 
-    async fn open(&self) -> Result<DirectoryStore, ProcessError> {
-        let random = Arc::clone(&self.platform.random);
-        DirectoryStore::open(&self.path, self.master_key().await?, random).await.map_err(ProcessError::State)
+    async fn open(&self) -> Result<Arc<dyn Store>, ProcessError> {
+        store::open(self.etcd.as_ref(), &self.path, self.master_key().await?, &self.platform).await
     }
 }

@@ -15,5 +15,5 @@ mod write_deadline;
 pub use event_stream::EventStream;
 pub use probe::{HealthCheck, probe};
 pub use response::{response, text_response};
-pub use server::{HttpHandler, HttpListener, listen, serve};
+pub use server::{HttpHandler, HttpListener, listen, serve, serve_on};
 pub use this_machine::{is_for_this_machine, only_value};

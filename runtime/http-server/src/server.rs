@@ -74,6 +74,11 @@ impl HttpListener {
 
 /// Serves until it is dropped.
 pub async fn serve(listener: HttpListener, handler: Arc<impl HttpHandler>) {
+    serve_on(&listener, handler).await;
+}
+
+/// Serves until it is dropped. The listener stays: connections of later are for the next server on it.
+pub async fn serve_on(listener: &HttpListener, handler: Arc<impl HttpHandler>) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let waiting = Arc::new(Semaphore::new(MAX_WAITING));
     let accept_errors = AcceptErrorLog::new();

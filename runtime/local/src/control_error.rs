@@ -36,7 +36,7 @@ impl ControlError {
         match self.kind.as_str() {
             "unknown" => StatusCode::NOT_FOUND,
             "request" => StatusCode::BAD_REQUEST,
-            "busy" | "starting" | "stopping" | "not-ready" => StatusCode::SERVICE_UNAVAILABLE,
+            "busy" | "standby" | "starting" | "stopping" | "not-ready" => StatusCode::SERVICE_UNAVAILABLE,
             "misconfigured" => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::CONFLICT,
         }

@@ -4,6 +4,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use deputy_core::time::{Clock, MonotonicTime, Now, Timestamp};
 
+/// Time since the machine started, with the time for which it was suspended.
+pub fn time_since_boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
 /// The wall clock, and a monotonic clock that begins when the value is made.
 #[derive(Debug)]
 pub struct SystemClock {

@@ -4,7 +4,7 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-pub(super) const ARROWS: [(&str, &[&str]); 23] = [
+pub(super) const ARROWS: [(&str, &[&str]); 24] = [
     (
         "deputy",
         &[
@@ -53,6 +53,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 23] = [
             "deputy-config",
             "deputy-coordinator",
             "deputy-core",
+            "deputy-etcd",
             "deputy-files",
             "deputy-http-server",
             "deputy-link",

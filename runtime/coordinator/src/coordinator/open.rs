@@ -9,7 +9,7 @@ use deputy_core::schedule::{InitialBudget, LeaseRecord, Schedule};
 use deputy_core::{InstanceName, Span};
 use deputy_metrics::CoordinatorMetrics;
 use deputy_sources::SourceContext;
-use deputy_store::{Store, StoreError, StoreKey};
+use deputy_store::{Store, StoreError, StoreKey, StoreLock};
 use deputy_support::TrackedTasks;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -57,13 +57,25 @@ pub enum CoordinatorError {
 }
 
 impl Coordinator {
-    /// Opens the state. Calls nothing yet.
+    /// Takes the lock, and opens the state. Calls nothing yet.
     ///
     /// # Errors
     /// If another coordinator holds the lock, or the state cannot be read.
     pub async fn open(options: CoordinatorOptions) -> Result<(Self, CoordinatorHandle), CoordinatorError> {
         let lock_name: StoreKey = LOCK.parse().map_err(|error| CoordinatorError::Restore(Box::new(error)))?;
-        let lock = Arc::new(options.store.lock(&lock_name).await?);
+        let lock = options.store.lock(&lock_name).await?;
+        Self::open_with(options, lock).await
+    }
+
+    /// Opens the state, whose [lock](LOCK) the caller has taken. Calls nothing yet.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    pub async fn open_with(
+        options: CoordinatorOptions,
+        lock: StoreLock,
+    ) -> Result<(Self, CoordinatorHandle), CoordinatorError> {
+        let lock = Arc::new(lock);
         let lease_store = Arc::new(LeaseStore::new(Arc::clone(&options.store), Arc::clone(&lock)));
         let mut restored = lease_store.restore().await.map_err(|error| CoordinatorError::Restore(Box::new(error)))?;
         let state_keeper = Arc::new(StateKeeper::new(Arc::clone(&options.store), Arc::clone(&lock)));

@@ -36,7 +36,7 @@ struct WorkersJson {
 /// A command, and a type that it prints.
 type Output = (&'static str, fn(&mut SchemaGenerator) -> Schema);
 
-const OUTPUTS: [Output; 30] = [
+const OUTPUTS: [Output; 31] = [
     ("deputy add", schema_of::<add::AddJson<'static>>),
     ("deputy call", schema_of::<call::CallJson>),
     ("deputy check", schema_of::<check::CoordinatorCheckJson>),
@@ -54,6 +54,7 @@ const OUTPUTS: [Output; 30] = [
     ("deputy renew", schema_of::<instance_action::InstanceActionJson<'static>>),
     ("deputy revoke", schema_of::<instance_action::InstanceActionJson<'static>>),
     ("deputy state backup", schema_of::<state::StateActionJson<'static>>),
+    ("deputy state copy", schema_of::<state::StateActionJson<'static>>),
     ("deputy state rekey", schema_of::<state::StateActionJson<'static>>),
     ("deputy state restore", schema_of::<state::StateActionJson<'static>>),
     ("deputy status", schema_of::<CoordinatorStatus>),

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueHint};
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use deputy_coordinator::Restoring;
-use deputy_host::state::StateDirectory;
+use deputy_host::state::{CopySource, StateDirectory};
 use deputy_store::MAX_ARCHIVE;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -20,7 +20,8 @@ use crate::private_file::PrivateFile;
 #[command(after_help = "Examples:
   deputy state backup /backup/deputy.sealed
   deputy state restore /backup/deputy.sealed
-  deputy state rekey")]
+  deputy state rekey
+  deputy state copy directory")]
 pub(crate) struct StateArgs {
     #[command(subcommand)]
     command: StateSubcommand,
@@ -31,6 +32,7 @@ enum StateSubcommand {
     Backup(BackupArgs),
     Restore(RestoreArgs),
     Rekey(RekeyArgs),
+    Copy(CopyArgs),
 }
 
 /// Write the certificate authority and the records of workers to a sealed file
@@ -81,6 +83,29 @@ struct RekeyArgs {
     json: bool,
 }
 
+/// Copy the state between the state directory and etcd
+///
+/// Does not work while a coordinator runs. The target must be empty; the source stays as it is. What was copied is read back and
+/// compared.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  deputy state copy directory
+  deputy state copy etcd")]
+struct CopyArgs {
+    /// Where the state is now: `directory` copies it to etcd, `etcd` to the state directory
+    #[arg(value_enum)]
+    from: CopyFrom,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum CopyFrom {
+    Directory,
+    Etcd,
+}
+
 #[derive(Serialize, JsonSchema)]
 pub(super) struct StateActionJson<'a> {
     schema: u32,
@@ -96,12 +121,14 @@ pub(crate) async fn run(context: &Context, arguments: &StateArgs) -> Result<Exit
     let state = StateDirectory {
         path: context.state_dir(Some(&config))?,
         key: config.coordinator.key,
+        etcd: config.coordinator.store,
         platform: context.platform()?,
     };
     match &arguments.command {
         StateSubcommand::Backup(arguments) => backup(context, &state, arguments).await?,
         StateSubcommand::Restore(arguments) => restore(context, &state, arguments).await?,
         StateSubcommand::Rekey(arguments) => rekey(context, &state, arguments).await?,
+        StateSubcommand::Copy(arguments) => copy(context, &state, arguments).await?,
     }
     Ok(Exit::Done)
 }
@@ -139,6 +166,18 @@ async fn restore(context: &Context, state: &StateDirectory, arguments: &RestoreA
          of a worker since the backup\n",
         summary.written, summary.kept
     ))
+}
+
+async fn copy(context: &Context, state: &StateDirectory, arguments: &CopyArgs) -> Result<(), CommandError> {
+    let (from, next_step) = match arguments.from {
+        CopyFrom::Directory => (CopySource::Directory, "start the coordinator, which uses etcd"),
+        CopyFrom::Etcd => (CopySource::Etcd, "remove `store` from [coordinator] before the next start"),
+    };
+    let values = state.copy(from).await?;
+    if arguments.json {
+        return context.json(&StateActionJson { schema: SCHEMA, done: "copy", file: None, values, kept: None });
+    }
+    context.stdout(&format!("{values} values copied and compared; {next_step}\n"))
 }
 
 async fn rekey(context: &Context, state: &StateDirectory, arguments: &RekeyArgs) -> Result<(), CommandError> {

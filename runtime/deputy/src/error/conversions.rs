@@ -94,7 +94,9 @@ fn exit_of_host(error: &ProcessError) -> Exit {
         ProcessError::Archive(_)
         | ProcessError::MasterKey(MasterKeyError::Store(_))
         | ProcessError::NewKeyUnnamed
+        | ProcessError::NoEtcd
         | ProcessError::ReceiverAccess(_)
+        | ProcessError::RekeyEtcd
         | ProcessError::Truncated { .. } => Exit::Misconfigured,
         ProcessError::Enrolment(error) => exit_of_enrolment(error),
         ProcessError::MasterKey(MasterKeyError::Derive) | ProcessError::Random | ProcessError::StoreKey(_) => {
@@ -219,7 +221,7 @@ impl From<SocketClientError> for CommandError {
                 let exit = match refused.kind.as_str() {
                     // The code that the failed call would have if the command had made it.
                     "not-ready" => refused.cause.as_deref().map_or(Exit::Unavailable, exit_of_failure),
-                    "busy" | "starting" | "stopping" => Exit::Unavailable,
+                    "busy" | "standby" | "starting" | "stopping" => Exit::Unavailable,
                     "internal" => Exit::Internal,
                     _ => Exit::Misconfigured,
                 };

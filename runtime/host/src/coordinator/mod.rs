@@ -5,6 +5,8 @@ mod configured_component;
 mod effective_config;
 mod instance_plan;
 mod instance_state;
+mod leadership;
+mod listeners;
 mod loading_tasks;
 mod local_worker;
 mod provider_answers;
@@ -26,22 +28,22 @@ use deputy_coordinator::{
 };
 use deputy_core::S3Places;
 use deputy_core::time::Clock as _;
-use deputy_http_server::{HttpListener, listen, serve};
+use deputy_http_server::{HttpListener, serve};
 use deputy_link::CertificateLifetimes;
 use deputy_link::server::ServerLimits;
 use deputy_local::SocketFile;
 use deputy_metrics::CoordinatorMetrics;
 use deputy_page::{LivePage, PageAccess, RecentEvents};
 use deputy_sandbox::{CodeCache, Sandbox};
-use deputy_store::{DirectoryStore, Store};
 use deputy_support::SystemClock;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::error::ProcessError;
 use crate::platform::Platform;
-use crate::{fd_limit, local_socket, s3_places, sandbox};
+use crate::{fd_limit, s3_places, sandbox, store};
 use component_loader::ComponentLoader;
+use listeners::Listeners;
 use local_worker::{LocalWorker, LocalWorkerOptions};
 use reloader::{ReloadHandle, Reloader};
 
@@ -116,12 +118,23 @@ impl CoordinatorProcess {
             .map_err(ProcessError::MasterKey)?;
         let cache = CodeCache { state_dir: state_dir.clone(), key: sandbox::cache_key(&key)? };
         let sandbox = sandbox::open(Some(cache), Arc::clone(&audit), &platform)?;
-        let store = DirectoryStore::open(&state_dir, key, Arc::clone(&platform.random)).await;
-        let store: Arc<dyn Store> = Arc::new(store.map_err(ProcessError::State)?);
+        let store = store::open(config.coordinator.store.as_ref(), &state_dir, key, &platform).await?;
+        // Listen before anything is obtained, so that a wrong address costs nothing. In etcd, others may lead the same state.
+        let (lock, listeners) = match &config.coordinator.store {
+            None => {
+                let lock = leadership::lock(&*store).await?;
+                (lock, Listeners::open(&config.coordinator, &state_dir).await?)
+            }
+            Some(_) => {
+                let listeners = Listeners::open(&config.coordinator, &state_dir).await?;
+                (leadership::wait_for_lock(&*store, &listeners).await?, listeners)
+            }
+        };
+        let Listeners { control, control_path, health } = listeners;
         let previous = removal::check_at_start(&config, &*store, removals).await?;
         let board = Arc::new(LeaseBoard::default());
         let clock = Arc::new(SystemClock::default());
-        let (coordinator, handle) = Coordinator::open(CoordinatorOptions {
+        let options = CoordinatorOptions {
             store: Arc::clone(&store),
             metrics: Arc::clone(&metrics),
             board: Arc::clone(&board),
@@ -130,25 +143,18 @@ impl CoordinatorProcess {
             seed: platform.seed()?,
             shutdown: config.coordinator.shutdown,
             known: config.instances.values().filter(|entry| entry.enabled).map(|entry| entry.name.clone()).collect(),
-        })
-        .await
-        .map_err(ProcessError::Coordinator)?;
+        };
+        let opened = Coordinator::open_with(options, lock).await;
+        let (coordinator, handle) = opened.map_err(ProcessError::Coordinator)?;
         let lock = Arc::clone(coordinator.lock());
         removal::save_names(&config, &Deliveries::default(), &*store, &lock, clock.now().wall).await;
 
-        // Listen before anything is obtained, so that a wrong address costs nothing.
-        let control_path = config.coordinator.control.clone().unwrap_or_else(|| state_dir.join(SOCKET));
-        let mode = config.coordinator.control_mode.bits();
-        let control = local_socket::listen(&control_path, mode, "`control` in [coordinator]")?;
-        let health = match (config.coordinator.health, events) {
-            (Some(address), Some(events)) => Some(HealthPort {
-                address,
-                listener: listen_for_health(address).await?,
-                page: Arc::new(PageAccess::new(address, Arc::clone(&platform.random), Arc::clone(&clock) as _)),
-                events,
-            }),
-            _ => None,
-        };
+        let health = health.zip(events).map(|((address, listener), events)| HealthPort {
+            address,
+            listener,
+            page: Arc::new(PageAccess::new(address, Arc::clone(&platform.random), Arc::clone(&clock) as _)),
+            events,
+        });
         let workers = match &config.coordinator.workers {
             Some(section) => Some(
                 Workers::open(WorkerServiceOptions {
@@ -173,9 +179,17 @@ impl CoordinatorProcess {
         let places = watch::Sender::new(Arc::new(s3_places::of_coordinator(&config)));
         let local = match &config.local {
             Some(own) => {
+                // What is published here stays with this machine.
+                let own_store = match &config.coordinator.store {
+                    None => Arc::clone(&store),
+                    Some(_) => {
+                        let key = sandbox::master_key(&state_dir, config.coordinator.key.as_ref(), &platform).await;
+                        store::open(None, &state_dir, key.map_err(ProcessError::MasterKey)?, &platform).await?
+                    }
+                };
                 let options = LocalWorkerOptions {
                     state_dir: &state_dir,
-                    store: Arc::clone(&store),
+                    store: own_store,
                     sandbox: &sandbox,
                     audit: &audit,
                     board: &board,
@@ -281,11 +295,6 @@ impl CoordinatorControls {
     pub async fn reload(&self) {
         reload_report::log(&self.reloads.reload(Removals::Few).await);
     }
-}
-
-async fn listen_for_health(address: SocketAddr) -> Result<HttpListener, ProcessError> {
-    let listener = listen(address).await;
-    listener.map_err(|source| ProcessError::Health { address, key: "`health` in [coordinator]", source })
 }
 
 /// The audit log, whose events the metrics count and the page shows.

@@ -9,10 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use deputy_etcd::message::{Compare, RequestOp, TxnRequest};
 use deputy_etcd::{EtcdClient, EtcdError, Repeat};
-use deputy_support::{pause, timer_now};
+use deputy_support::{pause, time_since_boot, timer_now};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::EtcdState;
 use crate::{LockGuard, StoreError, StoreKey, StoreLock, WriteId};
@@ -67,7 +66,7 @@ impl EtcdState {
             return Ok(None);
         }
         let id = WriteId::random(&self.random)?;
-        let asked_at = timer_now();
+        let asked_at = time_since_boot();
         let lease = self.client.grant(i64::try_from(LEASE.as_secs()).unwrap_or(i64::MAX)).await?;
         let transaction = TxnRequest {
             compare: vec![Compare::create_revision(&key, 0)],
@@ -90,7 +89,7 @@ impl EtcdState {
 }
 
 impl HeldLock {
-    fn keep(client: Arc<EtcdClient>, lease: i64, asked_at: Instant, name: &StoreKey) -> Self {
+    fn keep(client: Arc<EtcdClient>, lease: i64, asked_at: Duration, name: &StoreKey) -> Self {
         let (lose, lost) = watch::channel(false);
         let mut keeper = JoinSet::new();
         let name = name.clone();
@@ -104,22 +103,24 @@ impl HeldLock {
     }
 }
 
-/// Keeps a lease alive until it may have ended.
-async fn keep_alive(client: &EtcdClient, lease: i64, asked_at: Instant) {
+/// Keeps a lease alive until it may have ended. The clock counts the time for which the machine was suspended, as etcd's does:
+/// timers do not.
+async fn keep_alive(client: &EtcdClient, lease: i64, asked_at: Duration) {
     // Counted from when the request was sent: etcd counts from a later time.
     let mut end = asked_at + (LEASE - MARGIN);
     let mut next = KEEP_ALIVE;
     loop {
-        let now = timer_now();
-        if now >= end {
+        let left = end.saturating_sub(time_since_boot());
+        if left.is_zero() {
             return;
         }
-        pause(next.min(end - now)).await;
-        let sent_at = timer_now();
-        if sent_at >= end {
+        pause(next.min(left)).await;
+        let sent_at = time_since_boot();
+        let left = end.saturating_sub(sent_at);
+        if left.is_zero() {
             return;
         }
-        match client.keep_alive(lease, ANSWER.min(end - sent_at)).await {
+        match client.keep_alive(lease, ANSWER.min(left)).await {
             Ok(true) => {
                 end = sent_at + (LEASE - MARGIN);
                 next = KEEP_ALIVE;

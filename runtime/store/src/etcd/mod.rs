@@ -20,12 +20,12 @@ mod watcher;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use deputy_core::{ByteSize, SecretBytes};
+use deputy_core::{ByteSize, EtcdPrefix, MAX_ETCD_PAYLOAD, SecretBytes};
 use deputy_etcd::{EtcdClient, EtcdError};
 use deputy_support::LockUnpoisoned as _;
 use tokio::task::JoinSet;
 
-pub use self::keys::{EtcdPrefix, EtcdPrefixError};
+use self::keys::EtcdKeys;
 use self::watcher::Watcher;
 use crate::change;
 use crate::{
@@ -33,12 +33,8 @@ use crate::{
     Version, WriteId, WriteRight,
 };
 
-/// The largest payload that a lease may have in etcd, which is made for small values: each is copied to every member, and
-/// kept with its older versions until etcd is compacted.
-pub const MAX_ETCD_PAYLOAD: ByteSize = ByteSize::kib(512);
-
 /// The largest value: the largest payload, and room for the head of its record.
-const MAX_VALUE: ByteSize = ByteSize::kib(512 + 64);
+const MAX_VALUE: ByteSize = ByteSize::bytes(MAX_ETCD_PAYLOAD.as_u64() + (64 << 10));
 
 /// A store in etcd.
 pub struct EtcdStore {
@@ -49,7 +45,7 @@ pub struct EtcdStore {
 
 struct EtcdState {
     client: Arc<EtcdClient>,
-    prefix: EtcdPrefix,
+    prefix: EtcdKeys,
     master: MasterKey,
     random: Random,
 }
@@ -63,7 +59,7 @@ impl EtcdStore {
         master: MasterKey,
         random: Random,
     ) -> Result<Self, StoreError> {
-        let state = EtcdState { client: Arc::new(client), prefix, master, random };
+        let state = EtcdState { client: Arc::new(client), prefix: EtcdKeys(prefix), master, random };
         state.check_record().await?;
         Ok(Self { state: Arc::new(state), watches: Mutex::default() })
     }

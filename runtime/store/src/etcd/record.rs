@@ -46,7 +46,7 @@ impl EtcdState {
         for key in keys.keys().take(TRIED) {
             match self.read(key).await {
                 Ok(Some(_)) => {
-                    tracing::warn!(prefix = %self.prefix, "record of the state in etcd damaged; writing it again");
+                    tracing::warn!(prefix = %self.prefix.0, "record of the state in etcd damaged; writing it again");
                     return Ok(());
                 }
                 Ok(None) | Err(StoreError::Damaged { .. }) => {}
@@ -56,7 +56,7 @@ impl EtcdState {
         match why {
             None if keys.is_empty() => Ok(()),
             Some(Corruption::Format(found)) => {
-                let prefix = self.prefix.to_string();
+                let prefix = self.prefix.0.to_string();
                 Err(StoreError::EtcdFormat { prefix, found, supported: FORMAT })
             }
             _ => Err(self.mismatch()),
@@ -64,6 +64,6 @@ impl EtcdState {
     }
 
     fn mismatch(&self) -> StoreError {
-        StoreError::EtcdKeyMismatch { prefix: self.prefix.to_string() }
+        StoreError::EtcdKeyMismatch { prefix: self.prefix.0.to_string() }
     }
 }

@@ -77,6 +77,7 @@ impl KeptStates {
         let state = StateDirectory {
             path: context.state_dir(Some(config))?,
             key: config.coordinator.key.clone(),
+            etcd: config.coordinator.store.clone(),
             platform: context.platform()?,
         };
         let owners = state.kept_state_owners(granted).await?.into_iter();

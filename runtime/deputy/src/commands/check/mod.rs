@@ -7,6 +7,7 @@ mod kept_state;
 mod left_open;
 mod login;
 mod online;
+mod store;
 mod worker;
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use instance::CheckedInstanceJson;
 use kept_state::KeptStates;
 use login::LoginJson;
 use online::OnlineJson;
+use store::StoreJson;
 use worker::LocalJson;
 #[cfg(test)]
 pub(super) use worker::WorkerCheckJson;
@@ -67,6 +69,9 @@ pub(super) struct CoordinatorCheckJson {
     /// With --online.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     online: Vec<OnlineJson>,
+    /// The state in etcd.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<StoreJson>,
     /// What the coordinator publishes itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     local: Option<LocalJson>,
@@ -121,7 +126,12 @@ async fn check_coordinator(context: &Context, arguments: &CheckArgs) -> Result<E
     if let Some(local) = local.as_ref().filter(|_| !json) {
         context.stdout(&local.text())?;
     }
-    let ok = local.as_ref().is_none_or(|local| local.ok)
+    let store = store::check(context, &config).await?;
+    if let Some(store) = store.as_ref().filter(|_| !json) {
+        context.stdout(&store.text())?;
+    }
+    let ok = store.as_ref().is_none_or(|store| store.ok)
+        && local.as_ref().is_none_or(|local| local.ok)
         && online.iter().all(|instance| instance.ok)
         && instances.iter().all(|instance| instance.ok)
         && logins.iter().all(|login| login.ok)
@@ -137,12 +147,17 @@ async fn check_coordinator(context: &Context, arguments: &CheckArgs) -> Result<E
             workers: config.coordinator.workers.as_ref().map(CheckedWorkersJson::from),
             groups,
             online,
+            store,
             local,
         })?;
     } else {
         let local_failed = local.as_ref().is_some_and(|local| !local.ok);
         let failed_online = online.iter().filter(|instance| !instance.ok).count();
-        let failed = usize::from(local_failed) + failed_online + failed(&instances, &logins, &groups);
+        let store_failed = store.as_ref().is_some_and(|store| !store.ok);
+        let failed = usize::from(local_failed)
+            + usize::from(store_failed)
+            + failed_online
+            + failed(&instances, &logins, &groups);
         context.stdout(&summary(&config, &instances, &groups, failed))?;
     }
     Ok(if ok { Exit::Done } else { Exit::Failed })

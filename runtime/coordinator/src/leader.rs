@@ -1,0 +1,61 @@
+//! Which coordinator leads, as the others on the same state read it.
+
+use deputy_core::SecretBytes;
+use deputy_store::{Store, StoreError, StoreKey, StoreLock, replace};
+use serde::{Deserialize, Serialize};
+
+const LEADER: &str = "leader/coordinator";
+
+/// Of no use in another store.
+pub(crate) const LEADER_NAMESPACE: &str = "leader";
+
+/// Characters of a name that are shown.
+const MAX_NAME: usize = 64;
+
+/// The coordinator that leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leader {
+    /// The name of its machine.
+    name: String,
+}
+
+impl Leader {
+    pub fn new(name: &str) -> Self {
+        Self { name: name.chars().filter(|letter| letter.is_ascii_graphic()).take(MAX_NAME).collect() }
+    }
+
+    /// Reads which coordinator took the lock last. `None` if that is not known.
+    pub async fn load(store: &dyn Store) -> Option<Self> {
+        let found = store.get(&key()?).await.ok()??;
+        let read: Self = serde_json::from_slice(found.value.expose()).ok()?;
+        Some(Self::new(&read.name)).filter(|leader| !leader.name.is_empty())
+    }
+
+    /// Writes that this one leads.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub async fn save(&self, store: &dyn Store, lock: &StoreLock) -> Result<(), StoreError> {
+        let (Some(key), Ok(text)) = (key(), serde_json::to_vec(self)) else { return Ok(()) };
+        replace(store, &key, &SecretBytes::new(text), lock).await.map(drop)
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+fn key() -> Option<StoreKey> {
+    LEADER.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leader_name_has_no_control_characters() {
+        assert_eq!(Leader::new("node-1\u{1b}[0m\n").name(), "node-1[0m");
+        assert_eq!(Leader::new(&"x".repeat(100)).name().len(), MAX_NAME);
+    }
+}

@@ -1,0 +1,58 @@
+//! What a coordinator answers while another one leads.
+
+use bytes::Bytes;
+use deputy_http_server::{HealthCheck, HttpHandler, probe};
+use deputy_local::{ControlError, reply};
+use http::{Request, Response};
+use tokio::sync::watch;
+
+use crate::leader::Leader;
+
+/// Which coordinator leads, if that is known.
+pub type LeaderWatch = watch::Receiver<Option<Leader>>;
+
+/// Answers every request on the control socket.
+#[derive(Debug, Clone)]
+pub struct StandbyControl(pub LeaderWatch);
+
+/// Alive, and not ready.
+#[derive(Debug, Clone)]
+pub struct StandbyHealth(pub LeaderWatch);
+
+/// Says that another coordinator leads, and which one.
+pub fn standing_by(leader: Option<&Leader>) -> String {
+    let name = leader.map_or("another coordinator", Leader::name);
+    format!("standing by: {name} leads, and this coordinator takes over when that one ends")
+}
+
+impl HttpHandler for StandbyControl {
+    async fn answer(&self, _request: Request<()>) -> Response<Bytes> {
+        reply::error(&ControlError::new("standby", &standing_by(self.0.borrow().as_ref())))
+    }
+}
+
+impl StandbyHealth {
+    fn text(&self) -> String {
+        format!("{}\n", standing_by(self.0.borrow().as_ref()))
+    }
+}
+
+impl HealthCheck for StandbyHealth {
+    async fn alive(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn ready(&self) -> Result<String, String> {
+        Err(self.text())
+    }
+
+    async fn metrics(&self) -> Result<String, String> {
+        Err(self.text())
+    }
+}
+
+impl HttpHandler for StandbyHealth {
+    async fn answer(&self, request: Request<()>) -> Response<Bytes> {
+        probe(self, &request).await
+    }
+}
