@@ -28,6 +28,7 @@ bindings -w deputy:kit/http-client "$kit/../wit" --out-dir "$work/http"
 bindings -w deputy:kit/clock "$kit/../wit" --out-dir "$work/clock"
 # zig's stack is 16 MiB otherwise, of each instance.
 ${CC:-python3 -m ziglang cc} -target wasm32-wasi -mexec-model=reactor -Os -Wall -Wextra -Wno-unused-parameter \
+  -Wno-missing-field-initializers \
   -Wl,-z,stack-size=131072 -I"$kit" -I"$work/connector" -I"$work/http" -I"$work/clock" -o "$work/core.wasm" \
   "$@" "$kit"/*.c "$work"/connector/*.[co] "$work"/http/*.[co] "$work"/clock/*.[co]
 wasm-tools component new "$work/core.wasm" -o "$output"

@@ -1,5 +1,6 @@
 // What a connector in C needs beside the contract: settings, failures, one HTTP request, forms and JSON.
-// `deputy_receiver.h` has what receivers need as well, and `deputy_secrets.h` what a secret needs that is used by handle.
+// `deputy_receiver.h` has what receivers need as well, `deputy_secrets.h` what a secret needs that is used by handle, and
+// `deputy_description.h` what a connector says about itself.
 //
 // The bindings are generated with `--rename-world connector`, so that every connector's are called `connector.h`. The
 // component is gone after the call, and the host bounds its memory: nothing here is ever freed.
@@ -40,10 +41,27 @@ void set_kinds(kinds_t *to, const char *const *kinds);
 // The value of a setting, or NULL.
 const char *setting(const settings_t *settings, const char *name);
 
-// Whether the settings are the required and optional ones, each list ending with NULL, and none is empty. A misspelt name
-// is an error: otherwise a default would silently apply. A name that ends in a dot is a family: `form.` has members of any
-// name, such as `form.organization`.
-bool check_settings(const settings_t *settings, const char *const *required, const char *const *optional, failure_t *err);
+// A setting that a connector reads: one definition for reading and for describing it. A list of them ends with {0}.
+typedef struct {
+  const char *name;   // a name that ends in `.*` is a family: `form.*` has members such as `form.organization`
+  const char *type;   // `text`, `url`, `duration`, `number`, `boolean`, `list`, `secret`, or the values as `a | b`
+  const char *text;   // what it is for, in one line
+  const char *needed; // `yes`: an error if it is missing; another text says when it is needed; NULL: never
+  const char *absent; // what the connector does without it, or NULL
+} setting_spec_t;
+
+// Whether all settings are among these, none is empty, and none is missing that is always needed. A misspelt name is an
+// error: otherwise a default would silently apply.
+bool check_settings(const settings_t *settings, const setting_spec_t *specs, failure_t *err);
+
+// The URL of a setting, that a request can be sent to. Otherwise makes a failure and returns NULL.
+const char *url_setting(const settings_t *settings, const char *name, failure_t *err);
+
+// The server of a URL, as `https://login.example:8443`.
+char *url_server(const char *url);
+
+// The path of a URL, without its query.
+char *url_path(const char *url);
 
 // Makes a failure and returns false. `next` is one of DELEGATION_TOKENS_TYPES_NEXT_….
 bool fail(failure_t *err, uint8_t next, const char *message);

@@ -14,9 +14,16 @@ static const char *member(connector_string_t name, const char *family) {
   return is_member ? c_string(name) + length : NULL;
 }
 
-static bool is_among(connector_string_t name, const char *const *names) {
-  for (; *names; names++)
-    if (is(name, *names) || member(name, *names)) return true;
+// Whether a specified name, or a family such as `form.*`, means this name.
+static bool is_meant(const char *known, connector_string_t name) {
+  size_t length = strlen(known);
+  if (length < 2 || strcmp(known + length - 2, ".*") != 0) return is(name, known);
+  return member(name, strndup(known, length - 1)) != NULL;
+}
+
+static bool is_among(connector_string_t name, const setting_spec_t *specs) {
+  for (; specs->name; specs++)
+    if (is_meant(specs->name, name)) return true;
   return false;
 }
 
@@ -26,16 +33,23 @@ const char *setting(const settings_t *settings, const char *name) {
   return NULL;
 }
 
-bool check_settings(const settings_t *settings, const char *const *required, const char *const *optional, failure_t *err) {
+static bool unknown_setting(const char *name, const setting_spec_t *specs, failure_t *err) {
+  const char *known = "no such setting here";
+  for (const setting_spec_t *spec = specs; spec->name; spec++)
+    known = concat(known, spec == specs ? "; there are: " : ", ", spec->name, NULL);
+  return wrong_setting(err, name, known);
+}
+
+bool check_settings(const settings_t *settings, const setting_spec_t *specs, failure_t *err) {
   for (size_t i = 0; i < settings->len; i++) {
     const delegation_tokens_types_setting_t *given = &settings->ptr[i];
-    if (!is_among(given->name, required) && !is_among(given->name, optional))
-      return wrong_setting(err, c_string(given->name), "no such setting here");
+    if (!is_among(given->name, specs)) return unknown_setting(c_string(given->name), specs, err);
     if (strspn(c_string(given->value), " \t\r\n") == given->value.len)
       return wrong_setting(err, c_string(given->name), "it is empty; give it a value or remove it");
   }
-  for (; *required; required++)
-    if (!setting(settings, *required)) return wrong_setting(err, *required, "it is missing");
+  for (; specs->name; specs++)
+    if (specs->needed && strcmp(specs->needed, "yes") == 0 && !setting(settings, specs->name))
+      return wrong_setting(err, specs->name, "it is missing");
   return true;
 }
 

@@ -15,6 +15,19 @@ type Provider interface {
 	Obtain(settings Settings) (*Tokens, error)
 }
 
+// Renewer is a provider whose service renews tokens: its world includes `renews-tokens`.
+type Renewer interface {
+	Provider
+	Renew(settings Settings, tokens *Tokens) (*Tokens, error)
+}
+
+// Revoker is a provider whose service revokes tokens: its world includes `revokes-tokens`. To revoke tokens that are gone is
+// a success.
+type Revoker interface {
+	Provider
+	Revoke(settings Settings, tokens *Tokens) error
+}
+
 // Tokens are what a provider obtained.
 type Tokens struct {
 	Kind    string

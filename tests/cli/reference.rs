@@ -13,7 +13,7 @@ use crate::home::TestEnvironment;
 
 /// The connectors of each page.
 const PAGES: [(&str, &[&str]); 2] = [
-    ("providers.md", &["s3-sts", "hdfs", "yarn", "hbase", "hive", "webhdfs", "kms", "kafka"]),
+    ("providers.md", &["s3-sts", "hdfs", "yarn", "hbase", "hive", "webhdfs", "kms", "kafka", "oauth2-rust"]),
     ("receivers.md", &["aws-credentials", "hadoop-credentials", "kafka-client", "files"]),
 ];
 

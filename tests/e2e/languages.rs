@@ -252,7 +252,7 @@ fn languages_describe_themselves_alike_and_are_added() {
     let server = servers::oauth2();
     let token_url = format!("token-url={}", server.token_url());
     let mut first = None;
-    for component in ["oauth2-javascript", "oauth2-python", "oauth2-rust"] {
+    for component in LANGUAGES {
         let home = TestEnvironment::with_compiled(component).secret("client-secret", CLIENT_SECRET);
         let file = guest(component).unwrap();
         let file = file.to_str().unwrap();

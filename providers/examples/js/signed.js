@@ -3,8 +3,12 @@
 // A token is two hexadecimal parts with a dot between them: the JSON with `sub`, `iat` and `exp` in seconds, and its
 // HMAC-SHA256. A service with the same secret can verify it. It is renewed until it is eight lifetimes old.
 import { open } from 'delegation:tokens/secrets@0.2.0';
-import { fail, guarded, misconfigured, read } from '../../../kit/js/kit.js';
+import { described, fail, guarded, misconfigured, read } from '../../../kit/js/kit.js';
 
+const settings = {
+  subject: { text: 'whom the token is for', type: 'text', needed: 'yes' },
+  lifetime: { text: 'how long a token is good, in seconds: 60 to 86400', type: 'number', default: '3600' },
+};
 const kind = 'signed-claims/1';
 const lifetimes = 8;
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
@@ -37,6 +41,12 @@ export const renewal = guarded({
     if (now() >= claims.iat + lifetimes * lifetime) fail('ended', `the token has been renewed for ${lifetimes} lifetimes`);
     return signed({ ...claims, exp: now() + lifetime }, lifetime);
   },
+});
+
+const title = 'Renewable tokens, signed by a secret that stays in the host';
+export const description = described({ title }, settings, (given) => {
+  options(given);
+  return [{ kind: 'secret', name: 'signing-key', use: 'hmac-sha256', reason: 'signs the tokens' }];
 });
 
 function options(settings) {

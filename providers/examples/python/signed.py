@@ -10,12 +10,17 @@ import json
 import time
 
 from componentize_py_types import Err
+from deputy_kit.description import about, setting, want
 from deputy_kit.failures import failure, guarded
 from deputy_kit.settings import misconfigured, read
 from wit_world import exports
 from wit_world.imports import secrets
 from wit_world.imports.contract import Expiry_At, Fact, Next, Setting, Tokens
 
+SETTINGS = [
+    setting("subject", "whom the token is for", "text", needed="yes"),
+    setting("lifetime", "how long a token is good, in seconds: 60 to 86400", "number", default="3600"),
+]
 KIND = "signed-claims/1"
 LIFETIMES = 8
 
@@ -50,6 +55,19 @@ class Renewal(exports.Renewal):
         if now >= claims["iat"] + LIFETIMES * lifetime:
             raise failure(Next.ENDED, f"the token has been renewed for {LIFETIMES} lifetimes")
         return signed(claims | {"exp": now + lifetime}, lifetime)
+
+
+@guarded
+class Description(exports.Description):
+    def about(self):
+        return about(title="Renewable tokens, signed by a secret that stays in the host")
+
+    def known_settings(self):
+        return SETTINGS
+
+    def wants(self, settings: list[Setting]):
+        options(settings)
+        return [want("secret", name="signing-key", use="hmac-sha256", reason="signs the tokens")]
 
 
 def options(settings: list[Setting]) -> tuple[str, int]:

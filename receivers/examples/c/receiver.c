@@ -1,8 +1,9 @@
 // Access tokens as the files that `curl --header @FILE` reads, one for each instance.
+#include "deputy_description.h"
 #include "deputy_receiver.h"
 
 static const char *const KINDS[] = {"bearer-token/1", NULL};
-static const char *const SETTINGS[] = {NULL};
+static const setting_spec_t SETTINGS[] = {{0}};
 
 bool exports_delegation_tokens_receiver_kinds(settings_t *settings, kinds_t *ret, failure_t *err) {
   set_kinds(ret, KINDS);
@@ -10,7 +11,7 @@ bool exports_delegation_tokens_receiver_kinds(settings_t *settings, kinds_t *ret
 }
 
 bool exports_delegation_tokens_receiver_check(settings_t *settings, bounds_t *bound, failure_t *err) {
-  return check_settings(settings, SETTINGS, SETTINGS, err) && check_kinds(bound, KINDS, err);
+  return check_settings(settings, SETTINGS, err) && check_kinds(bound, KINDS, err);
 }
 
 static bool is_one_word(connector_list_u8_t text) {
@@ -33,4 +34,11 @@ bool exports_delegation_tokens_receiver_accept(settings_t *settings, deliveries_
     if (!put_file(concat(c_string(delivery->instance), ".header", NULL), header, strlen(header), err)) return false;
   }
   return true;
+}
+
+DESCRIBES_ITSELF("Access tokens as headers for curl", SETTINGS)
+
+bool exports_delegation_tokens_description_wants(settings_t *settings, wants_t *ret, failure_t *err) {
+  *ret = (wants_t){0};
+  return check_settings(settings, SETTINGS, err);
 }

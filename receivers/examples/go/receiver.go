@@ -8,13 +8,16 @@ import (
 	"deputy/kit"
 )
 
+// Description is what the receiver says about itself.
+var Description = kit.Description{Title: "Access tokens as headers for curl", Wants: wants}
+
 type receiver struct{}
 
 // New is what the kit calls.
 func New() kit.Receiver { return receiver{} }
 
 func (receiver) Kinds(settings kit.Settings) ([]string, error) {
-	return []string{kit.BearerToken}, settings.Require(nil)
+	return []string{kit.BearerToken}, settings.Check(nil)
 }
 
 func (receiver) Check(settings kit.Settings, bound []kit.Bound) error {
@@ -23,7 +26,7 @@ func (receiver) Check(settings kit.Settings, bound []kit.Bound) error {
 			return &kit.Failure{Next: kit.Misconfigured, Message: instance.Instance + " obtains no " + kit.BearerToken}
 		}
 	}
-	return settings.Require(nil)
+	return settings.Check(nil)
 }
 
 func (receiver) Accept(_ kit.Settings, deliveries []kit.Delivery) (*kit.Accepted, error) {
@@ -39,3 +42,5 @@ func (receiver) Accept(_ kit.Settings, deliveries []kit.Delivery) (*kit.Accepted
 	}
 	return &accepted, nil
 }
+
+func wants(settings kit.Settings) ([]kit.Want, error) { return nil, settings.Check(nil) }

@@ -1,6 +1,6 @@
 // Access tokens as the files that `curl --header @FILE` reads, one for each instance.
 import { put } from 'delegation:tokens/outputs@0.2.0';
-import { bearer, fail, guarded, read } from '../../../kit/js/kit.js';
+import { bearer, described, fail, guarded, read } from '../../../kit/js/kit.js';
 
 export const receiver = guarded({
   kinds() {
@@ -25,4 +25,9 @@ export const receiver = guarded({
     }
     return { rejected, facts: [] };
   },
+});
+
+export const description = described({ title: 'Access tokens as headers for curl' }, {}, (settings) => {
+  read(settings, [], []);
+  return [];
 });

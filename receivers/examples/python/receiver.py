@@ -1,5 +1,6 @@
 """Access tokens as the files that `curl --header @FILE` reads, one for each instance."""
 
+from deputy_kit.description import about
 from deputy_kit.failures import failure, guarded
 from deputy_kit.settings import read
 from wit_world import exports
@@ -31,3 +32,16 @@ class Receiver(exports.Receiver):
                 continue
             outputs.put(f"{delivery.instance}.header", b"Authorization: Bearer " + delivery.payload + b"\n")
         return Accepted(rejected, [])
+
+
+@guarded
+class Description(exports.Description):
+    def about(self):
+        return about(title="Access tokens as headers for curl")
+
+    def known_settings(self):
+        return []
+
+    def wants(self, settings: list[Setting]):
+        read(settings, required=set(), optional=set())
+        return []

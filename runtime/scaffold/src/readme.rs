@@ -73,22 +73,21 @@ cargo install wit-bindgen-cli --version 0.63.0 --locked --no-default-features --
 
 fn build(connector: &NewConnector) -> String {
     let source = source(connector);
-    let is_receiver = connector.kind == ConnectorKind::Receiver;
+    let kind = connector.kind;
+    let is_receiver = kind == ConnectorKind::Receiver;
     match connector.language {
         Language::C => {
-            let world = if is_receiver { " -w delegation:tokens/token-receiver" } else { "" };
-            format!("kit/c/componentize.sh -o NAME.wasm{world} {source}")
+            format!("kit/c/componentize.sh -o NAME.wasm -w deputy:c/described-{kind} {source}")
         }
         Language::Go => {
-            let world = if is_receiver { " -world delegation:tokens/token-receiver" } else { "" };
-            format!("go run deputy/kit/componentize -o NAME.wasm{world}")
+            format!("go run deputy/kit/componentize -o NAME.wasm -world deputy:go/described-{kind}")
         }
         Language::JavaScript => {
-            let world = if is_receiver { "receiver --without http" } else { "described-http-provider" };
+            let world = if is_receiver { "described-receiver --without http" } else { "described-http-provider" };
             format!("node kit/js/componentize.mjs {source} -o NAME.wasm -w {world}")
         }
         Language::Python => {
-            let world = if is_receiver { "receiver" } else { "described-http-provider" };
+            let world = if is_receiver { "described-receiver" } else { "described-http-provider" };
             format!("python3 kit/python/componentize.py {source} -o NAME.wasm -w deputy:python/{world}")
         }
         Language::Rust => {

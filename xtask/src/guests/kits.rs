@@ -30,7 +30,7 @@ struct Example {
     options: &'static [&'static str],
 }
 
-const EXAMPLES: [Example; 14] = [
+const EXAMPLES: [Example; 15] = [
     Example {
         name: "assertion-c",
         language: Language::C,
@@ -59,28 +59,38 @@ const EXAMPLES: [Example; 14] = [
         name: "headers-c",
         language: Language::C,
         source: "receivers/examples/c/receiver.c",
-        options: &["-w", "delegation:tokens/token-receiver"],
+        options: &["-w", "deputy:c/described-receiver"],
     },
     Example {
         name: "headers-go",
         language: Language::Go,
         source: "receivers/examples/go/receiver.go",
-        options: &["-world", "delegation:tokens/token-receiver"],
+        options: &["-world", "deputy:go/described-receiver"],
     },
     Example {
         name: "headers-javascript",
         language: Language::JavaScript,
         source: "receivers/examples/js/receiver.js",
-        options: &["-w", "receiver", "--without", "http"],
+        options: &["-w", "described-receiver", "--without", "http"],
     },
     Example {
         name: "headers-python",
         language: Language::Python,
         source: "receivers/examples/python/receiver.py",
-        options: &["-w", "deputy:python/receiver"],
+        options: &["-w", "deputy:python/described-receiver"],
     },
-    provider("oauth2-c", Language::C, "providers/examples/c/provider.c"),
-    provider("oauth2-go", Language::Go, "providers/examples/go/provider.go"),
+    Example {
+        name: "oauth2-c",
+        language: Language::C,
+        source: "providers/examples/c/provider.c",
+        options: &["-w", "deputy:c/described-provider"],
+    },
+    Example {
+        name: "oauth2-go",
+        language: Language::Go,
+        source: "providers/examples/go/provider.go",
+        options: &["-world", "deputy:go/described-provider"],
+    },
     Example {
         name: "oauth2-javascript",
         language: Language::JavaScript,
@@ -92,6 +102,12 @@ const EXAMPLES: [Example; 14] = [
         language: Language::Python,
         source: "providers/examples/python/provider.py",
         options: &["-w", "deputy:python/described-http-provider"],
+    },
+    Example {
+        name: "session-go",
+        language: Language::Go,
+        source: "tests/providers/session/session.go",
+        options: &["-own-wit", "wit", "-world", "tests:session/session-provider"],
     },
     Example {
         name: "signed-javascript",
@@ -106,11 +122,6 @@ const EXAMPLES: [Example; 14] = [
         options: &["-w", "deputy:python/signing-provider"],
     },
 ];
-
-/// An example in the world that its kit takes if none is named.
-const fn provider(name: &'static str, language: Language, source: &'static str) -> Example {
-    Example { name, language, source, options: &[] }
-}
 
 /// Builds the examples, those that nothing changed of left alone: they are slow to build.
 pub(super) fn build(workspace: &Workspace, guests: &mut Guests) -> Result<()> {

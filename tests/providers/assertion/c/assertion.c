@@ -6,8 +6,12 @@
 #include "deputy_secrets.h"
 
 static const char *const KINDS[] = {"bearer-token/1", NULL};
-static const char *const REQUIRED[] = {"token-url", "client-id", NULL};
-static const char *const OPTIONAL[] = {"audience", NULL};
+static const setting_spec_t SETTINGS[] = {
+    {"token-url", "url", "the token endpoint", .needed = "yes"},
+    {"client-id", "text", "the client", .needed = "yes"},
+    {"audience", "text", "whom the assertion is for", .absent = "the token endpoint"},
+    {0},
+};
 static const char HEADER[] = "{\"alg\":\"HS256\",\"typ\":\"JWT\"}";
 
 bool exports_delegation_tokens_provider_service_name(settings_t *settings, connector_string_t *ret, failure_t *err) {
@@ -22,7 +26,7 @@ bool exports_delegation_tokens_provider_kinds(settings_t *settings, kinds_t *ret
 
 bool exports_delegation_tokens_provider_tokens_required(settings_t *settings, bool *ret, failure_t *err) {
   *ret = true;
-  return check_settings(settings, REQUIRED, OPTIONAL, err);
+  return check_settings(settings, SETTINGS, err);
 }
 
 // A JWT that is good for a minute.
@@ -39,7 +43,7 @@ static bool assertion(const char *client, const char *audience, char **jwt, fail
 }
 
 bool exports_delegation_tokens_provider_obtain(settings_t *settings, tokens_t *ret, failure_t *err) {
-  if (!check_settings(settings, REQUIRED, OPTIONAL, err)) return false;
+  if (!check_settings(settings, SETTINGS, err)) return false;
   const char *url = setting(settings, "token-url"), *audience = setting(settings, "audience");
   char *jwt;
   if (!assertion(setting(settings, "client-id"), audience ? audience : url, &jwt, err)) return false;

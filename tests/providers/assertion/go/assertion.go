@@ -14,6 +14,12 @@ import (
 	"deputy/kit"
 )
 
+var settings = []kit.SettingSpec{
+	{Name: "token-url", Type: "url", Text: "the token endpoint", Needed: "yes"},
+	{Name: "client-id", Type: "text", Text: "the client", Needed: "yes"},
+	{Name: "audience", Type: "text", Text: "whom the assertion is for", Default: "the token endpoint"},
+}
+
 type provider struct{}
 
 // New is what the kit calls.
@@ -23,23 +29,23 @@ func (provider) ServiceName(kit.Settings) (string, error) { return "oauth2", nil
 
 func (provider) Kinds(kit.Settings) ([]string, error) { return []string{kit.BearerToken}, nil }
 
-func (provider) TokensRequired(settings kit.Settings) (bool, error) {
-	return true, settings.Require([]string{"token-url", "client-id"}, "audience")
+func (provider) TokensRequired(given kit.Settings) (bool, error) {
+	return true, given.Check(settings)
 }
 
-func (provider provider) Obtain(settings kit.Settings) (*kit.Tokens, error) {
-	if _, err := provider.TokensRequired(settings); err != nil {
+func (provider provider) Obtain(given kit.Settings) (*kit.Tokens, error) {
+	if _, err := provider.TokensRequired(given); err != nil {
 		return nil, err
 	}
-	audience, found := settings["audience"]
+	audience, found := given["audience"]
 	if !found {
-		audience = settings["token-url"]
+		audience = given["token-url"]
 	}
-	assertion, err := sign(settings["client-id"], audience)
+	assertion, err := sign(given["client-id"], audience)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := kit.PostForm(settings["token-url"], url.Values{
+	answer, err := kit.PostForm(given["token-url"], url.Values{
 		"grant_type":            {"client_credentials"},
 		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
 		"client_assertion":      {assertion},

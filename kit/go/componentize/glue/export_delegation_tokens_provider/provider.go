@@ -29,17 +29,5 @@ func TokensRequired(given settings) wit_types.Result[bool, failure] {
 }
 
 func Obtain(given settings) wit_types.Result[tokens, failure] {
-	obtained, failed := kit.Call(provider.New().Obtain, values.Settings(given))
-	if failed != nil {
-		return values.Result(tokens{}, failed)
-	}
-	return wit_types.Ok[tokens, failure](tokens{
-		Kind:           obtained.Kind,
-		Payload:        obtained.Payload,
-		Expiry:         values.Expiry(obtained.Expiry),
-		NextAt:         values.Timestamp(obtained.NextAt),
-		RenewableUntil: values.Timestamp(obtained.RenewableUntil),
-		Handle:         obtained.Handle,
-		Facts:          values.Facts(obtained.Facts),
-	})
+	return values.Obtained(kit.Call(provider.New().Obtain, values.Settings(given)))
 }

@@ -10,6 +10,8 @@ import (
 	"go.bytecodealliance.org/pkg/wit/types"
 )
 
+type tokens = delegation_tokens_types.Tokens
+
 func Settings(given []delegation_tokens_types.Setting) kit.Settings {
 	names := kit.Settings{}
 	for _, setting := range given {
@@ -18,7 +20,60 @@ func Settings(given []delegation_tokens_types.Setting) kit.Settings {
 	return names
 }
 
-func Expiry(given kit.Expiry) delegation_tokens_types.Expiry {
+// Obtained is what a function that brings tokens returns.
+func Obtained(obtained *kit.Tokens, failed *kit.Failure) wit_types.Result[tokens, delegation_tokens_types.Failure] {
+	if failed != nil {
+		return Result(tokens{}, failed)
+	}
+	return Result(tokens{
+		Kind:           obtained.Kind,
+		Payload:        obtained.Payload,
+		Expiry:         expiry(obtained.Expiry),
+		NextAt:         timestamp(obtained.NextAt),
+		RenewableUntil: timestamp(obtained.RenewableUntil),
+		Handle:         obtained.Handle,
+		Facts:          Facts(obtained.Facts),
+	}, nil)
+}
+
+// Tokens are those that the host holds.
+func Tokens(held tokens) *kit.Tokens {
+	facts := map[string]string{}
+	for _, fact := range held.Facts {
+		facts[fact.Name] = fact.Value
+	}
+	return &kit.Tokens{
+		Kind:           held.Kind,
+		Payload:        held.Payload,
+		Expiry:         heldExpiry(held.Expiry),
+		NextAt:         at(held.NextAt),
+		RenewableUntil: at(held.RenewableUntil),
+		Handle:         held.Handle,
+		Facts:          facts,
+	}
+}
+
+func heldExpiry(held delegation_tokens_types.Expiry) kit.Expiry {
+	switch held.Tag() {
+	case delegation_tokens_types.Expiry_Never:
+		return kit.Expiry{Never: true}
+	case delegation_tokens_types.Expiry_At:
+		return kit.Expiry{At: time.UnixMilli(int64(held.At()))}
+	case delegation_tokens_types.Expiry_AfterMs:
+		after := time.Duration(held.AfterMs()) * time.Millisecond
+		return kit.Expiry{After: &after}
+	}
+	return kit.Expiry{}
+}
+
+func at(given wit_types.Option[uint64]) time.Time {
+	if given.Tag() == wit_types.OptionNone {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(given.Some()))
+}
+
+func expiry(given kit.Expiry) delegation_tokens_types.Expiry {
 	switch {
 	case given.Never:
 		return delegation_tokens_types.MakeExpiryNever()
@@ -30,7 +85,7 @@ func Expiry(given kit.Expiry) delegation_tokens_types.Expiry {
 	return delegation_tokens_types.MakeExpiryUnknown()
 }
 
-func Timestamp(given time.Time) wit_types.Option[uint64] {
+func timestamp(given time.Time) wit_types.Option[uint64] {
 	if given.IsZero() {
 		return wit_types.None[uint64]()
 	}
