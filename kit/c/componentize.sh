@@ -18,6 +18,9 @@ while getopts o:w:i: option; do
   esac
 done
 shift $((OPTIND - 1))
+for tool in wit-bindgen wasm-tools; do
+  command -v $tool >/dev/null || { echo "$tool is not on the path: README.md says how it is installed" >&2; exit 1; }
+done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # It names each file that it writes, and has no option for silence.

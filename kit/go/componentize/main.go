@@ -1,8 +1,9 @@
-// Command componentize makes a component of the provider in the current folder.
+// Command componentize makes a component of the connector in the current folder.
 //
-//	go run deputy/kit/componentize -o oauth2.wasm
+//	go run deputy/kit/componentize -o oauth2.wasm -world deputy:go/described-provider
 //
-// The folder holds a Go module whose package exports `New() kit.Provider`. Needed on the path: wit-bindgen and
+// The folder holds a Go module whose package exports `New() kit.Provider` or `New() kit.Receiver`, and `Description` for a world
+// that includes `describes-itself`. Needed on the path: wit-bindgen and
 // wasm-tools; and in -adapter the adapter for programs of WASI 0.1 that serve HTTP (`wasi_snapshot_preview1.proxy.wasm`),
 // which knows neither files nor an environment.
 package main
@@ -38,6 +39,11 @@ func main() {
 var glue embed.FS
 
 func build(kit, output, world, contract, own, adapter string) error {
+	for _, tool := range []string{"wit-bindgen", "wasm-tools"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("%s is not on the path: README.md says how it is installed", tool)
+		}
+	}
 	work, err := os.MkdirTemp("", "provider-")
 	if err != nil {
 		return err

