@@ -91,6 +91,16 @@ struct answer {
   size_t length;
 };
 
+// A header of a request. A list of them ends with {0}.
+typedef struct {
+  const char *name, *value;
+} header_t;
+
+// Sends one request and reads the whole answer, whatever its status: such as "GET", or "POST" with JSON that `concat` and
+// `json_quoted` make. Without an answer it makes a failure and returns false.
+bool send_request(const char *method, const char *url, const header_t *headers, const void *body, size_t length,
+                  struct answer *answer, failure_t *err);
+
 // Sends a form and reads the whole answer. Redirects are not followed and nothing is retried. The host adds what the
 // operator's http rule says, such as a secret. Without an answer it makes a failure and returns false.
 bool post_form(const char *url, const struct form *form, struct answer *answer, failure_t *err);

@@ -111,7 +111,15 @@ static void add_header(wasi_http_types_own_fields_t fields, const char *name, co
   wasi_http_types_method_fields_append(wasi_http_types_borrow_fields(fields), &header, &bytes, &refused);
 }
 
-bool post_form(const char *url, const struct form *form, struct answer *answer, failure_t *err) {
+static wasi_http_types_method_t method_of(const char *name) {
+  static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"};
+  for (uint8_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcmp(name, names[i]) == 0) return (wasi_http_types_method_t){.tag = i}; // in the order of wasi:http
+  return (wasi_http_types_method_t){.tag = WASI_HTTP_TYPES_METHOD_OTHER, .val.other = whole(name)};
+}
+
+bool send_request(const char *method, const char *url, const header_t *headers, const void *body, size_t length,
+                  struct answer *answer, failure_t *err) {
   const uint8_t misconfigured = DELEGATION_TOKENS_TYPES_NEXT_MISCONFIGURED;
   bool secure = strncmp(url, "https://", 8) == 0;
   if (!secure && strncmp(url, "http://", 7) != 0) return fail(err, misconfigured, "the URL is not http or https");
@@ -121,37 +129,45 @@ bool post_form(const char *url, const struct form *form, struct answer *answer, 
   http_client_string_t target = *path == '/' ? text(path, strcspn(path, "#")) : whole("/");
 
   wasi_http_types_own_fields_t fields = wasi_http_types_constructor_fields();
-  add_header(fields, "content-type", "application/x-www-form-urlencoded");
-  add_header(fields, "accept", "application/json");
-  add_header(fields, "accept-encoding", "identity");
+  for (; headers->name; headers++) add_header(fields, headers->name, headers->value);
   // Without the length the host sends chunks, which some servers do not support.
-  add_header(fields, "content-length", decimal(form->length));
+  add_header(fields, "content-length", decimal(length));
 
-  wasi_http_types_method_t method = {.tag = WASI_HTTP_TYPES_METHOD_POST};
+  wasi_http_types_method_t verb = method_of(method);
   wasi_http_types_own_outgoing_request_t outgoing = wasi_http_types_constructor_outgoing_request(fields);
   wasi_http_types_borrow_outgoing_request_t request = wasi_http_types_borrow_outgoing_request(outgoing);
-  wasi_http_types_own_outgoing_body_t body;
-  if (!wasi_http_types_method_outgoing_request_set_method(request, &method) ||
+  wasi_http_types_own_outgoing_body_t sending;
+  if (!wasi_http_types_method_outgoing_request_set_method(request, &verb) ||
       !wasi_http_types_method_outgoing_request_set_scheme(request, &scheme) ||
       !wasi_http_types_method_outgoing_request_set_authority(request, &authority) ||
       !wasi_http_types_method_outgoing_request_set_path_with_query(request, &target) ||
-      !wasi_http_types_method_outgoing_request_body(request, &body))
+      !wasi_http_types_method_outgoing_request_body(request, &sending))
     return no_answer(err, misconfigured, url, "not a URL such as https://login.example/token");
 
   wasi_http_types_own_future_incoming_response_t pending;
   wasi_http_types_error_code_t code;
   if (!wasi_http_outgoing_handler_handle(outgoing, NULL, &pending, &code)) return failed(err, url, code);
   wasi_http_types_own_output_stream_t stream;
-  wasi_http_types_method_outgoing_body_write(wasi_http_types_borrow_outgoing_body(body), &stream);
+  wasi_http_types_method_outgoing_body_write(wasi_http_types_borrow_outgoing_body(sending), &stream);
   bool sent = true; // where it fails, the answer says why
-  for (size_t from = 0; sent && from < form->length; from += MAX_WRITE) {
-    size_t left = form->length - from;
-    http_client_list_u8_t chunk = {(uint8_t *)form->text + from, left < MAX_WRITE ? left : MAX_WRITE};
+  for (size_t from = 0; sent && from < length; from += MAX_WRITE) {
+    size_t left = length - from;
+    http_client_list_u8_t chunk = {(uint8_t *)body + from, left < MAX_WRITE ? left : MAX_WRITE};
     wasi_io_streams_stream_error_t error;
     sent = wasi_io_streams_method_output_stream_blocking_write_and_flush(
         wasi_io_streams_borrow_output_stream(stream), &chunk, &error);
   }
   wasi_io_streams_output_stream_drop_own(stream);
-  if (sent) wasi_http_types_static_outgoing_body_finish(body, NULL, &code);
+  if (sent) wasi_http_types_static_outgoing_body_finish(sending, NULL, &code);
   return receive(url, pending, answer, err);
+}
+
+bool post_form(const char *url, const struct form *form, struct answer *answer, failure_t *err) {
+  static const header_t headers[] = {
+      {"content-type", "application/x-www-form-urlencoded"},
+      {"accept", "application/json"},
+      {"accept-encoding", "identity"},
+      {0},
+  };
+  return send_request("POST", url, headers, form->text, form->length, answer, err);
 }
