@@ -108,6 +108,7 @@ impl Worker {
                 next_at: None,
                 renewable_until: None,
                 payload,
+                trace: None,
             };
             held.deliveries.insert(instance, delivery);
         }

@@ -84,6 +84,7 @@ impl Endpoint {
             next_at: None,
             renewable_until: None,
             payload: Arc::new(SecretBytes::new(payload.clone().into_bytes())),
+            trace: None,
         };
         let held = DeliveredState {
             deliveries: BTreeMap::from([(instance, delivery)]),

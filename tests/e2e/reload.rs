@@ -92,11 +92,9 @@ fn reload_reports_what_needs_a_restart() {
     assert_eq!((run.stderr.lines().count(), run.stdout.as_str()), (1, "unchanged  2\n"), "{}", run.stderr);
     home.edit("\"9s\"", "\"8s\"");
     let run = home.deputy(&["reload"]).ends_with(exit::OK);
-    assert!(
-        run.stderr.contains(
-            "warning: changes to `audit` and to [coordinator], except `calls`, take effect at the next start"
-        )
-    );
+    assert!(run.stderr.contains(
+        "warning: changes to `audit`, [traces] and [coordinator], except `calls`, take effect at the next start"
+    ));
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod shut_out;
 pub(crate) mod site;
 mod standby;
 mod strangers;
+mod traced;
 mod troubles;
 mod unit;
 mod vitals;

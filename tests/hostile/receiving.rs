@@ -80,6 +80,7 @@ pub(crate) fn delivery(instance: &str, revision: u64, payload: &[u8]) -> Deliver
         next_at: None,
         renewable_until: None,
         payload: Arc::new(SecretBytes::new(payload.to_vec())),
+        trace: None,
     }
 }
 

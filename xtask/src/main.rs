@@ -60,7 +60,7 @@ enum Chore {
     },
     /// Builds every guest component into `target/guests`
     Guests,
-    /// Generates the Rust types of the link's and etcd's messages from `link.proto` and `etcd.proto`
+    /// Generates the Rust types of messages from `link.proto`, `etcd.proto` and `otlp.proto`
     Proto,
     /// Makes the tables of settings in docs/ of what the connectors say about themselves
     Reference,

@@ -1,4 +1,5 @@
-//! `cargo xtask proto`: generates the Rust types of messages: the link's from `link.proto`, etcd's from `etcd.proto`.
+//! `cargo xtask proto`: generates the Rust types of messages: the link's from `link.proto`, etcd's from `etcd.proto`, those of
+//! traces from `otlp.proto`.
 //!
 //! The generator in `xtask/proto` is a workspace of its own, so that its dependencies do not change how the program's
 //! are built.
@@ -10,7 +11,7 @@ use crate::workspace::Workspace;
 /// The generator's workspace.
 pub(crate) const FOLDER: &str = "xtask/proto";
 
-/// Writes the generated file.
+/// Writes the generated files.
 pub(crate) fn generate(workspace: &Workspace) -> Result<()> {
     generator(workspace).shown()
 }

@@ -111,7 +111,7 @@ impl Part {
         match self {
             Self::Fmt => "checking the formatting",
             Self::Tidy => "checking the rules of the tree",
-            Self::Proto => "comparing the generated messages with link.proto and etcd.proto",
+            Self::Proto => "comparing the generated messages with link.proto, etcd.proto and otlp.proto",
             Self::Tools => "installing test servers and tools",
             Self::Deny => "checking what the program is made of",
             Self::Guests => "building the guest components",

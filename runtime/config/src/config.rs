@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use deputy_core::schedule::{Budget, ObtainMode, UpstreamName};
-use deputy_core::{GroupName, InstanceName, Limits, LoginPlan, MAX_ETCD_PAYLOAD};
+use deputy_core::{GroupName, InstanceName, Limits, LoginPlan, MAX_ETCD_PAYLOAD, TracePlan};
 
 use crate::components::ComponentBase;
 use crate::config_text::{absolute, read_text};
@@ -15,6 +15,7 @@ use crate::instance::{InstanceEntry, InstanceReader};
 use crate::login::LoginTable;
 use crate::setting_lines::SettingLines;
 use crate::toml_syntax;
+use crate::traces::{self, TracedSide};
 use crate::upstream::Upstreams;
 use crate::value::TableReader;
 use crate::worker::{WorkerConfig, read_local};
@@ -37,6 +38,8 @@ pub struct CoordinatorFile {
     /// Has every group that an instance is delivered to.
     pub groups: BTreeMap<GroupName, WorkerGroup>,
     pub logins: Vec<LoginPlan>,
+    /// The collector of traces. Without one, nothing is traced.
+    pub traces: Option<TracePlan>,
     /// What the coordinator publishes and serves itself, as a worker would.
     pub local: Option<WorkerConfig>,
     pub warnings: Diagnostics,
@@ -68,6 +71,7 @@ impl CoordinatorFile {
         let mut local = None;
         let mut setting_lines = SettingLines::default();
         let mut plans = Vec::new();
+        let mut trace_plan = None;
         if let Some(table) = &table {
             let mut fields = TableReader::new(table.get_ref(), 0..0);
             state_dir = fields.optional("state").and_then(|value| value.path(&mut sink, base));
@@ -91,6 +95,8 @@ impl CoordinatorFile {
                 delivered.warn_undeliverable(&mut sink);
             }
             groups = group::read(&mut sink, &component_base, fields.optional("groups"), &instances, &delivered);
+            let written = fields.optional("traces");
+            trace_plan = written.and_then(|v| traces::read(&mut sink, base, TracedSide::Coordinator, v));
             local = read_local(&mut sink, path, &component_base, &mut fields, &delivered);
             fields.finish(&mut sink);
             components = component_base.folder;
@@ -122,6 +128,7 @@ impl CoordinatorFile {
             instances,
             groups,
             logins: plans,
+            traces: trace_plan,
             local,
             warnings: findings,
             setting_lines,

@@ -152,7 +152,7 @@ fn client_id(sink: &mut DiagnosticSink, value: Located<'_>) -> Option<String> {
 }
 
 /// Reads the name of a header, in lower case.
-fn header(sink: &mut DiagnosticSink, key: &Key<'_>) -> Option<String> {
+pub(crate) fn header(sink: &mut DiagnosticSink, key: &Key<'_>) -> Option<String> {
     let name = key.name.to_ascii_lowercase();
     if name.is_empty() || !name.bytes().all(is_token_byte) {
         sink.error(key.at.clone(), "not a header name")

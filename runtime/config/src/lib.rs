@@ -41,6 +41,7 @@ mod suggest;
 mod template;
 mod test_subject;
 mod toml_syntax;
+mod traces;
 mod upstream;
 mod value;
 mod worker;

@@ -41,6 +41,9 @@ zzz = 1
 zzz = 1
 [groups.g]
 zzz = 1
+[traces]
+zzz = 1
+headers = { x = { zzz = 1 } }
 [groups.g.receivers.r]
 zzz = 1
 limits = { zzz = 1 }
@@ -80,6 +83,9 @@ zzz = 1
 zzz = 1
 join = { zzz = 1 }
 key = { zzz = 1 }
+[traces]
+zzz = 1
+headers = { x = { zzz = 1 } }
 [receivers.r]
 zzz = 1
 on-change = { zzz = 1 }

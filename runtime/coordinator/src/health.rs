@@ -6,6 +6,7 @@ use deputy_audit::Audit;
 use deputy_http_server::HealthCheck;
 use deputy_metrics::CoordinatorMetrics;
 use deputy_support::single_line;
+use deputy_traces::Tracer;
 
 use crate::handle::CoordinatorHandle;
 use crate::local_worker_view::LocalWorkerView;
@@ -20,11 +21,18 @@ pub struct CoordinatorHealth {
     local: Option<Arc<dyn LocalWorkerView>>,
     /// `None` if it serves no workers.
     workers: Option<Workers>,
+    tracer: Tracer,
 }
 
 impl CoordinatorHealth {
     pub fn new(handle: CoordinatorHandle, metrics: Arc<CoordinatorMetrics>, audit: Arc<Audit>) -> Self {
-        Self { handle, metrics, audit, local: None, workers: None }
+        Self { handle, metrics, audit, local: None, workers: None, tracer: Tracer::default() }
+    }
+
+    /// Has the counts of these traces in the metrics.
+    #[must_use]
+    pub fn with_traces(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Also answers for what this process publishes itself.
@@ -84,6 +92,9 @@ impl HealthCheck for CoordinatorHealth {
     async fn metrics(&self) -> Result<String, String> {
         let mut held = self.handle.metrics().await.map_err(|error| format!("{error}\n"))?;
         self.metrics.set_audit_status(&self.audit.status());
+        if let Some(counts) = self.tracer.counts() {
+            self.metrics.set_traces(counts.exported(), counts.dropped());
+        }
         if let Some(workers) = &self.workers {
             held.behind = workers.behind().await;
         }

@@ -17,6 +17,7 @@ mod configuration_names;
 mod control;
 mod coordinator;
 mod deliveries;
+mod delivery_traces;
 mod event_log;
 mod file_watcher;
 mod handle;
@@ -53,6 +54,7 @@ pub use configuration_names::{
 pub use control::{Control, TokenList, WorkerList};
 pub use coordinator::{Coordinator, CoordinatorError, CoordinatorOptions, LOCK, LockLostError};
 pub use deliveries::{Deliveries, EarlierDeliveries, EarlierReceiver, GroupDeliveries};
+pub use delivery_traces::DeliveryTraces;
 pub use handle::CoordinatorHandle;
 pub use health::CoordinatorHealth;
 pub use leader::Leader;

@@ -12,6 +12,7 @@ use deputy_link::DeliveredState;
 use tokio::sync::watch;
 
 use crate::deliveries::Deliveries;
+use crate::delivery_traces::DeliveryTraces;
 use crate::lease_board::LeaseBoard;
 use crate::workers::{delivery, is_current};
 
@@ -23,6 +24,7 @@ pub struct LocalFeedOptions {
     /// The instances that are passed on.
     pub instances: BTreeSet<InstanceName>,
     pub clock: Arc<dyn Clock>,
+    pub traces: Arc<DeliveryTraces>,
 }
 
 /// Follows the board.
@@ -66,7 +68,9 @@ impl LocalFeed {
         for instance in &instances {
             let held = before.deliveries.get(instance);
             let next = match self.options.board.lease(instance) {
-                Some(lease) if is_current(&deliveries, instance, &lease) => delivery(instance, &lease),
+                Some(lease) if is_current(&deliveries, instance, &lease) => {
+                    delivery(instance, &lease, &self.options.traces)
+                }
                 Some(_) => held.cloned(),
                 // The configuration of a receiver decides what becomes of an expired lease.
                 None => held.filter(|held| !held.is_valid(now)).cloned(),

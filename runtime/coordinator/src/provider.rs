@@ -6,14 +6,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deputy_core::InstanceName;
 use deputy_core::schedule::{CallOutcome, ConfigFingerprint, ProviderCall, Schedule};
+use deputy_traces::OpenSpan;
 
 use crate::login_snapshot::LoginSnapshot;
 
 /// A provider with the settings and the grant of one instance.
 #[async_trait]
 pub trait ConfiguredProvider: Send + Sync {
-    /// Makes one call. It ends by itself, within the limits of the instance.
-    async fn call(&self, call: &ProviderCall) -> CallOutcome;
+    /// Makes one call. It ends by itself, within the limits of the instance. Requests of the component become parts of
+    /// `span`.
+    async fn call(&self, call: &ProviderCall, span: &OpenSpan) -> CallOutcome;
 
     /// How its Kerberos login is doing, if it has one. Waits for nothing.
     fn login(&self) -> Option<LoginSnapshot> {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::time::Timestamp;
-use crate::{InstanceName, LeaseVersion, PayloadKind, SecretBytes, ServiceName};
+use crate::{InstanceName, LeaseVersion, PayloadKind, SecretBytes, ServiceName, TraceContext};
 
 /// What a worker gets of a lease.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct Delivery {
     pub renewable_until: Option<Timestamp>,
     /// Opaque here.
     pub payload: Arc<SecretBytes>,
+    /// The span that delivers it, if the lease is traced.
+    pub trace: Option<TraceContext>,
 }
 
 impl Delivery {

@@ -37,6 +37,8 @@ mod state;
 mod text;
 pub mod time;
 mod tokens;
+mod trace_context;
+mod trace_plan;
 mod units;
 
 pub use component::{ComponentRef, ComponentRefError};
@@ -68,4 +70,6 @@ pub use state::{StateGrant, StateIdentity, StateIdentityError};
 pub use text::{excerpt, misleads, toml_string, truncated};
 pub use time::{Span, Timestamp};
 pub use tokens::{TokenExpiry, Tokens};
+pub use trace_context::{TraceContext, TraceContextError};
+pub use trace_plan::{CollectorUrl, CollectorUrlError, TracePlan};
 pub use units::{ByteSize, UnitError};

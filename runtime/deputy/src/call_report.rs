@@ -229,6 +229,7 @@ mod tests {
             timeouts: Vec::new(),
             secret_faults: Vec::new(),
             usage: CallUsage::default(),
+            requests: Vec::new(),
             log_tail: String::new(),
         }
     }

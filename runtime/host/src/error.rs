@@ -13,6 +13,7 @@ use deputy_etcd::TlsError;
 use deputy_sandbox::{LoadError, SandboxError};
 use deputy_sources::SourceError;
 use deputy_store::{ArchiveError, MasterKeyError, StoreError, StoreKeyError};
+use deputy_traces::CollectorError;
 use deputy_worker::cache::LeaseCacheError;
 use deputy_worker::components::ComponentError;
 use deputy_worker::endpoint::EndpointTokenError;
@@ -99,6 +100,8 @@ pub enum ProcessError {
     State(#[source] StoreError),
     #[error(transparent)]
     StoreKey(#[from] StoreKeyError),
+    #[error("cannot send traces")]
+    Traces(#[source] CollectorError),
     #[error("{} looks truncated: {lost}", config.display())]
     Truncated { config: PathBuf, lost: String },
     #[error("cannot serve workers")]

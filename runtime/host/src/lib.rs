@@ -19,6 +19,7 @@ pub mod sandbox;
 pub mod state;
 mod state_identity;
 mod store;
+pub mod traces;
 pub mod worker;
 
 pub use self::call_failure::{failure_kind, secret_fault_text};

@@ -93,6 +93,7 @@ impl EncodedLease {
             subject: String::new(),
             next_at_ms: delivery.next_at.map(Timestamp::as_millis),
             renewable_until_ms: delivery.renewable_until.map(Timestamp::as_millis),
+            traceparent: delivery.trace.map(|trace| trace.to_string()),
         };
         let mut message = ServerMessage::from(ServerMessageKind::LeaseUpdate(update));
         let frame = encode(&message);

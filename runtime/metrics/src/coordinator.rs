@@ -20,6 +20,7 @@ use crate::labels::{
 use crate::leases::{CoordinatorSnapshot, HeldLeases};
 use crate::logins::HeldLogins;
 use crate::table::{duration_histogram, gauge_value, metrics_table};
+use crate::traces::TraceMetrics;
 
 /// All metrics of a coordinator.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub struct CoordinatorMetrics {
     registry: Registry,
     counts: CoordinatorCounts,
     audit: AuditMetrics,
+    traces: TraceMetrics,
     held: Mutex<(HeldLeases, HeldLogins)>,
 }
 
@@ -61,12 +63,13 @@ impl Default for CoordinatorMetrics {
         let mut registry = Registry::with_prefix("deputy");
         let counts = CoordinatorCounts::register(&mut registry);
         let audit = AuditMetrics::register(&mut registry);
+        let traces = TraceMetrics::register(&mut registry);
         let held = Mutex::new((HeldLeases::register(&mut registry), HeldLogins::register(&mut registry)));
         // From zero on, so that the first failure is an increase.
         for outcome in [AuditOutcome::Done, AuditOutcome::Failed] {
             drop(counts.saves.get_or_create(&outcome.into()));
         }
-        Self { registry, counts, audit, held }
+        Self { registry, counts, audit, traces, held }
     }
 }
 
@@ -121,6 +124,11 @@ impl CoordinatorMetrics {
 
     pub fn set_audit_status(&self, status: &AuditStatus) {
         self.audit.set(status);
+    }
+
+    /// Sets how many spans were sent and dropped since the start.
+    pub fn set_traces(&self, exported: u64, dropped: u64) {
+        self.traces.set(exported, dropped);
     }
 
     /// Counts what an audit event records. [`AuditOutcome::Begun`] is not counted: another event follows it.

@@ -10,6 +10,7 @@ mod labels;
 mod leases;
 mod logins;
 mod table;
+mod traces;
 mod worker;
 mod worker_snapshot;
 

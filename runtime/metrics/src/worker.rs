@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use crate::audit::AuditMetrics;
 use crate::labels::{InstanceLabels, ReceiverLabels, ReceiverOutcomeLabels, ReportLabels};
 use crate::table::{duration_histogram, metrics_table};
+use crate::traces::TraceMetrics;
 use crate::worker_snapshot::{HeldDeliveries, WorkerSnapshot};
 
 /// All metrics of a worker.
@@ -21,6 +22,7 @@ pub struct WorkerMetrics {
     registry: Registry,
     counts: WorkerCounts,
     audit: AuditMetrics,
+    traces: TraceMetrics,
     held: Mutex<HeldDeliveries>,
 }
 
@@ -41,8 +43,9 @@ impl Default for WorkerMetrics {
         let mut registry = Registry::with_prefix("deputy_worker");
         let counts = WorkerCounts::register(&mut registry);
         let audit = AuditMetrics::register(&mut registry);
+        let traces = TraceMetrics::register(&mut registry);
         let held = Mutex::new(HeldDeliveries::register(&mut registry));
-        Self { registry, counts, audit, held }
+        Self { registry, counts, audit, traces, held }
     }
 }
 
@@ -76,6 +79,11 @@ impl WorkerMetrics {
 
     pub fn set_audit_status(&self, status: &AuditStatus) {
         self.audit.set(status);
+    }
+
+    /// Sets how many spans were sent and dropped since the start.
+    pub fn set_traces(&self, exported: u64, dropped: u64) {
+        self.traces.set(exported, dropped);
     }
 
     /// All metrics as text, with the given snapshot.

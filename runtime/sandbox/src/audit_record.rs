@@ -28,6 +28,12 @@ impl AuditRecord {
         self.action.as_mut()
     }
 
+    /// Why it failed so far: the code, or that it was cut off.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        let cancelled = (self.outcome == AuditOutcome::Cancelled).then_some("cancelled");
+        self.code.as_deref().or(cancelled)
+    }
+
     /// Records that the use begins, before anything leaves this process. What can't be recorded must not be sent.
     pub(crate) async fn announce(&self) -> Result<(), Unrecorded> {
         match &self.action {

@@ -5,6 +5,7 @@ use deputy_core::{ComponentFailure, Limit, PolicyDenial, Span, excerpt};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 
+use crate::made_request::MadeRequest;
 use crate::over_limit::OverLimit;
 use crate::secret_fault::SecretFault;
 use crate::usage::CallUsage;
@@ -23,6 +24,8 @@ pub struct Call<T> {
     /// Secrets that could not be used, whether the component reports it or not.
     pub secret_faults: Vec<SecretFault>,
     pub usage: CallUsage,
+    /// Its HTTP requests, in the order of their ends; a bounded number of them.
+    pub requests: Vec<MadeRequest>,
     /// The end of the component's standard error, with control characters escaped and known secrets blanked.
     pub log_tail: String,
 }
@@ -30,8 +33,9 @@ pub struct Call<T> {
 impl<T> Call<T> {
     /// The same call if it failed, for a caller that wanted another result.
     pub(crate) fn failed<U>(self) -> Option<Call<U>> {
-        let Self { id, result, denials, timeouts, secret_faults, usage, log_tail } = self;
-        Some(Call { id, result: Err(result.err()?), denials, timeouts, secret_faults, usage, log_tail })
+        let Self { id, result, denials, timeouts, secret_faults, usage, requests, log_tail } = self;
+        let result = Err(result.err()?);
+        Some(Call { id, result, denials, timeouts, secret_faults, usage, requests, log_tail })
     }
 }
 

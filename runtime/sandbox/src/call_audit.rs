@@ -1,15 +1,16 @@
 //! The audit events of one call.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use deputy_audit::{Audit, AuditAction, AuditError, AuditEvent, AuditOutcome, AuditSubject, CallId, Receipt};
 use deputy_core::grant::{Host, Target};
 use deputy_core::{DeniedRequest, KerberosPrincipal, PolicyDenial, in_one_line};
-use deputy_support::SystemClock;
+use deputy_support::{LockUnpoisoned as _, SystemClock};
 use tokio::sync::Notify;
 
 use crate::denial_budget::{DENIALS_PER_CALL, DenialBudget};
+use crate::made_request::{MOST_REQUESTS, MadeRequest};
 use crate::redact::{Redactor, bounded};
 use crate::secret_fault::SecretFault;
 
@@ -31,6 +32,7 @@ pub(crate) struct CallAudit {
     open: AtomicU32,
     written: Notify,
     redactor: OnceLock<Arc<Redactor>>,
+    requests: Mutex<Vec<MadeRequest>>,
 }
 
 /// An event could not be written, so what it would have recorded may not be done. The log says why.
@@ -58,6 +60,7 @@ impl CallAudit {
             open: AtomicU32::new(0),
             written: Notify::new(),
             redactor: OnceLock::new(),
+            requests: Mutex::default(),
         }
     }
 
@@ -94,6 +97,19 @@ impl CallAudit {
             }
             written.await;
         }
+    }
+
+    /// Keeps a request that has ended, for the traces of the call.
+    pub(crate) fn note_request(&self, request: MadeRequest) {
+        let mut requests = self.requests.lock_unpoisoned();
+        if requests.len() < MOST_REQUESTS {
+            requests.push(request);
+        }
+    }
+
+    /// The requests that have ended.
+    pub(crate) fn take_requests(&self) -> Vec<MadeRequest> {
+        std::mem::take(&mut self.requests.lock_unpoisoned())
     }
 
     /// Whether an event of the call could not be written.

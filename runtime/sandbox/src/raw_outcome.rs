@@ -69,6 +69,7 @@ impl<T> RawOutcome<T> {
             timeouts: self.budget.findings.timeouts(),
             secret_faults: self.budget.faults(),
             usage: CallUsage { cpu: self.budget.time().used(), ..self.budget.usage.snapshot() },
+            requests: self.budget.audit.take_requests(),
             log_tail: self.log.tail(),
         }
     }

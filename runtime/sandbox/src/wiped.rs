@@ -107,6 +107,7 @@ mod tests {
             next_at: None,
             renewable_until: None,
             payload: Arc::new(SecretBytes::new(b"payload".to_vec())),
+            trace: None,
         }
     }
 

@@ -282,6 +282,7 @@ fn delivery(entry: &DeliveryEntry, now: Timestamp) -> Delivery {
         next_at: None,
         renewable_until: None,
         payload: Arc::new(SecretBytes::new(payload)),
+        trace: None,
     }
 }
 

@@ -24,6 +24,12 @@ impl SystemClock {
     }
 }
 
+/// The wall clock in nanoseconds since 1970, for spans: some of them are shorter than a millisecond.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+pub fn wall_nanos() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
+}
+
 impl Default for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
     fn default() -> Self {

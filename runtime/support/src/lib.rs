@@ -29,7 +29,7 @@ mod tracked_tasks;
 pub use self::backoff::Backoff;
 pub use self::blocking::{blocking, try_blocking};
 pub use self::change_order::ChangeOrder;
-pub use self::clock::{SystemClock, time_since_boot};
+pub use self::clock::{SystemClock, time_since_boot, wall_nanos};
 pub use self::digest::sha256;
 pub use self::mailbox::{ActorStopped, Mailbox};
 pub use self::rate_limiter::{KeyedRateLimiter, RateLimiter};

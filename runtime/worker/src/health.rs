@@ -7,6 +7,7 @@ use deputy_audit::Audit;
 use deputy_http_server::{HealthCheck, HttpHandler, probe};
 use deputy_metrics::WorkerMetrics;
 use deputy_support::single_line;
+use deputy_traces::Tracer;
 use http::{Request, Response};
 
 use crate::connection::ConnectionPhase;
@@ -17,11 +18,18 @@ pub struct WorkerHealth {
     handle: WorkerHandle,
     metrics: Arc<WorkerMetrics>,
     audit: Arc<Audit>,
+    tracer: Tracer,
 }
 
 impl WorkerHealth {
     pub fn new(handle: WorkerHandle, metrics: Arc<WorkerMetrics>, audit: Arc<Audit>) -> Self {
-        Self { handle, metrics, audit }
+        Self { handle, metrics, audit, tracer: Tracer::default() }
+    }
+
+    /// Has the counts of these traces in the metrics.
+    #[must_use]
+    pub fn with_traces(self, tracer: Tracer) -> Self {
+        Self { tracer, ..self }
     }
 }
 
@@ -44,6 +52,9 @@ impl HealthCheck for WorkerHealth {
     async fn metrics(&self) -> Result<String, String> {
         let snapshot = self.handle.ask(WorkerRequest::Metrics).await.map_err(|error| format!("{error}\n"))?;
         self.metrics.set_audit_status(&self.audit.status());
+        if let Some(counts) = self.tracer.counts() {
+            self.metrics.set_traces(counts.exported(), counts.dropped());
+        }
         self.metrics.encode(&snapshot).map_err(|_| "cannot encode the metrics\n".to_owned())
     }
 }

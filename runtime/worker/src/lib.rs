@@ -15,6 +15,7 @@
 //! what is held. It prints no payload, and never withdraws what is published because something failed.
 
 mod applied_deliveries;
+mod apply_traces;
 pub mod cache;
 pub mod components;
 
@@ -37,6 +38,7 @@ pub mod unit;
 mod unit_checks;
 mod worker;
 
+pub use apply_traces::ApplyTraces;
 pub use connection::{ConnectionPhase, ConnectionSnapshot};
 pub use handle::{WorkerHandle, WorkerStopping};
 pub use health::{WorkerHealth, unready_reasons};

@@ -32,6 +32,7 @@ pub(crate) fn delivery(instance: &str, revision: u64, valid_until: u64) -> Deliv
         next_at: None,
         renewable_until: None,
         payload: Arc::new(SecretBytes::new(format!("payload of {instance} {revision}").into_bytes())),
+        trace: None,
     }
 }
 

@@ -16,6 +16,7 @@ use deputy_support::{TrackedTasks, pause};
 use tokio::sync::{mpsc, watch};
 use tracing::Instrument as _;
 
+use crate::apply_traces::ApplyTraces;
 use crate::cache::{AppliedByReceiver, AppliedCache};
 use crate::connection::ConnectionSnapshot;
 use crate::event_log;
@@ -24,7 +25,7 @@ use crate::receiver::{AcceptError, ReceiverLoader};
 use crate::receiver_policy::ReceiverPolicies;
 use crate::receiver_runner::{ReceiverRunner, RunnerContext};
 use crate::reconciler::{
-    PublishedRun, ReceiverRun, Reconciler, ReconcilerAction, ReconcilerEvent, RunId, RunOutcome, WorkerEvent,
+    PublishedRun, ReceiverRun, Reconciler, ReconcilerAction, ReconcilerEvent, RunId, RunOutcome, RunWork, WorkerEvent,
 };
 use crate::status::StatusView;
 use crate::unit::{PublishOutcome, UnitName};
@@ -41,6 +42,7 @@ pub struct WorkerOptions {
     /// What they applied before the process started.
     pub applied: AppliedByReceiver,
     pub metrics: Arc<WorkerMetrics>,
+    pub traces: Arc<ApplyTraces>,
     pub clock: Arc<dyn Clock>,
     /// For the names of units.
     pub random: Random,
@@ -110,6 +112,7 @@ impl Worker {
     /// Applies what is held until the worker is [stopped](WorkerHandle::stop). What is published stays.
     pub async fn run(mut self) {
         let initial = Arc::clone(&self.options.held.borrow_and_update());
+        self.options.traces.receive(&initial);
         self.reconcile(ReconcilerEvent::StateChanged(initial));
         let reports = self.options.reports.clone();
         loop {
@@ -150,6 +153,8 @@ impl Worker {
             return;
         }
         let newest = Arc::clone(&self.options.held.borrow_and_update());
+        // Where a cache comes before, it has begun already.
+        self.options.traces.receive(&newest);
         self.reconcile(ReconcilerEvent::StateChanged(newest));
     }
 
@@ -198,6 +203,10 @@ impl Worker {
         let ReceiverRun { id, receiver, work } = run;
         let runner = self.runner(&receiver);
         let span = tracing::info_span!("apply", %receiver, run = id.0);
+        let mut traced = match &work {
+            RunWork::Accept(_, deliveries) => self.options.traces.run(&receiver, deliveries),
+            RunWork::Withdraw => Vec::new(),
+        };
         let started = StartedRun { id, receiver, began: self.options.clock.now().mono };
         let panicked = RunOutcome::Failed(AcceptError::host(
             FailureKind::Internal,
@@ -205,18 +214,35 @@ impl Worker {
         ));
         self.tasks.spawn(
             TaskResult::Run(started.clone(), panicked),
-            async move { TaskResult::Run(started, runner.run(work).await) }.instrument(span),
+            async move {
+                let outcome = runner.run(work).await;
+                if let RunOutcome::Failed(error) = &outcome {
+                    traced.iter_mut().for_each(|span| span.fail(error.failure.kind.word()));
+                }
+                drop(traced);
+                TaskResult::Run(started, outcome)
+            }
+            .instrument(span),
         );
     }
 
     fn start_hook(&mut self, receiver: ReceiverName, instances: BTreeSet<InstanceName>) {
         let runner = self.runner(&receiver);
         let unit = self.units.get(&receiver).copied().flatten();
+        let mut traced = self.options.traces.hook(&receiver);
         let span = tracing::info_span!("hook", %receiver);
         let panicked = Err("the hook panicked; this is a bug, please report it".to_owned());
         self.tasks.spawn(
             TaskResult::Hook(receiver.clone(), panicked),
-            async move { TaskResult::Hook(receiver, runner.run_hook(unit, &instances).await) }.instrument(span),
+            async move {
+                let result = runner.run_hook(unit, &instances).await;
+                if result.is_err() {
+                    traced.iter_mut().for_each(|span| span.fail("hook-failed"));
+                }
+                drop(traced);
+                TaskResult::Hook(receiver, result)
+            }
+            .instrument(span),
         );
     }
 
@@ -252,7 +278,9 @@ impl Worker {
             RunOutcome::Failed(error) => error.failure.kind.word(),
         };
         self.options.metrics.record_run(receiver.as_str(), outcome_word, took.duration().as_secs_f64());
-        if let RunOutcome::Published(PublishedRun { unit: published, facts, .. }) = &outcome {
+        if let RunOutcome::Published(PublishedRun { unit: published, applied, facts, .. }) = &outcome {
+            let applied = applied.iter().map(|(instance, lease)| (instance, lease.version));
+            self.options.traces.publish(&receiver, applied);
             if published.switch == PublishOutcome::Done {
                 self.options.metrics.record_switch(receiver.as_str());
                 let unit = published.unit.map(UnitName::number);
@@ -281,6 +309,7 @@ impl Worker {
     }
 
     fn queue_report(&mut self, report: DeliveryReport) {
+        self.options.traces.report(&report);
         self.options.metrics.record_report(report.instance.as_str(), audit_outcome(&report.result));
         self.outbox.retain(|queued| queued.instance != report.instance);
         self.outbox.push_back(report);

@@ -22,6 +22,7 @@ use deputy_metrics::CoordinatorMetrics;
 use deputy_sources::SourceContext;
 use deputy_store::{DirectoryStore, MasterKey, Random};
 use deputy_support::SystemClock;
+use deputy_traces::OpenSpan;
 use tokio::task::JoinSet;
 
 use crate::Result;
@@ -145,7 +146,7 @@ struct Quick {
 
 #[async_trait]
 impl ConfiguredProvider for Quick {
-    async fn call(&self, _: &ProviderCall) -> CallOutcome {
+    async fn call(&self, _: &ProviderCall, _: &OpenSpan) -> CallOutcome {
         let now = micros();
         let due = self.due.load(Ordering::Relaxed);
         if self.calls.fetch_add(1, Ordering::Relaxed) == 1 {
@@ -164,7 +165,7 @@ struct Slow;
 
 #[async_trait]
 impl ConfiguredProvider for Slow {
-    async fn call(&self, _: &ProviderCall) -> CallOutcome {
+    async fn call(&self, _: &ProviderCall, _: &OpenSpan) -> CallOutcome {
         pause(SLOW).await;
         tokens(micros() / 1000 + 3_600_000)
     }
@@ -204,6 +205,7 @@ impl Running {
         let (coordinator, handle) = Coordinator::open(CoordinatorOptions {
             store: Arc::new(store),
             metrics: Arc::new(CoordinatorMetrics::default()),
+            traces: Arc::default(),
             board: Arc::clone(&board),
             clock: Arc::new(SystemClock::default()),
             surroundings,

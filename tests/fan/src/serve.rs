@@ -155,6 +155,7 @@ impl Site {
             next_at: None,
             renewable_until: None,
             payload: Arc::new(SecretBytes::new(vec![b'x'; size])),
+            trace: None,
         }))
     }
 }
@@ -172,5 +173,6 @@ fn frame(revision: u64) -> Bytes {
         subject: String::new(),
         next_at_ms: None,
         renewable_until_ms: None,
+        traceparent: None,
     })))
 }

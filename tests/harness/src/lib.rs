@@ -13,6 +13,7 @@
     reason = "plain blocking test code: a failure ends the test"
 )]
 
+mod collector;
 mod coordinator;
 mod delivery_site;
 mod environment;
@@ -23,6 +24,7 @@ mod secret_search;
 mod suite;
 mod worker;
 
+pub use collector::{CollectedSpan, TraceCollector};
 pub use coordinator::{PATIENCE, RunningCoordinator, asked_as, is_loaded, send_signal};
 pub use delivery_site::{Connectors, DeliverySite, PRINCIPAL, fact, fact_value};
 pub use environment::{CommandOutput, TestEnvironment, copy_compiled, exit};

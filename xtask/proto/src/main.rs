@@ -1,5 +1,5 @@
-//! Generates the Rust types of the link's messages from `link.proto`, and those of etcd's from `etcd.proto`: `cargo xtask
-//! proto`.
+//! Generates the Rust types of messages: the link's from `link.proto`, etcd's from `etcd.proto`, those of traces from
+//! `otlp.proto`: `cargo xtask proto`.
 //!
 //! The generated files are checked in, so that building Deputy does not need this program. With `--check` it compares them
 //! with what it would generate.
@@ -26,15 +26,19 @@ struct Messages {
     proto: &'static str,
     /// Large members of a `oneof`.
     boxed: &'static [&'static str],
+    /// Bytes and maps may hold secrets: `message.rs` writes `Debug` for messages with them by hand, without their values.
+    hold_secrets: bool,
 }
 
-const MESSAGES: [Messages; 2] = [
-    Messages { name: "link", proto: "link.proto", boxed: &[".deputy.link.v1.ReceiverBound.limits"] },
-    Messages { name: "etcd", proto: "etcd.proto", boxed: &[] },
+const MESSAGES: [Messages; 3] = [
+    Messages { name: "link", proto: "link.proto", boxed: &[".deputy.link.v1.ReceiverBound.limits"], hold_secrets: true },
+    Messages { name: "etcd", proto: "etcd.proto", boxed: &[], hold_secrets: true },
+    Messages { name: "traces", proto: "otlp.proto", boxed: &[], hold_secrets: false },
 ];
 
 fn main() -> ExitCode {
-    match run(std::env::args().any(|argument| argument == "--check")) {
+    let check = std::env::args().any(|argument| argument == "--check");
+    match run(check) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -67,8 +71,7 @@ impl Messages {
         let files = Compiler::new([folder])?.include_source_info(true).open_file(self.proto)?.file_descriptor_set();
         let file = files.file.into_iter().next().ok_or("the file holds nothing")?;
         let module = Module::from_protobuf_package_name(file.package());
-        // Bytes and maps may hold secrets: `message.rs` writes `Debug` for these messages by hand, without their values.
-        let opaque = file.message_type.iter().filter(|message| is_opaque(message));
+        let opaque = file.message_type.iter().filter(|message| self.hold_secrets && is_opaque(message));
         let opaque: Vec<_> = opaque.map(|message| format!(".{}.{}", file.package(), message.name())).collect();
         let mut config = Config::new();
         config.btree_map(["."]).skip_debug(opaque);

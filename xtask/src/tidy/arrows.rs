@@ -4,7 +4,7 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-pub(super) const ARROWS: [(&str, &[&str]); 24] = [
+pub(super) const ARROWS: [(&str, &[&str]); 25] = [
     (
         "deputy",
         &[
@@ -42,6 +42,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 24] = [
             "deputy-sources",
             "deputy-store",
             "deputy-support",
+            "deputy-traces",
         ],
     ),
     ("deputy-core", &[]),
@@ -64,6 +65,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 24] = [
             "deputy-sources",
             "deputy-store",
             "deputy-support",
+            "deputy-traces",
             "deputy-worker",
         ],
     ),
@@ -108,6 +110,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 24] = [
     ("deputy-sources", &["deputy-core", "deputy-files", "deputy-support"]),
     ("deputy-store", &["deputy-core", "deputy-etcd", "deputy-files", "deputy-sources", "deputy-support"]),
     ("deputy-support", &["deputy-core"]),
+    ("deputy-traces", &["deputy-core", "deputy-sources", "deputy-support"]),
     (
         "deputy-worker",
         &[
@@ -122,6 +125,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 24] = [
             "deputy-sources",
             "deputy-store",
             "deputy-support",
+            "deputy-traces",
         ],
     ),
 ];
@@ -138,7 +142,10 @@ const PLACES: [(&str, &[&str]); 6] = [
     ("cap-", &["deputy", "deputy-files", "deputy-sandbox", "deputy-scaffold", "deputy-store", "deputy-worker"]),
     ("wasmtime", &["deputy-bench", "deputy-sandbox"]),
     ("toml", &["deputy-config", "deputy-script"]),
-    ("hyper", &["deputy-bench", "deputy-etcd", "deputy-http-server", "deputy-local", "deputy-sandbox"]),
+    (
+        "hyper",
+        &["deputy-bench", "deputy-etcd", "deputy-http-server", "deputy-local", "deputy-sandbox", "deputy-traces"],
+    ),
     ("clap", &["deputy", "deputy-bench", "deputy-fan", "xtask"]),
     ("annotate-snippets", &["deputy-config"]),
 ];

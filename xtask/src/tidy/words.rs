@@ -22,7 +22,17 @@ const HOMES: [(&str, &[&str]); 4] = [
     ("wasmtime::", &["runtime/sandbox/", "tests/bench/"]),
     ("wasmtime_wasi", &["runtime/sandbox/", "tests/bench/"]),
     ("toml::", &["runtime/config/", "runtime/script/"]),
-    ("hyper::", &["runtime/etcd/", "runtime/http-server/", "runtime/local/", "runtime/sandbox/", "tests/bench/"]),
+    (
+        "hyper::",
+        &[
+            "runtime/etcd/",
+            "runtime/http-server/",
+            "runtime/local/",
+            "runtime/sandbox/",
+            "runtime/traces/",
+            "tests/bench/",
+        ],
+    ),
 ];
 
 /// The folders in which names have homes.

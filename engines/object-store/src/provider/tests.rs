@@ -55,6 +55,7 @@ fn holding(revision: u64, payload: &str, life: Span) -> Arc<DeliveredState> {
         next_at: None,
         renewable_until: None,
         payload: Arc::new(SecretBytes::new(payload.as_bytes().to_vec())),
+        trace: None,
     };
     let deliveries = BTreeMap::from([(delivery.instance.clone(), delivery)]);
     Arc::new(DeliveredState { deliveries, complete: true, ..DeliveredState::default() })

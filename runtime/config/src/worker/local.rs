@@ -57,6 +57,7 @@ pub(crate) fn read(
         publish,
         receivers,
         endpoints: endpoints.unwrap_or_else(Endpoints::default),
+        traces: None,
         // Those of the file are with the coordinator's.
         warnings: DiagnosticSink::default().close(path, ""),
         setting_lines: SettingLines::default(),

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use deputy_core::{InstanceName, ReceiverName, SecretSource};
+use deputy_core::{InstanceName, ReceiverName, SecretSource, TracePlan};
 
 use crate::address;
 use crate::components::ComponentBase;
@@ -24,6 +24,7 @@ use crate::secret;
 use crate::setting_lines::SettingLines;
 use crate::suggest::nearest;
 use crate::toml_syntax;
+use crate::traces::{self, TracedSide};
 use crate::value::{Located, TableReader, join_quoted, optional, truncated};
 
 pub use self::endpoint::{AwsEndpointConfig, Endpoints, SocketEndpoint};
@@ -54,6 +55,8 @@ pub struct WorkerConfig {
     /// The worker's own receivers, and its settings for those that the coordinator chose.
     pub receivers: BTreeMap<ReceiverName, WorkerReceiver>,
     pub endpoints: Endpoints,
+    /// The collector of traces. Without one, the worker sends no spans.
+    pub traces: Option<TracePlan>,
     pub warnings: Diagnostics,
     pub setting_lines: SettingLines,
 }
@@ -106,6 +109,7 @@ impl WorkerConfig {
         let mut components = None;
         let mut receivers = BTreeMap::new();
         let mut endpoints = Endpoints::default();
+        let mut trace_plan = None;
         let mut setting_lines = SettingLines::default();
         if let Some(table) = &table {
             let mut fields = TableReader::new(table.get_ref(), 0..0);
@@ -118,6 +122,8 @@ impl WorkerConfig {
             let written = fields.optional("endpoints");
             let wanted = own.as_ref().map(|own| &own.wanted);
             endpoints = written.map(|v| endpoint::read(&mut sink, base, wanted, v)).unwrap_or_default();
+            let written = fields.optional("traces");
+            trace_plan = written.and_then(|v| traces::read(&mut sink, base, TracedSide::Worker, v));
             fields.finish(&mut sink);
             components = component_base.folder;
             setting_lines = SettingLines::of_worker(path, text, table.get_ref());
@@ -140,6 +146,7 @@ impl WorkerConfig {
             publish: own.publish,
             receivers,
             endpoints,
+            traces: trace_plan,
             warnings: findings,
             setting_lines,
         })

@@ -1,5 +1,6 @@
 //! Carries out what the schedule decides.
 
+use deputy_core::LeaseVersion;
 use deputy_core::schedule::{OperatorEvent, ScheduleAction};
 
 use super::Coordinator;
@@ -14,6 +15,7 @@ impl Coordinator {
                 ScheduleAction::Cancel(id) => {
                     if let Some(call) = self.calls.remove(&id) {
                         call.abort.abort();
+                        self.traces.cancel_call(id);
                     }
                 }
                 ScheduleAction::Detach(id) => {
@@ -31,6 +33,8 @@ impl Coordinator {
                         "lease published"
                     );
                     event_log::log_facts(&name, &lease.facts);
+                    let stamp = LeaseVersion { revision: lease.revision, obtained_at: lease.obtained_at };
+                    self.traces.publish(&name, stamp, self.workers.is_some());
                     self.options.board.publish(name, lease);
                 }
                 ScheduleAction::Save(save, name, record) => self.write(save, name, Some(record)),
@@ -40,6 +44,7 @@ impl Coordinator {
                 }
                 ScheduleAction::Withdraw(name) => {
                     tracing::info!(instance = %name, "lease withdrawn");
+                    self.traces.withdraw(&name);
                     self.options.board.withdraw(&name);
                 }
             }

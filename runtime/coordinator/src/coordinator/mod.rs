@@ -1,6 +1,7 @@
 //! The loop that owns all state of the coordinator.
 
 mod actions;
+mod lease_traces;
 mod open;
 mod queries;
 mod reconfigure;
@@ -30,6 +31,7 @@ use crate::provider::Providers;
 use crate::state_keeper::StateKeeper;
 use crate::workers::Workers;
 use crate::write_queue::WriteQueue;
+use lease_traces::LeaseTraces;
 use tasks::{ActiveCall, TaskOutcome, TaskSubject};
 
 pub use open::{CoordinatorError, CoordinatorOptions, LOCK};
@@ -53,6 +55,7 @@ pub struct Coordinator {
     tasks: TrackedTasks<TaskSubject, TaskOutcome>,
     calls: BTreeMap<ScheduledCallId, ActiveCall>,
     write_queue: WriteQueue,
+    traces: LeaseTraces,
     file_observations: BTreeMap<InstanceName, FileObservation>,
     file_watches: JoinSet<()>,
     /// Keys of the store to clear once the coordinator runs.
@@ -217,6 +220,7 @@ impl Coordinator {
         }
         for (id, call) in std::mem::take(&mut self.calls) {
             call.abort.abort();
+            self.traces.cancel_call(id);
             tracing::warn!(instance = %call.instance, function = call.function, "call cancelled by shutdown");
             let outcome = CallOutcome::Failed(CallFailure::new(FailureKind::Unavailable, "the coordinator stopped"));
             self.handle(ScheduleEvent::Finished(id, outcome));

@@ -15,6 +15,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::Coordinator;
+use super::lease_traces::LeaseTraces;
+use crate::delivery_traces::DeliveryTraces;
 use crate::handle::CoordinatorHandle;
 use crate::lease_board::LeaseBoard;
 use crate::lease_store::{LeaseStore, RestoredLeases};
@@ -34,6 +36,7 @@ const COMMAND_QUEUE: usize = 1024;
 pub struct CoordinatorOptions {
     pub store: Arc<dyn Store>,
     pub metrics: Arc<CoordinatorMetrics>,
+    pub traces: Arc<DeliveryTraces>,
     pub board: Arc<LeaseBoard>,
     pub clock: Arc<dyn Clock>,
     /// What payload files are resolved against.
@@ -93,6 +96,7 @@ impl Coordinator {
             CoordinatorHandle::new(command_sender.clone(), Arc::clone(&options.surroundings), configured.subscribe());
         let coordinator = Self {
             schedule: Schedule::new(budget, options.seed),
+            traces: LeaseTraces::new(Arc::clone(&options.traces)),
             options,
             lease_store,
             state_keeper,

@@ -48,21 +48,27 @@ impl Coordinator {
         let now = self.options.clock.now();
         let function = call.word();
         let snapshot = self.schedule.instance(&instance, now);
-        if snapshot.as_ref().is_some_and(|snapshot| snapshot.failures > 0) {
+        let failures = snapshot.as_ref().map_or(0, |snapshot| snapshot.failures);
+        if failures > 0 {
             self.options.metrics.record_retry(instance.as_str());
         }
+        let times = self.schedule.call_times(id);
+        let mut traced = self.traces.begin_call(id, &instance, &call, times, failures);
         let current = snapshot.map(|snapshot| snapshot.plan.fingerprint);
         let fingerprint = call.payload_of().or(current);
         let provider = fingerprint.and_then(|fingerprint| self.providers.get(&instance, fingerprint));
         let span = tracing::info_span!("call", %instance, function, number = %id);
         let task = async move {
             let outcome = match provider {
-                Some(provider) => provider.call(&call).await,
+                Some(provider) => provider.call(&call, &traced).await,
                 None => CallOutcome::Failed(CallFailure::new(
                     FailureKind::Misconfigured,
                     "the component that obtained it is not loaded",
                 )),
             };
+            if let CallOutcome::Failed(failure) = &outcome {
+                traced.fail(failure.kind.word());
+            }
             TaskOutcome::Called(id, outcome)
         };
         let abort = self.tasks.spawn(TaskSubject::Call(id), task.instrument(span));
@@ -78,6 +84,8 @@ impl Coordinator {
 
     fn begin_write(&mut self, write: PendingWrite) {
         let PendingWrite { save, name, record } = write;
+        let lease = record.as_ref().and_then(|record| record.lease.as_ref());
+        self.traces.begin_save(save, &name, lease.map(|lease| lease.obtained_at));
         let lease_store = Arc::clone(&self.lease_store);
         let state_keeper = Arc::clone(&self.state_keeper);
         let subject = TaskSubject::Write(save, name.clone());
@@ -130,6 +138,7 @@ impl Coordinator {
             CallOutcome::Obtained(_) | CallOutcome::Revoked => "done",
         };
         let seconds = now.mono.since(call.began).duration().as_secs_f64();
+        self.traces.finish_call(id, &outcome);
         self.options.metrics.record_call(call.instance.as_str(), call.function, outcome_word, seconds);
         self.handle(ScheduleEvent::Finished(id, outcome));
     }
@@ -146,6 +155,7 @@ impl Coordinator {
     }
 
     fn report_write(&mut self, save: SaveId, written: Result<(), String>) {
+        self.traces.finish_save(save, written.is_ok());
         let (outcome, event) = match written {
             Ok(()) => (AuditOutcome::Done, ScheduleEvent::Saved(save)),
             Err(error) => (AuditOutcome::Failed, ScheduleEvent::SaveFailed(save, error)),

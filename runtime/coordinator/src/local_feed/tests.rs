@@ -31,6 +31,7 @@ impl TestFeed {
             deliveries: deliveries.subscribe(),
             instances: BTreeSet::from([name()]),
             clock: Arc::new(SystemClock::default()),
+            traces: Arc::default(),
         });
         let mut running = JoinSet::new();
         running.spawn(feed.run());

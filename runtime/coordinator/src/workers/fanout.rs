@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use super::audience::{Audience, is_current};
 use super::usage::UsageReporter;
 use crate::deliveries::{Deliveries, GroupDeliveries};
+use crate::delivery_traces::DeliveryTraces;
 use crate::handle::CoordinatorHandle;
 use crate::lease_board::{BoardCursor, LeaseBoard};
 
@@ -33,6 +34,8 @@ pub(super) struct Fanout {
     receivers_wait: bool,
     /// The leases on the board, encoded.
     encoded: BTreeMap<InstanceName, EncodedLease>,
+    sessions: Arc<Sessions>,
+    traces: Arc<DeliveryTraces>,
     ready: watch::Sender<bool>,
 }
 
@@ -47,6 +50,7 @@ pub(super) struct FanoutOptions {
     pub(super) handle: CoordinatorHandle,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<CoordinatorMetrics>,
+    pub(super) traces: Arc<DeliveryTraces>,
 }
 
 impl Fanout {
@@ -56,7 +60,9 @@ impl Fanout {
             feeds: options.feeds,
             deliveries: options.deliveries,
             clock: options.clock,
-            usage: UsageReporter::new(options.sessions, options.handle, options.metrics),
+            usage: UsageReporter::new(Arc::clone(&options.sessions), options.handle, options.metrics),
+            sessions: options.sessions,
+            traces: options.traces,
             cursor: BoardCursor::default(),
             audience: Audience::default(),
             receivers_wait: false,
@@ -91,6 +97,7 @@ impl Fanout {
                 _ = usage_due.tick() => {
                     let deliveries = Arc::clone(&self.deliveries.borrow());
                     self.usage.report(&deliveries).await;
+                    self.traces.expire();
                 }
             }
         }
@@ -110,14 +117,20 @@ impl Fanout {
     }
 
     fn publish(&mut self, deliveries: &Deliveries, instance: &InstanceName, lease: &Lease) {
-        let Some(delivery) = delivery(instance, lease) else { return };
+        let Some(delivery) = delivery(instance, lease, &self.traces) else { return };
         let encoded = EncodedLease::new(&delivery);
-        for (name, group) in &deliveries.groups {
-            let feed = self.feeds.group(name);
-            if group.instances.contains(instance) && self.audience.may_get(deliveries, (name, &feed), instance, lease) {
-                feed.publish(&encoded);
-            }
-        }
+        let groups = deliveries.groups.iter().filter(|(_, group)| group.instances.contains(instance));
+        let feeds = groups.map(|(name, _)| (name, self.feeds.group(name)));
+        let may_get = |(name, feed): &(&GroupName, Arc<GroupFeed>)| {
+            self.audience.may_get(deliveries, (name, feed), instance, lease)
+        };
+        let feeds: BTreeMap<&GroupName, Arc<GroupFeed>> = feeds.filter(may_get).collect();
+        self.traces.send(instance, delivery.stamp, || {
+            let sessions = self.sessions.all().into_iter();
+            let awaited = sessions.filter(|session| feeds.contains_key(&session.group) && session.awaits(instance));
+            awaited.map(|session| session.worker).collect()
+        });
+        feeds.values().for_each(|feed| feed.publish(&encoded));
         self.encoded.insert(instance.clone(), encoded);
     }
 
@@ -213,16 +226,18 @@ impl Fanout {
 
 /// A lease as it is delivered. No receiver can use one without its service and kind. A file's are unknown until its component
 /// is loaded.
-pub(crate) fn delivery(instance: &InstanceName, lease: &Lease) -> Option<Delivery> {
+pub(crate) fn delivery(instance: &InstanceName, lease: &Lease, traces: &DeliveryTraces) -> Option<Delivery> {
+    let stamp = LeaseVersion { revision: lease.revision, obtained_at: lease.obtained_at };
     Some(Delivery {
         instance: instance.clone(),
         service: lease.service.clone()?,
         kind: lease.kind.clone()?,
-        stamp: LeaseVersion { revision: lease.revision, obtained_at: lease.obtained_at },
+        stamp,
         valid_until: lease.valid_until,
         next_at: lease.next_at,
         renewable_until: lease.renewable_until,
         payload: Arc::clone(&lease.payload),
+        trace: traces.context(instance, stamp),
     })
 }
 

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use super::enrolment::{CertificateReply, EnrolmentCommand, EnrolmentRejection};
 use super::recorder::{Recorded, Recorder, RequestContext};
 use crate::deliveries::Deliveries;
+use crate::delivery_traces::DeliveryTraces;
 
 pub(super) struct ServerHandler {
     commands: Mailbox<EnrolmentCommand>,
@@ -50,12 +51,17 @@ const ORIGINS: usize = 64;
 /// Refused instances of one subscription beyond this are not recorded by name.
 const MAX_NAMED: usize = 16;
 
-/// Counts the reports of workers, and logs failures.
-pub(super) fn observer(metrics: Arc<CoordinatorMetrics>, clock: Arc<dyn Clock>) -> ReportObserver {
+/// Counts the reports of workers, traces them, and logs failures.
+pub(super) fn observer(
+    metrics: Arc<CoordinatorMetrics>,
+    clock: Arc<dyn Clock>,
+    traces: Arc<DeliveryTraces>,
+) -> ReportObserver {
     let failures = KeyedRateLimiter::new(FAILURES, HOUR, WORKERS);
     Box::new(move |session, report| {
         let outcome = if report.result.is_ok() { AuditOutcome::Done } else { AuditOutcome::Failed };
         metrics.record_report(report.instance.as_str(), outcome);
+        traces.acknowledge(session.worker, &session.group, report);
         let Err(reason) = &report.result else { return };
         match failures.acquire(session.worker, clock.now().wall) {
             None => metrics.record_suppressed("apply"),

@@ -23,6 +23,7 @@ use super::link_handler::{self, ServerHandler};
 use super::status::{GroupCount, TokenStatus, WorkerPage, WorkerQuery, WorkerStatus};
 use super::trusted_clock::TrustedClock;
 use crate::deliveries::Deliveries;
+use crate::delivery_traces::DeliveryTraces;
 use crate::handle::CoordinatorHandle;
 use crate::lease_board::LeaseBoard;
 
@@ -46,6 +47,7 @@ pub struct WorkerServiceOptions {
     pub random: Random,
     pub audit: Arc<Audit>,
     pub metrics: Arc<CoordinatorMetrics>,
+    pub traces: Arc<DeliveryTraces>,
     /// Learns how many workers use each instance.
     pub handle: CoordinatorHandle,
 }
@@ -103,15 +105,27 @@ impl Workers {
     /// # Errors
     /// If the records cannot be read, or the address cannot be bound.
     pub async fn open(options: WorkerServiceOptions) -> Result<(Self, WorkerTasks), WorkersError> {
-        let WorkerServiceOptions { listen, lives, limits, store, lock, board, random, audit, metrics, handle, .. } =
-            options;
+        let WorkerServiceOptions {
+            listen,
+            lives,
+            limits,
+            store,
+            lock,
+            board,
+            random,
+            audit,
+            metrics,
+            traces,
+            handle,
+            ..
+        } = options;
         let clock = Arc::new(TrustedClock::new(Arc::clone(&options.clock)));
         let (sender, receiver) = mpsc::channel(COMMAND_QUEUE);
         let commands = Mailbox::new(sender);
         let enrolment = EnrolmentActor::open(store, lock, lives, random, Arc::clone(&clock), receiver).await?;
         let tls = Arc::new(ServerTls::new(clock.wall(), enrolment.authority(), Arc::clone(&clock) as _)?);
         let feeds = Arc::new(GroupFeeds::default());
-        let observer = link_handler::observer(Arc::clone(&metrics), Arc::clone(&clock) as _);
+        let observer = link_handler::observer(Arc::clone(&metrics), Arc::clone(&clock) as _, Arc::clone(&traces));
         let sessions = Arc::new(Sessions::new(Arc::clone(&clock) as _, Some(observer)));
         let enrolment = enrolment.with_link(Arc::clone(&tls), Arc::clone(&feeds), Arc::clone(&sessions));
         let deliveries = watch::Sender::new(Arc::new(Deliveries::default()));
@@ -133,6 +147,7 @@ impl Workers {
             handle,
             clock: options.clock,
             metrics,
+            traces,
         });
         let advertise = options.advertise.into();
         let workers = Self { commands, deliveries, feeds, sessions, advertise, address, clock };

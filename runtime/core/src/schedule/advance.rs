@@ -7,7 +7,7 @@ use crate::time::{Now, Timestamp};
 use super::event::{OperatorEvent, ProviderCall, ScheduleAction, ScheduledCallId};
 use super::instance::{InstancePhase, InstanceState, RunState};
 use super::revocation::NotRevoked;
-use super::{RunningCall, Schedule};
+use super::{CallTimes, RunningCall, Schedule};
 
 impl Schedule {
     /// Advances every instance whose time has come.
@@ -157,6 +157,7 @@ impl Schedule {
             let name = next.entry.name;
             let call = ScheduledCallId(self.next_id());
             let Some(instance) = self.instances.get_mut(&name) else { continue };
+            let waited = instance.has_waited(now);
             if let Some(work) = instance.start_call(call, now) {
                 self.shares.take(&next.upstream, next.admission);
                 let running = RunningCall {
@@ -165,6 +166,7 @@ impl Schedule {
                     account: next.entry.account,
                     admission: next.admission,
                     began: now.mono,
+                    times: CallTimes { began: now.wall, waited },
                 };
                 self.calls.insert(call, running);
                 self.actions.push_back(ScheduleAction::Call(call, name.clone(), work));

@@ -88,7 +88,7 @@ mod wake_index;
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::time::{MonotonicTime, Now};
-use crate::{InstanceName, Span};
+use crate::{InstanceName, Span, Timestamp};
 
 pub use budget::{Budget, InitialBudget, UpstreamName};
 pub use event::{
@@ -147,6 +147,15 @@ struct RunningCall {
     account: Option<UpstreamAccount>,
     admission: Admission,
     began: MonotonicTime,
+    times: CallTimes,
+}
+
+/// When a call began. A lease that it brings is [obtained](Lease::obtained_at) at this time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallTimes {
+    pub began: Timestamp,
+    /// How long its instance had waited for its turn by then.
+    pub waited: Span,
 }
 
 impl Schedule {
@@ -232,6 +241,11 @@ impl Schedule {
     pub fn instance(&self, name: &InstanceName, now: Now) -> Option<InstanceSnapshot<'_>> {
         let (name, instance) = self.instances.get_key_value(name)?;
         Some(InstanceSnapshot::new(name, instance, &self.queue, now))
+    }
+
+    /// The times of a call that runs.
+    pub fn call_times(&self, call: ScheduledCallId) -> Option<CallTimes> {
+        self.calls.get(&call).map(|running| running.times)
     }
 
     /// All upstreams, for the operator.

@@ -26,6 +26,11 @@ impl Ratio {
         Span::millis(u64::try_from(millis).unwrap_or(u64::MAX))
     }
 
+    /// Whether one of many things is in this share, by a random number.
+    pub const fn takes(self, random: u64) -> bool {
+        random % 1000 < self.0 as u64
+    }
+
     /// What is left beside this share.
     #[must_use]
     pub const fn complement(self) -> Self {

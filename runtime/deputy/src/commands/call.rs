@@ -166,12 +166,12 @@ async fn ask(provider: &LoadedProvider, function: Function) -> Called {
 
 impl Called {
     fn new<T>(call: Call<T>, answer: impl FnOnce(T) -> Answer) -> Self {
-        let Call { id, result, denials, timeouts, secret_faults, usage, log_tail } = call;
+        let Call { id, result, denials, timeouts, secret_faults, usage, requests, log_tail } = call;
         let (result, answer) = match result {
             Ok(value) => (Ok(()), answer(value)),
             Err(error) => (Err(error), Answer::Nothing),
         };
-        Self { call: Call { id, result, denials, timeouts, secret_faults, usage, log_tail }, answer }
+        Self { call: Call { id, result, denials, timeouts, secret_faults, usage, requests, log_tail }, answer }
     }
 
     pub(super) fn call(&self) -> &Call<()> {

@@ -12,6 +12,7 @@ fn call(result: Result<(), CallError>, denials: Vec<PolicyDenial>) -> Call<()> {
         timeouts: Vec::new(),
         secret_faults: Vec::new(),
         usage: CallUsage::default(),
+        requests: Vec::new(),
         log_tail: String::new(),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use deputy_audit::Audit;
 use deputy_config::WorkerConfig;
-use deputy_coordinator::{Deliveries, LeaseBoard, LocalFeed, LocalFeedOptions};
+use deputy_coordinator::{Deliveries, DeliveryTraces, LeaseBoard, LocalFeed, LocalFeedOptions};
 use deputy_core::S3Places;
 use deputy_core::time::Clock;
 use deputy_http_server::HealthCheck as _;
@@ -16,7 +16,9 @@ use deputy_metrics::WorkerMetrics;
 use deputy_sandbox::Sandbox;
 use deputy_store::Store;
 use deputy_worker::cache::StateDirLock;
-use deputy_worker::{ConnectionPhase, ConnectionSnapshot, Worker, WorkerHandle, WorkerHealth, WorkerOptions};
+use deputy_worker::{
+    ApplyTraces, ConnectionPhase, ConnectionSnapshot, Worker, WorkerHandle, WorkerHealth, WorkerOptions,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -50,6 +52,7 @@ pub(super) struct LocalWorkerOptions<'a> {
     pub(super) sandbox: &'a Sandbox,
     pub(super) audit: &'a Arc<Audit>,
     pub(super) board: &'a Arc<LeaseBoard>,
+    pub(super) traces: &'a Arc<DeliveryTraces>,
     pub(super) deliveries: watch::Receiver<Arc<Deliveries>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) places: watch::Receiver<Arc<S3Places>>,
@@ -71,7 +74,7 @@ pub(super) struct LocalWorkerStatus {
 impl LocalWorker {
     /// Opens its state and listens.
     pub(super) async fn build(config: &WorkerConfig, options: LocalWorkerOptions<'_>) -> Result<Self, ProcessError> {
-        let LocalWorkerOptions { state_dir, store, sandbox, audit, board, deliveries, clock, places, platform } =
+        let LocalWorkerOptions { state_dir, store, sandbox, audit, board, traces, deliveries, clock, places, platform } =
             options;
         let policies = Arc::new(receiver_policies(config, state_dir, &platform.components).await?);
         let state_lock = StateDirLock::take(store).await.map_err(ProcessError::LeaseCache)?;
@@ -83,6 +86,7 @@ impl LocalWorker {
             deliveries,
             instances,
             clock: Arc::clone(&clock),
+            traces: Arc::clone(traces),
         });
         let applied_cache = state_lock.applied(NAME);
         let applied = applied_cache.restore(Some(&policies.bindings.keys().cloned().collect())).await;
@@ -95,6 +99,7 @@ impl LocalWorker {
             applied_cache,
             applied,
             metrics: Arc::clone(&metrics),
+            traces: Arc::new(ApplyTraces::new(traces.tracer().clone())),
             connection: connection(&*clock),
             clock,
             random: Arc::clone(&platform.random),

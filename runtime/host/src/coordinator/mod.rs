@@ -24,7 +24,7 @@ use deputy_audit::Audit;
 use deputy_config::CoordinatorFile;
 use deputy_coordinator::{
     ConfigurationNames, Control, Coordinator, CoordinatorHandle, CoordinatorHealth, CoordinatorOptions, Deliveries,
-    LeaseBoard, PageUrls, Reload as _, Removals, WorkerServiceOptions, WorkerTasks, Workers,
+    DeliveryTraces, LeaseBoard, PageUrls, Reload as _, Removals, WorkerServiceOptions, WorkerTasks, Workers,
 };
 use deputy_core::S3Places;
 use deputy_core::time::Clock as _;
@@ -36,12 +36,13 @@ use deputy_metrics::CoordinatorMetrics;
 use deputy_page::{LivePage, PageAccess, RecentEvents};
 use deputy_sandbox::{CodeCache, Sandbox};
 use deputy_support::SystemClock;
+use deputy_traces::{Resource, TraceExporter, Tracer};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::error::ProcessError;
 use crate::platform::Platform;
-use crate::{fd_limit, s3_places, sandbox, store};
+use crate::{fd_limit, s3_places, sandbox, store, traces};
 use component_loader::ComponentLoader;
 use listeners::Listeners;
 use local_worker::{LocalWorker, LocalWorkerOptions};
@@ -80,6 +81,8 @@ pub struct CoordinatorProcess {
     clock: Arc<SystemClock>,
     places: watch::Receiver<Arc<S3Places>>,
     metrics: Arc<CoordinatorMetrics>,
+    tracer: Tracer,
+    exporter: Option<TraceExporter>,
     audit: Arc<Audit>,
     sandbox: Sandbox,
 }
@@ -132,11 +135,16 @@ impl CoordinatorProcess {
         };
         let Listeners { control, control_path, health } = listeners;
         let previous = removal::check_at_start(&config, &*store, removals).await?;
+        let resource =
+            Resource { role: "coordinator", instance: String::new(), group: String::new(), host: traces::host_name() };
+        let (tracer, exporter) = traces::open(config.traces.as_ref(), resource, &platform).await?;
+        let delivery_traces = Arc::new(DeliveryTraces::new(tracer.clone()));
         let board = Arc::new(LeaseBoard::default());
         let clock = Arc::new(SystemClock::default());
         let options = CoordinatorOptions {
             store: Arc::clone(&store),
             metrics: Arc::clone(&metrics),
+            traces: Arc::clone(&delivery_traces),
             board: Arc::clone(&board),
             clock: Arc::clone(&clock) as _,
             surroundings: Arc::clone(&platform.sources),
@@ -169,6 +177,7 @@ impl CoordinatorProcess {
                     random: Arc::clone(&platform.random),
                     audit: Arc::clone(&audit),
                     metrics: Arc::clone(&metrics),
+                    traces: Arc::clone(&delivery_traces),
                     handle: handle.clone(),
                 })
                 .await
@@ -193,6 +202,7 @@ impl CoordinatorProcess {
                     sandbox: &sandbox,
                     audit: &audit,
                     board: &board,
+                    traces: &delivery_traces,
                     deliveries: coordinator.deliveries(),
                     clock: Arc::clone(&clock) as _,
                     places: places.subscribe(),
@@ -223,6 +233,8 @@ impl CoordinatorProcess {
             clock,
             places: known_places,
             metrics,
+            tracer,
+            exporter,
             audit,
             sandbox,
         })
@@ -257,10 +269,13 @@ impl CoordinatorProcess {
         tasks.spawn(serve(listener, Arc::new(control)));
         if let Some(HealthPort { listener, page, events, .. }) = self.health {
             let health = CoordinatorHealth::new(self.handle.clone(), self.metrics, Arc::clone(&self.audit));
-            let health = health.with_local(status).with_workers(workers.clone());
+            let health = health.with_local(status).with_workers(workers.clone()).with_traces(self.tracer.clone());
             let audit = Arc::clone(&self.audit);
             let page = LivePage::new(health, page, events, self.handle, workers.clone(), audit);
             tasks.spawn(serve(listener, Arc::new(page)));
+        }
+        if let Some(exporter) = self.exporter {
+            tasks.spawn(exporter.run());
         }
         let local = self.local.map(|local| local.spawn(&mut tasks));
         tasks.spawn(async move { self.reloader.run(&self.previous).await });
@@ -278,6 +293,7 @@ impl CoordinatorProcess {
         let (ended, ()) = tokio::join!(keep_leases, serve_workers);
         // Calls that were cut off are in the audit log before the program ends.
         self.sandbox.settle().await;
+        self.tracer.flush().await;
         drop(tasks);
         drop((socket_file, local));
         self.audit.flush().await;

@@ -31,9 +31,10 @@ pub(crate) fn reload_warnings(current: &CoordinatorFile, next: &CoordinatorFile)
     let mut warnings = config_warnings(next);
     let calls = next.coordinator.calls;
     let expected = CoordinatorSection { calls, ..current.coordinator.clone() };
-    if next.coordinator != expected || next.audit != current.audit {
-        warnings
-            .push("changes to `audit` and to [coordinator], except `calls`, take effect at the next start".to_owned());
+    if next.coordinator != expected || next.audit != current.audit || next.traces != current.traces {
+        warnings.push(
+            "changes to `audit`, [traces] and [coordinator], except `calls`, take effect at the next start".to_owned(),
+        );
     }
     if local_text(next) != local_text(current) {
         warnings.push(

@@ -5,7 +5,8 @@ use deputy_coordinator::{ConfiguredProvider, LoginFaultStatus, LoginSnapshot};
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{CallOutcome, Lease, ProviderCall};
 use deputy_core::{CallFailure, Instance, PolicyDenial, Principal, SecretBytes, TokenExpiry, Tokens};
-use deputy_sandbox::{Call, LoadedProvider, RequiredObtain};
+use deputy_sandbox::{Call, LoadedProvider, MadeRequest, RequiredObtain};
+use deputy_traces::{OpenSpan, SpanKind};
 
 use crate::call_failure::{call_failure, log_stderr};
 
@@ -34,14 +35,15 @@ impl SandboxedProvider {
         self.provider.revoke(&tokens(lease)?).await
     }
 
-    async fn obtain(&self) -> CallOutcome {
+    async fn obtain(&self, span: &OpenSpan) -> CallOutcome {
         match self.provider.obtain_if_required().await {
-            RequiredObtain::Called(call) => self.outcome(call, CallOutcome::Obtained),
-            RequiredObtain::NotRequired(call) => self.outcome(call, |_| CallOutcome::NotRequired),
+            RequiredObtain::Called(call) => self.outcome(call, span, CallOutcome::Obtained),
+            RequiredObtain::NotRequired(call) => self.outcome(call, span, |_| CallOutcome::NotRequired),
         }
     }
 
-    fn outcome<T>(&self, call: Call<T>, succeeded: impl FnOnce(T) -> CallOutcome) -> CallOutcome {
+    fn outcome<T>(&self, call: Call<T>, span: &OpenSpan, succeeded: impl FnOnce(T) -> CallOutcome) -> CallOutcome {
+        call.requests.iter().for_each(|request| trace_request(span, request));
         self.log_denials(&call);
         if let Some(failure) = call_failure(&call) {
             log_stderr(&call);
@@ -79,6 +81,24 @@ fn tokens(lease: &Lease) -> Option<Tokens> {
     })
 }
 
+/// A request of the component, by what the operator's rule says of it.
+fn trace_request(parent: &OpenSpan, request: &MadeRequest) {
+    let MadeRequest { method, allowed, status, began, ended, failure } = request;
+    let span = parent.child(method).kind(SpanKind::Client).since(*began);
+    let mut span = span.with("http.request.method", method).with("server.address", allowed.host());
+    span.set_number("server.port", u64::from(allowed.port()));
+    if let Some(status) = status {
+        span.set_number("http.response.status_code", u64::from(*status));
+    }
+    let is_error = status.is_some_and(|status| status >= 400);
+    match failure {
+        Some(failure) => span.fail(failure),
+        None if is_error => span.fail("status"),
+        None => {}
+    }
+    span.end_at(*ended);
+}
+
 fn not_exported(function: &str) -> CallOutcome {
     misconfigured(format!("the component does not export {function}"))
 }
@@ -89,15 +109,15 @@ fn misconfigured(message: String) -> CallOutcome {
 
 #[async_trait]
 impl ConfiguredProvider for SandboxedProvider {
-    async fn call(&self, call: &ProviderCall) -> CallOutcome {
+    async fn call(&self, call: &ProviderCall, span: &OpenSpan) -> CallOutcome {
         match call {
-            ProviderCall::Obtain => self.obtain().await,
+            ProviderCall::Obtain => self.obtain(span).await,
             ProviderCall::Renew(lease) => match self.renew(lease).await {
-                Some(call) => self.outcome(call, CallOutcome::Obtained),
+                Some(call) => self.outcome(call, span, CallOutcome::Obtained),
                 None => not_exported("renewal"),
             },
             ProviderCall::Revoke(lease) => match self.revoke(lease).await {
-                Some(call) => self.outcome(call, |()| CallOutcome::Revoked),
+                Some(call) => self.outcome(call, span, |()| CallOutcome::Revoked),
                 None => not_exported("revocation"),
             },
         }
@@ -124,7 +144,7 @@ impl ConfiguredProvider for SandboxedProvider {
 
 #[async_trait]
 impl ConfiguredProvider for UnloadedProvider {
-    async fn call(&self, _: &ProviderCall) -> CallOutcome {
+    async fn call(&self, _: &ProviderCall, _: &OpenSpan) -> CallOutcome {
         misconfigured(self.error.clone())
     }
 }

@@ -9,7 +9,7 @@ use deputy_link::{DeliveredState, JoinString, WorkerIdentity};
 use deputy_store::Store;
 use deputy_support::SystemClock;
 use deputy_worker::cache::{LeaseCache, StateDirLock};
-use deputy_worker::{ConnectionPhase, ConnectionSnapshot};
+use deputy_worker::{ApplyTraces, ConnectionPhase, ConnectionSnapshot};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -18,6 +18,7 @@ use super::identity_records::IdentityRecords;
 use super::join_watch::JoinWatch;
 use crate::error::ProcessError;
 use crate::platform::Platform;
+use crate::traces::host_name;
 
 pub(super) struct WorkerLink {
     client: LinkClient,
@@ -84,6 +85,11 @@ impl WorkerLink {
         &self.names.group
     }
 
+    /// Traces what the cache keeps.
+    pub(super) fn traced(self, traces: Arc<ApplyTraces>) -> Self {
+        Self { cache: self.cache.traced(traces), ..self }
+    }
+
     /// Reads the status of the link.
     pub(super) fn status(&self) -> Box<dyn Fn() -> ConnectionSnapshot + Send + Sync> {
         let names = self.names.clone();
@@ -139,8 +145,4 @@ impl LinkNames {
             refused: state.refusals.iter().map(ToString::to_string).collect(),
         }
     }
-}
-
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

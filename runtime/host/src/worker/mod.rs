@@ -27,15 +27,16 @@ use deputy_metrics::WorkerMetrics;
 use deputy_sandbox::{CacheKey, CodeCache, Sandbox};
 use deputy_store::{DirectoryStore, Store};
 use deputy_support::SystemClock;
+use deputy_traces::{Resource, TraceExporter, Tracer};
 use deputy_worker::cache::StateDirLock;
 use deputy_worker::components::ComponentStore;
-use deputy_worker::{ReceiverPolicies, Worker, WorkerHandle, WorkerHealth, WorkerOptions};
+use deputy_worker::{ApplyTraces, ReceiverPolicies, Worker, WorkerHandle, WorkerHealth, WorkerOptions};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::error::ProcessError;
 use crate::platform::Platform;
-use crate::{fd_limit, s3_places, sandbox};
+use crate::{fd_limit, s3_places, sandbox, traces};
 pub(crate) use endpoints::EndpointServers;
 use link::WorkerLink;
 pub(crate) use sandboxed_receiver::{SandboxedReceivers, WorkerNames};
@@ -68,6 +69,8 @@ pub struct WorkerProcess {
     endpoints: EndpointServers,
     health: Option<(SocketAddr, HttpListener)>,
     metrics: Arc<WorkerMetrics>,
+    tracer: Tracer,
+    exporter: Option<TraceExporter>,
     audit: Arc<Audit>,
     sandbox: Sandbox,
     /// Held until the process ends.
@@ -98,6 +101,15 @@ impl WorkerProcess {
 
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let link = WorkerLink::open(&config, join, store, &state_lock, version, &clock, &platform).await?;
+        let resource = Resource {
+            role: "worker",
+            instance: link.worker().to_owned(),
+            group: link.group().to_owned(),
+            host: traces::host_name(),
+        };
+        let (tracer, exporter) = traces::open(config.traces.as_ref(), resource, &platform).await?;
+        let apply_traces = Arc::new(ApplyTraces::new(tracer.clone()));
+        let link = link.traced(Arc::clone(&apply_traces));
         let metrics = Arc::new(WorkerMetrics::default());
         let audit = Arc::new(sandbox::open_audit(audit.as_deref().or(config.audit.as_deref()))?);
         let code_cache = CodeCache { state_dir: state_dir.clone(), key: cache_key };
@@ -115,6 +127,7 @@ impl WorkerProcess {
             applied_cache,
             applied,
             metrics: Arc::clone(&metrics),
+            traces: apply_traces,
             clock: Arc::clone(&clock),
             random: Arc::clone(&platform.random),
             seed: platform.seed()?,
@@ -125,7 +138,20 @@ impl WorkerProcess {
         let (_, places) = watch::channel(Arc::new(s3_places::of_worker(&config)));
         let endpoints = EndpointServers::open(&config, &state_dir, &link.in_use, &clock, places, &platform).await?;
         let health = listen_for_health(&config).await?;
-        Ok(Self { worker, handle, link, components, endpoints, health, metrics, audit, sandbox, state_lock })
+        Ok(Self {
+            worker,
+            handle,
+            link,
+            components,
+            endpoints,
+            health,
+            metrics,
+            tracer,
+            exporter,
+            audit,
+            sandbox,
+            state_lock,
+        })
     }
 
     pub fn addresses(&self) -> WorkerAddresses<'_> {
@@ -145,12 +171,16 @@ impl WorkerProcess {
         let socket_file = self.endpoints.serve(&mut tasks, &self.handle);
         if let Some((_, listener)) = self.health {
             let health = WorkerHealth::new(self.handle.clone(), self.metrics, Arc::clone(&self.audit));
-            tasks.spawn(serve(listener, Arc::new(health)));
+            tasks.spawn(serve(listener, Arc::new(health.with_traces(self.tracer.clone()))));
         }
         let link = &self.link.link;
         tasks.spawn(self.components.follow(link.held.clone(), link.state.clone()));
         self.link.spawn(&mut tasks);
+        if let Some(exporter) = self.exporter {
+            tasks.spawn(exporter.run());
+        }
         self.worker.run().await;
+        self.tracer.flush().await;
         // Calls that were cut off are in the audit log before the program ends.
         self.sandbox.settle().await;
         drop(tasks);

@@ -17,6 +17,7 @@ fn lease(instance: &str, revision: u64) -> EncodedLease {
         next_at: Some(Timestamp::from_millis(5_000_000)),
         renewable_until: None,
         payload: Arc::new(SecretBytes::new(format!("{instance} {revision}").into_bytes())),
+        trace: None,
     })
 }
 

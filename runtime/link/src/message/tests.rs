@@ -84,6 +84,7 @@ fn server_messages() -> Vec<ServerMessageKind> {
             subject: String::new(),
             next_at_ms: None,
             renewable_until_ms: None,
+            traceparent: None,
         }),
         ServerMessageKind::LeaseWithdrawn(LeaseWithdrawn { instance: "s3".to_owned() }),
         ServerMessageKind::ReceiverBound(ReceiverBound {

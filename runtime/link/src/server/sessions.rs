@@ -1,6 +1,6 @@
 //! The connected workers, and what each has applied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -58,6 +58,8 @@ struct Reported {
     host: String,
     applied: BTreeMap<InstanceName, (LeaseVersion, Result<(), String>)>,
     left: Option<Timestamp>,
+    /// Whether it subscribed, and to which instances; `None` inside is all.
+    wanted: Option<Option<BTreeSet<InstanceName>>>,
 }
 
 impl Sessions {
@@ -202,6 +204,17 @@ impl WorkerSession {
     pub fn is_behind(&self, leases: &BTreeMap<InstanceName, LeaseVersion>) -> bool {
         let reported = self.reported();
         leases.iter().any(|(instance, newest)| !reported.has_applied(instance, *newest))
+    }
+
+    /// Whether it is connected, and gets the leases of an instance if its group may.
+    pub fn awaits(&self, instance: &InstanceName) -> bool {
+        let reported = self.reported();
+        let wanted = reported.wanted.as_ref().filter(|_| reported.left.is_none());
+        wanted.is_some_and(|wanted| wanted.as_ref().is_none_or(|wanted| wanted.contains(instance)))
+    }
+
+    pub(super) fn set_wanted(&self, wanted: Option<BTreeSet<InstanceName>>) {
+        self.reported().wanted = Some(wanted);
     }
 
     pub(super) fn set_client_info(&self, version: &str, host: &str) {

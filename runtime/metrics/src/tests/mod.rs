@@ -12,6 +12,7 @@ use crate::audit::AuditMetrics;
 use crate::coordinator::CoordinatorCounts;
 use crate::leases::HeldLeases;
 use crate::logins::HeldLogins;
+use crate::traces::TraceMetrics;
 use crate::worker::WorkerCounts;
 use crate::worker::tests::{counted_metrics, snapshot};
 use crate::worker_snapshot::HeldDeliveries;
@@ -30,9 +31,13 @@ fn all_metrics() -> BTreeMap<String, Metric> {
     assert_complete(
         &coordinator,
         "deputy_",
-        &[CoordinatorCounts::NAMES, AuditMetrics::NAMES, HeldLeases::NAMES, HeldLogins::NAMES],
+        &[CoordinatorCounts::NAMES, AuditMetrics::NAMES, TraceMetrics::NAMES, HeldLeases::NAMES, HeldLogins::NAMES],
     );
-    assert_complete(&worker, "deputy_worker_", &[WorkerCounts::NAMES, AuditMetrics::NAMES, HeldDeliveries::NAMES]);
+    assert_complete(
+        &worker,
+        "deputy_worker_",
+        &[WorkerCounts::NAMES, AuditMetrics::NAMES, TraceMetrics::NAMES, HeldDeliveries::NAMES],
+    );
     [coordinator, worker].iter().flat_map(|text| metrics_in(text)).collect()
 }
 

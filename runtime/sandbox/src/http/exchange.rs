@@ -95,6 +95,7 @@ impl Exchange {
         let target = self.target(&head)?;
         self.record.note_target(&target);
         let permit = grant.permit_http(&target)?;
+        self.record.note_allowed(grant.http.get(permit.rule()).map(|rule| &rule.pattern));
         let rule = policy.rule(&grant, &permit)?;
         let is_own = head.headers.contains_key(header::AUTHORIZATION);
         let context = grant.permit_negotiate(&permit, is_own)?;

@@ -6,10 +6,12 @@ use std::sync::{Arc, OnceLock};
 
 use deputy_audit::{AuditAction, AuditSubject};
 use deputy_core::PolicyDenial;
-use deputy_core::grant::HttpTarget;
+use deputy_core::grant::{HttpPattern, HttpTarget};
+use deputy_support::wall_nanos;
 
 use crate::audit_record::AuditRecord;
 use crate::call_budget::CallBudget;
+use crate::made_request::{MadeRequest, usual_method};
 use crate::secret_fault::SecretFault;
 
 /// The audit record of one request, written with the final counts when it is dropped.
@@ -17,6 +19,10 @@ pub(crate) struct ExchangeRecord {
     budget: Arc<CallBudget>,
     record: AuditRecord,
     meter: Arc<BodyMeter>,
+    /// Nanoseconds since 1970.
+    began: u64,
+    /// What the rule allows that permitted it.
+    allowed: Option<HttpPattern>,
 }
 
 /// The bytes of both bodies of one request, and the failure of the component's.
@@ -38,7 +44,8 @@ pub(crate) enum BodyFailure {
 
 impl ExchangeRecord {
     pub(crate) fn begin(budget: &Arc<CallBudget>, action: AuditAction) -> Self {
-        Self { budget: Arc::clone(budget), record: AuditRecord::begin(budget, action), meter: Arc::default() }
+        let record = AuditRecord::begin(budget, action);
+        Self { budget: Arc::clone(budget), record, meter: Arc::default(), began: wall_nanos(), allowed: None }
     }
 
     pub(crate) fn subject(&self) -> &AuditSubject {
@@ -63,6 +70,21 @@ impl ExchangeRecord {
             *target = closed.target().to_string();
             *path = closed.path().to_owned();
         }
+    }
+
+    /// Notes the rule that permitted it. Without one it is in no trace.
+    pub(crate) fn note_allowed(&mut self, allowed: Option<&HttpPattern>) {
+        self.allowed = allowed.cloned();
+    }
+
+    /// Keeps what traces show of it.
+    fn note_request(&mut self) {
+        let Some(allowed) = self.allowed.take() else { return };
+        let failure = self.record.failure().map(str::to_owned);
+        let Some(AuditAction::Http { method, status, .. }) = self.record.action() else { return };
+        let (method, status) = (usual_method(method), *status);
+        let request = MadeRequest { method, allowed, status, began: self.began, ended: wall_nanos(), failure };
+        self.budget.audit.note_request(request);
     }
 
     pub(crate) fn note_address(&mut self, at: IpAddr) {
@@ -90,6 +112,7 @@ impl Drop for ExchangeRecord {
             *sent = self.meter.sent.load(Ordering::Relaxed);
             *received = self.meter.received.load(Ordering::Relaxed);
         }
+        self.note_request();
     }
 }
 

@@ -296,12 +296,12 @@ fn times(tokens: &Tokens) -> (deputy_core::TokenExpiry, Option<Timestamp>, Optio
 
 /// The call without what it returned, and a copy of that.
 fn split(call: Call<Tokens>) -> (Call<()>, Option<Tokens>) {
-    let Call { id, result, denials, timeouts, secret_faults, usage, log_tail } = call;
+    let Call { id, result, denials, timeouts, secret_faults, usage, requests, log_tail } = call;
     let (result, returned) = match result {
         Ok(returned) => (Ok(()), Some(tokens::copy(&returned))),
         Err(error) => (Err(error), None),
     };
-    (Call { id, result, denials, timeouts, secret_faults, usage, log_tail }, returned)
+    (Call { id, result, denials, timeouts, secret_faults, usage, requests, log_tail }, returned)
 }
 
 fn places(function: &str, mismatches: &[Mismatch]) -> String {

@@ -27,6 +27,7 @@ use deputy_store::{
 };
 use tokio::sync::watch;
 
+use crate::apply_traces::ApplyTraces;
 use record::CacheRecordError;
 
 pub use applied::{AppliedByReceiver, AppliedCache};
@@ -58,6 +59,7 @@ pub struct LeaseCache {
     /// What is known to be on the disk.
     kept: Option<WrittenState>,
     lock: Arc<StoreLock>,
+    traces: Arc<ApplyTraces>,
 }
 
 /// What of it is on the disk.
@@ -112,11 +114,17 @@ impl StateDirLock {
         let lock = Arc::clone(&self.lock);
         let index = StoreKey::new(&INDEX, "all")?;
         let writer = KeyWriter::of_holder(Arc::clone(&store), Arc::clone(&lock));
-        Ok(LeaseCache { store, index, worker: worker.to_owned(), writer, kept: None, lock })
+        Ok(LeaseCache { store, index, worker: worker.to_owned(), writer, kept: None, lock, traces: Arc::default() })
     }
 }
 
 impl LeaseCache {
+    /// The same cache, which traces what it keeps.
+    #[must_use]
+    pub fn traced(self, traces: Arc<ApplyTraces>) -> Self {
+        Self { traces, ..self }
+    }
+
     /// Reads the copy. Unusable records are logged and left out. Expired leases are included: the configuration decides
     /// what happens to their files.
     pub async fn restore(&mut self) -> DeliveredState {
@@ -184,6 +192,7 @@ impl LeaseCache {
     ) {
         loop {
             let newest = Arc::clone(&held.borrow_and_update());
+            let mut traced = if newest.complete { self.traces.cache(&newest) } else { Vec::new() };
             let kept = {
                 let mut keeping = pin!(self.keep(&newest));
                 loop {
@@ -196,6 +205,10 @@ impl LeaseCache {
                     }
                 }
             };
+            if kept.is_err() {
+                traced.iter_mut().for_each(|span| span.fail("not-cached"));
+            }
+            drop(traced);
             give(&used, &newest);
             if let Err(error) = kept {
                 let error = in_one_line(&error);

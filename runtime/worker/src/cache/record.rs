@@ -149,6 +149,7 @@ fn decode_delivery(worker: &str, bytes: &[u8]) -> Result<(Option<String>, Delive
         next_at: head.next_at.map(Timestamp::from_millis),
         renewable_until: head.renewable_until.map(Timestamp::from_millis),
         payload: Arc::new(payload),
+        trace: None,
     };
     Ok((head.receiver, delivery))
 }

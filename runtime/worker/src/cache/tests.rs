@@ -44,6 +44,7 @@ fn held(deliveries: &[(&str, u64)]) -> DeliveredState {
             next_at: Some(Timestamp::from_millis(revision + 500)),
             renewable_until: Some(Timestamp::from_millis(revision + 2000)),
             payload: Arc::new(SecretBytes::new(format!("payload of {name} {revision}").into_bytes())),
+            trace: None,
         };
         (instance, delivery)
     };

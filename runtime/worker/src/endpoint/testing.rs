@@ -25,6 +25,7 @@ pub(super) fn held(payload: &str) -> Arc<DeliveredState> {
         next_at: None,
         renewable_until: None,
         payload,
+        trace: None,
     };
     Arc::new(DeliveredState { deliveries: [(instance, delivery)].into(), complete: true, ..DeliveredState::default() })
 }

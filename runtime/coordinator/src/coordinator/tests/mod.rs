@@ -64,6 +64,7 @@ fn options(store: Arc<dyn Store>, board: Arc<LeaseBoard>, known: &[&str]) -> Coo
     CoordinatorOptions {
         store,
         metrics: Arc::default(),
+        traces: Arc::default(),
         board,
         clock: Arc::new(SystemClock::default()),
         surroundings: Arc::new(SourceContext::of_process()),
@@ -122,7 +123,7 @@ struct HourProvider;
 
 #[async_trait::async_trait]
 impl ConfiguredProvider for HourProvider {
-    async fn call(&self, _: &ProviderCall) -> CallOutcome {
+    async fn call(&self, _: &ProviderCall, _: &deputy_traces::OpenSpan) -> CallOutcome {
         let payload = deputy_core::SecretBytes::new(b"the payload".to_vec());
         let expiry = TokenExpiry::At(SystemClock::default().now().wall.plus(Span::secs(3600)));
         CallOutcome::Obtained(Tokens { expiry, ..Tokens::new("test/1".parse().unwrap(), payload) })

@@ -158,6 +158,7 @@ async fn start_coordinator_with(
         random: random(),
         audit: Arc::clone(&audit),
         metrics: Arc::clone(&metrics),
+        traces: Arc::default(),
         handle,
     };
     let (mut workers, tasks) = Workers::open(options).await.unwrap();

@@ -7,7 +7,7 @@
 //! configuration changes, and the limits end each of them.
 
 use crate::time::Now;
-use crate::{InstanceName, Tokens};
+use crate::{InstanceName, Span, Tokens};
 
 use super::revocation::Revocation;
 use super::{CallOrigin, DetachedCall, DueTime, InstancePhase, InstanceState, Membership, RunState};
@@ -64,8 +64,16 @@ impl InstanceState {
     /// What it is queued for.
     pub(in crate::schedule) fn queued_purpose(&self) -> Option<CallPurpose> {
         match &self.phase {
-            InstancePhase::Waiting { entry } => Some(entry.purpose),
+            InstancePhase::Waiting { entry, .. } => Some(entry.purpose),
             _ => None,
+        }
+    }
+
+    /// How long it has waited for its turn.
+    pub(in crate::schedule) fn has_waited(&self, now: Now) -> Span {
+        match &self.phase {
+            InstancePhase::Waiting { since, .. } => now.mono.since(*since),
+            _ => Span::secs(0),
         }
     }
 
@@ -77,14 +85,14 @@ impl InstanceState {
         now: Now,
     ) -> QueueEntry {
         let entry = self.queue_entry(purpose, name, now);
-        self.phase = InstancePhase::Waiting { entry: entry.clone() };
+        self.phase = InstancePhase::Waiting { entry: entry.clone(), since: now.mono };
         entry
     }
 
     /// Stops waiting. Returns the entry that it had in the queue.
     pub(in crate::schedule) fn leave_queue(&mut self) -> Option<QueueEntry> {
         match std::mem::replace(&mut self.phase, InstancePhase::Resting) {
-            InstancePhase::Waiting { entry } => Some(entry),
+            InstancePhase::Waiting { entry, .. } => Some(entry),
             other => {
                 self.phase = other;
                 None

@@ -123,7 +123,7 @@ enum Membership {
 #[derive(Debug)]
 pub(super) enum InstancePhase {
     Resting,
-    Waiting { entry: QueueEntry },
+    Waiting { entry: QueueEntry, since: MonotonicTime },
     Calling { call: ScheduledCallId, work: ProviderCall, began: Now, fingerprint: ConfigFingerprint, revoked: bool },
     Saving { id: SaveId, failures: u32, again: Option<MonotonicTime> },
     Forgetting { id: SaveId, failures: u32, again: Option<MonotonicTime> },
@@ -319,6 +319,6 @@ impl InstanceState {
     }
 
     fn is_queued_for(&self, purpose: CallPurpose) -> bool {
-        matches!(&self.phase, InstancePhase::Waiting { entry } if entry.purpose == purpose)
+        matches!(&self.phase, InstancePhase::Waiting { entry, .. } if entry.purpose == purpose)
     }
 }

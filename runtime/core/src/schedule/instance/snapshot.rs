@@ -48,7 +48,7 @@ fn activity(instance: &InstanceState, queue: &CallQueue, now: Now) -> InstanceAc
         }
         InstancePhase::Saving { failures, .. } => InstanceActivity::Saving(*failures),
         InstancePhase::Forgetting { .. } => InstanceActivity::Leaving,
-        InstancePhase::Waiting { entry } if entry.purpose == CallPurpose::Tokens => InstanceActivity::Waiting(
+        InstancePhase::Waiting { entry, .. } if entry.purpose == CallPurpose::Tokens => InstanceActivity::Waiting(
             queue.blocked_until(&instance.plan.upstream, instance.plan.account).map(|until| until.since(now.mono)),
         ),
         InstancePhase::Resting | InstancePhase::Waiting { .. } => resting(instance, now),

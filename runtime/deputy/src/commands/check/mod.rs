@@ -8,6 +8,7 @@ mod left_open;
 mod login;
 mod online;
 mod store;
+mod traces;
 mod worker;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use kept_state::KeptStates;
 use login::LoginJson;
 use online::OnlineJson;
 use store::StoreJson;
+use traces::TracesJson;
 use worker::LocalJson;
 #[cfg(test)]
 pub(super) use worker::WorkerCheckJson;
@@ -66,6 +68,8 @@ pub(super) struct CoordinatorCheckJson {
     workers: Option<CheckedWorkersJson>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     groups: Vec<GroupJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traces: Option<TracesJson>,
     /// With --online.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     online: Vec<OnlineJson>,
@@ -115,6 +119,10 @@ async fn check_coordinator(context: &Context, arguments: &CheckArgs) -> Result<E
         }
         groups.push(checked);
     }
+    let traces = traces::check(context, config.traces.as_ref()).await?;
+    if let Some(traces) = traces.as_ref().filter(|_| !json) {
+        context.stdout(&traces.text())?;
+    }
     let online = if arguments.online { online::check(context, &config, &sandbox, json).await? } else { Vec::new() };
     let local = match &config.local {
         Some(own) => {
@@ -132,6 +140,7 @@ async fn check_coordinator(context: &Context, arguments: &CheckArgs) -> Result<E
     }
     let ok = store.as_ref().is_none_or(|store| store.ok)
         && local.as_ref().is_none_or(|local| local.ok)
+        && traces.as_ref().is_none_or(|traces| traces.ok)
         && online.iter().all(|instance| instance.ok)
         && instances.iter().all(|instance| instance.ok)
         && logins.iter().all(|login| login.ok)
@@ -146,6 +155,7 @@ async fn check_coordinator(context: &Context, arguments: &CheckArgs) -> Result<E
             logins,
             workers: config.coordinator.workers.as_ref().map(CheckedWorkersJson::from),
             groups,
+            traces,
             online,
             store,
             local,
@@ -154,8 +164,10 @@ async fn check_coordinator(context: &Context, arguments: &CheckArgs) -> Result<E
         let local_failed = local.as_ref().is_some_and(|local| !local.ok);
         let failed_online = online.iter().filter(|instance| !instance.ok).count();
         let store_failed = store.as_ref().is_some_and(|store| !store.ok);
+        let traces_failed = traces.as_ref().is_some_and(|traces| !traces.ok);
         let failed = usize::from(local_failed)
             + usize::from(store_failed)
+            + usize::from(traces_failed)
             + failed_online
             + failed(&instances, &logins, &groups);
         context.stdout(&summary(&config, &instances, &groups, failed))?;

@@ -20,6 +20,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::instance::{CheckedInstanceJson, bound};
+use super::traces::{self, TracesJson};
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
@@ -40,6 +41,8 @@ pub(in crate::commands) struct WorkerCheckJson {
     directories: Vec<PathJson>,
     /// The files that the worker reads.
     files: Vec<PathJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traces: Option<TracesJson>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -92,7 +95,10 @@ pub(super) async fn check(context: &Context, path: &Path, json: bool) -> Result<
     let receivers = check_receivers(&sandbox, &config, &policies, None, &config.setting_lines).await;
     let directories = check_directories(&policies);
     let files = check_files(&config, &platform.sources).await;
-    let ok = receivers.iter().all(|receiver| receiver.ok) && directories.iter().chain(&files).all(|path| path.ok);
+    let traces = traces::check(context, config.traces.as_ref()).await?;
+    let ok = receivers.iter().all(|receiver| receiver.ok)
+        && directories.iter().chain(&files).all(|path| path.ok)
+        && traces.as_ref().is_none_or(|traces| traces.ok);
     let checked = WorkerCheckJson {
         schema: SCHEMA,
         ok,
@@ -101,6 +107,7 @@ pub(super) async fn check(context: &Context, path: &Path, json: bool) -> Result<
         receivers,
         directories,
         files,
+        traces,
     };
     if json {
         context.json(&checked)?;
@@ -252,6 +259,7 @@ impl WorkerCheckJson {
     fn text(&self) -> String {
         let mut text: String = self.receivers.iter().map(WorkerReceiverJson::text).collect();
         text.push_str(&path_errors(self.directories.iter().chain(&self.files)));
+        text.extend(self.traces.iter().map(TracesJson::text));
         text.push_str(&format!("{}: {}\n", self.config, ok_or_not(self.ok)));
         text
     }

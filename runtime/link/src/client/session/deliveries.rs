@@ -35,6 +35,7 @@ impl ClientSession<'_> {
             next_at: update.next_at_ms.map(Timestamp::from_millis),
             renewable_until: update.renewable_until_ms.map(Timestamp::from_millis),
             payload,
+            trace: update.traceparent.and_then(|text| text.parse().ok()),
         };
         tracing::info!(
             instance = %delivery.instance,

@@ -74,6 +74,7 @@ impl ServerSession<'_> {
         let refusals = refusals.into_iter().map(|refusal| ServerMessageKind::Refusal(refusal.into()));
         let replies = [ServerMessageKind::Welcome(welcome)].into_iter().chain(refusals);
         let mut frames: Vec<Bytes> = replies.map(|reply| encode(&ServerMessage::from(reply))).collect();
+        self.session.set_wanted(wanted.clone());
         let (items, cursor) = self.group.snapshot(wanted, &known);
         self.cursor = Some(cursor);
         frames.extend(items);

@@ -53,6 +53,7 @@ fn delivery(instance: &str, revision: u64, obtained_at: u64) -> Delivery {
         next_at: None,
         renewable_until: None,
         payload: Arc::new(SecretBytes::new(vec![1])),
+        trace: None,
     }
 }
 

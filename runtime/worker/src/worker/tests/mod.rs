@@ -195,6 +195,7 @@ impl TestWorker {
         let current_phase = Arc::clone(&phase);
         let clock = Arc::new(AdjustableClock::default());
         let options = WorkerOptions {
+            traces: Arc::default(),
             policies: Arc::new(policies),
             loader: Arc::clone(&loader) as Arc<dyn ReceiverLoader>,
             applied_cache,
@@ -299,5 +300,6 @@ fn delivery(instance: &str, service: &str, revision: u64, life: Span) -> Deliver
         next_at: None,
         renewable_until: None,
         payload: Arc::new(SecretBytes::new(format!("{CANARY} {instance} {revision}").into_bytes())),
+        trace: None,
     }
 }

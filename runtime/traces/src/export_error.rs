@@ -1,0 +1,56 @@
+//! Why spans cannot be sent.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use deputy_sources::SourceError;
+
+/// Why the collector cannot be used, or did not take a batch.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectorError {
+    #[error("cannot connect to the collector of traces at {0}")]
+    Connect(String, #[source] io::Error),
+    #[error("the exchange with the collector of traces at {0} failed")]
+    Exchange(String, #[source] hyper::Error),
+    #[error("the value of the header {0} of `headers` in [traces] cannot be read")]
+    Header(String, #[source] SourceError),
+    #[error("the value of the header {0} of `headers` in [traces] is not one: remove control characters")]
+    HeaderValue(String),
+    #[error("the URL of the collector of traces, {0}, cannot be used: check `otlp` in [traces]")]
+    Request(String),
+    #[error("cannot read PEM certificates from {}: check `roots` in [traces]", .0.display())]
+    Roots(PathBuf, #[source] rustls::pki_types::pem::Error),
+    #[error("a certificate in {} cannot be used: check `roots` in [traces]", .0.display())]
+    Root(PathBuf, #[source] rustls::Error),
+    #[error("the system has no root certificates: install them, or name a file with `roots` in [traces]")]
+    NoRoots,
+    #[error("the collector of traces at {url} answered {status}")]
+    Status {
+        url: String,
+        status: u16,
+        /// How long it asked to wait.
+        retry_after: Option<Duration>,
+    },
+    #[error("the collector of traces at {0} did not answer in time")]
+    Timeout(String),
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
+}
+
+impl CollectorError {
+    /// Whether the same batch may be taken later: the answers that OTLP names, and whatever hinders an answer.
+    pub(crate) fn is_temporary(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => matches!(status, 429 | 502 | 503 | 504),
+            _ => true,
+        }
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}
