@@ -1,4 +1,4 @@
-//! What `docs/providers.md` says to type works as it stands there, with the real wasmtime and `wac`.
+//! What `docs/contract.md` says to type works as it stands there, with the real wasmtime and `wac`.
 //!
 //! Of a command only the addresses and the keys are replaced, which the page cannot know.
 
@@ -9,13 +9,13 @@ use crate::local::Refusing;
 use crate::page::{self, Page, shell};
 use crate::servers;
 
-const PAGE: Page = Page { name: "docs/providers.md", text: include_str!("../../docs/providers.md") };
+const PAGE: Page = Page { name: "docs/contract.md", text: include_str!("../../docs/contract.md") };
 
 const HEADING: &str = "Trying it with the wasmtime CLI";
 
 fn author() -> TempDir {
     page::author(&[
-        ("oauth2.wasm", "oauth2-javascript"),
+        ("oauth2-javascript.wasm", "oauth2-javascript"),
         ("target/guests/s3-sts.wasm", "s3-sts"),
         ("target/guests/secrets.wasm", "secrets"),
     ])
