@@ -13,8 +13,6 @@ use serde::Deserialize;
 
 use crate::faults::namespace::Namespace;
 
-/// The lines of the page for operators.
-
 /// With state of its own, in which the components for Hadoop are compiled already.
 pub(crate) fn home() -> TestEnvironment {
     static COMPILED: OnceLock<PathBuf> = OnceLock::new();

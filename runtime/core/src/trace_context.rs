@@ -75,7 +75,8 @@ mod tests {
         let upper = EXAMPLE.to_uppercase();
         let more = format!("{EXAMPLE}-00");
         let invalid = EXAMPLE.replacen("00", "ff", 1);
-        for text in ["", "00", zero, &unsampled, &upper, &more, &invalid, &EXAMPLE[1..], "00-\u{e9}"] {
+        for text in ["", "00", zero, &unsampled, &upper, &more, &invalid, EXAMPLE.trim_start_matches("00"), "00-\u{e9}"]
+        {
             assert_eq!(text.parse::<TraceContext>(), Err(TraceContextError), "{text:?}");
         }
     }

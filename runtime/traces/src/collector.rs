@@ -167,6 +167,7 @@ impl Collector {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "what is read has an end: `Limited`")]
     async fn judge(&self, response: Response<Incoming>) -> Result<u64, CollectorError> {
         let status = response.status();
         if !status.is_success() {

@@ -53,7 +53,7 @@ impl Browser {
         self.said.read_line(&mut said).map_err(|error| failed(&error))?;
         let mut outcome: Value = serde_json::from_str(&said).map_err(|_| failed(&"the browser ended"))?;
         match outcome.get("error") {
-            None => Ok(outcome["value"].take()),
+            None => Ok(outcome.get_mut("value").map(Value::take).unwrap_or_default()),
             Some(_) => Err(failed(&outcome)),
         }
     }

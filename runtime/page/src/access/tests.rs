@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "a test has its own random numbers")]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use deputy_core::Timestamp;

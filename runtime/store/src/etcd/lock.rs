@@ -107,7 +107,7 @@ impl HeldLock {
 /// timers do not.
 async fn keep_alive(client: &EtcdClient, lease: i64, asked_at: Duration) {
     // Counted from when the request was sent: etcd counts from a later time.
-    let mut end = asked_at + (LEASE - MARGIN);
+    let mut end = asked_at + LEASE.saturating_sub(MARGIN);
     let mut next = KEEP_ALIVE;
     loop {
         let left = end.saturating_sub(time_since_boot());
@@ -122,7 +122,7 @@ async fn keep_alive(client: &EtcdClient, lease: i64, asked_at: Duration) {
         }
         match client.keep_alive(lease, ANSWER.min(left)).await {
             Ok(true) => {
-                end = sent_at + (LEASE - MARGIN);
+                end = sent_at + LEASE.saturating_sub(MARGIN);
                 next = KEEP_ALIVE;
             }
             Ok(false) => return,

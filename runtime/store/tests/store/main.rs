@@ -1,5 +1,6 @@
 //! The same cases against both stores, and what only etcd can do: lose its leader, its quorum, its space or its history.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "what fails here is a failed test")]
 #![expect(clippy::disallowed_methods, reason = "a test has its own random numbers, files and times")]
 #![expect(clippy::print_stdout, reason = "how long it took is of interest")]
 

@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "a test arranges its own files")]
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
