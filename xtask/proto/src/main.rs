@@ -31,7 +31,12 @@ struct Messages {
 }
 
 const MESSAGES: [Messages; 3] = [
-    Messages { name: "link", proto: "link.proto", boxed: &[".deputy.link.v1.ReceiverBound.limits"], hold_secrets: true },
+    Messages {
+        name: "link",
+        proto: "link.proto",
+        boxed: &[".deputy.link.v1.ReceiverBound.limits"],
+        hold_secrets: true,
+    },
     Messages { name: "etcd", proto: "etcd.proto", boxed: &[], hold_secrets: true },
     Messages { name: "traces", proto: "otlp.proto", boxed: &[], hold_secrets: false },
 ];
