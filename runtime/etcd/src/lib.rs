@@ -21,5 +21,5 @@ mod watch;
 pub use auth::EtcdLogin;
 pub use client::{EtcdClient, EtcdOptions, Repeat};
 pub use error::{EtcdError, Status, StatusCode};
-pub use tls::{EtcdTls, TlsError};
+pub use tls::EtcdTls;
 pub use watch::WatchStream;

@@ -9,10 +9,10 @@ use deputy_coordinator::{
     BackupError, ConfigurationNamesError, CoordinatorError, LockLostError, StateCopyError, WorkersError,
 };
 use deputy_core::ReceiverName;
-use deputy_etcd::TlsError;
 use deputy_sandbox::{LoadError, SandboxError};
 use deputy_sources::SourceError;
 use deputy_store::{ArchiveError, MasterKeyError, StoreError, StoreKeyError};
+use deputy_tls::{CertificatesError, KeyError};
 use deputy_traces::CollectorError;
 use deputy_worker::cache::LeaseCacheError;
 use deputy_worker::components::ComponentError;
@@ -48,14 +48,16 @@ pub enum ProcessError {
     Coordinator(#[source] CoordinatorError),
     #[error(transparent)]
     Enrolment(#[from] EnrolmentFailure),
-    #[error("cannot read certificates for etcd from {}", path.display())]
-    EtcdCertificates { path: PathBuf, source: io::Error },
+    #[error("cannot use the certificates for etcd: see `roots` and `client-certificate` in [coordinator.store]")]
+    EtcdCertificates(#[source] CertificatesError),
+    #[error("the key of the client certificate for etcd cannot be used, or is another certificate's")]
+    EtcdKey(#[source] KeyError),
     #[error("cannot read the key or the password for etcd")]
     EtcdSource(#[source] SourceError),
     #[error("cannot open the state in etcd")]
     EtcdState(#[source] StoreError),
-    #[error(transparent)]
-    EtcdTls(TlsError),
+    #[error("TLS to etcd cannot be set up")]
+    EtcdTls(#[source] rustls::Error),
     #[error("cannot use the token file of an AWS endpoint")]
     EndpointToken(#[source] EndpointTokenError),
     #[error("cannot listen for health checks and metrics at {address}")]

@@ -48,7 +48,6 @@ mod not_connector;
 mod open_call;
 mod outputs;
 mod over_limit;
-mod pem;
 mod provider;
 mod raw_outcome;
 mod reach;

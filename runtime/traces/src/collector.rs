@@ -9,6 +9,7 @@ use deputy_core::grant::{Host, Scheme};
 use deputy_core::{SecretSource, TracePlan};
 use deputy_sources::{SourceContext, ValueShape, read};
 use deputy_support::blocking;
+use deputy_tls::client_config;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -16,9 +17,8 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -40,16 +40,12 @@ pub struct Collector {
     uri: Uri,
     host: Host,
     address: String,
-    /// `None` without TLS.
-    roots: Option<TrustedRoots>,
+    /// Whom to trust: a file, or the system's. `None` without TLS.
+    roots: Option<Option<PathBuf>>,
     headers: Vec<(HeaderName, SecretSource)>,
     sources: Arc<SourceContext>,
     tls: Option<Arc<ClientConfig>>,
 }
-
-/// Whom to trust.
-#[derive(Debug, Clone)]
-struct TrustedRoots(Option<PathBuf>);
 
 impl Collector {
     /// A collector as it is configured. Connects to nothing, and reads its files, so that a wrong name is known at the start.
@@ -66,7 +62,7 @@ impl Collector {
             uri,
             host: target.host().clone(),
             address: format!("{}:{}", target.host(), target.port()),
-            roots: (target.scheme() == Scheme::Https).then(|| TrustedRoots(plan.roots.clone())),
+            roots: (target.scheme() == Scheme::Https).then(|| plan.roots.clone()),
             headers: headers.collect::<Result<_, CollectorError>>()?,
             sources,
             tls: None,
@@ -186,35 +182,9 @@ impl Collector {
     async fn load_roots(&mut self) -> Result<Option<Arc<ClientConfig>>, CollectorError> {
         let Some(roots) = self.roots.clone() else { return Ok(None) };
         if self.tls.is_none() {
-            self.tls = Some(Arc::new(blocking(move || roots.config()).await?));
+            let roots = blocking(move || deputy_tls::roots(roots.as_deref())).await.map_err(CollectorError::Roots)?;
+            self.tls = Some(Arc::new(client_config(roots, None, &[b"http/1.1"]).map_err(CollectorError::Tls)?));
         }
         Ok(self.tls.clone())
-    }
-}
-
-impl TrustedRoots {
-    fn config(&self) -> Result<ClientConfig, CollectorError> {
-        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
-        let builder = builder.with_safe_default_protocol_versions().map_err(CollectorError::Tls)?;
-        let mut config = builder.with_root_certificates(self.store()?).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(config)
-    }
-
-    fn store(&self) -> Result<RootCertStore, CollectorError> {
-        let mut roots = RootCertStore::empty();
-        match &self.0 {
-            Some(path) => {
-                let unreadable = |error| CollectorError::Roots(path.clone(), error);
-                for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-                    let certificate = certificate.map_err(unreadable)?;
-                    roots.add(certificate).map_err(|error| CollectorError::Root(path.clone(), error))?;
-                }
-            }
-            None => {
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
-        }
-        if roots.is_empty() { Err(CollectorError::NoRoots) } else { Ok(roots) }
     }
 }

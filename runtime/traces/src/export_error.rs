@@ -1,10 +1,10 @@
 //! Why spans cannot be sent.
 
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use deputy_sources::SourceError;
+use deputy_tls::CertificatesError;
 
 /// Why the collector cannot be used, or did not take a batch.
 #[derive(Debug, thiserror::Error)]
@@ -19,12 +19,8 @@ pub enum CollectorError {
     HeaderValue(String),
     #[error("the URL of the collector of traces, {0}, cannot be used: check `otlp` in [traces]")]
     Request(String),
-    #[error("cannot read PEM certificates from {}: check `roots` in [traces]", .0.display())]
-    Roots(PathBuf, #[source] rustls::pki_types::pem::Error),
-    #[error("a certificate in {} cannot be used: check `roots` in [traces]", .0.display())]
-    Root(PathBuf, #[source] rustls::Error),
-    #[error("the system has no root certificates: install them, or name a file with `roots` in [traces]")]
-    NoRoots,
+    #[error("no roots to check the certificate of the collector of traces with: see `roots` in [traces]")]
+    Roots(#[source] CertificatesError),
     #[error("the collector of traces at {url} answered {status}")]
     Status {
         url: String,

@@ -4,7 +4,7 @@ use super::Findings;
 use super::tree::{Package, Tree};
 
 /// The crates of Deputy, and which of the others each may depend on.
-pub(super) const ARROWS: [(&str, &[&str]); 25] = [
+pub(super) const ARROWS: [(&str, &[&str]); 26] = [
     (
         "deputy",
         &[
@@ -65,12 +65,13 @@ pub(super) const ARROWS: [(&str, &[&str]); 25] = [
             "deputy-sources",
             "deputy-store",
             "deputy-support",
+            "deputy-tls",
             "deputy-traces",
             "deputy-worker",
         ],
     ),
     ("deputy-http-server", &["deputy-core", "deputy-support"]),
-    ("deputy-etcd", &["deputy-core", "deputy-support"]),
+    ("deputy-etcd", &["deputy-core", "deputy-support", "deputy-tls"]),
     ("deputy-files", &[]),
     ("deputy-kerberos", &["deputy-core", "deputy-files", "deputy-sources", "deputy-support"]),
     ("deputy-link", &["deputy-core", "deputy-support"]),
@@ -99,6 +100,7 @@ pub(super) const ARROWS: [(&str, &[&str]); 25] = [
             "deputy-scram",
             "deputy-sources",
             "deputy-support",
+            "deputy-tls",
         ],
     ),
     ("deputy-scaffold", &["deputy-core", "deputy-files"]),
@@ -110,7 +112,8 @@ pub(super) const ARROWS: [(&str, &[&str]); 25] = [
     ("deputy-sources", &["deputy-core", "deputy-files", "deputy-support"]),
     ("deputy-store", &["deputy-core", "deputy-etcd", "deputy-files", "deputy-sources", "deputy-support"]),
     ("deputy-support", &["deputy-core"]),
-    ("deputy-traces", &["deputy-core", "deputy-sources", "deputy-support"]),
+    ("deputy-tls", &["deputy-core", "deputy-files"]),
+    ("deputy-traces", &["deputy-core", "deputy-sources", "deputy-support", "deputy-tls"]),
     (
         "deputy-worker",
         &[

@@ -5,19 +5,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use deputy_core::grant::{Host, TlsOptions};
 use deputy_core::{SecretBytes, SecretName};
 use deputy_sources::FileFingerprint;
 use deputy_support::timer_now;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{
-    CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer, ServerName,
-};
-use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore};
+use deputy_tls::{CertificatesError, KeyError, certificates, client_config};
+use rustls::pki_types::ServerName;
+use rustls::{AlertDescription, CertificateError, ClientConfig};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -25,7 +22,6 @@ use tokio_rustls::TlsConnector;
 
 use super::{Connection, Deadline, DeadlineExceeded};
 use crate::blocking::blocking;
-use crate::pem::{PemError, PrivateKey, private_key};
 
 /// How long the last configuration stays in use after one of its files can't be used any more: a certificate and its key
 /// are replaced one after the other.
@@ -71,13 +67,8 @@ struct TlsFileVersions {
 /// Why a rule's TLS can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RuleTlsError {
-    /// A file without certificates, or an unreadable one.
-    #[error("cannot read PEM certificates from {}: {source}", path.display())]
-    Certificates {
-        path: PathBuf,
-        /// What is wrong with it.
-        source: pem::Error,
-    },
+    #[error(transparent)]
+    Certificates(#[from] CertificatesError),
     /// The secret is not a key, or not the certificate's.
     #[error("secret {secret} is not the PEM key of the certificate in {}: {source}", path.display())]
     Key {
@@ -86,29 +77,9 @@ pub(crate) enum RuleTlsError {
         /// What is wrong with it, without any of its text.
         source: KeyError,
     },
-    /// No root certificates on this machine.
-    #[error("the system has no root certificates: install them, or name a file with `roots`")]
-    Roots,
-    /// A certificate that TLS can't use.
-    #[error("a root certificate in {} cannot be used: {source}", path.display())]
-    Root {
-        path: PathBuf,
-        /// What is wrong with it.
-        source: rustls::Error,
-    },
     /// The cryptographic library lacks the TLS versions.
     #[error(transparent)]
     Versions(rustls::Error),
-}
-
-/// Why a secret is not a key for TLS.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum KeyError {
-    /// It is not PEM.
-    #[error(transparent)]
-    Pem(#[from] PemError),
-    #[error(transparent)]
-    Tls(#[from] rustls::Error),
 }
 
 /// Why a handshake failed.
@@ -211,22 +182,12 @@ impl HandshakeError {
     }
 }
 
-static SYSTEM: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        tracing::warn!(%error, "reading some of the system's root certificates failed");
-    }
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    Arc::new(roots)
-});
-
 impl RuleTls {
     /// Reads the files that a rule names.
     pub(crate) fn load(options: &TlsOptions, protocol: Protocol) -> Result<Self, RuleTlsError> {
         let TlsOptions { roots, client } = options.clone();
         let files = TlsFiles { roots, client, protocol };
-        files.roots()?;
+        deputy_tls::roots(files.roots.as_deref())?;
         if let Some((path, _)) = &files.client {
             certificates(path)?;
         }
@@ -300,73 +261,26 @@ impl TlsFiles {
         }
     }
 
-    fn roots(&self) -> Result<Arc<RootCertStore>, RuleTlsError> {
-        match &self.roots {
-            Some(path) => roots(path),
-            None if SYSTEM.is_empty() => Err(RuleTlsError::Roots),
-            None => Ok(Arc::clone(&SYSTEM)),
-        }
-    }
-
     fn build(&self, key: Option<&SecretBytes>) -> Result<ClientConfig, RuleTlsError> {
-        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(RuleTlsError::Versions)?
-            .with_root_certificates(self.roots()?);
-        let mut config = match (&self.client, key) {
+        let roots = deputy_tls::roots(self.roots.as_deref())?;
+        let identity = match (&self.client, key) {
             (Some((path, secret)), Some(key)) => {
-                let certified = certified(certificates(path)?, key).map_err(|source| RuleTlsError::Key {
-                    secret: secret.clone(),
-                    path: path.clone(),
-                    source,
-                })?;
-                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
+                let identity = deputy_tls::identity(certificates(path)?, key);
+                let failed = |source| RuleTlsError::Key { secret: secret.clone(), path: path.clone(), source };
+                Some(identity.map_err(failed)?)
             }
-            _ => builder.with_no_client_auth(),
+            _ => None,
         };
-        if self.protocol == Protocol::Http {
-            config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        }
-        Ok(config)
+        let protocols: &[&[u8]] = match self.protocol {
+            Protocol::Http => &[b"http/1.1"],
+            Protocol::Other => &[],
+        };
+        client_config(roots, identity, protocols).map_err(RuleTlsError::Versions)
     }
 }
 
 async fn fingerprint(path: Option<&Path>) -> Option<FileFingerprint> {
     FileFingerprint::of_file(path?).await.ok()
-}
-
-/// A certificate with its key. The decoded key is wiped; the library wipes its own copy.
-fn certified(chain: Vec<CertificateDer<'static>>, key: &SecretBytes) -> Result<CertifiedKey, KeyError> {
-    let text = std::str::from_utf8(key.expose()).map_err(|_| PemError::Missing)?;
-    let key = private_key(text)?;
-    let der = match &key {
-        PrivateKey::Pkcs1(der) => PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(der.as_slice())),
-        PrivateKey::Pkcs8(der) => PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der.as_slice())),
-        PrivateKey::Sec1(der) => PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(der.as_slice())),
-    };
-    let certified = CertifiedKey::new(chain, rustls::crypto::aws_lc_rs::sign::any_supported_type(&der)?);
-    match certified.keys_match() {
-        // The library can't tell for some kinds of keys.
-        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(certified),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn roots(path: &Path) -> Result<Arc<RootCertStore>, RuleTlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|source| RuleTlsError::Root { path: path.to_owned(), source })?;
-    }
-    Ok(Arc::new(roots))
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, RuleTlsError> {
-    read_certificates(path).map_err(|source| RuleTlsError::Certificates { path: path.to_owned(), source })
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
-    let certificates = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
-    if certificates.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(certificates) }
 }
 
 /// Makes a TLS connection to the host that the component named, whatever its address.

@@ -13,7 +13,7 @@ use deputy_core::grant::SignatureAlgorithm;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::pem::{self, PemError, PrivateKey};
+use deputy_tls::{PemError, PrivateKey, private_key};
 
 /// A key for one algorithm.
 pub(super) enum SigningKey {
@@ -50,7 +50,7 @@ impl SigningKey {
         if !text.contains("-----BEGIN ") {
             return Err(SigningKeyError::Form);
         }
-        let key = pem::private_key(text)?;
+        let key = private_key(text)?;
         match (algorithm, &key) {
             (SignatureAlgorithm::Rs256, PrivateKey::Pkcs1(der)) => rsa::KeyPair::from_der(der).map(Self::rsa),
             // A key of another kind is rejected with the library's reason.

@@ -79,23 +79,24 @@ async fn etcd_token_that_ended_is_replaced_everywhere() {
 async fn etcd_tls_takes_the_given_roots_and_certificate_alone() {
     let certificates = Arc::new(EtcdCertificates::new().unwrap());
     let etcd = Etcd::start_with_tls(Arc::clone(&certificates), &[]).unwrap();
-    let read = |name: &str| std::fs::read(certificates.file(name)).unwrap();
-    let key_pem = SecretBytes::new(read("client.key"));
-    let (roots, chain) = (read("roots.pem"), read("client.pem"));
-    let tls = EtcdTls::new(&roots, Some((&chain, &key_pem))).unwrap();
+    let key = SecretBytes::new(std::fs::read(certificates.file("client.key")).unwrap());
+    let roots = deputy_tls::roots(Some(&certificates.file("roots.pem"))).unwrap();
+    let identity =
+        || deputy_tls::identity(deputy_tls::certificates(&certificates.file("client.pem")).unwrap(), &key).unwrap();
+    let tls = EtcdTls::new(Arc::clone(&roots), Some(identity())).unwrap();
     let store = open(&etcd, None, Some(tls)).await.unwrap();
     write(&store, "lease/a", "over TLS").await;
     assert_eq!(text(&store, "lease/a").await.unwrap(), "over TLS");
     // Without a certificate, with other roots, and without TLS there is no connection.
     let others = EtcdCertificates::new().unwrap();
-    let other_roots = std::fs::read(others.file("roots.pem")).unwrap();
-    for tls in [
-        Some(EtcdTls::new(&roots, None).unwrap()),
-        Some(EtcdTls::new(&other_roots, Some((&chain, &key_pem))).unwrap()),
-        None,
-    ] {
+    let other_roots = deputy_tls::roots(Some(&others.file("roots.pem"))).unwrap();
+    for tls in
+        [Some(EtcdTls::new(roots, None).unwrap()), Some(EtcdTls::new(other_roots, Some(identity())).unwrap()), None]
+    {
         let error = open(&etcd, None, tls).await.unwrap_err();
         assert!(matches!(error, StoreError::Etcd(_)), "{error}");
     }
-    assert!(EtcdTls::new(b"no certificate", None).is_err());
+    // A key that belongs to another certificate is refused before anything is sent.
+    let chain = deputy_tls::certificates(&others.file("client.pem")).unwrap();
+    assert!(deputy_tls::identity(chain, &key).is_err());
 }

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-pub(crate) enum PrivateKey {
+pub enum PrivateKey {
     /// `RSA PRIVATE KEY`
     Pkcs1(Zeroizing<Vec<u8>>),
     /// `PRIVATE KEY`
@@ -16,7 +16,7 @@ pub(crate) enum PrivateKey {
 
 /// Why a text holds no private key that can be used. Never quotes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PemError {
+pub enum PemError {
     #[error("the secret's PEM cannot be decoded: copy the whole key file, from -----BEGIN to -----END")]
     Broken,
     #[error("the secret's key is encrypted, and no passphrase can be provided: {CONVERT}")]
@@ -33,7 +33,7 @@ pub(crate) enum PemError {
 const CONVERT: &str = "convert it with `openssl pkcs8 -topk8 -nocrypt -in OLD -out NEW`";
 
 /// Reads the first private key; other blocks (EC parameters, certificates) may stand around it.
-pub(crate) fn private_key(text: &str) -> Result<PrivateKey, PemError> {
+pub fn private_key(text: &str) -> Result<PrivateKey, PemError> {
     let mut lines = text.lines().map(str::trim);
     let label = (lines.by_ref())
         .filter_map(|line| line.strip_prefix("-----BEGIN ")?.strip_suffix("-----"))
