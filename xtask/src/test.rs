@@ -27,7 +27,7 @@ pub(crate) enum Part {
     Fmt,
     /// The rules of the tree
     Tidy,
-    /// The generated messages of the link and of etcd
+    /// The generated messages of the link, of etcd and of traces
     Proto,
     /// The test servers and tools
     Tools,

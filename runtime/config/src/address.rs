@@ -60,7 +60,7 @@ pub(crate) fn read(sink: &mut DiagnosticSink, value: Located<'_>, like: &str) ->
     address
 }
 
-/// Reads the address of `/livez`, `/readyz` and `/metrics`.
+/// Reads the address of `/livez`, `/readyz`, `/metrics` and the live page.
 pub(crate) fn health(sink: &mut DiagnosticSink, value: Located<'_>, like: &str) -> Option<SocketAddr> {
     let address = read(sink, value, like)?;
     if !address.ip().to_canonical().is_loopback() {

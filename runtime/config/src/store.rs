@@ -35,14 +35,22 @@ pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -
     let endpoints = fields.required(sink, "etcd", "[\"https://etcd-1.example.com:2379\"]");
     let endpoints = endpoints.and_then(|value| self::endpoints(sink, value));
     let prefix = optional(fields.optional("prefix"), |v| v.parsed::<EtcdPrefix>(sink, "\"deputy/\""));
-    let roots = optional(fields.optional("roots"), |v| v.path(sink, base));
-    let certificate = optional(fields.optional("client-certificate"), |v| client_certificate(sink, base, v));
+    let written_roots = fields.optional("roots");
+    let roots = optional(written_roots, |v| v.path(sink, base));
+    let written_certificate = fields.optional("client-certificate");
+    let certificate = optional(written_certificate, |v| client_certificate(sink, base, v));
     let user = user(sink, base, &mut fields);
     fields.finish(sink);
     let endpoints = endpoints?;
     if endpoints.iter().any(EtcdEndpoint::is_tls) && roots.as_ref().is_some_and(Option::is_none) {
         sink.error(value.at(), "`https` needs the roots of etcd's certificates")
             .expected("needs roots = \"etcd-ca.pem\"");
+        return None;
+    }
+    if !endpoints.iter().any(EtcdEndpoint::is_tls)
+        && let Some(unused) = written_roots.or(written_certificate)
+    {
+        sink.error(unused.at(), "endpoints at http:// have no TLS").expected("needs an https:// endpoint");
         return None;
     }
     Some(EtcdSection {

@@ -228,6 +228,11 @@ fn store_in_etcd_that_is_unsafe_or_incomplete_is_an_error() {
     for (text, wrong) in [
         ("etcd = []", "at least one element"),
         ("etcd = [\"http://etcd-1.example.com:2379\"]", "without TLS"),
+        ("etcd = [\"http://127.0.0.1:2379\"]\nroots = \"ca.pem\"", "endpoints at http:// have no TLS"),
+        (
+            "etcd = [\"http://127.0.0.1:2379\"]\nclient-certificate = { chain = \"c.pem\", key = { file = \"c.key\" } }",
+            "endpoints at http:// have no TLS",
+        ),
         ("etcd = [\"https://etcd-1.example.com:2379\"]", "needs roots"),
         ("etcd = [\"etcd-1:2379\"]", "not an endpoint of etcd"),
         ("etcd = [\"http://127.0.0.1:1\"]\nprefix = \"deputy\"", "not a prefix of keys"),

@@ -46,13 +46,28 @@ impl HealthCheck for StandbyHealth {
         Err(self.text())
     }
 
+    /// None, and the scrape succeeds: a coordinator that stands by is not down.
     async fn metrics(&self) -> Result<String, String> {
-        Err(self.text())
+        Ok("# EOF\n".to_owned())
     }
 }
 
 impl HttpHandler for StandbyHealth {
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
         probe(self, &request).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn standby_is_alive_and_scraped_and_not_ready() {
+        let (_leader, known) = watch::channel(None);
+        let health = StandbyHealth(known);
+        assert_eq!(health.alive().await, Ok(()));
+        assert_eq!(health.metrics().await.as_deref(), Ok("# EOF\n"), "a scrape that fails is an alert");
+        assert!(health.ready().await.unwrap_err().starts_with("standing by: another coordinator leads"));
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Token {
 impl EtcdLogin {
     pub(crate) fn request(&self) -> Result<AuthenticateRequest, EtcdError> {
         let password = std::str::from_utf8(self.password.expose());
-        let password = password.map_err(|_| EtcdError::Malformed("a password that is not UTF-8"))?.to_owned();
+        let password = password.map_err(|_| EtcdError::Unusable("a password that is not UTF-8"))?.to_owned();
         Ok(AuthenticateRequest { name: self.user.clone(), password })
     }
 }

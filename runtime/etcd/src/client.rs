@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use deputy_core::EtcdEndpoint;
+use deputy_core::{EtcdEndpoint, in_one_line};
 use deputy_support::{LockUnpoisoned as _, pause, timer_now};
 use http::HeaderValue;
 use prost::Message;
@@ -106,7 +106,7 @@ impl EtcdClient {
             if !may_repeat || timer_now() + PAUSE >= end {
                 return Err(error);
             }
-            tracing::debug!(%error, "request to etcd is repeated");
+            tracing::debug!(error = in_one_line(&error), "request to etcd is repeated");
             pause(PAUSE).await;
         }
     }
@@ -209,22 +209,33 @@ impl EtcdClient {
         if let Some(connection) = self.open_connection() {
             return Ok(connection);
         }
-        let mut failed = EtcdError::Malformed("no endpoint");
+        let mut failed = EtcdError::Unusable("an empty list of endpoints");
         for _ in 0..self.options.endpoints.len() {
             let at = self.member.load(Ordering::Relaxed) % self.options.endpoints.len().max(1);
             let Some(endpoint) = self.options.endpoints.get(at) else { break };
+            // Left before it is tried: a caller that stops waiting for a silent member does not come back to it.
+            self.member.store(at.wrapping_add(1), Ordering::Relaxed);
             match MemberConnection::open(endpoint, self.options.tls.as_ref()).await {
                 Ok(connection) => {
+                    self.member.store(at, Ordering::Relaxed);
                     *self.connection.lock_unpoisoned() = Some(Arc::clone(&connection));
                     return Ok(connection);
                 }
-                Err(error) => {
-                    self.member.fetch_add(1, Ordering::Relaxed);
-                    failed = error;
-                }
+                Err(error) => failed = error,
             }
         }
         Err(failed)
+    }
+
+    /// Changes to the next member, since the one in use has not answered within a caller's limit.
+    pub(crate) fn leave_silent(&self) -> EtcdError {
+        match self.open_connection() {
+            Some(connection) => {
+                self.leave(&connection);
+                connection.broken("no answer in time")
+            }
+            None => EtcdError::Unreachable,
+        }
     }
 
     fn open_connection(&self) -> Option<Arc<MemberConnection>> {

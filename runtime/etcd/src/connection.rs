@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deputy_core::EtcdEndpoint;
+use deputy_core::{EtcdEndpoint, in_one_line};
 use http::{HeaderValue, Method, Request, Uri, Version};
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -74,7 +74,7 @@ impl MemberConnection {
         let member = endpoint.to_string();
         driver.spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(endpoint = member, %error, "connection to etcd ended");
+                tracing::debug!(endpoint = member, error = in_one_line(&error), "connection to etcd ended");
             }
         });
         Ok(Self { endpoint: endpoint.clone(), sender, _driver: driver })
@@ -96,7 +96,7 @@ impl MemberConnection {
             return Err(EtcdError::Connect { endpoint: self.endpoint.to_string(), source: io::Error::other(error) });
         }
         let response = sender.send_request(self.request(path, requests, token)?).await;
-        CallAnswers::new(response.map_err(|error| self.broken(&error.to_string()))?)
+        CallAnswers::new(response.map_err(|error| self.broken(&in_one_line(&error)))?)
     }
 
     fn request(
@@ -109,7 +109,7 @@ impl MemberConnection {
         let uri = Uri::builder().scheme(scheme).authority(self.endpoint.authority()).path_and_query(path).build();
         let mut request = Request::builder()
             .method(Method::POST)
-            .uri(uri.map_err(|_| EtcdError::Malformed("the endpoint"))?)
+            .uri(uri.map_err(|_| EtcdError::Unusable("this endpoint"))?)
             .version(Version::HTTP_2)
             .header("content-type", "application/grpc")
             .header("te", "trailers")
@@ -118,7 +118,7 @@ impl MemberConnection {
         if let Some(token) = token {
             request = request.header("token", token);
         }
-        request.body(requests).map_err(|_| EtcdError::Malformed("the request"))
+        request.body(requests).map_err(|_| EtcdError::Unusable("this request"))
     }
 
     pub(crate) fn broken(&self, why: &str) -> EtcdError {

@@ -12,9 +12,15 @@ pub enum EtcdError {
     /// The connection ended, or no answer came in time. The request may have been applied.
     #[error("etcd at {endpoint} did not answer: {why}")]
     Broken { endpoint: String, why: String },
+    /// No connection was opened in time.
+    #[error("cannot connect to any member of etcd in time")]
+    Unreachable,
     /// The answer is no gRPC, or not what was asked for.
-    #[error("{0} is no answer of etcd: do the endpoints name etcd's ports for clients?")]
+    #[error("got {0} instead of an answer of etcd: do the endpoints name etcd's ports for clients?")]
     Malformed(&'static str),
+    /// What is configured, or a request, cannot be sent.
+    #[error("{0} cannot be used for etcd")]
+    Unusable(&'static str),
     /// etcd's own answer.
     #[error("etcd refused: {0}")]
     Refused(#[from] Status),
@@ -50,8 +56,8 @@ impl EtcdError {
     /// Whether another member, or the same one a little later, may answer.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Broken { .. } => true,
-            Self::Malformed(_) | Self::TooLarge(_) => false,
+            Self::Connect { .. } | Self::Broken { .. } | Self::Unreachable => true,
+            Self::Malformed(_) | Self::TooLarge(_) | Self::Unusable(_) => false,
             Self::Refused(status) => match status.code {
                 StatusCode::Unavailable | StatusCode::DeadlineExceeded => true,
                 // Rate limits of etcd's own; a full database has the same code.
@@ -64,7 +70,7 @@ impl EtcdError {
     /// Whether the request was certainly not applied.
     pub fn is_unsent(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::TooLarge(_) => true,
+            Self::Connect { .. } | Self::TooLarge(_) | Self::Unreachable | Self::Unusable(_) => true,
             Self::Broken { .. } | Self::Malformed(_) => false,
             // "etcdserver: request timed out" and "leader changed" may have been applied; "no leader" was not.
             Self::Refused(status) => !self.is_temporary() || status.message.contains("no leader"),

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use deputy_core::in_one_line;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
@@ -99,7 +100,7 @@ impl<M: Message + Default> CallAnswers<M> {
                 return Ok(Some(message));
             }
             let Some(frame) = self.body.frame().await else { return Err(AnswerError::Broken("no status".to_owned())) };
-            match frame.map_err(|error| AnswerError::Broken(error.to_string()))?.into_data() {
+            match frame.map_err(|error| AnswerError::Broken(in_one_line(&error)))?.into_data() {
                 Ok(data) => self.buffer.extend_from_slice(&data),
                 Err(frame) => {
                     let trailers = frame.into_trailers().unwrap_or_default();

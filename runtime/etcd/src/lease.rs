@@ -36,9 +36,7 @@ impl EtcdClient {
     /// Prolongs a lease, at one member, within a limit. `false` if the lease has ended.
     pub async fn keep_alive(&self, lease: i64, limit: Duration) -> Result<bool, EtcdError> {
         let asked = timeout(limit, self.keep_alive_once(lease, limit)).await;
-        asked.unwrap_or_else(|_| {
-            Err(EtcdError::Broken { endpoint: "all".to_owned(), why: "no answer in time".to_owned() })
-        })
+        asked.unwrap_or_else(|_| Err(self.leave_silent()))
     }
 
     async fn keep_alive_once(&self, lease: i64, limit: Duration) -> Result<bool, EtcdError> {

@@ -73,8 +73,9 @@ impl WatchStream {
     }
 
     /// Gives the member up, since it has not answered for too long.
-    pub fn abandon(self) {
+    pub fn abandon(self) -> EtcdError {
         self.client.leave(&self.connection);
+        self.connection.broken("the watch is silent")
     }
 }
 

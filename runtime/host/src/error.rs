@@ -42,7 +42,7 @@ pub enum ProcessError {
     },
     #[error("cannot copy the state")]
     Copy(#[source] StateCopyError),
-    #[error("cannot copy the state while a coordinator runs")]
+    #[error("cannot copy the state: its lock cannot be taken")]
     CopyLock(#[source] StoreError),
     #[error("cannot start the coordinator")]
     Coordinator(#[source] CoordinatorError),
@@ -88,8 +88,9 @@ pub enum ProcessError {
     #[error("cannot change the key of the state")]
     Rekey(#[source] StoreError),
     #[error(
-        "a state in etcd cannot be sealed with another key in place: copy it to the state directory with `deputy state copy \
-         etcd`, change the key there, and copy it back under another prefix"
+        "a state in etcd cannot be sealed with another key in place: run `deputy state copy etcd`, remove `store` from \
+         [coordinator], run `deputy state rekey --new-key FILE` and configure that key, write `store` again with another \
+         `prefix`, and run `deputy state copy directory`"
     )]
     RekeyEtcd,
     #[error("nothing was restored")]

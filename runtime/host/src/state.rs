@@ -1,4 +1,4 @@
-//! The state directory as `deputy state` works on it: backup, restore, another key.
+//! The state as `deputy state` works on it, in its directory or in etcd: backup, restore, copy, another key.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! A small HTTP server for probes, metrics and local commands: few clients, short responses.
 //!
 //! [`serve`] runs one [`HttpHandler`] on a TCP or Unix listener. It bounds what a client can take up: connections at once,
-//! bytes and time of a request's head, how long it takes nothing. It reads no request body, since nothing that it serves needs one.
+//! bytes and time of a request's head, and how long it may take nothing of a response. It reads no request body, since nothing that it serves needs one.
 
 mod connection;
 mod event_stream;

@@ -67,7 +67,7 @@ metrics_table! {
         failures: Family<InstanceServiceLabels, Gauge>, "failures_in_a_row", "Consecutive failed provider calls";
         ready: Family<InstanceServiceLabels, Gauge>, "ready", "Whether the instance has a valid published lease";
         needed: Family<InstanceServiceLabels, Gauge>, "lease_needed",
-            "Whether the instance is to have a valid lease: not without consumers on demand, and not while it leaves";
+            "Whether the instance should have a valid lease: 0 if it is on demand without consumers, or being removed";
         retired: Family<InstanceServiceLabels, Gauge>, "leases_to_revoke", "Retired leases waiting for revocation";
         unsaved: Family<InstanceServiceLabels, Gauge>, "lease_unsaved", "Whether the lease that is given out is not saved";
         behind: Family<InstanceLabels, Gauge>, "workers_behind", "Connected workers that have not applied the newest lease";

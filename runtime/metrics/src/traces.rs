@@ -8,9 +8,9 @@ use crate::table::metrics_table;
 
 metrics_table! {
     TraceMetrics {
-        exported: Counter, "trace_spans_exported", "Spans that the collector of traces took";
+        exported: Counter, "trace_spans_exported", "Spans that the trace collector accepted";
         dropped: Counter, "trace_spans_dropped",
-            "Spans that were dropped: the collector of traces was slow or away, or refused them";
+            "Spans that were dropped because the trace collector was slow, unreachable or rejected them";
     }
 }
 

@@ -53,8 +53,8 @@ impl PageAccess {
     /// Why there is no page.
     pub(crate) fn closed_reason(&self) -> String {
         format!(
-            "the page is served on this machine alone, and {} can be reached from others: `health = \"127.0.0.1:{}\"` in \
-             [coordinator]; `ssh -L` forwards it to another machine",
+            "there is no live page, because other machines can reach {}: set `health = \"127.0.0.1:{}\"` in [coordinator], and \
+             use `ssh -L` to open the page from another machine",
             self.address,
             self.address.port()
         )

@@ -15,7 +15,7 @@ pub enum CollectorError {
     Exchange(String, #[source] hyper::Error),
     #[error("the value of the header {0} of `headers` in [traces] cannot be read")]
     Header(String, #[source] SourceError),
-    #[error("the value of the header {0} of `headers` in [traces] is not one: remove control characters")]
+    #[error("the value of the header {0} of `headers` in [traces] is not valid in a header: remove control characters")]
     HeaderValue(String),
     #[error("the URL of the collector of traces, {0}, cannot be used: check `otlp` in [traces]")]
     Request(String),
@@ -39,6 +39,7 @@ impl CollectorError {
     pub(crate) fn is_temporary(&self) -> bool {
         match self {
             Self::Status { status, .. } => matches!(status, 429 | 502 | 503 | 504),
+            Self::HeaderValue(_) | Self::Request(_) => false,
             _ => true,
         }
     }

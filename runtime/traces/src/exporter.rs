@@ -75,14 +75,14 @@ impl TraceExporter {
     async fn export(&mut self, batch: Vec<SpanData>) {
         let spans = batch.len() as u64;
         let body = self.encode(batch);
-        for _ in 0..ATTEMPTS {
+        for attempt in 1..=ATTEMPTS {
             match self.collector.post(body.clone()).await {
                 Ok(rejected) => {
                     let rejected = rejected.min(spans);
                     self.counts.add_exported(spans - rejected);
                     self.counts.add_dropped(rejected);
                     if self.backoff.failures() > 0 {
-                        tracing::info!(dropped = self.counts.dropped(), "traces are sent again");
+                        tracing::info!(dropped = self.counts.dropped(), "sending traces works again");
                     }
                     self.backoff.reset();
                     return;
@@ -91,10 +91,14 @@ impl TraceExporter {
                     if self.backoff.failures() == 0 {
                         let error = in_one_line(&error);
                         let collector = self.collector.url();
-                        tracing::warn!(collector, error, "sending traces failed; nothing else waits for them");
+                        tracing::warn!(
+                            collector,
+                            error,
+                            "sending traces failed; trying again, and nothing else is delayed"
+                        );
                     }
                     let wait = self.backoff.fail(self.rng.u16(..)).duration();
-                    if !error.is_temporary() {
+                    if !error.is_temporary() || attempt == ATTEMPTS {
                         break;
                     }
                     let asked = error.retry_after().unwrap_or_default();

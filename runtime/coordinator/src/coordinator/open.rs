@@ -51,7 +51,7 @@ pub struct CoordinatorOptions {
 
 #[derive(Debug, thiserror::Error)]
 pub enum CoordinatorError {
-    #[error("cannot open the state directory")]
+    #[error("cannot open the state")]
     Store(#[from] StoreError),
     #[error("cannot read the saved leases")]
     Restore(#[source] Box<dyn Error + Send + Sync>),
@@ -85,7 +85,8 @@ impl Coordinator {
         let kept = state_keeper.restore().await.map_err(|error| CoordinatorError::RestoreState(Box::new(error)))?;
         note_kept_state(&mut restored.records, kept);
         log_damaged(&restored);
-        // How much of the budgets an earlier process used is unknown. The first fencing number is 1.
+        // How much of the budgets an earlier process used is unknown. The first fencing number of a directory is 1; that of etcd is
+        // not, so a first start there begins without a budget, too.
         let budget = if lock.fencing() > 1 { InitialBudget::Empty } else { InitialBudget::Full };
         tracing::info!(leases = restored.records.len(), fencing = lock.fencing(), "state restored");
         let started_at = options.clock.now();

@@ -150,7 +150,8 @@ struct RunningCall {
     times: CallTimes,
 }
 
-/// When a call began. A lease that it brings is [obtained](Lease::obtained_at) at this time.
+/// When a call began. A lease that it brings is [obtained](Lease::obtained_at) at this time, unless the clock was set
+/// meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallTimes {
     pub began: Timestamp,

@@ -35,7 +35,7 @@ pub(crate) struct DiffArgs {
     /// The same for the new version
     #[arg(value_name = "NEW", value_hint = ValueHint::FilePath)]
     new: ComponentRef,
-    /// A setting: what both want depends on them; may be given several times
+    /// A setting with which both components say what they want; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<SettingArg>,
     /// Take the settings of this instance

@@ -20,10 +20,10 @@ pub(super) const OUTPUT_SCHEMA: &str = include_str!("../../schema/output.schema.
   deputy schema --worker > worker.schema.json
   deputy schema --output > output.schema.json")]
 pub(crate) struct SchemaArgs {
-    /// That of worker.toml
+    /// Print the schema of worker.toml
     #[arg(long)]
     worker: bool,
-    /// That of the JSON that commands print
+    /// Print the schema of what commands print with --json
     #[arg(long, conflicts_with = "worker")]
     output: bool,
 }

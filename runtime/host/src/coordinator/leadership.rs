@@ -39,7 +39,7 @@ async fn stand_by(store: &dyn Store, name: &StoreKey, listeners: &Listeners) -> 
         locked = wait(store, name, &leader) => locked?,
         () = listeners.stand_by(&known) => return Err(failed(StoreError::Locked { name: name.clone(), pid: None })),
     };
-    tracing::info!(fencing = lock.fencing(), "taking over: the other coordinator has ended");
+    tracing::info!(fencing = lock.fencing(), "taking over: the other coordinator no longer holds the lock");
     Ok(lock)
 }
 
@@ -62,7 +62,7 @@ async fn wait(
 }
 
 fn log_failure(error: &EtcdError) {
-    tracing::warn!(error = %in_one_line(error), "standing by: etcd cannot be asked which coordinator leads; trying again");
+    tracing::warn!(error = %in_one_line(error), "standing by: asking etcd for the lock failed; trying again");
 }
 
 fn lock_name() -> Result<StoreKey, ProcessError> {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use deputy_core::in_one_line;
 use deputy_etcd::message::{Compare, RequestOp, TxnRequest};
-use deputy_etcd::{EtcdClient, EtcdError, Repeat};
+use deputy_etcd::{EtcdClient, Repeat};
 use deputy_support::{pause, time_since_boot, timer_now};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -127,15 +128,12 @@ async fn keep_alive(client: &EtcdClient, lease: i64, asked_at: Duration) {
             }
             Ok(false) => return,
             Err(error) => {
-                log_failure(&error);
+                let error = in_one_line(&error);
+                tracing::warn!(error, "keeping the lock in etcd alive failed; trying again");
                 next = RETRY;
             }
         }
     }
-}
-
-fn log_failure(error: &EtcdError) {
-    tracing::warn!(%error, "keeping the lock in etcd alive failed; trying again");
 }
 
 #[async_trait]

@@ -40,14 +40,14 @@ enum WatchEnd {
     Abandoned,
     /// etcd does not have what comes next: the keys have to be listed.
     Outdated,
-    Failed(EtcdError),
+    Failed(StoreError),
 }
 
 impl From<EtcdError> for WatchEnd {
     fn from(error: EtcdError) -> Self {
         match &error {
             EtcdError::Refused(status) if status.is_compacted() => Self::Outdated,
-            _ => Self::Failed(error),
+            _ => Self::Failed(error.into()),
         }
     }
 }
@@ -117,11 +117,7 @@ impl Watcher {
                 }
                 Ok(Err(error)) => return error.into(),
                 Err(_) if is_asked => {
-                    stream.abandon();
-                    return WatchEnd::Failed(EtcdError::Broken {
-                        endpoint: "the member in use".to_owned(),
-                        why: "the watch is silent".to_owned(),
-                    });
+                    return stream.abandon().into();
                 }
                 Err(_) => {
                     stream.request_progress();
@@ -153,10 +149,7 @@ impl Watcher {
 
     /// Lists the keys, and reports what differs from what was known.
     async fn list_again(&mut self) -> Result<(), WatchEnd> {
-        let listed = self.state.list(&self.keys).await.map_err(|error| match error {
-            StoreError::Etcd(error) => WatchEnd::Failed(error),
-            error => WatchEnd::Failed(EtcdError::Broken { endpoint: String::new(), why: error.to_string() }),
-        })?;
+        let listed = self.state.list(&self.keys).await.map_err(WatchEnd::Failed)?;
         for key in self.versions.keys().filter(|key| !listed.versions.contains_key(key)) {
             self.sender.announce(&Change { key: key.clone(), event: ChangeKind::Deleted });
         }

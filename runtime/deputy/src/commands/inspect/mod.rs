@@ -38,7 +38,7 @@ pub(crate) struct InspectArgs {
     /// The name of an installed component, or a file
     #[arg(value_name = "NAME|FILE.wasm", value_hint = ValueHint::FilePath)]
     component: ComponentRef,
-    /// A setting: what it wants depends on them; may be given several times
+    /// A setting with which the component says what it wants; may be given several times
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<SettingArg>,
     /// Print one JSON object

@@ -34,7 +34,7 @@ pub(crate) struct RecordArgs {
     /// Record a renewal of what was obtained as well
     #[arg(long, requires = "record")]
     renew: bool,
-    /// Record its revocation as the last call
+    /// Record the revocation of what was obtained as the last call
     #[arg(long, requires = "record")]
     revoke: bool,
     #[command(flatten)]
