@@ -75,8 +75,10 @@ pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -
     let store = optional(store_written, |v| store::read(sink, base, v));
     if let (Some(value), Some(None)) = (store_written, &key) {
         sink.error(value.at(), "a state in etcd needs the operator's master key")
-            .expected("needs key = { file = \"state.key\" }")
-            .hint("it is the same for every coordinator: create it with `openssl rand -base64 32`");
+            .expected("needs key = { file = \"state.key\" } in [coordinator], above this table")
+            .hint(
+                "it is the same for every coordinator: `(umask 077; openssl rand -base64 32 > state.key)` creates it",
+            );
     }
     let health = optional(fields.optional("health"), |v| address::health(sink, v, "\"127.0.0.1:8270\""));
     let control = optional(fields.optional("control"), |v| socket::path(sink, base, v));

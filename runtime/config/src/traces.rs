@@ -48,7 +48,8 @@ pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, side: TracedSide, val
             return None;
         }
         if let Some(value) = headers_written.filter(|_| !is_loopback(collector.target().host())) {
-            sink.error(value.at(), "the headers would be sent unencrypted").expected("needs an https:// URL");
+            sink.error(value.at(), "the headers would be sent unencrypted")
+                .expected("needs `otlp` at https://, or on this machine");
             return None;
         }
     }

@@ -160,7 +160,7 @@ impl Control {
     }
 
     fn page(&self) -> Result<&dyn PageUrls, ControlError> {
-        let hint = "this coordinator has no page: `health = \"127.0.0.1:8270\"` in [coordinator] opens a port for it";
+        let hint = "this coordinator has no page: `health = \"127.0.0.1:8270\"` in [coordinator], and a restart, open a port for it";
         self.page.as_deref().ok_or_else(|| ControlError::new("misconfigured", hint))
     }
 

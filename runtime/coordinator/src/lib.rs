@@ -67,7 +67,7 @@ pub use provider::ConfiguredProvider;
 pub use reload::{Reload, ReloadReply, Removals};
 pub use request_error::ControlRequestError;
 pub use standby::{LeaderWatch, StandbyControl, StandbyHealth, standing_by};
-pub use state_copy::{StateCopyError, copy_state};
+pub use state_copy::{StateCopyError, copy_state, is_uncopied};
 pub use state_keeper::{KeptStateTurn, StateKeeper, StateKeeperError, kept_state_owner};
 pub use workers::{
     AppliedStatus, EnrolmentError, GroupCount, TokenStatus, WorkerCondition, WorkerPage, WorkerQuery,

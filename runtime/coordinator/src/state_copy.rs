@@ -3,7 +3,7 @@
 //! Everything is copied, or the copy is reported as incomplete; then it is read back and compared. The source stays as it is.
 
 use deputy_core::ByteSize;
-use deputy_store::{KeyPrefix, Store, StoreError, StoreKey, StoreLock, replace};
+use deputy_store::{DirectoryReader, KeyPrefix, Store, StoreError, StoreKey, StoreLock, replace};
 
 use crate::backup::LOCAL_NAMESPACES;
 use crate::leader::LEADER_NAMESPACE;
@@ -12,7 +12,12 @@ use crate::leader::LEADER_NAMESPACE;
 pub enum StateCopyError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the target has {0} values already: copy into an empty state")]
+    #[error("the source holds no state: `--state` or `prefix` names another one")]
+    Empty,
+    #[error(
+        "the target has {0} values already, and a copy needs an empty one: choose another `prefix` in etcd, or move the state \
+         directory away"
+    )]
     NotEmpty(usize),
     #[error("{key} has {size} bytes, more than the target's limit of {}", limit.as_u64())]
     TooLarge { key: StoreKey, size: usize, limit: ByteSize },
@@ -23,13 +28,16 @@ pub enum StateCopyError {
 /// Copies all values, and returns how many there are. The caller holds the coordinator's lock of both stores.
 ///
 /// # Errors
-/// Before anything is written: if the target is not empty, or a value is damaged or too large for it.
+/// Before anything is written: if the source is empty, the target is not, or a value is damaged or too large for it.
 pub async fn copy_state(from: &dyn Store, to: &dyn Store, to_lock: &StoreLock) -> Result<usize, StateCopyError> {
     let present = keys(to).await?.len();
     if present > 0 {
         return Err(StateCopyError::NotEmpty(present));
     }
     let keys = keys(from).await?;
+    if keys.is_empty() {
+        return Err(StateCopyError::Empty);
+    }
     let limit = to.max_value();
     for key in &keys {
         let size = from.get(key).await?.map_or(0, |found| found.value.len());
@@ -59,11 +67,21 @@ pub async fn copy_state(from: &dyn Store, to: &dyn Store, to_lock: &StoreLock) -
 /// All keys but those of a worker in the coordinator's own process, which stay with its machine, and the leader's name.
 async fn keys(store: &dyn Store) -> Result<Vec<StoreKey>, StoreError> {
     let mut keys = store.list(&KeyPrefix::All).await?;
-    keys.retain(|key| {
-        let namespace = key.namespace().as_str();
-        namespace != LEADER_NAMESPACE && !LOCAL_NAMESPACES.contains(&namespace)
-    });
+    keys.retain(is_copied);
     Ok(keys)
+}
+
+fn is_copied(key: &StoreKey) -> bool {
+    let namespace = key.namespace().as_str();
+    namespace != LEADER_NAMESPACE && !LOCAL_NAMESPACES.contains(&namespace)
+}
+
+/// Whether a coordinator is about to begin an empty state although a directory has one.
+///
+/// # Errors
+/// If one of them cannot be listed.
+pub async fn is_uncopied(directory: &DirectoryReader, store: &dyn Store) -> Result<bool, StoreError> {
+    Ok(directory.list().await?.iter().any(is_copied) && keys(store).await?.is_empty())
 }
 
 #[cfg(test)]
@@ -88,11 +106,16 @@ mod tests {
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let (from, to) = (store(&folders[0], 0).await, store(&folders[1], 1).await);
         let (from_lock, to_lock) = (test_lock(&from).await, test_lock(&to).await);
+        assert!(matches!(copy_state(&from, &to, &to_lock).await, Err(StateCopyError::Empty)));
         for name in ["lease/a", "worker/b", "token/c", "authority/workers", "applied/local"] {
             let value = SecretBytes::new(name.as_bytes().to_vec());
             replace(&from, &name.parse().unwrap(), &value, &from_lock).await.unwrap();
         }
+        let master = MasterKey::parse(&std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap();
+        let directory = DirectoryReader::open(&folders[0].path().join("state"), master).await.unwrap().unwrap();
+        assert!(is_uncopied(&directory, &to).await.unwrap());
         assert_eq!(copy_state(&from, &to, &to_lock).await.unwrap(), 4);
+        assert!(!is_uncopied(&directory, &to).await.unwrap());
         let copied = to.get(&"worker/b".parse().unwrap()).await.unwrap().unwrap();
         assert_eq!(copied.value.expose(), b"worker/b");
         assert!(to.get(&"applied/local".parse().unwrap()).await.unwrap().is_none(), "it stays with the machine");

@@ -34,11 +34,14 @@ pub struct CollectorUrl {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CollectorUrlError {
     /// Neither http nor https.
-    #[error("not a URL of OTLP over HTTP: write \"https://collector.example:4318\"")]
+    #[error("not the URL of a collector, which takes OTLP over HTTP: write \"https://collector.example:4318\"")]
     Scheme,
     /// A query, a fragment, or characters that are not allowed in a path.
     #[error("the URL of a collector has no query and no fragment: write \"https://collector.example:4318\"")]
     Path,
+    /// The path of a signal.
+    #[error("`/v1/traces` is added to the URL of a collector: write \"https://collector.example:4318\"")]
+    Signal,
     /// Its host or port.
     #[error(transparent)]
     Target(#[from] TargetError),
@@ -73,6 +76,9 @@ impl FromStr for CollectorUrl {
         if !base.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#')) || authority.contains(['?', '#']) {
             return Err(CollectorUrlError::Path);
         }
+        if base.ends_with(TRACES) {
+            return Err(CollectorUrlError::Signal);
+        }
         Ok(Self { target: Target::parse(scheme, authority)?, base: base.to_owned() })
     }
 }
@@ -106,6 +112,9 @@ mod tests {
         }
         for text in ["https://a/?key=1", "https://a/x#y", "https://a?b", "https://a/\u{e9}", "https://a/ b"] {
             assert_eq!(text.parse::<CollectorUrl>(), Err(CollectorUrlError::Path), "{text}");
+        }
+        for text in ["https://a/v1/traces", "http://[::1]:4318/otlp/v1/traces/"] {
+            assert_eq!(text.parse::<CollectorUrl>(), Err(CollectorUrlError::Signal), "{text}");
         }
         for text in ["https://user:password@a", "https://a:0", "https://"] {
             assert!(matches!(text.parse::<CollectorUrl>(), Err(CollectorUrlError::Target(_))), "{text}");

@@ -23,14 +23,13 @@ pub enum EtcdError {
     Unusable(&'static str),
     /// etcd's own answer.
     #[error("etcd refused: {0}")]
-    Refused(#[from] Status),
+    Refused(Status),
     #[error("the request for etcd has {0} bytes, more than it takes")]
     TooLarge(usize),
 }
 
 /// How a call ended at etcd.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     pub code: StatusCode,
     /// etcd's own text. It names no key and no value.
@@ -119,6 +118,12 @@ impl From<u32> for StatusCode {
             16 => Self::Unauthenticated,
             other => Self::Other(other),
         }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }
 

@@ -32,8 +32,8 @@ pub enum StoreError {
     )]
     EtcdFull,
     #[error(
-        "the key does not fit the state in etcd: nothing under {prefix} opens with it; every coordinator needs the key \
-         that the state was sealed with"
+        "the key does not fit the state in etcd: nothing under {prefix} opens with it; `key` in [coordinator] has to be \
+         that of the coordinator that wrote it; another `prefix` begins another state"
     )]
     EtcdKeyMismatch { prefix: String },
     #[error(transparent)]
@@ -48,7 +48,8 @@ pub enum StoreError {
     InUse { path: PathBuf },
     #[error(
         "the key does not fit this state directory: nothing in {} opens with it; configure the key that it was sealed \
-         with, or, if that key is lost, move the directory away to start with an empty one",
+         with (one that Deputy created is the file `key` in it), or, if that key is lost, move the directory away to start with \
+         an empty one",
         path.display()
     )]
     KeyMismatch { path: PathBuf },

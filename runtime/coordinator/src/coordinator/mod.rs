@@ -80,7 +80,8 @@ pub struct Coordinator {
 /// Another process may have taken the coordinator's lock.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "lost the lock on the state directory: another coordinator may use it. Run one coordinator for each state directory"
+    "lost the lock on the state: another coordinator may use it, or etcd did not answer for 5 seconds. This one writes nothing \
+     more: run one coordinator for each state directory; with the state in etcd, start it again, and it stands by"
 )]
 pub struct LockLostError;
 

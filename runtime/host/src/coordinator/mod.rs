@@ -25,9 +25,10 @@ use deputy_config::CoordinatorFile;
 use deputy_coordinator::{
     ConfigurationNames, Control, Coordinator, CoordinatorHandle, CoordinatorHealth, CoordinatorOptions, Deliveries,
     DeliveryTraces, LeaseBoard, PageUrls, Reload as _, Removals, WorkerServiceOptions, WorkerTasks, Workers,
+    is_uncopied,
 };
-use deputy_core::S3Places;
 use deputy_core::time::Clock as _;
+use deputy_core::{S3Places, SecretSource};
 use deputy_http_server::{HttpListener, serve};
 use deputy_link::CertificateLifetimes;
 use deputy_link::server::ServerLimits;
@@ -35,6 +36,7 @@ use deputy_local::SocketFile;
 use deputy_metrics::CoordinatorMetrics;
 use deputy_page::{LivePage, PageAccess, RecentEvents};
 use deputy_sandbox::{CodeCache, Sandbox};
+use deputy_store::{DirectoryReader, Store};
 use deputy_support::SystemClock;
 use deputy_traces::{Resource, TraceExporter, Tracer};
 use tokio::sync::watch;
@@ -130,7 +132,9 @@ impl CoordinatorProcess {
             }
             Some(_) => {
                 let listeners = Listeners::open(&config.coordinator, &state_dir).await?;
-                (leadership::wait_for_lock(&*store, &listeners).await?, listeners)
+                let lock = leadership::wait_for_lock(&*store, &listeners).await?;
+                warn_of_uncopied(&*store, &state_dir, config.coordinator.key.as_ref(), &platform).await?;
+                (lock, listeners)
             }
         };
         let Listeners { control, control_path, health } = listeners;
@@ -314,6 +318,27 @@ impl CoordinatorControls {
 }
 
 /// The audit log, whose events the metrics count and the page shows.
+/// Warns if the state in etcd is empty while the state directory has one, which would be forgotten.
+async fn warn_of_uncopied(
+    store: &dyn Store,
+    state_dir: &Path,
+    key: Option<&SecretSource>,
+    platform: &Platform,
+) -> Result<(), ProcessError> {
+    let key = sandbox::master_key(state_dir, key, platform).await.map_err(ProcessError::MasterKey)?;
+    let directory = DirectoryReader::open(state_dir, key).await.map_err(ProcessError::State)?;
+    let Some(directory) = directory else { return Ok(()) };
+    if is_uncopied(&directory, store).await.map_err(ProcessError::EtcdState)? {
+        let directory = state_dir.display();
+        tracing::warn!(
+            %directory,
+            "the state in etcd is empty, and the state directory holds one that is not used: workers have to join again; \
+             `deputy state copy directory` copies it, before the first start with etcd"
+        );
+    }
+    Ok(())
+}
+
 fn watched_audit(
     path: Option<&Path>,
     metrics: &Arc<CoordinatorMetrics>,

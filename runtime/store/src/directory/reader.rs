@@ -26,6 +26,13 @@ impl DirectoryReader {
         Ok(dir.map(|dir| Self(Arc::new(ReadDir { dir, master }))))
     }
 
+    /// The keys of all values. Opens none of them.
+    pub async fn list(&self) -> Result<Vec<StoreKey>, StoreError> {
+        let inner = Arc::clone(&self.0);
+        let found = blocking(self.0.dir.path(), move || Ok(inner.dir.names()?)).await?;
+        Ok(found.iter().filter_map(|name| names::key(name)).collect())
+    }
+
     /// Reads a value. [`StoreError::KeyMismatch`] if neither it nor the version record opens with the master key.
     pub async fn get(&self, key: &StoreKey) -> Result<Option<SecretBytes>, StoreError> {
         let inner = Arc::clone(&self.0);

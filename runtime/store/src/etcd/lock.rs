@@ -110,6 +110,7 @@ async fn keep_alive(client: &EtcdClient, lease: i64, asked_at: Duration) {
     // Counted from when the request was sent: etcd counts from a later time.
     let mut end = asked_at + LEASE.saturating_sub(MARGIN);
     let mut next = KEEP_ALIVE;
+    let mut is_failing = false;
     loop {
         let left = end.saturating_sub(time_since_boot());
         if left.is_zero() {
@@ -125,11 +126,17 @@ async fn keep_alive(client: &EtcdClient, lease: i64, asked_at: Duration) {
             Ok(true) => {
                 end = sent_at + LEASE.saturating_sub(MARGIN);
                 next = KEEP_ALIVE;
+                if std::mem::take(&mut is_failing) {
+                    tracing::info!("etcd answers again, and the lock is kept");
+                }
             }
             Ok(false) => return,
             Err(error) => {
-                let error = in_one_line(&error);
-                tracing::warn!(error, "keeping the lock in etcd alive failed; trying again");
+                if !std::mem::replace(&mut is_failing, true) {
+                    let error = in_one_line(&error);
+                    let seconds = left.as_secs();
+                    tracing::warn!(error, seconds, "etcd does not answer; the lock is given up unless it does in time");
+                }
                 next = RETRY;
             }
         }
@@ -145,6 +152,10 @@ impl LockGuard for HeldLock {
 
     async fn release(&self) {
         self.keeper.lock().await.abort_all();
+        // What was lost is not there to be given back.
+        if *self.lost.borrow() {
+            return;
+        }
         let revoked = tokio::time::timeout(RELEASE, self.client.revoke(self.lease)).await;
         if !matches!(revoked, Ok(Ok(()))) {
             tracing::warn!("releasing the lock in etcd failed; it ends in {} s", LEASE.as_secs());

@@ -112,7 +112,7 @@ async fn lock_loss_reported_by_the_store_ends_the_coordinator() {
     };
     let (ended, ()) = tokio::join!(coordinator.run(), lose_lock);
     let error = ended.unwrap_err();
-    assert!(error.to_string().contains("lost the lock on the state directory"), "{error}");
+    assert!(error.to_string().contains("lost the lock on the state: another coordinator may use it"), "{error}");
     assert_eq!(handle.status(StatusQuery::default()).await, Err(ControlRequestError::Stopping));
 }
 
