@@ -113,6 +113,8 @@ char *json_string(const char *object, const char *member) {
       *to++ = values[escape - escapes];
     } else if (*at == 'u' && end - at > 5) {
       char digits[5] = {at[1], at[2], at[3], at[4], 0}, *stop;
+      // strtoul reads more than digits: signs, blanks, "0x".
+      if (strspn(digits, "0123456789abcdefABCDEF") != 4) return NULL;
       unsigned code = (unsigned)strtoul(digits, &stop, 16);
       // No token and no message of an error has a NUL or a letter beyond the first plane.
       if (*stop || code == 0 || (code >= 0xd800 && code < 0xe000)) return NULL;

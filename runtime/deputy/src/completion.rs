@@ -142,7 +142,9 @@ struct Configured {
 }
 
 fn configured(context: &Context) -> Configured {
-    let names = context.coordinator_path().and_then(|path| ConfigNames::load(&path).ok()).unwrap_or_default();
+    // Nothing else ends: a shell waits for the answer.
+    let path = context.coordinator_path().filter(|path| path.is_file());
+    let names = path.and_then(|path| ConfigNames::load(&path).ok()).unwrap_or_default();
     let named =
         |names: std::collections::BTreeSet<String>| names.into_iter().map(|name| (name, String::new())).collect();
     Configured { instances: named(names.instances), groups: named(names.groups) }
@@ -150,13 +152,18 @@ fn configured(context: &Context) -> Configured {
 
 fn candidates(names: Names, current: &OsStr) -> Vec<CompletionCandidate> {
     let current = current.to_string_lossy();
-    let matching = names.into_iter().filter(|(name, _)| name.starts_with(&*current));
+    let matching = names.into_iter().filter(|(name, _)| name.starts_with(&*current) && is_name(name));
     matching
         .map(|(name, about)| {
             let help = (!about.is_empty()).then(|| crate::print::sanitize(&about).into());
             CompletionCandidate::new(name).help(help)
         })
         .collect()
+}
+
+/// Whether a name, which may be from a file that somebody else wrote, is harmless on a command line and on a terminal.
+fn is_name(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
 #[cfg(test)]
@@ -174,6 +181,14 @@ mod tests {
         ] {
             assert_eq!(option(&words(text), "--config"), expected.map(PathBuf::from), "{text}");
         }
+    }
+
+    #[test]
+    fn completion_offers_nothing_that_a_shell_or_a_terminal_runs() {
+        let names =
+            ["s3", "x;reboot", "a\u{1b}]0;pwned\u{7}", "$(id)", "a b"].map(|name| (name.to_owned(), String::new()));
+        let offered = candidates(names.into_iter().collect(), OsStr::new(""));
+        assert_eq!(offered.iter().map(CompletionCandidate::get_value).collect::<Vec<_>>(), ["s3"]);
     }
 
     #[test]

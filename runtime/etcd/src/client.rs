@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::auth::{AUTHENTICATE, Token, wipe};
 use crate::connection::MemberConnection;
-use crate::grpc::{CallAnswers, Requests, encode};
+use crate::grpc::{CallAnswers, Requests, encode, encode_secret};
 use crate::message::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
 use crate::{EtcdError, EtcdLogin, EtcdTls};
 
@@ -141,7 +141,7 @@ impl EtcdClient {
             return Ok(Some(token));
         }
         let request = login.request()?;
-        let message = encode(&request);
+        let message = encode_secret(&request);
         wipe(request);
         let answer = self.exchange(AUTHENTICATE, message, None, limit).await?;
         self.token.renew(&answer).map(Some)

@@ -95,8 +95,9 @@ impl MemberConnection {
         if let Err(error) = sender.ready().await {
             return Err(EtcdError::Connect { endpoint: self.endpoint.to_string(), source: io::Error::other(error) });
         }
+        let is_stream = requests.is_stream();
         let response = sender.send_request(self.request(path, requests, token)?).await;
-        CallAnswers::new(response.map_err(|error| self.broken(&in_one_line(&error)))?)
+        CallAnswers::new(response.map_err(|error| self.broken(&in_one_line(&error)))?, is_stream)
     }
 
     fn request(

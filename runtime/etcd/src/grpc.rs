@@ -15,14 +15,16 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use prost::Message;
 use tokio::sync::mpsc;
+use zeroize::Zeroizing;
 
 use crate::{EtcdError, Status};
 
 /// Compressed or not, and the length.
 const PREFIX: usize = 5;
 
-/// The largest answer: a page of a listing, or the events of one large transaction.
-const MAX_ANSWER: usize = 16 << 20;
+/// The largest answer: the events of one large transaction, and for a call the largest value that etcd takes.
+const MAX_EVENTS: usize = 16 << 20;
+const MAX_ANSWER: usize = 2 << 20;
 
 /// Characters of etcd's text in an error.
 const MAX_STATUS: usize = 300;
@@ -35,6 +37,8 @@ pub(crate) struct Requests {
 
 /// The answers to a request.
 pub(crate) struct CallAnswers<M> {
+    /// The largest of them.
+    limit: usize,
     body: Incoming,
     buffer: BytesMut,
     message: PhantomData<fn() -> M>,
@@ -51,7 +55,22 @@ pub(crate) fn encode(message: &impl Message) -> Bytes {
     bytes.freeze()
 }
 
+/// The same of a message with a secret: wiped when it is sent.
+pub(crate) fn encode_secret(message: &impl Message) -> Bytes {
+    let length = message.encoded_len();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(PREFIX + length));
+    bytes.push(0);
+    bytes.extend(u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes());
+    message.encode(&mut *bytes).ok();
+    Bytes::from_owner(bytes)
+}
+
 impl Requests {
+    /// Whether answers are to come as long as there are requests.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.more.is_some()
+    }
+
     pub(crate) fn one(message: Bytes) -> Self {
         Self { first: Some(message), more: None }
     }
@@ -82,15 +101,16 @@ impl Body for Requests {
 }
 
 impl<M: Message + Default> CallAnswers<M> {
-    /// Reads the head of a response.
-    pub(crate) fn new(response: http::Response<Incoming>) -> Result<Self, EtcdError> {
+    /// Reads the head of a response to one request, or to several.
+    pub(crate) fn new(response: http::Response<Incoming>, is_stream: bool) -> Result<Self, EtcdError> {
         if response.status() != http::StatusCode::OK {
             return Err(EtcdError::Malformed("an HTTP error"));
         }
         if let Some(status) = status(response.headers())? {
             return Err(EtcdError::Refused(status));
         }
-        Ok(Self { body: response.into_body(), buffer: BytesMut::new(), message: PhantomData })
+        let limit = if is_stream { MAX_EVENTS } else { MAX_ANSWER };
+        Ok(Self { limit, body: response.into_body(), buffer: BytesMut::new(), message: PhantomData })
     }
 
     /// The next answer; `None` after the last one. Cancel safe.
@@ -118,7 +138,7 @@ impl<M: Message + Default> CallAnswers<M> {
             return Ok(None);
         };
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-        if is_compressed != 0 || length > MAX_ANSWER {
+        if is_compressed != 0 || length > self.limit {
             return Err(EtcdError::Malformed("a compressed or oversized message"));
         }
         if self.buffer.len() < PREFIX + length {
@@ -165,6 +185,7 @@ mod tests {
     fn grpc_message_has_its_length_in_front() {
         let message = crate::message::LeaseRevokeRequest { id: 5 };
         assert_eq!(encode(&message).as_ref(), [0, 0, 0, 0, 2, 8, 5]);
+        assert_eq!(encode_secret(&message), encode(&message));
     }
 
     #[test]

@@ -44,6 +44,9 @@ impl WatchStream {
             }
             Err(error) => error,
         };
+        if error.is_temporary() {
+            client.leave(&stream.connection);
+        }
         if let Some(token) = token.filter(|_| error.is_outdated_token()) {
             client.forget_token(&token);
         }

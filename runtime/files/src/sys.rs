@@ -59,7 +59,8 @@ pub fn lock(file: impl AsFd) -> io::Result<()> {
     Ok(retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))?)
 }
 
-/// Takes the exclusive lock unless another open file has it. Returns whether it was taken.
+/// Takes the exclusive lock unless another open file has it. Returns whether it was taken. A lock that is taken again
+/// later needs [`unlock`].
 pub fn try_lock(file: impl AsFd) -> io::Result<bool> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),

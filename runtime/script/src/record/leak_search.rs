@@ -27,9 +27,11 @@ pub(super) fn searched<'t>(
             values.push(real.as_bytes().to_vec());
         }
     }
-    for returned in tokens.flat_map(|tokens| [tokens.payload.expose(), tokens.handle.expose()]) {
-        if returned.len() >= MIN_SEARCHED_LEN && std::str::from_utf8(returned).is_err() {
-            values.push(returned.to_vec());
+    // What is no text has no mock.
+    let returned = tokens.flat_map(|tokens| [tokens.payload.expose(), tokens.handle.expose()]);
+    for bytes in returned.chain(secrets.values().map(|secret| secret.expose())) {
+        if bytes.len() >= MIN_SEARCHED_LEN && std::str::from_utf8(bytes).is_err() {
+            values.push(bytes.to_vec());
         }
     }
     values
@@ -64,9 +66,11 @@ mod tests {
         for real in ["12345678", "hunter2!"] {
             mocks.add("x", real);
         }
-        let values = searched(&mocks, &BTreeMap::new(), &BTreeMap::new(), std::iter::empty());
-        assert_eq!(values.len(), 2);
-        for text in ["a 12345678", "b hunter2!", "c aHVudGVyMiE="] {
+        let binary = Arc::new(SecretBytes::new(b"\xff\xfehunter3!".to_vec()));
+        let secrets = BTreeMap::from([("key".parse().unwrap(), binary)]);
+        let values = searched(&mocks, &secrets, &BTreeMap::new(), std::iter::empty());
+        assert_eq!(values.len(), 3);
+        for text in ["a 12345678", "b hunter2!", "c aHVudGVyMiE=", "d //5odW50ZXIzIQ=="] {
             assert!(matches!(search(text, values.clone()).await, Err(RecordError::Shown(_))), "{text}");
         }
         assert!(search("mock-x", values).await.is_ok());

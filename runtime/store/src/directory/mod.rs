@@ -256,6 +256,13 @@ impl StoreDir {
     }
 }
 
+impl Drop for StoreDir {
+    /// Releases the lock of [`claim`] or [`share`].
+    fn drop(&mut self) {
+        sys::unlock(self.dir.dir());
+    }
+}
+
 /// Claims the directory for this process, if no other one uses it. Until [`share`], none begins to.
 fn claim(dir: &PrivateDir) -> bool {
     sys::try_lock(dir.dir()).unwrap_or(false)

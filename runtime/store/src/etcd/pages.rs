@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use deputy_etcd::EtcdError;
-use deputy_etcd::message::RangeRequest;
+use deputy_etcd::message::{RangeRequest, RangeResponse};
 
 use super::EtcdState;
 use super::values::version;
 use crate::{KeyPrefix, StoreError, StoreKey, Version};
 
 /// Keys in one answer: a tenth of a mebibyte.
-const PAGE: i64 = 1000;
+const PAGE: usize = 1000;
+
+/// Keys of one listing: several times those of a hundred thousand workers.
+const MAX_KEYS: usize = 1_000_000;
 
 /// How often a listing begins again, since what it was reading has been compacted.
 const ATTEMPTS: usize = 3;
@@ -35,11 +38,12 @@ impl EtcdState {
     async fn list_once(&self, keys: &KeyPrefix) -> Result<Listed, EtcdError> {
         let (mut begin, end) = self.prefix.range(keys);
         let mut listed = Listed { versions: BTreeMap::new(), revision: 0 };
+        let mut count = 0;
         loop {
             let request = RangeRequest {
-                key: begin,
+                key: begin.clone(),
                 range_end: end.clone(),
-                limit: PAGE,
+                limit: i64::try_from(PAGE).unwrap_or(i64::MAX),
                 revision: listed.revision,
                 keys_only: true,
                 ..RangeRequest::default()
@@ -47,6 +51,11 @@ impl EtcdState {
             let page = self.client.range(&request).await?;
             if listed.revision == 0 {
                 listed.revision = page.header.as_ref().map_or(0, |header| header.revision);
+            }
+            check(&begin, &page)?;
+            count += page.kvs.len();
+            if count > MAX_KEYS {
+                return Err(EtcdError::Malformed("more keys than a state has"));
             }
             let last = page.kvs.last().map(|found| found.key.clone());
             let found =
@@ -59,6 +68,50 @@ impl EtcdState {
                 }
                 _ => return Ok(listed),
             }
+        }
+    }
+}
+
+/// Whether a page brings a listing on: full if there are more, and with keys behind those that are known.
+fn check(begin: &[u8], page: &RangeResponse) -> Result<(), EtcdError> {
+    let is_full = page.kvs.len() == PAGE;
+    let is_sorted = page.kvs.is_sorted_by(|one, other| one.key < other.key);
+    let is_behind = page.kvs.first().is_none_or(|first| first.key.as_slice() >= begin);
+    if page.kvs.len() <= PAGE && (is_full || !page.more) && is_sorted && is_behind {
+        Ok(())
+    } else {
+        Err(EtcdError::Malformed("a page that does not follow the one before"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use deputy_etcd::message::KeyValue;
+
+    use super::*;
+
+    fn page(names: impl IntoIterator<Item = String>, more: bool) -> RangeResponse {
+        let kvs = names.into_iter().map(|name| KeyValue { key: name.into_bytes(), ..KeyValue::default() });
+        RangeResponse { kvs: kvs.collect(), more, ..RangeResponse::default() }
+    }
+
+    #[test]
+    fn etcd_listing_takes_no_page_that_leads_nowhere() {
+        let numbers = |count: usize| (0..count).map(|number| format!("b{number:06}"));
+        for good in [page([], false), page(["b".to_owned()], false), page(numbers(PAGE), true)] {
+            assert!(check(b"b", &good).is_ok());
+        }
+        let again = ["b2".to_owned(), "b1".to_owned()];
+        let same = ["b1".to_owned(), "b1".to_owned()];
+        for bad in [
+            page(numbers(PAGE + 1), false),
+            page(numbers(PAGE - 1), true),
+            page([], true),
+            page(again, false),
+            page(same, false),
+            page(["a".to_owned()], false),
+        ] {
+            assert!(check(b"b", &bad).is_err(), "{} keys, more: {}", bad.kvs.len(), bad.more);
         }
     }
 }

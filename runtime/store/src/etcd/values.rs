@@ -4,12 +4,15 @@ use deputy_core::SecretBytes;
 use deputy_etcd::Repeat;
 use deputy_etcd::message::{Compare, KeyValue, RangeRequest, RequestOp, TxnRequest, TxnResponse};
 
-use super::EtcdState;
-use crate::seal::{self, Plaintext, SealLabel, WriteStamp};
+use super::{EtcdState, MAX_VALUE};
+use crate::seal::{self, OVERHEAD, Plaintext, SealLabel, WriteStamp};
 use crate::{ExpectedVersion, FoundVersion, StoreError, StoreKey, StoreLock, StoredValue, Version, WriteRight};
 
 /// How many damaged values are kept of one key: the first ones, and the last.
 const MAX_QUARANTINED: u8 = 3;
+
+/// Bytes that are kept of a damaged value that is too large.
+const KEPT: usize = 64 << 10;
 
 impl EtcdState {
     pub(super) async fn read(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
@@ -118,7 +121,10 @@ impl EtcdState {
         }
         let transaction = TxnRequest {
             compare: vec![Compare::mod_revision(&name, found.mod_revision)],
-            success: vec![RequestOp::put(&self.prefix.damaged(key, number), found.value, 0), RequestOp::delete(&name)],
+            success: vec![
+                RequestOp::put(&self.prefix.damaged(key, number), kept(found.value), 0),
+                RequestOp::delete(&name),
+            ],
             failure: Vec::new(),
         };
         // If it was replaced meanwhile, it is not the damaged one any more.
@@ -127,6 +133,14 @@ impl EtcdState {
         }
         Ok(())
     }
+}
+
+/// What is kept of a damaged value: the beginning of one that is larger than any value of ours, which etcd may not take again.
+fn kept(mut damaged: Vec<u8>) -> Vec<u8> {
+    if damaged.len() > MAX_VALUE.as_usize() + OVERHEAD {
+        damaged.truncate(KEPT);
+    }
+    damaged
 }
 
 pub(super) fn version(revision: i64) -> Version {

@@ -73,9 +73,8 @@ impl Watcher {
                 }
                 Err(WatchEnd::Abandoned) => return,
                 Err(WatchEnd::Outdated) => {
-                    tracing::warn!("etcd no longer has the changes since the last one seen; listing the keys again");
                     is_outdated = true;
-                    continue;
+                    "etcd no longer has the changes since the last one seen".to_owned()
                 }
                 Err(WatchEnd::Failed(error)) => in_one_line(&error),
             };

@@ -77,3 +77,14 @@ async fn rekey_is_refused_while_another_process_uses_the_directory() {
     drop(open(&state.path()).await.unwrap());
     assert!(opens_with(&state, 1).await);
 }
+
+#[tokio::test]
+async fn rekey_is_free_to_run_although_a_child_has_the_closed_directory() {
+    let state = filled().await;
+    let store = super::super::DirectoryStore::open(&state.path(), master(1), random()).await.unwrap();
+    // As a child has it from its fork until its exec.
+    let inherited = store.inner.dir.dir().try_clone().unwrap();
+    drop(store);
+    assert_eq!(rekey(&state.path(), master(1), master(2), random(), None).await.unwrap(), 5);
+    drop(inherited);
+}
