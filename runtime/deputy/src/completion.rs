@@ -161,7 +161,7 @@ fn candidates(names: Names, current: &OsStr) -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// Whether a name, which may be from a file that somebody else wrote, is harmless on a command line and on a terminal.
+/// Whether a name, which may come from a file of another author, is harmless on a command line and on a terminal.
 fn is_name(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }

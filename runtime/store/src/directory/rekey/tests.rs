@@ -79,7 +79,7 @@ async fn rekey_is_refused_while_another_process_uses_the_directory() {
 }
 
 #[tokio::test]
-async fn rekey_is_free_to_run_although_a_child_has_the_closed_directory() {
+async fn rekey_runs_although_a_child_has_the_closed_directory() {
     let state = filled().await;
     let store = super::super::DirectoryStore::open(&state.path(), master(1), random()).await.unwrap();
     // As a child has it from its fork until its exec.
