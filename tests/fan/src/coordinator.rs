@@ -23,18 +23,21 @@ pub(crate) struct Coordinator {
     enrolment: Arc<MemoryEnrolment>,
     feeds: Arc<GroupFeeds>,
     sessions: Arc<Sessions>,
+    limits: ServerLimits,
     address: SocketAddr,
     running: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
 impl Coordinator {
-    pub(crate) fn start(enrolment: MemoryEnrolment, sessions: Sessions) -> Result<Self> {
+    pub(crate) fn start(enrolment: MemoryEnrolment, sessions: Sessions, limits: ServerLimits) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let feeds = Arc::new(GroupFeeds::default());
         feeds.set_authorities(enrolment.authority().trusted().iter().map(|der| der.to_vec()).collect());
         let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         let (enrolment, sessions) = (Arc::new(enrolment), Arc::new(sessions));
-        let mut coordinator = Self { runtime, enrolment, feeds, sessions, address, running: None };
+        // The bare workers send no heartbeats, only reports.
+        let limits = ServerLimits { heartbeat: Span::secs(600), ..limits };
+        let mut coordinator = Self { runtime, enrolment, feeds, sessions, limits, address, running: None };
         coordinator.serve()?;
         Ok(coordinator)
     }
@@ -57,9 +60,7 @@ impl Coordinator {
         let tls = Arc::new(self.tls()?);
         let enrolment = Arc::clone(&self.enrolment);
         let (feeds, sessions) = (Arc::clone(&self.feeds), Arc::clone(&self.sessions));
-        // The bare workers send no heartbeats, only reports.
-        let limits = ServerLimits { heartbeat: Span::secs(600), ..ServerLimits::default() };
-        let address = self.address;
+        let (limits, address) = (self.limits.clone(), self.address);
         let server =
             self.runtime.block_on(async { LinkServer::bind(address, enrolment, feeds, sessions, tls, limits) })?;
         self.address = server.address()?;
@@ -86,6 +87,10 @@ impl Coordinator {
     /// The group that all workers are of.
     pub(crate) fn group(&self) -> Result<Arc<GroupFeed>> {
         Ok(self.feeds.group(&GROUP.parse::<GroupName>()?))
+    }
+
+    pub(crate) fn enrolment(&self) -> &MemoryEnrolment {
+        &self.enrolment
     }
 
     pub(crate) fn sessions(&self) -> &Sessions {

@@ -1,4 +1,4 @@
-//! Enrolment and authority of the benchmark's coordinator, in memory.
+//! Enrolment and authority of the benchmark's coordinator, in memory. Several coordinators share both, as replicas do.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,8 +10,8 @@ use deputy_core::{Digest, GroupName, InstanceName, Span, Timestamp};
 use deputy_link::message::Certified;
 use deputy_link::server::LinkHandler;
 use deputy_link::{
-    Authority, CertificateLifetimes, CertificateRequest, Enrolment, ErrorCode, JoinRequest, JoinString, JoinToken,
-    PeerCertificate, ProtocolError, TokenId, TokenSecret, WorkerId,
+    Authority, CertificateLifetimes, CertificateRequest, EnrolledWorker, Enrolment, ErrorCode, JoinRequest, JoinString,
+    JoinToken, PeerCertificate, ProtocolError, TokenId, TokenSecret, WorkerId,
 };
 use deputy_support::SystemClock;
 
@@ -33,10 +33,29 @@ pub(crate) struct MemoryEnrolment {
 }
 
 impl MemoryEnrolment {
-    pub(crate) fn new() -> Result<Self> {
-        let authority = Authority::generate(now(), LIVES)?;
+    /// Of the server with this number, with the authority of an earlier one.
+    pub(crate) fn new(number: u16, authority: Option<&[u8]>) -> Result<Self> {
+        let authority = match authority {
+            Some(bytes) => Authority::restored(bytes, LIVES)?,
+            None => Authority::generate(now(), LIVES)?,
+        };
         let enrolment = Mutex::new(Enrolment::restored([], []));
-        Ok(Self { enrolment, authority, next: AtomicU64::new(1), faults: AtomicU64::new(0) })
+        // No two servers give the same id.
+        let first = (u64::from(number) << 32) + 1;
+        Ok(Self { enrolment, authority, next: AtomicU64::new(first), faults: AtomicU64::new(0) })
+    }
+
+    /// The records of the workers that joined.
+    pub(crate) fn enrolled(&self) -> Vec<EnrolledWorker> {
+        self.enrolment().workers().cloned().collect()
+    }
+
+    /// Takes over records of workers that joined elsewhere.
+    pub(crate) fn enrol(&self, workers: Vec<EnrolledWorker>) {
+        let mut enrolment = self.enrolment();
+        for worker in workers {
+            enrolment.reload_worker(worker.id, Some(worker));
+        }
     }
 
     pub(crate) fn authority(&self) -> &Authority {
@@ -78,10 +97,14 @@ impl LinkHandler for MemoryEnrolment {
             CertificateRequest::new(&request).map_err(|error| ProtocolError::new(ErrorCode::Malformed, error))?;
         let fresh = WorkerId::from_bytes(self.next.fetch_add(1, Ordering::Relaxed).to_be_bytes());
         let shown = JoinRequest { token, secret: &secret, key: request.key() };
-        let worker = self
-            .enrolment()
-            .join(now(), &shown, fresh)
-            .map_err(|error| ProtocolError::new(ErrorCode::BadJoin, error))?;
+        let joined = {
+            let mut enrolment = self.enrolment();
+            let joined = enrolment.join(now(), &shown, fresh);
+            // Memory has what a coordinator would have to save.
+            enrolment.record_saved(fresh);
+            joined
+        };
+        let worker = joined.map_err(|error| ProtocolError::new(ErrorCode::BadJoin, error))?;
         let certificate = self.authority.certify(now(), worker.id, &request);
         let certificate = certificate.map_err(|error| ProtocolError::new(ErrorCode::Internal, error))?;
         Ok(Certified {

@@ -5,6 +5,9 @@
 //! and do nothing else. Beside it, in the same run, by turns and with the same workers, the floor: the same bytes written
 //! to the same number of TLS sessions in a loop that knows no tasks. And, if its jar is there, Apache Flink with as many
 //! task managers. Read the ratios: run it with `cargo xtask bench fan-out`.
+//!
+//! With `--servers` there are several of them, which share their authority, their workers' records and their leases, as
+//! replicas do: more workers than one process may open files for.
 #![allow(
     clippy::disallowed_methods,
     clippy::indexing_slicing,
@@ -13,6 +16,7 @@
     reason = "a bench measures time, serves and connects on this machine only, and prints what it found"
 )]
 
+mod capacity;
 mod child;
 mod coordinator;
 mod flink;
@@ -21,6 +25,9 @@ mod link_handler;
 mod load;
 mod measure;
 mod process;
+mod reconnect;
+mod replicas;
+mod replicas_report;
 mod serve;
 mod session;
 mod table;
@@ -31,7 +38,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::capacity::Capacity;
+
 type Result<T = (), E = Box<dyn Error + Send + Sync>> = std::result::Result<T, E>;
+
+/// Servers of one run.
+const MAX_SERVERS: i64 = 1000;
 
 #[derive(Parser)]
 #[command(name = "deputy-fan", about = "How fast a lease reaches its workers, beside bare TLS", max_term_width = 120)]
@@ -45,9 +57,13 @@ struct Arguments {
     /// How often all is repeated
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// How many processes the workers are in
-    #[arg(long, default_value_t = 2)]
-    loads: usize,
+    /// How many server processes there are: with more than one, all of them publish the same leases to their share of
+    /// the workers, and no smaller number of workers is measured
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=MAX_SERVERS))]
+    servers: u16,
+    /// How many processes the workers are in; as many as are needed, and two at least
+    #[arg(long)]
+    loads: Option<usize>,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -66,12 +82,7 @@ enum Part {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = process::raise_files().and_then(|()| match arguments.part {
-        Some(Part::Serve) => serve::serve(),
-        Some(Part::Load) => load::load(),
-        None => measure::measure(&arguments),
-    });
-    match done {
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -82,5 +93,15 @@ fn main() -> ExitCode {
             }
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result {
+    let capacity = Capacity::new(process::raise_files()?);
+    match arguments.part {
+        Some(Part::Serve) => serve::serve(&capacity),
+        Some(Part::Load) => load::load(),
+        None if arguments.servers > 1 => replicas::measure(arguments, &capacity),
+        None => measure::measure(arguments, &capacity),
     }
 }

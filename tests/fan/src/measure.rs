@@ -3,10 +3,11 @@
 use std::thread;
 use std::time::Duration;
 
+use crate::capacity::Capacity;
 use crate::child::Process;
 use crate::flink::{self, Flink};
 use crate::load::{self, Done, Handshake};
-use crate::serve::{self, By, Hello};
+use crate::serve::{self, Begin, By, Hello, Lease, Times};
 use crate::table::{Memory, Push, Report, Size, Stalled, Storms};
 use crate::{Arguments, Result};
 
@@ -17,15 +18,15 @@ const STORMS: usize = 3;
 const SETTLE: Duration = Duration::from_secs(1);
 
 /// Pushes in one round to this number of workers: the more workers, the fewer pushes.
-fn pushes(workers: usize) -> usize {
+pub(crate) fn pushes(workers: usize) -> usize {
     (20_000 / workers).clamp(9, 50)
 }
 
-pub(crate) fn measure(arguments: &Arguments) -> Result {
+pub(crate) fn measure(arguments: &Arguments, capacity: &Capacity) -> Result {
     // First, so that what is wrong with it is said at once.
     let flink = Flink::find()?;
     let mut report = Report { flink: flink.as_ref().map(Flink::name), ..Report::default() };
-    let mut bench = Bench::start(arguments)?;
+    let mut bench = Bench::start(arguments, capacity)?;
     bench.memory_and_storms(&mut report)?;
     bench.sizes(&mut report, flink.as_ref(), arguments.rounds)?;
     bench.stalled(&mut report, arguments.rounds)?;
@@ -43,45 +44,42 @@ struct Bench {
     loads: Vec<Process>,
     hello: Hello,
     workers: usize,
+    /// The next lease's.
+    revision: u64,
 }
 
 impl Bench {
-    fn start(arguments: &Arguments) -> Result<Self> {
+    fn start(arguments: &Arguments, capacity: &Capacity) -> Result<Self> {
+        let workers = arguments.workers.max(1);
+        let split = capacity.split(workers, 1, arguments.loads)?;
         let mut server = Process::start("serve")?;
-        let hello: Hello = server.answer()?;
-        let loads: Result<Vec<_>> = (0..arguments.loads.max(1)).map(|_| Process::start("load")).collect();
-        let mut bench = Self { server, loads: loads?, hello, workers: arguments.workers.max(1) };
-        let string = bench.hello.join.clone();
-        bench.tell(bench.workers, |count| load::Order::Join { string: string.clone(), count })?;
+        let hello: Hello = server.ask(&serde_json::to_string(&Begin { number: 0, authority: None })?)?;
+        let loads = (0..split.loads).map(|_| Process::start("load")).collect::<Result<_>>()?;
+        let mut bench = Self { server, loads, hello, workers, revision: 1 };
+        let strings = vec![bench.hello.join.clone()];
+        bench.tell(workers, |number, count| load::Order::Join { number, strings: strings.clone(), count })?;
         Ok(bench)
     }
 
     /// Gives each load its share of the workers, and waits for all of them.
-    fn tell(&mut self, workers: usize, order: impl Fn(usize) -> load::Order) -> Result<usize> {
-        let loads = self.loads.len();
-        for (number, load) in self.loads.iter_mut().enumerate() {
-            let share = (workers + number) / loads;
-            load.tell(&serde_json::to_string(&order(share))?)?;
-        }
-        let mut resumed = 0;
-        for load in &mut self.loads {
-            resumed += load.answer::<Done>()?.resumed;
-        }
-        Ok(resumed)
+    fn tell(&mut self, workers: usize, order: impl Fn(u8, usize) -> load::Order) -> Result<Done> {
+        load::tell(&mut self.loads, workers, order)
     }
 
-    fn connect(&mut self, by: By, workers: usize, with: Handshake) -> Result<usize> {
+    fn connect(&mut self, by: By, workers: usize, with: Handshake) -> Result<Done> {
         let port = if by == By::Link { self.hello.link } else { self.hello.floor };
-        self.tell(workers, |count| load::Order::Connect { port, count, with })
+        self.tell(workers, |_, count| load::Order::Connect { ports: vec![port], count, with })
     }
 
     fn cut(&mut self) -> Result {
-        self.tell(self.workers, |_| load::Order::Cut).map(drop)
+        self.tell(self.workers, |_, _| load::Order::Cut).map(drop)
     }
 
     fn push(&mut self, by: By, pushes: usize, workers: usize) -> Result<Vec<Push>> {
         // The first finds caches cold.
-        let order = serve::Order::Push { by, pushes: pushes + 1, workers };
+        let (revision, pushes) = (self.revision, pushes + 1);
+        self.revision += pushes as u64;
+        let order = serve::Order::Push { by, revision, pushes, workers };
         let mut samples: Vec<Push> = self.server.ask(&serde_json::to_string(&order)?)?;
         samples.remove(0);
         Ok(samples)
@@ -106,14 +104,15 @@ impl Bench {
                 // Once more, for the tickets.
                 self.storm(with)?;
             }
-            let (mut times, mut resumed) = (Vec::new(), 0);
+            let (mut times, mut all) = (Vec::new(), Done::default());
             for _ in 0..STORMS {
-                let (time, tickets) = self.storm(with)?;
+                let (time, done) = self.storm(with)?;
                 times.push(time);
-                resumed += tickets;
+                all.add(&done);
             }
             eprintln!("{} workers came {name}, {STORMS} times", self.workers);
-            report.storms.push(Storms { workers: self.workers, name, resumed: resumed / STORMS, times });
+            let (resumed, repeated) = (all.resumed / STORMS, all.repeated / STORMS);
+            report.storms.push(Storms { workers: self.workers, name, resumed, repeated, times });
             self.memory(report, when)?;
         }
         self.push(By::Link, 9, self.workers)?;
@@ -121,12 +120,15 @@ impl Bench {
         self.cut()
     }
 
-    fn storm(&mut self, with: Handshake) -> Result<(Push, usize)> {
+    fn storm(&mut self, with: Handshake) -> Result<(Push, Done)> {
         self.cut()?;
-        let order = serve::Order::Storm { workers: self.workers };
+        let order = serve::Order::Storm { lease: Lease::new(self.revision), workers: self.workers };
+        self.revision += 1;
         self.server.ask::<()>(&serde_json::to_string(&order)?)?;
-        let resumed = self.connect(By::Link, self.workers, with)?;
-        Ok((self.server.answer()?, resumed))
+        let done = self.connect(By::Link, self.workers, with)?;
+        let Times { after, cpu, .. } = self.server.answer()?;
+        let times: Vec<_> = after.into_iter().map(Duration::from_micros).collect();
+        Ok((Push::new(&times, cpu), done))
     }
 
     fn sizes(&mut self, report: &mut Report, flink: Option<&Flink>, rounds: usize) -> Result {
@@ -162,7 +164,7 @@ impl Bench {
             self.connect(By::Link, workers, Handshake::Full)?;
             thread::sleep(SETTLE / 4);
             before.extend(self.push(By::Link, 9, workers)?);
-            self.tell(stalled, |count| load::Order::Stall { count })?;
+            self.tell(stalled, |_, count| load::Order::Stall { count })?;
             self.server.ask::<()>(&serde_json::to_string(&serve::Order::Fill)?)?;
             thread::sleep(SETTLE);
             after.extend(self.push(By::Link, 9, workers - stalled)?);

@@ -3,13 +3,21 @@
 use std::fs;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::Result;
 
-/// As many open files as the system allows: each worker is one.
-pub(crate) fn raise_files() -> Result {
+/// Has this process open as many files as the system allows, since each worker is one, and says how many.
+pub(crate) fn raise_files() -> Result<u64> {
     let most = getrlimit(Resource::Nofile).maximum;
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?)
+    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?;
+    Ok(most.unwrap_or(u64::MAX))
+}
+
+/// A clock that all processes of this machine share, in microseconds.
+pub(crate) fn clock() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1000
 }
 
 /// Time on a processor that all threads of this process had, in nanoseconds. None of them has ended.

@@ -1,13 +1,15 @@
 //! One TLS session on one socket, without a task: the floor's on one side, a worker's on the other.
 
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, HandshakeKind, ServerConfig, ServerConnection};
+use socket2::{Domain, Socket, Type};
 
 use crate::Result;
 
@@ -26,11 +28,17 @@ pub(crate) enum Stands {
 }
 
 impl Session {
-    /// A worker's side.
-    pub(crate) fn connect(to: SocketAddr, config: &Arc<ClientConfig>) -> Result<Self> {
+    /// A worker's side, with a source address of its own: it has ports enough, and the server sees another machine.
+    pub(crate) fn connect(from: Ipv4Addr, to: SocketAddr, config: &Arc<ClientConfig>) -> Result<Self> {
         let name = ServerName::try_from(deputy_link::COORDINATOR_NAME)?;
         let tls = ClientConnection::new(Arc::clone(config), name)?;
-        Ok(Self::new(TcpStream::connect(to)?, tls.into()))
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SocketAddr::from((from, 0)).into())?;
+        match socket.connect(&to.into()) {
+            Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => Err(error.into()),
+            _ => Ok(Self::new(TcpStream::from_std(socket.into()), tls.into())),
+        }
     }
 
     /// The floor's side.

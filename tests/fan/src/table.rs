@@ -54,6 +54,8 @@ pub(crate) struct Storms {
     pub(crate) workers: usize,
     pub(crate) name: &'static str,
     pub(crate) resumed: usize,
+    /// Attempts that failed and were repeated.
+    pub(crate) repeated: usize,
     pub(crate) times: Vec<Push>,
 }
 
@@ -111,8 +113,9 @@ impl Report {
         }
         println!();
         head("all come at once, and have the newest");
-        for Storms { workers, name, resumed, times } in &self.storms {
-            line(&format!("{workers} workers, {name} ({resumed} resumed)"), times, median(times, |push| push.all_ms));
+        for Storms { workers, name, resumed, repeated, times } in &self.storms {
+            let name = format!("{workers} workers, {name} ({resumed} resumed, {repeated} retries)");
+            line(&name, times, median(times, |push| push.all_ms));
         }
         println!();
         for Memory { when, bytes } in &self.memory {
@@ -133,11 +136,11 @@ impl Report {
     }
 }
 
-fn head(title: &str) {
+pub(crate) fn head(title: &str) {
     println!("{title:<52}{:>10}{:>10}{:>10}{:>8}{:>12}", "50 %", "99 %", "all", "ratio", "CPU/worker");
 }
 
-fn line(name: &str, pushes: &[Push], base: f64) {
+pub(crate) fn line(name: &str, pushes: &[Push], base: f64) {
     let all = median(pushes, |push| push.all_ms);
     let [half, most] = [|push: &Push| push.half_ms, |push: &Push| push.most_ms].map(|of| median(pushes, of));
     let [half, most, shown] = [half, most, all].map(show);

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 
-/// Longer than this nothing takes, unless it is broken.
+/// Longer than this nothing takes, unless it is broken: a time for all, and one for each worker.
 const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE_OF_WORKER: Duration = Duration::from_millis(10);
 
 /// Counts the acknowledgements of one revision.
 pub(crate) struct Tracker {
@@ -52,7 +53,9 @@ impl Tracker {
     /// When each came, in order.
     pub(crate) fn wait(&self) -> Result<Vec<Duration>> {
         let missing = |state: &mut State| state.times.len() < state.wanted;
-        let waited = self.done.wait_timeout_while(self.state(), PATIENCE, missing);
+        let state = self.state();
+        let patience = PATIENCE + PATIENCE_OF_WORKER * u32::try_from(state.wanted)?;
+        let waited = self.done.wait_timeout_while(state, patience, missing);
         let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
             return Err(format!("only {} of {} workers acknowledged", state.times.len(), state.wanted).into());

@@ -1,16 +1,16 @@
 //! The bench itself, small: every worker must have every lease, however long that takes.
 
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 
+fn fan(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_deputy-fan")).args(arguments).env_remove("DEPUTY_FLINK_JAR").output().unwrap()
+}
+
 #[test]
 fn fanout_reaches_a_hundred_workers_despite_slow_ones() {
-    let output = Command::new(env!("CARGO_BIN_EXE_deputy-fan"))
-        .args(["--json", "--workers", "100", "--rounds", "1", "--loads", "1"])
-        .env_remove("DEPUTY_FLINK_JAR")
-        .output()
-        .unwrap();
+    let output = fan(&["--json", "--workers", "100", "--rounds", "1", "--loads", "1"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let workers: Vec<_> = report["sizes"].as_array().unwrap().iter().map(|size| size["workers"].as_u64()).collect();
@@ -22,6 +22,43 @@ fn fanout_reaches_a_hundred_workers_despite_slow_ones() {
     assert_eq!(report["stalled"][0]["stalled"], 1);
     let resumed: Vec<_> = report["storms"].as_array().unwrap().iter().map(|storm| storm["resumed"].as_u64()).collect();
     assert_eq!(resumed, [Some(0), Some(100)], "workers with a ticket resume with it");
+}
+
+#[test]
+fn fanout_of_two_servers_reaches_all_workers() {
+    let output = fan(&["--json", "--workers", "37", "--servers", "2", "--rounds", "1", "--loads", "2"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((report["servers"][0].as_u64(), report["servers"][1].as_u64()), (Some(19), Some(18)));
+    for samples in [&report["link"], &report["floor"], &report["storms"][0]["samples"]] {
+        let samples = samples.as_array().unwrap();
+        assert!(!samples.is_empty());
+        for sample in samples {
+            let servers: Vec<f64> =
+                (0..2).map(|server| sample["servers"][server]["all_ms"].as_f64().unwrap()).collect();
+            assert_eq!(
+                sample["all"]["all_ms"].as_f64().unwrap(),
+                servers[0].max(servers[1]),
+                "the last of all workers"
+            );
+        }
+    }
+    let resumed: Vec<_> = report["storms"].as_array().unwrap().iter().map(|storm| storm["resumed"].as_u64()).collect();
+    assert_eq!(resumed, [Some(0), Some(37)], "a ticket of the restarted servers is valid");
+    let memory = report["memory"].as_array().unwrap();
+    assert!(memory.iter().all(|memory| memory["bytes"].as_array().unwrap().len() == 2) && memory.len() == 5);
+}
+
+#[test]
+fn fanout_says_what_the_limit_of_files_allows() {
+    // More than one server admits, wherever this runs.
+    let output = fan(&["--workers", "1000000"]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && output.stdout.is_empty());
+    assert!(error.starts_with("error: this process may open ") && error.contains("workers per server"), "{error}");
+    assert!(error.contains("; --servers ") && error.ends_with(" serves 1000000\n"), "{error}");
+    let output = fan(&["--servers", "0"]);
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("0 is not in 1..=1000"));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::certificate::COORDINATOR_NAME;
 use crate::protocol_error::ProtocolError;
 
 /// Deadline for connecting, handshake included.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;

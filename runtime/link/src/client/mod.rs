@@ -20,6 +20,7 @@ mod reconnect;
 mod session;
 
 pub use connection_lost::ClientStopped;
+pub use dial::CONNECT_TIMEOUT;
 #[cfg(test)]
 pub(crate) use engine::NoIdentityStore;
 pub use engine::{Engine, EngineError};
@@ -27,6 +28,7 @@ pub use fetch::FetchError;
 pub use join::{JoinFailure, join, join_until};
 pub use link::{Link, LinkPhase, LinkState};
 pub use link_client::{ClientOptions, IdentityStore, LinkClient};
+pub use reconnect::{MAX_DELAY as MAX_RECONNECT_DELAY, MIN_DELAY as MIN_RECONNECT_DELAY};
 
 #[cfg(test)]
 mod tests;

@@ -9,9 +9,10 @@ use tokio::time::Instant;
 
 use super::connection_lost::ConnectionLost;
 
-/// The bounds of the delay before an attempt.
-pub(super) const MIN_DELAY: Span = Span::millis(100);
-pub(super) const MAX_DELAY: Span = Span::secs(30);
+/// The shortest delay before an attempt that follows a failed one.
+pub const MIN_DELAY: Span = Span::millis(100);
+/// The longest delay before an attempt.
+pub const MAX_DELAY: Span = Span::secs(30);
 
 /// A connection that lasted this long resets the backoff. A shorter one counts as a failure, whatever ended it.
 pub(super) const STABLE: Duration = Duration::from_secs(10);
