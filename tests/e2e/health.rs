@@ -69,7 +69,7 @@ fn readiness_has_a_reason_for_each_instance() {
     for (method, path, status, body) in [
         ("GET", "/livez", 200, "ok\n"),
         ("HEAD", "/livez", 200, ""),
-        ("GET", "/", 421, "only requests for this machine are served here: its name is 127.0.0.1 or localhost\n"),
+        ("GET", "/", 421, "only requests for this coordinator are served here: its name is 127.0.0.1 or localhost\n"),
         ("POST", "/livez", 405, "only GET is supported\n"),
     ] {
         let answer = ask(port, method, path);

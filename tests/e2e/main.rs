@@ -36,6 +36,7 @@ mod language_conformance;
 mod languages;
 mod lifecycle;
 mod live_page;
+mod live_page_tls;
 mod loading;
 mod local;
 mod logins;

@@ -18,7 +18,7 @@ pub struct HostPort {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a host and port that workers can connect to: write \"coordinator.example:8271\"")]
+#[error("not a host and port to connect to: write \"coordinator.example:8271\"")]
 pub struct HostPortError;
 
 impl HostPort {
@@ -58,17 +58,6 @@ pub(crate) fn read(sink: &mut DiagnosticSink, value: Located<'_>, like: &str) ->
         sink.error(value.at(), "not an IP address with a port").expected(format!("write {like}"));
     }
     address
-}
-
-/// Reads the address of `/livez`, `/readyz`, `/metrics` and the live page.
-pub(crate) fn health(sink: &mut DiagnosticSink, value: Located<'_>, like: &str) -> Option<SocketAddr> {
-    let address = read(sink, value, like)?;
-    if !address.ip().to_canonical().is_loopback() {
-        sink.warning(value.at(), "other machines can reach this address")
-            .expected(format!("such as {like}"))
-            .hint("clients are not authenticated here, and see the names of the instances and whether they fail");
-    }
-    Some(address)
 }
 
 #[cfg(test)]

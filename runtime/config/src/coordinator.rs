@@ -7,6 +7,7 @@ use deputy_core::{SecretSource, Span};
 
 use crate::address::{self, HostPort};
 use crate::diagnostic::DiagnosticSink;
+use crate::health::{self, HealthTls};
 use crate::secret;
 use crate::socket::{self, SocketMode};
 use crate::store::{self, EtcdSection};
@@ -21,8 +22,10 @@ pub struct CoordinatorSection {
     pub key: Option<SecretSource>,
     /// The state in etcd. Without it, the state is in the state directory.
     pub store: Option<EtcdSection>,
-    /// The address of `/livez`, `/readyz` and `/metrics`.
+    /// The address of `/livez`, `/readyz`, `/metrics` and the live page.
     pub health: Option<SocketAddr>,
+    /// TLS there. Without it, the live page is for this machine alone.
+    pub health_tls: Option<HealthTls>,
     /// The control socket. Without one, it is in the state directory.
     pub control: Option<PathBuf>,
     pub control_mode: SocketMode,
@@ -57,6 +60,7 @@ impl Default for CoordinatorSection {
             key: None,
             store: None,
             health: None,
+            health_tls: None,
             control: None,
             control_mode: SocketMode::default(),
             shutdown: Span::secs(10),
@@ -80,17 +84,19 @@ pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -
                 "it is the same for every coordinator: `(umask 077; openssl rand -base64 32 > state.key)` creates it",
             );
     }
-    let health = optional(fields.optional("health"), |v| address::health(sink, v, "\"127.0.0.1:8270\""));
+    let health = health::read(sink, base, &mut fields);
     let control = optional(fields.optional("control"), |v| socket::path(sink, base, v));
     let control_mode = optional(fields.optional("control-mode"), |v| v.parsed(sink, "\"0600\""));
     let shutdown = optional(fields.optional("shutdown"), |v| v.span(sink, "\"10s\"", Span::secs(0)..=Span::secs(600)));
     let workers = workers(sink, &mut fields);
     fields.finish(sink);
+    let (health, health_tls) = health?;
     Some(CoordinatorSection {
         calls: calls?.and_then(|calls| usize::try_from(calls).ok()).unwrap_or(default.calls),
         key: key?,
         store: store?,
-        health: health?,
+        health,
+        health_tls,
         control: control?,
         control_mode: control_mode?.unwrap_or(default.control_mode),
         shutdown: shutdown?.unwrap_or(default.shutdown),

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use deputy_config::{Colour, CoordinatorFile, CoordinatorSection, InstanceEntry, WorkersSection};
+use deputy_config::{Colour, CoordinatorFile, CoordinatorSection, HealthTls, InstanceEntry, WorkersSection};
 use deputy_core::retry::RetryPolicy;
 use deputy_core::schedule::{
     Budget, CallRate, ObtainMode, Policy, PreferredSource, Ratio, RevocationPolicy, Switch, UpstreamName,
@@ -38,6 +38,11 @@ fn coordinator_is_parsed() {
         key: Some(SecretSource::Credential("state-key".into())),
         store: None,
         health: Some("[::1]:8270".parse().unwrap()),
+        health_tls: Some(HealthTls {
+            chain: PathBuf::from("/etc/deputy/health.pem"),
+            key: SecretSource::File("/etc/deputy/health.key".into()),
+            advertise: "deputy.example:8443".parse().unwrap(),
+        }),
         control: Some(PathBuf::from("/etc/deputy/run/control.sock")),
         control_mode: "0660".parse().unwrap(),
         shutdown: Span::secs(60),
@@ -96,6 +101,16 @@ fn health_address_beyond_loopback_is_a_warning() {
     ] {
         let config = parse(&format!("[coordinator]\nhealth = \"{address}\""));
         assert_eq!((config.warnings.len(), config.coordinator.health), (warnings, Some(address.parse().unwrap())));
+    }
+}
+
+#[test]
+fn health_tls_advertises_the_address_that_it_listens_on() {
+    let tls = "health-tls = { chain = \"health.pem\", key = { file = \"health.key\" } }";
+    for (address, warnings) in [("127.0.0.1:8270", 0), ("192.0.2.1:8270", 1), ("[2001:db8::1]:443", 1)] {
+        let config = parse(&format!("[coordinator]\nhealth = \"{address}\"\n{tls}"));
+        let advertise = config.coordinator.health_tls.unwrap().advertise;
+        assert_eq!((config.warnings.len(), advertise.to_string().as_str()), (warnings, address));
     }
 }
 

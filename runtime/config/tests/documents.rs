@@ -34,6 +34,7 @@ zzz = 1
 [coordinator]
 zzz = 1
 key = { zzz = 1 }
+health-tls = { zzz = 1 }
 store = { zzz = 1, client-certificate = { zzz = 1 } }
 [upstreams.u]
 zzz = 1
@@ -231,8 +232,8 @@ fn reference_shows_the_defaults() {
     let config = read(&without_etcd());
     let entry = |name: &str| config.instances.values().find(|entry| entry.name.as_str() == name).unwrap();
     let default = CoordinatorSection::default();
-    let CoordinatorSection { key, health, control, workers, .. } = config.coordinator.clone();
-    assert_eq!(config.coordinator, CoordinatorSection { key, health, control, workers, ..default });
+    let CoordinatorSection { key, health, health_tls, control, workers, .. } = config.coordinator.clone();
+    assert_eq!(config.coordinator, CoordinatorSection { key, health, health_tls, control, workers, ..default });
     assert_eq!(config.default_budget, Budget::DEFAULT);
     assert_eq!(entry("api").component.as_ref().unwrap().limits, Limits::default());
     let default = Policy::default();

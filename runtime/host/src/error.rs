@@ -20,6 +20,7 @@ use deputy_worker::endpoint::EndpointTokenError;
 use deputy_worker::unit::AccessError;
 
 use crate::enrolment_failure::EnrolmentFailure;
+use crate::health_tls::HealthTlsError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
@@ -67,6 +68,8 @@ pub enum ProcessError {
         key: &'static str,
         source: io::Error,
     },
+    #[error("cannot use the certificate of the health port: see `health-tls` in [coordinator]")]
+    HealthTls(#[source] HealthTlsError),
     #[error("cannot use the cache of leases in the state directory")]
     LeaseCache(#[source] LeaseCacheError),
     #[error(transparent)]

@@ -11,6 +11,7 @@ pub mod coordinator;
 mod enrolment_failure;
 mod error;
 mod fd_limit;
+pub mod health_tls;
 mod local_socket;
 mod platform;
 mod receiver_binding;

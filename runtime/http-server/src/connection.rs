@@ -10,12 +10,19 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 use crate::HttpHandler;
 use crate::event_stream::{HttpBody, whole};
 use crate::slot::{ConnectionSlot, SlotGuard};
 use crate::write_deadline::WriteDeadline;
+
+/// Deadline for a TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Deadline for a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,6 +34,23 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(360);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 
 const MAX_HEAD_BYTES: usize = 16 << 10;
+
+/// The same within TLS.
+pub(crate) async fn serve_tls(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+    handler: Arc<impl HttpHandler>,
+    guard: &SlotGuard,
+) {
+    match timeout(HANDSHAKE_TIMEOUT, TlsAcceptor::from(config).accept(stream)).await {
+        Ok(Ok(stream)) => {
+            guard.0.end_handshake();
+            serve_connection(stream, handler, guard).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+        Err(_) => tracing::debug!("TLS handshake took too long"),
+    }
+}
 
 pub(crate) async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -45,7 +69,7 @@ pub(crate) async fn serve_connection(
     // With `half_close(false)` a client that ends its half of the connection is gone: work on its request ends at once.
     server.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD_BYTES).half_close(false);
     let connection = server.serve_connection(TokioIo::new(WriteDeadline::new(stream, WRITE_TIMEOUT)), service);
-    if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_TIMEOUT, connection).await {
+    if let Ok(Err(error)) = timeout(CONNECTION_TIMEOUT, connection).await {
         tracing::debug!(%error, "HTTP connection failed");
     }
 }

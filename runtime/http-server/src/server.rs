@@ -11,16 +11,17 @@ use bytes::Bytes;
 use deputy_core::{Span, Timestamp};
 use deputy_support::RateLimiter;
 use http::{Request, Response, StatusCode};
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::connection::serve_connection;
+use crate::connection::{serve_connection, serve_tls};
 use crate::slot::{ConnectionSlot, OpenConnection, SlotGuard, acquire_slot};
 use crate::{EventStream, text_response};
 
-/// Connections at once. Beyond that, the one that has been idle longest is closed.
+/// Connections at once, handshakes included. Beyond that, a handshake or the connection that has been idle longest is closed.
 const MAX_CONNECTIONS: usize = 64;
 
 /// Requests that wait at once. Further ones get [`HttpHandler::busy`].
@@ -55,18 +56,32 @@ pub trait HttpHandler: Send + Sync + 'static {
 #[derive(Debug)]
 pub enum HttpListener {
     Tcp(TcpListener),
+    Tls(TcpListener, Arc<ServerConfig>),
     Unix(UnixListener),
 }
 
 enum AcceptedStream {
     Tcp(TcpStream),
+    Tls(TcpStream, Arc<ServerConfig>),
     Unix(UnixStream),
 }
 
 impl HttpListener {
+    /// The same port, with TLS. A Unix socket has none.
+    #[must_use]
+    pub fn with_tls(self, config: Arc<ServerConfig>) -> Self {
+        match self {
+            Self::Tcp(listener) | Self::Tls(listener, _) => Self::Tls(listener, config),
+            Self::Unix(listener) => Self::Unix(listener),
+        }
+    }
+
     async fn accept(&self) -> io::Result<AcceptedStream> {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| AcceptedStream::Tcp(stream)),
+            Self::Tls(listener, config) => {
+                listener.accept().await.map(|(stream, _)| AcceptedStream::Tls(stream, Arc::clone(config)))
+            }
             Self::Unix(listener) => listener.accept().await.map(|(stream, _)| AcceptedStream::Unix(stream)),
         }
     }
@@ -97,11 +112,15 @@ pub async fn serve_on(listener: &HttpListener, handler: Arc<impl HttpHandler>) {
         // The semaphore is never closed.
         let Some(permit) = acquire_slot(&slots, &mut open).await else { return };
         let slot = Arc::new(ConnectionSlot::new(permit, Arc::clone(&waiting)));
+        if matches!(stream, AcceptedStream::Tls(..)) {
+            slot.begin_handshake();
+        }
         let guard = SlotGuard(Arc::clone(&slot));
         let handler = Arc::clone(&handler);
         let task = connections.spawn(async move {
             match stream {
                 AcceptedStream::Tcp(stream) => serve_connection(stream, handler, &guard).await,
+                AcceptedStream::Tls(stream, config) => serve_tls(stream, config, handler, &guard).await,
                 AcceptedStream::Unix(stream) => serve_connection(stream, handler, &guard).await,
             }
         });

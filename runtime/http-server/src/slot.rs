@@ -24,6 +24,8 @@ pub(crate) struct ConnectionSlot {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Activity {
+    /// The TLS handshake has not ended.
+    HandshakeSince(Instant),
     IdleSince(Instant),
     Answering,
     /// The request waits for something to happen. It is the last one of its connection.
@@ -42,6 +44,14 @@ impl ConnectionSlot {
     pub(crate) fn new(permit: OwnedSemaphorePermit, waiting: Arc<Semaphore>) -> Self {
         let activity = Mutex::new(Activity::IdleSince(now()));
         Self { activity, permit: Mutex::new(Some(permit)), waiting }
+    }
+
+    pub(crate) fn begin_handshake(&self) {
+        *self.activity() = Activity::HandshakeSince(now());
+    }
+
+    pub(crate) fn end_handshake(&self) {
+        *self.activity() = Activity::IdleSince(now());
     }
 
     pub(crate) fn begin_request(&self) {
@@ -72,9 +82,12 @@ impl ConnectionSlot {
         self.activity.lock_unpoisoned()
     }
 
-    fn idle_since(&self) -> Option<Instant> {
+    /// Whether the handshake has ended, and since when the connection is idle. A connection that has not shown what it is
+    /// makes room before one that has.
+    fn idle_since(&self) -> Option<(bool, Instant)> {
         match *self.activity() {
-            Activity::IdleSince(since) => Some(since),
+            Activity::HandshakeSince(since) => Some((false, since)),
+            Activity::IdleSince(since) => Some((true, since)),
             Activity::Answering | Activity::Waiting => None,
         }
     }
@@ -86,7 +99,8 @@ impl Drop for SlotGuard {
     }
 }
 
-/// Waits for a free slot. While there is none, ends the connection that has been idle longest.
+/// Waits for a free slot. While there is none, ends the handshake that has taken longest, and without handshakes the
+/// connection that has been idle longest.
 pub(crate) async fn acquire_slot(
     slots: &Arc<Semaphore>,
     open: &mut VecDeque<OpenConnection>,
@@ -104,7 +118,7 @@ pub(crate) async fn acquire_slot(
 
 fn end_longest_idle(open: &mut VecDeque<OpenConnection>) {
     let idle = open.iter().enumerate().filter_map(|(index, connection)| Some((connection.slot.idle_since()?, index)));
-    if let Some((since, index)) = idle.min()
+    if let Some(((_, since), index)) = idle.min()
         && now().saturating_duration_since(since) >= IDLE_GRACE
         && let Some(connection) = open.remove(index)
     {

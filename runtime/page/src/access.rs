@@ -1,7 +1,6 @@
 //! Links that can be opened once, and the sessions that they become.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use deputy_coordinator::{PageUrl, PageUrls};
@@ -10,6 +9,8 @@ use deputy_core::{Digest, Span};
 use deputy_local::{ControlError, SCHEMA};
 use deputy_store::Random;
 use deputy_support::{LockUnpoisoned, hex, sha256};
+
+use crate::page_address::PageAddress;
 
 /// How long a URL can be opened.
 const URL_LIFE: Span = Span::secs(300);
@@ -23,7 +24,7 @@ const MAX_SESSIONS: usize = 32;
 
 /// Decides which browsers see the page. Keeps hashes alone, and nothing beyond the process.
 pub struct PageAccess {
-    address: SocketAddr,
+    pub(crate) address: PageAddress,
     random: Random,
     clock: Arc<dyn Clock>,
     state: Mutex<AccessState>,
@@ -41,28 +42,8 @@ struct Tokens(VecDeque<(Digest, MonotonicTime)>);
 
 impl PageAccess {
     /// The page at this address.
-    pub fn new(address: SocketAddr, random: Random, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(address: PageAddress, random: Random, clock: Arc<dyn Clock>) -> Self {
         Self { address, random, clock, state: Mutex::default() }
-    }
-
-    /// Whether there is a page: what travels between machines would need TLS.
-    pub(crate) fn is_open(&self) -> bool {
-        self.address.ip().to_canonical().is_loopback()
-    }
-
-    /// Why there is no page.
-    pub(crate) fn closed_reason(&self) -> String {
-        format!(
-            "there is no live page, because other machines can reach {}: set `health = \"127.0.0.1:{}\"` in [coordinator], and \
-             use `ssh -L` to open the page from another machine",
-            self.address,
-            self.address.port()
-        )
-    }
-
-    /// The cookie's name. Cookies are shared by all ports of a host, so that each coordinator needs one of its own.
-    pub(crate) fn cookie_name(&self) -> String {
-        format!("deputy-page-{}", self.address.port())
     }
 
     /// Uses a URL up. Returns the token of a new session, unless it is unknown, used or too old.
@@ -93,14 +74,13 @@ impl PageAccess {
 
 impl PageUrls for PageAccess {
     fn url(&self) -> Result<PageUrl, ControlError> {
-        if !self.is_open() {
-            return Err(ControlError::new("misconfigured", &self.closed_reason()));
+        if !self.address.is_open() {
+            return Err(ControlError::new("misconfigured", &self.address.closed_reason()));
         }
         let token = self.token().ok_or_else(|| ControlError::new("internal", "no random numbers"))?;
         let now = self.clock.now().mono;
         self.state.lock_unpoisoned().urls.add(sha256(token.as_bytes()), now, URL_LIFE, MAX_URLS);
-        let url = format!("http://{}/?token={token}", self.address);
-        Ok(PageUrl { schema: SCHEMA, url, expires_in_ms: URL_LIFE.as_millis() })
+        Ok(PageUrl { schema: SCHEMA, url: self.address.url(&token), expires_in_ms: URL_LIFE.as_millis() })
     }
 }
 

@@ -41,10 +41,11 @@ pub(crate) fn text(text: String) -> Response<Bytes> {
 }
 
 /// To the page, with the cookie of a session.
-pub(crate) fn begin_session(cookie: &str, session: &str) -> Response<Bytes> {
+pub(crate) fn begin_session(cookie: &str, session: &str, is_secure: bool) -> Response<Bytes> {
     let mut response = response("text/plain; charset=utf-8", Bytes::new());
     *response.status_mut() = StatusCode::SEE_OTHER;
-    let cookie = format!("{cookie}={session}; HttpOnly; SameSite=Strict; Path=/");
+    let secure = if is_secure { "; Secure" } else { "" };
+    let cookie = format!("{cookie}={session}; HttpOnly; SameSite=Strict; Path=/{secure}");
     if let Ok(cookie) = HeaderValue::try_from(cookie) {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }

@@ -12,6 +12,7 @@ mod access;
 mod assets;
 mod client;
 mod live_page;
+mod page_address;
 mod query;
 mod recent_events;
 mod refusal;
@@ -19,4 +20,5 @@ mod view;
 
 pub use access::PageAccess;
 pub use live_page::LivePage;
+pub use page_address::PageAddress;
 pub use recent_events::RecentEvents;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use deputy_audit::Audit;
 use deputy_coordinator::status::StatusQuery;
 use deputy_coordinator::{CoordinatorHandle, Workers};
-use deputy_http_server::{EventStream, HealthCheck, HttpHandler, is_for_this_machine, probe};
+use deputy_http_server::{EventStream, HealthCheck, HttpHandler, probe};
 use deputy_local::Parameters;
 use deputy_support::timer_now;
 use http::{Method, Request, Response, header};
@@ -80,7 +80,8 @@ impl<H: HealthCheck + 'static> LivePage<H> {
         let path = request.uri().path();
         if let Some(token) = token(request) {
             let session = self.state.access.open(&token).ok_or(PageRefusal::Url)?;
-            return Ok(assets::begin_session(&self.state.access.cookie_name(), &session));
+            let address = &self.state.access.address;
+            return Ok(assets::begin_session(&address.cookie_name(), &session, address.has_tls()));
         }
         self.session(request)?;
         if path == EVENTS {
@@ -92,11 +93,12 @@ impl<H: HealthCheck + 'static> LivePage<H> {
     }
 
     fn check_origin(&self, request: &Request<()>) -> Result<(), PageRefusal> {
-        if !self.state.access.is_open() {
-            return Err(PageRefusal::Closed(self.state.access.closed_reason()));
+        let address = &self.state.access.address;
+        if !address.is_open() {
+            return Err(PageRefusal::Closed(address.closed_reason()));
         }
-        if !is_for_this_machine(request) {
-            return Err(PageRefusal::Host);
+        if !address.is_meant_by(request) {
+            return Err(PageRefusal::Host(address.hosts()));
         }
         // Another port of this host is the same site, so its pages could send the cookie.
         let site = request.headers().get("sec-fetch-site").map(|site| site.as_bytes());
@@ -111,7 +113,7 @@ impl<H: HealthCheck + 'static> LivePage<H> {
 
     /// The token of the request's session.
     fn session(&self, request: &Request<()>) -> Result<String, PageRefusal> {
-        let name = self.state.access.cookie_name();
+        let name = self.state.access.address.cookie_name();
         let cookies = request.headers().get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
         let mut values = cookies.flat_map(|cookies| cookies.split("; ")).filter_map(|cookie| cookie.split_once('='));
         let session = values.find(|(known, session)| *known == name && self.state.access.admits(session));

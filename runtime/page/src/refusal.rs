@@ -9,8 +9,8 @@ use crate::assets;
 pub(crate) enum PageRefusal {
     #[error("{0}")]
     Closed(String),
-    #[error("only requests for this machine are served here: its name is 127.0.0.1 or localhost")]
-    Host,
+    #[error("only requests for this coordinator are served here: its name is {0}")]
+    Host(String),
     #[error("another site cannot use this page: paste the URL into the address bar")]
     Site,
     #[error("only GET is supported")]
@@ -31,7 +31,7 @@ impl PageRefusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::Closed(_) | Self::Site => StatusCode::FORBIDDEN,
-            Self::Host => StatusCode::MISDIRECTED_REQUEST,
+            Self::Host(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Url | Self::Session => StatusCode::UNAUTHORIZED,
             Self::Path => StatusCode::NOT_FOUND,

@@ -1,7 +1,11 @@
-//! A client certificate with its key.
+//! A certificate with its key.
 
 use deputy_core::SecretBytes;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
+use rustls::client::verify_server_name;
+use rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer, ServerName,
+};
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 
 use crate::pem::{PemError, PrivateKey, private_key};
@@ -34,4 +38,10 @@ pub fn identity(chain: Vec<CertificateDer<'static>>, key: &SecretBytes) -> Resul
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(certified),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether clients take a server's certificate for this name or address, once they trust its issuer.
+pub fn is_for(identity: &CertifiedKey, host: &ServerName<'_>) -> bool {
+    let certificate = identity.end_entity_cert().and_then(ParsedCertificate::try_from);
+    certificate.is_ok_and(|certificate| verify_server_name(&certificate, host).is_ok())
 }

@@ -1,10 +1,11 @@
-//! TLS to the servers that an operator names: root certificates, client certificates and their keys.
+//! TLS to the servers that an operator names, and at a port of this process: root certificates, certificates and their keys.
 //!
 //! Files are read up to a limit. A private key is decoded into memory that is wiped.
 
 mod certificates;
 mod identity;
 mod pem;
+mod server;
 
 use std::sync::Arc;
 
@@ -12,8 +13,9 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 
 pub use certificates::{CertificatesError, certificates, roots};
-pub use identity::{KeyError, identity};
+pub use identity::{KeyError, identity, is_for};
 pub use pem::{PemError, PrivateKey, private_key};
+pub use server::{ServerIdentity, server_config};
 
 /// A client that always verifies the server, shows a certificate if it has one, and speaks one of the ALPN protocols.
 ///

@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 
 use deputy_core::{InstanceName, ReceiverName, SecretSource, TracePlan};
 
-use crate::address;
 use crate::components::ComponentBase;
 use crate::config_text::{absolute, read_text};
 use crate::delivered::Delivered;
 use crate::diagnostic::{ConfigErrors, DiagnosticSink, Diagnostics};
+use crate::health;
 use crate::receiver::names;
 use crate::secret;
 use crate::setting_lines::SettingLines;
@@ -161,7 +161,7 @@ impl WorkerSection<'_> {
         let audit = optional(fields.optional("audit"), |v| v.path(sink, base));
         let join = optional(fields.optional("join"), |v| secret::source_table(sink, base, v, "{ file = \"join\" }"));
         let key = optional(fields.optional("key"), |v| secret::source_table(sink, base, v, "{ file = \"state.key\" }"));
-        let health = optional(fields.optional("health"), |v| address::health(sink, v, "\"127.0.0.1:9126\""));
+        let health = optional(fields.optional("health"), |v| health::of_worker(sink, v, "\"127.0.0.1:9126\""));
         let wanted = optional(fields.optional("instances"), |v| Some((names(sink, v)?, v.at())));
         let output = optional(fields.optional("output"), |v| v.path(sink, base));
         let expired = optional(fields.optional("expired"), |v| publish::on_expiry(sink, v));

@@ -46,7 +46,7 @@ use crate::error::ProcessError;
 use crate::platform::Platform;
 use crate::{fd_limit, s3_places, sandbox, store, traces};
 use component_loader::ComponentLoader;
-use listeners::Listeners;
+use listeners::{HealthListener, Listeners};
 use local_worker::{LocalWorker, LocalWorkerOptions};
 use reloader::{ReloadHandle, Reloader};
 
@@ -95,6 +95,7 @@ struct HealthPort {
     listener: HttpListener,
     page: Arc<PageAccess>,
     events: Arc<RecentEvents>,
+    renewals: JoinSet<()>,
 }
 
 /// Where a coordinator listens.
@@ -128,10 +129,10 @@ impl CoordinatorProcess {
         let (lock, listeners) = match &config.coordinator.store {
             None => {
                 let lock = leadership::lock(&*store).await?;
-                (lock, Listeners::open(&config.coordinator, &state_dir).await?)
+                (lock, Listeners::open(&config.coordinator, &state_dir, &platform).await?)
             }
             Some(_) => {
-                let listeners = Listeners::open(&config.coordinator, &state_dir).await?;
+                let listeners = Listeners::open(&config.coordinator, &state_dir, &platform).await?;
                 let lock = leadership::wait_for_lock(&*store, &listeners).await?;
                 warn_of_uncopied(&*store, &state_dir, config.coordinator.key.as_ref(), &platform).await?;
                 (lock, listeners)
@@ -161,11 +162,12 @@ impl CoordinatorProcess {
         let lock = Arc::clone(coordinator.lock());
         removal::save_names(&config, &Deliveries::default(), &*store, &lock, clock.now().wall).await;
 
-        let health = health.zip(events).map(|((address, listener), events)| HealthPort {
-            address,
+        let health = health.zip(events).map(|(HealthListener { listener, address, renewals }, events)| HealthPort {
+            address: address.listen,
             listener,
             page: Arc::new(PageAccess::new(address, Arc::clone(&platform.random), Arc::clone(&clock) as _)),
             events,
+            renewals,
         });
         let workers = match &config.coordinator.workers {
             Some(section) => Some(
@@ -271,7 +273,9 @@ impl CoordinatorProcess {
         let control = control.with_workers(workers.clone()).with_local(status.clone()).with_page(urls);
         let control = control.with_places(self.places);
         tasks.spawn(serve(listener, Arc::new(control)));
-        if let Some(HealthPort { listener, page, events, .. }) = self.health {
+        let mut renewals = None;
+        if let Some(HealthPort { listener, page, events, renewals: of_certificate, .. }) = self.health {
+            renewals = Some(of_certificate);
             let health = CoordinatorHealth::new(self.handle.clone(), self.metrics, Arc::clone(&self.audit));
             let health = health.with_local(status).with_workers(workers.clone()).with_traces(self.tracer.clone());
             let audit = Arc::clone(&self.audit);
@@ -298,7 +302,7 @@ impl CoordinatorProcess {
         // Calls that were cut off are in the audit log before the program ends.
         self.sandbox.settle().await;
         self.tracer.flush().await;
-        drop(tasks);
+        drop((tasks, renewals));
         drop((socket_file, local));
         self.audit.flush().await;
         Ok(ended?)
@@ -317,7 +321,6 @@ impl CoordinatorControls {
     }
 }
 
-/// The audit log, whose events the metrics count and the page shows.
 /// Warns if the state in etcd is empty while the state directory has one, which would be forgotten.
 async fn warn_of_uncopied(
     store: &dyn Store,
@@ -339,6 +342,7 @@ async fn warn_of_uncopied(
     Ok(())
 }
 
+/// The audit log, whose events the metrics count and the page shows.
 fn watched_audit(
     path: Option<&Path>,
     metrics: &Arc<CoordinatorMetrics>,

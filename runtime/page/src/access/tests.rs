@@ -13,7 +13,8 @@ fn access(address: &str) -> (PageAccess, Arc<AtomicU64>) {
     let clock =
         move || Now { wall: Timestamp::from_millis(0), mono: MonotonicTime::from_millis(read.load(Ordering::Relaxed)) };
     let random: Random = Arc::new(aws_lc_rs::rand::SystemRandom::new());
-    (PageAccess::new(address.parse().unwrap(), random, Arc::new(clock)), millis)
+    let address = PageAddress { listen: address.parse().unwrap(), tls: None };
+    (PageAccess::new(address, random, Arc::new(clock)), millis)
 }
 
 fn token(access: &PageAccess) -> String {
@@ -63,7 +64,7 @@ fn page_is_closed_where_other_machines_can_connect() {
         let error = access.url().err().unwrap();
         assert_eq!(error.kind, "misconfigured");
         assert!(error.message.contains("`health = \"127.0.0.1:8270\"` in [coordinator]"), "{error}");
-        assert!(!access.is_open());
+        assert!(!access.address.is_open());
     }
-    assert!(access("[::ffff:127.0.0.1]:1").0.is_open());
+    assert!(access("[::ffff:127.0.0.1]:1").0.address.is_open());
 }

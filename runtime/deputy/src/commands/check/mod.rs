@@ -1,6 +1,7 @@
 //! `deputy check`
 
 mod groups;
+mod health;
 mod instance;
 mod instance_text;
 mod kept_state;
@@ -25,6 +26,7 @@ use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::print::{ERROR, GOOD, WARNING, count, sanitize, styled};
 use groups::{CheckedWorkersJson, GroupJson};
+use health::HealthTlsJson;
 use instance::CheckedInstanceJson;
 use kept_state::KeptStates;
 use login::LoginJson;
@@ -76,6 +78,9 @@ pub(super) struct CoordinatorCheckJson {
     /// The state in etcd.
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<StoreJson>,
+    /// TLS at the health port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health_tls: Option<HealthTlsJson>,
     /// What the coordinator publishes itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     local: Option<LocalJson>,
@@ -138,7 +143,12 @@ async fn check_coordinator(context: &Context, arguments: &CheckArgs) -> Result<E
     if let Some(store) = store.as_ref().filter(|_| !json) {
         context.stdout(&store.text())?;
     }
+    let health_tls = health::check(context, &config).await?;
+    if let Some(health_tls) = health_tls.as_ref().filter(|_| !json) {
+        context.stdout(&health_tls.text())?;
+    }
     let ok = store.as_ref().is_none_or(|store| store.ok)
+        && health_tls.as_ref().is_none_or(|tls| tls.ok)
         && local.as_ref().is_none_or(|local| local.ok)
         && traces.as_ref().is_none_or(|traces| traces.ok)
         && online.iter().all(|instance| instance.ok)
@@ -158,15 +168,18 @@ async fn check_coordinator(context: &Context, arguments: &CheckArgs) -> Result<E
             traces,
             online,
             store,
+            health_tls,
             local,
         })?;
     } else {
         let local_failed = local.as_ref().is_some_and(|local| !local.ok);
         let failed_online = online.iter().filter(|instance| !instance.ok).count();
         let store_failed = store.as_ref().is_some_and(|store| !store.ok);
+        let health_failed = health_tls.as_ref().is_some_and(|tls| !tls.ok);
         let traces_failed = traces.as_ref().is_some_and(|traces| !traces.ok);
         let failed = usize::from(local_failed)
             + usize::from(store_failed)
+            + usize::from(health_failed)
             + usize::from(traces_failed)
             + failed_online
             + failed(&instances, &logins, &groups);

@@ -71,7 +71,8 @@ async fn coordinator(context: &Context, findings: &mut Vec<FindingJson>) -> Resu
     let enabled = config.instances.values().filter(|entry| entry.enabled);
     let instances: Vec<_> = enabled.filter_map(|entry| entry.component.as_ref()).collect();
     let sources = instances.iter().flat_map(|instance| instance.sources.values());
-    findings.extend(secret_files::check(sources.chain(&config.coordinator.key)).await);
+    let tls_key = config.coordinator.health_tls.as_ref().map(|tls| &tls.key);
+    findings.extend(secret_files::check(sources.chain(&config.coordinator.key).chain(tls_key)).await);
     findings.push(socket(context).await);
     findings.extend(hosts::check(context, instances).await);
     Ok(())
