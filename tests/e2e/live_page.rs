@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deputy_test_harness::{RunningCoordinator, exit};
-use deputy_test_servers::{Browser, free_ports, guest};
+use deputy_test_servers::{Browser, free_ports, guest, lasting_ports};
 use serde_json::{Value, json};
 
 use crate::script::{ScriptedServer, lease};
@@ -336,7 +336,8 @@ fn live_page_is_closed_to_others() {
 
 #[test]
 fn live_page_is_for_this_machine_alone() {
-    let [port] = free_ports().unwrap();
+    // At every address a port can be in use by a connection that was closed.
+    let [port] = lasting_ports().unwrap();
     let site = TestSite::standard(&format!("health = \"0.0.0.0:{port}\""));
     let page = PageSite { site, port, is_failing: Arc::default() };
     let _coordinator = page.site.coordinator();
@@ -346,5 +347,6 @@ fn live_page_is_for_this_machine_alone() {
     assert!(answer.body.contains(&line), "{}", answer.body);
     let refused = page.site.run_command(&["ui"]);
     assert!(refused.stderr.contains(&line) && refused.stdout.is_empty(), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`health-tls = { chain ="), "{}", refused.stderr);
     assert_eq!(page.ask("/livez", "").status, 200);
 }

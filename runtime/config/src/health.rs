@@ -83,6 +83,8 @@ pub(crate) fn of_worker(sink: &mut DiagnosticSink, value: Located<'_>, like: &st
 
 fn warn_of_others(sink: &mut DiagnosticSink, value: Located<'_>, address: SocketAddr, like: &str, hint: &str) {
     if !address.ip().to_canonical().is_loopback() {
-        sink.warning(value.at(), "other machines can reach this address").expected(format!("such as {like}")).hint(hint);
+        sink.warning(value.at(), "other machines can reach this address")
+            .expected(format!("such as {like}"))
+            .hint(hint);
     }
 }

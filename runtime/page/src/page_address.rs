@@ -88,7 +88,8 @@ mod tests {
         for host in ["deputy.example", "DEPUTY.example:8443", "deputy.example:1"] {
             assert!(page.is_meant_by(&request(host)), "{host}");
         }
-        for host in ["example", "deputy.example.evil.example", "localhost", "127.0.0.1", "192.0.2.1", "deputy.example."] {
+        for host in ["example", "deputy.example.evil.example", "localhost", "127.0.0.1", "192.0.2.1", "deputy.example."]
+        {
             assert!(!page.is_meant_by(&request(host)), "{host}");
         }
         let twice = Request::get("/").header("host", "deputy.example").header("host", "evil.example").body(()).unwrap();

@@ -59,11 +59,7 @@ impl Listeners {
 }
 
 impl HealthListener {
-    async fn open(
-        config: &CoordinatorSection,
-        address: SocketAddr,
-        platform: &Platform,
-    ) -> Result<Self, ProcessError> {
+    async fn open(config: &CoordinatorSection, address: SocketAddr, platform: &Platform) -> Result<Self, ProcessError> {
         let listener = listen(address).await;
         let listener =
             listener.map_err(|source| ProcessError::Health { address, key: "`health` in [coordinator]", source })?;
