@@ -44,7 +44,7 @@ pub(crate) struct HealthCertificate {
     identity: Arc<ServerIdentity>,
     /// The chain that is in use.
     chain: Vec<CertificateDer<'static>>,
-    /// Why the file cannot be used any more, as it was last logged.
+    /// Why the file cannot be used any more: what was logged last.
     failure: Option<String>,
 }
 
