@@ -11,6 +11,9 @@ use crate::{guests, tools};
 /// The bench of leases that go to many workers: a program of its own, which needs no component.
 const FAN_OUT: &str = "fan-out";
 
+/// The bench of a state with many workers, which needs etcd and no component.
+const ENROLMENT: &str = "enrolment";
+
 /// The bench that needs servers in Java.
 const KERBEROS: &str = "kerberos";
 
@@ -20,6 +23,10 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     let native = workspace.target("bench-native");
     let (package, arguments) = match arguments {
         [first, rest @ ..] if first == FAN_OUT => ("deputy-fan", rest),
+        all @ [first, ..] if first == ENROLMENT => {
+            tools::install_etcd(workspace)?;
+            ("deputy-bench", all)
+        }
         all => {
             if all.iter().any(|argument| argument == KERBEROS) {
                 tools::install_java(workspace)?;

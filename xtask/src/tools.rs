@@ -42,6 +42,12 @@ pub(crate) fn install_java(workspace: &Workspace) -> Result<()> {
     java::install_servers(workspace)
 }
 
+/// Installs etcd, and the Go that builds it.
+pub(crate) fn install_etcd(workspace: &Workspace) -> Result<()> {
+    python::install_clients(workspace)?;
+    go::install_etcd(workspace)
+}
+
 /// Puts a link to an installed program into `target/tools/bin`.
 fn link(workspace: &Workspace, name: &str, program: &Path) -> Result<()> {
     if !program.is_file() {

@@ -268,7 +268,7 @@ async fn pause(time: Duration) {
 }
 
 /// What this process holds in memory, in KiB.
-fn resident() -> Result<f64> {
+pub(crate) fn resident() -> Result<f64> {
     let text = fs::read_to_string("/proc/self/status")?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB"));
     Ok(line.ok_or("no VmRSS")?.trim().parse()?)

@@ -13,6 +13,7 @@
 mod bare;
 mod calls;
 mod contract;
+mod enrolment;
 mod first;
 mod kerberos;
 mod languages;
@@ -55,7 +56,13 @@ struct Arguments {
     /// How often that, and the measuring of memory, is repeated
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// What to measure; without a name, everything but `kerberos`, which needs servers in Java
+    /// How many workers are enrolled; what that costs is compared with a hundredth of them
+    #[arg(long, default_value_t = 100_000)]
+    enrolled: usize,
+    /// How many of them join, and connect
+    #[arg(long, default_value_t = 200)]
+    joins: usize,
+    /// What to measure; without a name, everything but `enrolment` and `kerberos`, which need servers
     #[arg(value_enum)]
     measures: Vec<Measure>,
     #[command(subcommand)]
@@ -67,6 +74,8 @@ struct Arguments {
 enum Measure {
     /// One call in a fresh instance
     Calls,
+    /// Many workers in the state of a coordinator
+    Enrolment,
     /// The first call of a process
     First,
     /// Tokens of Hadoop's services and Kafka, by Kerberos
@@ -88,6 +97,9 @@ enum Part {
     /// Compiles a component with limits
     #[command(hide = true)]
     CompileChild { memory: u64, seconds: u64 },
+    /// Measures a coordinator on a filled state in a fresh process
+    #[command(hide = true)]
+    EnrolmentChild { kind: enrolment::StoreKind, at: String, repetitions: usize },
     /// Becomes a login to Kerberos
     #[command(hide = true)]
     KerberosLogin,
@@ -126,6 +138,10 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     runtime.block_on(async {
         match &arguments.part {
             Some(Part::CompileChild { .. } | Part::KerberosLogin) => {}
+            Some(Part::EnrolmentChild { kind, at, repetitions }) => {
+                let place = enrolment::Place { kind: *kind, at: at.clone() };
+                enrolment::child(&place, *repetitions).await?;
+            }
             Some(Part::MemoryChild { what, waiting, port, holding, state }) => {
                 memory::measure(*what, *waiting, *port, *holding, state).await?;
             }
@@ -140,12 +156,13 @@ async fn measure(arguments: &Arguments) -> Result {
     let mut report = Report::default();
     let all = Measure::value_variants().iter();
     let is_chosen = |measure: &&Measure| match arguments.measures.as_slice() {
-        [] => **measure != Measure::Kerberos,
+        [] => !matches!(measure, Measure::Enrolment | Measure::Kerberos),
         chosen => chosen.contains(measure),
     };
     for measure in all.filter(is_chosen) {
         match measure {
             Measure::Calls => calls::measure(&mut report, arguments.calls).await?,
+            Measure::Enrolment => enrolment::measure(&mut report, arguments.enrolled, arguments.joins).await?,
             Measure::First => first::measure(&mut report, arguments.loads).await?,
             Measure::Kerberos => kerberos::measure(&mut report, arguments.obtains.min(200), arguments.rounds).await?,
             Measure::Languages => languages::measure(&mut report, arguments.loads).await?,

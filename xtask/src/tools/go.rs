@@ -40,6 +40,11 @@ pub(super) fn install(workspace: &Workspace) -> Result<()> {
     ETCD.install(workspace)
 }
 
+/// Builds etcd alone.
+pub(super) fn install_etcd(workspace: &Workspace) -> Result<()> {
+    ETCD.install(workspace)
+}
+
 impl Build {
     fn install(&self, workspace: &Workspace) -> Result<()> {
         let Self { name, what, source, programs } = self;

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use deputy_audit::Audit;
 use deputy_core::time::Clock;
-use deputy_core::{GroupName, InstanceName, Span, Timestamp};
+use deputy_core::{GroupName, InstanceName, LeaseVersion, Span, Timestamp};
 use deputy_link::server::{LinkServer, ServerLimits, ServerTls, ServerTlsError, Sessions};
 use deputy_link::{
     AuthorityError, CertificateLifetimes, EnrolledWorker, EnrolmentStatus, GroupFeeds, JoinString, TokenId, WorkerId,
@@ -210,7 +211,13 @@ impl Workers {
     /// # Errors
     /// If the coordinator is stopping.
     pub async fn workers(&self) -> Result<Vec<WorkerStatus>, WorkerRequestError> {
-        self.select(|_| true, |statuses| statuses.collect()).await
+        let mut statuses = Vec::new();
+        self.visit(&WorkerQuery::default(), |status| {
+            statuses.push(status);
+            ControlFlow::Continue(())
+        })
+        .await?;
+        Ok(statuses)
     }
 
     /// One page of workers.
@@ -218,31 +225,52 @@ impl Workers {
     /// # Errors
     /// If the coordinator is stopping.
     pub async fn worker_page(&self, query: &WorkerQuery) -> Result<WorkerPage, WorkerRequestError> {
-        self.select(|worker| query.may_match(worker), |statuses| WorkerPage::of(statuses, query)).await
+        let mut page = WorkerPage::default();
+        self.visit(query, |status| page.add(status, query)).await?;
+        Ok(page)
     }
 
-    /// Makes statuses one by one, so that a page of few workers costs little.
-    async fn select<T>(
+    /// Makes the statuses of workers that a query may select, one by one, so that a page of few workers costs little.
+    async fn visit(
         &self,
-        filter: impl Fn(&EnrolledWorker) -> bool,
-        collect: impl FnOnce(&mut dyn Iterator<Item = WorkerStatus>) -> T,
-    ) -> Result<T, WorkerRequestError> {
-        let enrolled = self.commands.ask(EnrolmentCommand::Workers).await?;
-        let sessions: BTreeMap<_, _> =
-            self.sessions.all().into_iter().map(|session| (session.worker, session)).collect();
+        query: &WorkerQuery,
+        mut each: impl FnMut(WorkerStatus) -> ControlFlow<()>,
+    ) -> Result<(), WorkerRequestError> {
         let now = self.clock.now().wall;
-        let feeds = self.feeds.groups();
-        let mut statuses = enrolled.into_iter().filter(filter).map(|worker| {
-            let leases = feeds.get(&worker.group).map(|feed| feed.leases()).unwrap_or_default();
-            WorkerStatus::new(&worker, sessions.get(&worker.id).map(AsRef::as_ref), &leases, now)
-        });
-        Ok(collect(&mut statuses))
+        let leases = self.leases();
+        let none = BTreeMap::new();
+        let mut after = query.after;
+        loop {
+            let enrolled = self.enrolled_after(after).await?;
+            let Some(last) = enrolled.last() else { return Ok(()) };
+            after = Some(last.id);
+            for worker in &enrolled {
+                let session = self.sessions.of(worker.id);
+                let is_connected = session.as_ref().is_some_and(|session| session.is_connected());
+                if query.may_match(worker, is_connected) {
+                    let leases = leases.get(&worker.group).unwrap_or(&none);
+                    if each(WorkerStatus::new(worker, session.as_deref(), leases, now)).is_break() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next enrolled workers, in the order of their ids; none if there are no more. Enrolment answers others between two
+    /// such requests.
+    async fn enrolled_after(&self, after: Option<WorkerId>) -> Result<Vec<EnrolledWorker>, WorkerRequestError> {
+        Ok(self.commands.ask(|reply| EnrolmentCommand::WorkersAfter(after, reply)).await?)
+    }
+
+    /// The newest version of each lease, by group.
+    fn leases(&self) -> BTreeMap<GroupName, BTreeMap<InstanceName, LeaseVersion>> {
+        self.feeds.groups().into_iter().map(|(group, feed)| (group, feed.leases())).collect()
     }
 
     /// Each instance that is delivered, with how many connected workers have not applied its newest lease.
     pub async fn behind(&self) -> BTreeMap<InstanceName, u64> {
-        let leases: BTreeMap<_, _> =
-            self.feeds.groups().into_iter().map(|(group, feed)| (group, feed.leases())).collect();
+        let leases = self.leases();
         let instances = leases.values().flat_map(BTreeMap::keys);
         let mut behind: BTreeMap<InstanceName, u64> = instances.map(|instance| (instance.clone(), 0)).collect();
         for (number, session) in self.sessions.all().into_iter().enumerate() {
@@ -263,11 +291,7 @@ impl Workers {
     /// # Errors
     /// If the coordinator is stopping.
     pub async fn group_counts(&self) -> Result<BTreeMap<GroupName, GroupCount>, WorkerRequestError> {
-        let enrolled = self.commands.ask(EnrolmentCommand::Workers).await?;
-        let sessions: BTreeMap<_, _> =
-            self.sessions.all().into_iter().map(|session| (session.worker, session)).collect();
-        let leases: BTreeMap<_, _> =
-            self.feeds.groups().into_iter().map(|(group, feed)| (group, feed.leases())).collect();
+        let leases = self.leases();
         let mut counts: BTreeMap<_, _> = leases
             .iter()
             .map(|(group, leases)| {
@@ -275,22 +299,27 @@ impl Workers {
             })
             .collect();
         let none = BTreeMap::new();
-        let active = enrolled.into_iter().filter(|worker| worker.status == EnrolmentStatus::Active);
-        for (number, worker) in active.enumerate() {
-            if number.is_multiple_of(COUNTED_AT_ONCE) {
-                yield_now().await;
-            }
-            let leases = leases.get(&worker.group).unwrap_or(&none);
-            let count = counts.entry(worker.group).or_default();
-            match sessions.get(&worker.id).filter(|session| session.left().is_none()) {
-                None => count.away += 1,
-                Some(session) => {
-                    count.connected += 1;
-                    count.behind += u64::from(session.is_behind(leases));
+        let mut after = None;
+        loop {
+            let enrolled = self.enrolled_after(after).await?;
+            let Some(last) = enrolled.last() else { return Ok(counts) };
+            after = Some(last.id);
+            let active = enrolled.into_iter().filter(|worker| worker.status == EnrolmentStatus::Active);
+            for (number, worker) in active.enumerate() {
+                if number.is_multiple_of(COUNTED_AT_ONCE) {
+                    yield_now().await;
+                }
+                let leases = leases.get(&worker.group).unwrap_or(&none);
+                let count = counts.entry(worker.group).or_default();
+                match self.sessions.of(worker.id).filter(|session| session.is_connected()) {
+                    None => count.away += 1,
+                    Some(session) => {
+                        count.connected += 1;
+                        count.behind += u64::from(session.is_behind(leases));
+                    }
                 }
             }
         }
-        Ok(counts)
     }
 
     /// Removes or bans a worker, and disconnects it.

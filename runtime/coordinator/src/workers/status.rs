@@ -1,6 +1,7 @@
 //! What an operator may see of workers and tokens, as JSON. Times are RFC 3339.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::str::FromStr;
 
 use deputy_core::{GroupName, InstanceName, LeaseVersion, Timestamp};
@@ -72,11 +73,13 @@ pub enum WorkerCondition {
 }
 
 /// A page of workers, in the order of their ids.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct WorkerPage {
     pub workers: Vec<WorkerStatus>,
     /// The last worker of the page, if there are more.
     pub next: Option<WorkerId>,
+    /// Of all its workers.
+    deliveries: usize,
 }
 
 /// The workers of a group.
@@ -125,28 +128,25 @@ impl TokenStatus {
 }
 
 impl WorkerPage {
-    /// The first page of the selected workers. `all` is in the order of ids.
-    pub(super) fn of(all: impl Iterator<Item = WorkerStatus>, query: &WorkerQuery) -> Self {
+    /// Adds the next worker, if it is selected. Breaks once the page is full and there is a worker beyond it.
+    pub(super) fn add(&mut self, worker: WorkerStatus, query: &WorkerQuery) -> ControlFlow<()> {
+        let Some(worker) = query.select(worker) else { return ControlFlow::Continue(()) };
         let limit = query.limit.unwrap_or(MAX_WORKERS).clamp(1, MAX_WORKERS);
-        let mut page = Self { workers: Vec::new(), next: None };
-        let mut applied = 0;
-        for worker in all.filter_map(|worker| query.select(worker)) {
-            applied += worker.applied.len();
-            if page.workers.len() >= limit || (applied > MAX_APPLIED && !page.workers.is_empty()) {
-                page.next = page.workers.last().and_then(|last| last.id.parse().ok());
-                break;
-            }
-            page.workers.push(worker);
+        self.deliveries += worker.applied.len();
+        if self.workers.len() >= limit || (self.deliveries > MAX_APPLIED && !self.workers.is_empty()) {
+            self.next = self.workers.last().and_then(|last| last.id.parse().ok());
+            return ControlFlow::Break(());
         }
-        page
+        self.workers.push(worker);
+        ControlFlow::Continue(())
     }
 }
 
 impl WorkerQuery {
     /// A cheap test before the status is made.
-    pub(super) fn may_match(&self, worker: &EnrolledWorker) -> bool {
-        self.after.is_none_or(|after| after < worker.id)
-            && self.group.as_ref().is_none_or(|group| *group == worker.group)
+    pub(super) fn may_match(&self, worker: &EnrolledWorker, is_connected: bool) -> bool {
+        self.group.as_ref().is_none_or(|group| *group == worker.group)
+            && self.state.is_none_or(|state| state == WorkerCondition::of(worker.status, is_connected))
     }
 
     fn select(&self, mut worker: WorkerStatus) -> Option<WorkerStatus> {
@@ -168,6 +168,16 @@ impl WorkerQuery {
 
 impl WorkerCondition {
     pub const ALL: [Self; 5] = [Self::Away, Self::Banned, Self::Connected, Self::Locked, Self::Removed];
+
+    fn of(status: EnrolmentStatus, is_connected: bool) -> Self {
+        match (status, is_connected) {
+            (EnrolmentStatus::Active, true) => Self::Connected,
+            (EnrolmentStatus::Active, false) => Self::Away,
+            (EnrolmentStatus::Banned, _) => Self::Banned,
+            (EnrolmentStatus::Locked, _) => Self::Locked,
+            (EnrolmentStatus::Removed, _) => Self::Removed,
+        }
+    }
 
     pub fn word(self) -> &'static str {
         match self {
@@ -191,13 +201,7 @@ impl FromStr for WorkerCondition {
 
 impl WorkerStatus {
     pub fn condition(&self) -> WorkerCondition {
-        match (self.standing, self.connected) {
-            (EnrolmentStatus::Active, true) => WorkerCondition::Connected,
-            (EnrolmentStatus::Active, false) => WorkerCondition::Away,
-            (EnrolmentStatus::Banned, _) => WorkerCondition::Banned,
-            (EnrolmentStatus::Locked, _) => WorkerCondition::Locked,
-            (EnrolmentStatus::Removed, _) => WorkerCondition::Removed,
-        }
+        WorkerCondition::of(self.standing, self.connected)
     }
 
     pub(super) fn new(
@@ -225,7 +229,7 @@ impl WorkerStatus {
             id: worker.id.to_string(),
             group: worker.group.to_string(),
             standing: worker.status,
-            connected: session.is_some_and(|session| session.left().is_none()),
+            connected: session.is_some_and(WorkerSession::is_connected),
             address: session.map(|session| session.address.to_string()),
             version: about.as_ref().map(|(version, _)| version.clone()),
             host: about.map(|(_, host)| host),

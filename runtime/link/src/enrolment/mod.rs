@@ -17,6 +17,7 @@ mod token;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use deputy_core::Timestamp;
 use deputy_core::time::MonotonicTime;
@@ -65,6 +66,12 @@ impl Enrolment {
     /// All workers, whatever their status.
     pub fn workers(&self) -> impl Iterator<Item = &EnrolledWorker> {
         self.workers.values()
+    }
+
+    /// All workers with a greater id, in the order of their ids.
+    pub fn workers_after(&self, worker: Option<WorkerId>) -> impl Iterator<Item = &EnrolledWorker> {
+        let after = worker.map_or(Bound::Unbounded, Bound::Excluded);
+        self.workers.range((after, Bound::Unbounded)).map(|(_, worker)| worker)
     }
 
     pub fn token(&self, token: TokenId) -> Option<&JoinToken> {

@@ -78,6 +78,11 @@ impl Sessions {
         self.lock().values().cloned().collect()
     }
 
+    /// The present or last session of a worker.
+    pub fn of(&self, worker: WorkerId) -> Option<Arc<WorkerSession>> {
+        self.lock().get(&worker).cloned()
+    }
+
     /// The number of connected workers.
     pub fn connected(&self) -> usize {
         self.connected.load(Ordering::Relaxed)
@@ -175,6 +180,10 @@ impl WorkerSession {
     /// When its last message arrived.
     pub fn last_message(&self) -> Timestamp {
         Timestamp::from_millis(self.last_message.load(Ordering::Relaxed))
+    }
+
+    pub fn is_connected(&self) -> bool {
+        self.left().is_none()
     }
 
     /// When its connection ended; `None` while it is connected.

@@ -37,7 +37,8 @@ pub(in crate::workers) enum EnrolmentCommand {
     },
     Tokens(oneshot::Sender<Vec<TokenStatus>>),
     RevokeToken(TokenId, oneshot::Sender<Result<(), WorkerRequestError>>),
-    Workers(oneshot::Sender<Vec<EnrolledWorker>>),
+    /// The next workers after this one, in the order of their ids.
+    WorkersAfter(Option<WorkerId>, oneshot::Sender<Vec<EnrolledWorker>>),
     Exclude(WorkerId, EnrolmentStatus, oneshot::Sender<Result<(), WorkerRequestError>>),
 }
 

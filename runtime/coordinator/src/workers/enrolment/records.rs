@@ -17,6 +17,9 @@ const MAX_DAMAGED_LOGGED: usize = 10;
 
 const CONCURRENT_QUARANTINES: usize = 16;
 
+/// Records that are read at once: one after the other, those of many workers in etcd take minutes.
+const CONCURRENT_READS: usize = 64;
+
 pub(super) struct EnrolmentRecords {
     store: Arc<dyn Store>,
     /// Of tokens and workers, which any coordinator may write.
@@ -35,8 +38,10 @@ impl EnrolmentRecords {
     pub(super) async fn all<T: DeserializeOwned>(&self, kind: Namespace) -> Result<Vec<T>, StoreError> {
         let mut values = Vec::new();
         let mut damaged = Vec::new();
-        for key in self.store.list(&KeyPrefix::Namespace(kind.clone())).await? {
-            let error = match self.shared.read(&key).await {
+        let keys = stream::iter(self.store.list(&KeyPrefix::Namespace(kind.clone())).await?);
+        let mut reads = keys.map(|key| async { (self.shared.read(&key).await, key) }).buffered(CONCURRENT_READS);
+        while let Some((read, key)) = reads.next().await {
+            let error = match read {
                 Ok(Some(bytes)) => match serde_json::from_slice(bytes.expose()) {
                     Ok(value) => {
                         values.push(value);

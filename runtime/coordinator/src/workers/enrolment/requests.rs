@@ -15,6 +15,9 @@ use super::{EnrolmentActor, EnrolmentCommand, EnrolmentRejection, PendingReply, 
 use crate::workers::WorkerRequestError;
 use crate::workers::status::TokenStatus;
 
+/// Workers of one answer, so that a list of many workers delays no join for long.
+const WORKERS_AT_ONCE: usize = 256;
+
 impl EnrolmentActor {
     pub(super) fn run_command(&mut self, command: EnrolmentCommand) -> Option<PendingReply> {
         match command {
@@ -47,8 +50,8 @@ impl EnrolmentActor {
                     reply.send(revoked.and(written.map_err(WorkerRequestError::Save))).ok();
                 }))
             }
-            EnrolmentCommand::Workers(reply) => {
-                reply.send(self.enrolment.workers().cloned().collect()).ok();
+            EnrolmentCommand::WorkersAfter(after, reply) => {
+                reply.send(self.enrolment.workers_after(after).take(WORKERS_AT_ONCE).cloned().collect()).ok();
                 None
             }
             EnrolmentCommand::Exclude(worker, status, reply) => {

@@ -30,8 +30,9 @@ fn pages(workers: usize, instances: usize, query: WorkerQuery) -> Vec<Vec<Worker
     let (mut pages, mut query) = (Vec::new(), query);
     loop {
         let after = query.after.map(|after| after.to_string()).unwrap_or_default();
-        let all = (1..=workers).map(|number| worker(number, instances)).filter(|worker| worker.id > after);
-        let page = WorkerPage::of(all, &query);
+        let mut all = (1..=workers).map(|number| worker(number, instances)).filter(|worker| worker.id > after);
+        let mut page = WorkerPage::default();
+        while all.next().is_some_and(|worker| page.add(worker, &query).is_continue()) {}
         pages.push(page.workers);
         match page.next {
             Some(next) => query.after = Some(next),

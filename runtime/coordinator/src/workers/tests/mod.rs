@@ -8,6 +8,7 @@ mod hostile;
 mod identity;
 mod join;
 mod limits;
+mod listing;
 mod reconnect;
 mod slow;
 mod unauthenticated;
