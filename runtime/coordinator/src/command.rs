@@ -30,6 +30,8 @@ pub(crate) enum CoordinatorCommand {
         instance: InstanceName,
         observation: FileObservation,
     },
+    /// Whether workers of other coordinators use an instance.
+    UsedElsewhere(InstanceName, bool),
     Instance(InstanceName, oneshot::Sender<Result<InstanceStatus, ControlRequestError>>),
     Alive(oneshot::Sender<()>),
     Metrics(oneshot::Sender<CoordinatorSnapshot>),

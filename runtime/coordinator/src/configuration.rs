@@ -13,6 +13,7 @@ use crate::provider::ConfiguredProvider;
 pub type FilePlan = BTreeMap<InstanceName, FileSource>;
 
 /// One configuration. It takes effect as a whole: in the schedule and in what workers get.
+#[derive(Clone)]
 pub struct CoordinatorConfig {
     pub configuration: ScheduleConfig,
     /// The providers of the instances that have a component.

@@ -115,9 +115,9 @@ impl CoordinatorHandle {
     ///
     /// # Errors
     /// If the coordinator is stopping.
-    pub async fn configure(&self, mut config: CoordinatorConfig) -> Result<ReloadSummary, ControlRequestError> {
+    pub async fn configure(&self, config: CoordinatorConfig) -> Result<ReloadSummary, ControlRequestError> {
         // Here and not in the loop, since a network file system may hang.
-        let files = FileWatcher::open(std::mem::take(&mut config.files), &self.file_context).await;
+        let files = FileWatcher::open(config.files.clone(), &self.file_context).await;
         let config = Box::new(config);
         Ok(self.commands.ask(|reply| CoordinatorCommand::Configure { config, files, reply }).await?)
     }

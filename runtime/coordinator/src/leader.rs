@@ -3,6 +3,7 @@
 use deputy_core::SecretBytes;
 use deputy_store::{Store, StoreError, StoreKey, StoreLock, replace};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 const LEADER: &str = "leader/coordinator";
 
@@ -17,6 +18,28 @@ const MAX_NAME: usize = 64;
 pub struct Leader {
     /// The name of its machine.
     name: String,
+}
+
+/// What a coordinator that does not lead knows of the one that does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeaderView {
+    pub leader: Option<Leader>,
+    /// Why the state cannot be reached now.
+    pub trouble: Option<String>,
+}
+
+/// Follows which coordinator leads.
+pub type LeaderWatch = watch::Receiver<LeaderView>;
+
+impl LeaderView {
+    /// Says who leads, in half a sentence.
+    pub fn words(&self) -> String {
+        let name = self.leader.as_ref().map_or("another coordinator", Leader::name);
+        match &self.trouble {
+            None => format!("{name} leads"),
+            Some(trouble) => format!("etcd does not answer, and which coordinator leads is not known: {trouble}"),
+        }
+    }
 }
 
 impl Leader {

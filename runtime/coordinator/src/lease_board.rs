@@ -3,7 +3,7 @@
 //! The coordinator writes; the control socket and the fan-out to workers read. A slow reader sees the newest lease of each
 //! instance, not every one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
 use deputy_core::InstanceName;
@@ -61,6 +61,22 @@ impl LeaseBoard {
             published.leases.insert(instance, lease);
         }
         self.notify();
+    }
+
+    /// Publishes a lease unless it is published already. Returns whether it was not.
+    pub(crate) fn publish_new(&self, instance: &InstanceName, lease: &Lease) -> bool {
+        let is_new = self.lock().leases.get(instance).is_none_or(|published| {
+            (published.revision, published.obtained_at) != (lease.revision, lease.obtained_at)
+        });
+        if is_new {
+            self.publish(instance.clone(), lease.clone());
+        }
+        is_new
+    }
+
+    /// The instances with a published lease.
+    pub(crate) fn instances(&self) -> BTreeSet<InstanceName> {
+        self.lock().leases.keys().cloned().collect()
     }
 
     pub(crate) fn withdraw(&self, instance: &InstanceName) {

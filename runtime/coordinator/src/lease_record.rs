@@ -15,7 +15,7 @@ const FORMAT: u32 = 1;
 
 /// Why bytes are not a record.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LeaseRecordError {
+pub enum LeaseRecordError {
     #[error("the record has format {0}, which only a newer version of deputy can read")]
     Format(u32),
     #[error("it is not a lease record")]

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::lease_record::{self, DecodedRecord, LeaseRecordError};
 
-const LEASE: Namespace = Namespace::new("lease");
+pub(crate) const LEASE: Namespace = Namespace::new("lease");
 
 /// Leases that wait for revocation, as `INSTANCE-REVISION`.
 const RETIRED: Namespace = Namespace::new("retired");
@@ -32,7 +32,7 @@ pub(crate) struct LeaseStore {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LeaseStoreError {
+pub enum LeaseStoreError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("cannot encode the record; this is a bug, please report it")]

@@ -34,6 +34,7 @@ mod parameters;
 mod pending_instances;
 mod provider;
 mod reload;
+mod replica;
 mod request_error;
 mod standby;
 mod state_copy;
@@ -41,6 +42,7 @@ mod state_keeper;
 pub mod status;
 #[cfg(test)]
 mod testing;
+mod users;
 mod workers;
 mod write_queue;
 
@@ -52,12 +54,12 @@ pub use configuration_names::{
     ConfigurationNames, ConfigurationNamesError, GroupNames, MissingNames, ReceiverComponentName,
 };
 pub use control::{Control, TokenList, WorkerList};
-pub use coordinator::{Coordinator, CoordinatorError, CoordinatorOptions, LOCK, LockLostError};
+pub use coordinator::{Coordinator, CoordinatorError, CoordinatorOptions, LOCK, LockLostError, RestoredState};
 pub use deliveries::{Deliveries, EarlierDeliveries, EarlierReceiver, GroupDeliveries};
 pub use delivery_traces::DeliveryTraces;
 pub use handle::CoordinatorHandle;
 pub use health::CoordinatorHealth;
-pub use leader::Leader;
+pub use leader::{Leader, LeaderView, LeaderWatch};
 pub use lease_board::LeaseBoard;
 pub use local_feed::{LocalFeed, LocalFeedOptions};
 pub use local_worker_view::LocalWorkerView;
@@ -65,8 +67,9 @@ pub use login_snapshot::{LoginFaultStatus, LoginSnapshot};
 pub use page_urls::{PageUrl, PageUrls};
 pub use provider::ConfiguredProvider;
 pub use reload::{Reload, ReloadReply, Removals};
+pub use replica::{Leading, Replica};
 pub use request_error::ControlRequestError;
-pub use standby::{LeaderWatch, StandbyControl, StandbyHealth, standing_by};
+pub use standby::{StandbyControl, StandbyHealth, standing_by};
 pub use state_copy::{StateCopyError, copy_state, is_uncopied};
 pub use state_keeper::{KeptStateTurn, StateKeeper, StateKeeperError, kept_state_owner};
 pub use workers::{

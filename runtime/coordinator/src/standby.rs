@@ -1,15 +1,11 @@
-//! What a coordinator answers while another one leads.
+//! What a coordinator answers before it serves anything: another one leads, and has not begun the state yet.
 
 use bytes::Bytes;
 use deputy_http_server::{HealthCheck, HttpHandler, probe};
 use deputy_local::{ControlError, reply};
 use http::{Request, Response};
-use tokio::sync::watch;
 
-use crate::leader::Leader;
-
-/// Which coordinator leads, if that is known.
-pub type LeaderWatch = watch::Receiver<Option<Leader>>;
+use crate::leader::{LeaderView, LeaderWatch};
 
 /// Answers every request on the control socket.
 #[derive(Debug, Clone)]
@@ -20,20 +16,19 @@ pub struct StandbyControl(pub LeaderWatch);
 pub struct StandbyHealth(pub LeaderWatch);
 
 /// Says that another coordinator leads, and which one.
-pub fn standing_by(leader: Option<&Leader>) -> String {
-    let name = leader.map_or("another coordinator", Leader::name);
-    format!("standing by: {name} leads, and this coordinator takes over when that one ends")
+pub fn standing_by(view: &LeaderView) -> String {
+    format!("standing by: {}", view.words())
 }
 
 impl HttpHandler for StandbyControl {
     async fn answer(&self, _request: Request<()>) -> Response<Bytes> {
-        reply::error(&ControlError::new("standby", &standing_by(self.0.borrow().as_ref())))
+        reply::error(&ControlError::new("standby", &standing_by(&self.0.borrow())))
     }
 }
 
 impl StandbyHealth {
     fn text(&self) -> String {
-        format!("{}\n", standing_by(self.0.borrow().as_ref()))
+        format!("{}\n", standing_by(&self.0.borrow()))
     }
 }
 
@@ -64,7 +59,7 @@ mod tests {
 
     #[tokio::test]
     async fn standby_is_alive_and_scraped_and_not_ready() {
-        let (_leader, known) = watch::channel(None);
+        let (_leader, known) = tokio::sync::watch::channel(LeaderView::default());
         let health = StandbyHealth(known);
         assert_eq!(health.alive().await, Ok(()));
         assert_eq!(health.metrics().await.as_deref(), Ok("# EOF\n"), "a scrape that fails is an alert");

@@ -7,6 +7,7 @@ use deputy_store::{DirectoryReader, KeyPrefix, Store, StoreError, StoreKey, Stor
 
 use crate::backup::LOCAL_NAMESPACES;
 use crate::leader::LEADER_NAMESPACE;
+use crate::replica::{INTEREST, REQUEST};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StateCopyError {
@@ -64,7 +65,8 @@ pub async fn copy_state(from: &dyn Store, to: &dyn Store, to_lock: &StoreLock) -
     Ok(keys.len())
 }
 
-/// All keys but those of a worker in the coordinator's own process, which stay with its machine, and the leader's name.
+/// All keys but those of a worker in the coordinator's own process, which stay with its machine, and what coordinators tell
+/// each other.
 async fn keys(store: &dyn Store) -> Result<Vec<StoreKey>, StoreError> {
     let mut keys = store.list(&KeyPrefix::All).await?;
     keys.retain(is_copied);
@@ -72,8 +74,9 @@ async fn keys(store: &dyn Store) -> Result<Vec<StoreKey>, StoreError> {
 }
 
 fn is_copied(key: &StoreKey) -> bool {
-    let namespace = key.namespace().as_str();
-    namespace != LEADER_NAMESPACE && !LOCAL_NAMESPACES.contains(&namespace)
+    let namespace = key.namespace();
+    let is_between_coordinators = namespace.as_str() == LEADER_NAMESPACE || [REQUEST, INTEREST].contains(namespace);
+    !is_between_coordinators && !LOCAL_NAMESPACES.contains(&namespace.as_str())
 }
 
 /// Whether a coordinator is about to begin an empty state although a directory has one.

@@ -99,6 +99,11 @@ impl From<Unusable> for Corruption {
 }
 
 impl StoreError {
+    /// Whether the same may succeed a little later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Etcd(error) if error.is_temporary())
+    }
+
     /// Whether the writer's lock is in other hands.
     pub fn is_lock_lost(&self) -> bool {
         matches!(self, Self::LockFileReplaced { .. } | Self::LockLost { .. })

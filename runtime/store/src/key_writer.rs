@@ -155,7 +155,8 @@ impl KeyWriter {
         }
     }
 
-    fn version(&self, key: &StoreKey) -> Option<Version> {
+    /// The version that was last read or written of a key.
+    pub fn version(&self, key: &StoreKey) -> Option<Version> {
         self.keys().get(key)?.version
     }
 

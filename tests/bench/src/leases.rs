@@ -212,6 +212,7 @@ impl Running {
             seed: 1,
             shutdown: Span::secs(1),
             known: BTreeSet::new(),
+            is_shared: false,
         })
         .await?;
         let plans = (0..instances).map(|number| Ok((name(number)?, plan()))).collect::<Result<_>>()?;

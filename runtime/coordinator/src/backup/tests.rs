@@ -26,14 +26,20 @@ fn identity() -> StateIdentity {
     StateIdentity::new(Digest::new([1; 32]))
 }
 
+async fn keeper(store: &Arc<DirectoryStore>) -> Arc<StateKeeper> {
+    let keeper = StateKeeper::new(Arc::clone(store) as Arc<dyn Store>);
+    keeper.lead(test_lock(&**store).await);
+    Arc::new(keeper)
+}
+
 async fn save(store: &Arc<DirectoryStore>, value: &str) {
-    let keeper = Arc::new(StateKeeper::new(Arc::clone(store) as Arc<dyn Store>, test_lock(&**store).await));
+    let keeper = keeper(store).await;
     let turn = keeper.turn(&name()).await;
     turn.save(&GRANT, identity(), &SecretBytes::new(value.into())).await.unwrap();
 }
 
 async fn load(store: &Arc<DirectoryStore>) -> Option<String> {
-    let keeper = Arc::new(StateKeeper::new(Arc::clone(store) as Arc<dyn Store>, test_lock(&**store).await));
+    let keeper = keeper(store).await;
     let loaded = keeper.turn(&name()).await.load(&GRANT, identity()).await.unwrap();
     loaded.map(|value| String::from_utf8(value.expose().to_vec()).unwrap())
 }
@@ -49,7 +55,7 @@ async fn backup_has_the_state_with_its_owner() {
     let restored = restore(&*new, &*test_lock(&*new).await, &values, Restoring::Missing).await.unwrap();
     assert_eq!((restored.written, restored.kept), (1, 0));
     assert_eq!(load(&new).await.as_deref(), Some("the refresh token"));
-    let keeper = StateKeeper::new(Arc::clone(&new) as Arc<dyn Store>, test_lock(&*new).await);
+    let keeper = keeper(&new).await;
     keeper.restore().await.unwrap();
     assert_eq!(keeper.owner(&name()), Some(identity()));
 }

@@ -34,8 +34,8 @@ impl Coordinator {
                     );
                     event_log::log_facts(&name, &lease.facts);
                     let stamp = LeaseVersion { revision: lease.revision, obtained_at: lease.obtained_at };
-                    self.traces.publish(&name, stamp, self.workers.is_some());
-                    self.options.board.publish(name, lease);
+                    self.traces.publish(&name, stamp, self.replica.workers.is_some());
+                    self.replica.options.board.publish(name, lease);
                 }
                 ScheduleAction::Save(save, name, record) => self.write(save, name, Some(record)),
                 ScheduleAction::Notify(event) => {
@@ -45,7 +45,7 @@ impl Coordinator {
                 ScheduleAction::Withdraw(name) => {
                     tracing::info!(instance = %name, "lease withdrawn");
                     self.traces.withdraw(&name);
-                    self.options.board.withdraw(&name);
+                    self.replica.options.board.withdraw(&name);
                 }
             }
         }
@@ -53,9 +53,9 @@ impl Coordinator {
 
     fn count_event(&self, event: &OperatorEvent) {
         match event {
-            OperatorEvent::ClockJumped(_) => self.options.metrics.record_clock_jump(),
+            OperatorEvent::ClockJumped(_) => self.replica.options.metrics.record_clock_jump(),
             OperatorEvent::RevokeGivenUp(instance, _, reason) => {
-                self.options.metrics.record_not_revoked(instance.as_str(), reason.word());
+                self.replica.options.metrics.record_not_revoked(instance.as_str(), reason.word());
             }
             _ => {}
         }

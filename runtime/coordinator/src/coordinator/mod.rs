@@ -15,26 +15,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deputy_core::schedule::{CallOutcome, Schedule, ScheduleConfig, ScheduleEvent, ScheduledCallId};
+use deputy_core::schedule::{CallOutcome, Schedule, ScheduleEvent, ScheduledCallId};
 use deputy_core::{CallFailure, InstanceName, Span};
 use deputy_store::{StoreKey, StoreLock};
 use deputy_support::{TrackedTasks, pause};
-use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::command::CoordinatorCommand;
-use crate::deliveries::Deliveries;
 use crate::file_watcher::FileObservation;
 use crate::lease_store::LeaseStore;
 use crate::pending_instances::PendingInstances;
 use crate::provider::Providers;
-use crate::state_keeper::StateKeeper;
-use crate::workers::Workers;
+use crate::replica::{Replica, RequestReader};
+use crate::users::InstanceUsers;
 use crate::write_queue::WriteQueue;
 use lease_traces::LeaseTraces;
 use tasks::{ActiveCall, TaskOutcome, TaskSubject};
 
-pub use open::{CoordinatorError, CoordinatorOptions, LOCK};
+pub use open::{CoordinatorError, CoordinatorOptions, LOCK, RestoredState};
 
 /// The longest wait between two looks at the clocks: timers do not count the time that a machine sleeps.
 const CLOCK_CHECK: Span = Span::secs(1);
@@ -42,15 +40,11 @@ const CLOCK_CHECK: Span = Span::secs(1);
 /// How long writes may go on after the last call ended.
 const FINAL_WRITES: Span = Span::secs(3);
 
-/// Keeps the leases of all instances alive.
+/// Keeps the leases of all instances alive: a replica that leads.
 pub struct Coordinator {
+    replica: Replica,
     schedule: Schedule,
-    options: CoordinatorOptions,
     lease_store: Arc<LeaseStore>,
-    state_keeper: Arc<StateKeeper>,
-    started_at: Now,
-    commands: mpsc::Receiver<CoordinatorCommand>,
-    command_sender: mpsc::Sender<CoordinatorCommand>,
     providers: Providers,
     tasks: TrackedTasks<TaskSubject, TaskOutcome>,
     calls: BTreeMap<ScheduledCallId, ActiveCall>,
@@ -60,17 +54,8 @@ pub struct Coordinator {
     file_watches: JoinSet<()>,
     /// Keys of the store to clear once the coordinator runs.
     leftovers: Vec<StoreKey>,
-    /// The configuration in use, with the instances of it that are loaded.
-    configuration: Option<ScheduleConfig>,
-    /// How many configurations were applied.
-    generation: u64,
     pending: PendingInstances,
-    /// Whether a configuration was applied.
-    configured: watch::Sender<bool>,
-    /// `None` without `listen` in the configuration.
-    workers: Option<Workers>,
-    /// The deliveries of each configuration, for what this process publishes itself.
-    deliveries: watch::Sender<Arc<Deliveries>>,
+    users: InstanceUsers,
     stop_at: Option<MonotonicTime>,
     lock: Arc<StoreLock>,
     /// Whether a write found the lock in other hands.
@@ -86,44 +71,34 @@ pub struct Coordinator {
 pub struct LockLostError;
 
 impl Coordinator {
-    /// Adds the service for workers, which gets the deliveries of each configuration.
-    #[must_use]
-    pub fn with_workers(self, workers: Option<Workers>) -> Self {
-        Self { workers, ..self }
-    }
-
-    /// Follows the deliveries of each configuration.
-    pub fn deliveries(&self) -> watch::Receiver<Arc<Deliveries>> {
-        self.deliveries.subscribe()
-    }
-
-    /// The lock, for what else its holder writes.
-    pub fn lock(&self) -> &Arc<StoreLock> {
-        &self.lock
-    }
-
-    /// Keeps the state of instances for as long as this coordinator runs.
-    pub fn state_keeper(&self) -> &Arc<StateKeeper> {
-        &self.state_keeper
-    }
-
     /// Runs until it is [stopped](crate::CoordinatorHandle::stop). Answers from the start; calls nothing before there is
     /// a [configuration](crate::CoordinatorHandle::configure).
     ///
     /// # Errors
     /// If the lock on the state is lost. Then it ends at once, since it can no longer save anything: calls in progress
     /// are cancelled.
-    pub async fn run(mut self) -> Result<(), LockLostError> {
-        let mut cleanup = JoinSet::new();
+    pub async fn run(self) -> Result<(), LockLostError> {
+        self.run_term().await.1
+    }
+
+    /// Runs as [`run`](Self::run) does, and returns what can follow another coordinator afterwards.
+    pub async fn run_term(mut self) -> (Replica, Result<(), LockLostError>) {
+        let mut tasks = JoinSet::new();
         let lease_store = Arc::clone(&self.lease_store);
         let leftovers = std::mem::take(&mut self.leftovers);
-        cleanup.spawn(async move { lease_store.clear(leftovers).await });
+        tasks.spawn(async move { lease_store.clear(leftovers).await });
+        if self.replica.options.is_shared {
+            tasks.spawn(RequestReader::new(&self.replica).run());
+        }
         let ended = self.run_until_stopped().await;
+        drop(tasks);
         // Calls that were cancelled may still try to save.
-        self.state_keeper.close().await;
+        drop(self.tasks);
+        self.replica.state_keeper.close().await;
         // Others may still have the lock's handle.
         self.lock.release().await;
-        ended
+        self.replica.set_leading(None);
+        (self.replica, ended)
     }
 
     async fn run_until_stopped(&mut self) -> Result<(), LockLostError> {
@@ -135,16 +110,16 @@ impl Coordinator {
             if self.schedule.is_stopped() {
                 break;
             }
-            let now = self.options.clock.now();
+            let now = self.replica.options.clock.now();
             if self.stop_at.is_some_and(|at| at <= now.mono) && self.pass_shutdown_deadline(now) {
                 break;
             }
             let wait = self.time_until_due(now);
             tokio::select! {
                 () = self.lock.lost() => self.is_lock_lost = true,
-                () = self.state_keeper.lock_lost() => self.is_lock_lost = true,
+                () = self.replica.state_keeper.lock_lost() => self.is_lock_lost = true,
                 Some((subject, result)) = self.tasks.join_next() => self.finish_task(subject, result),
-                Some(command) = self.commands.recv() => self.run_command(command),
+                Some(command) = self.replica.commands.recv() => self.run_command(command),
                 () = pause(wait) => self.handle(ScheduleEvent::TimerFired),
             }
         }
@@ -153,7 +128,7 @@ impl Coordinator {
     }
 
     fn handle(&mut self, event: ScheduleEvent) {
-        self.schedule.handle(self.options.clock.now(), event);
+        self.schedule.handle(self.replica.options.clock.now(), event);
     }
 
     fn time_until_due(&self, now: Now) -> Duration {
@@ -167,6 +142,10 @@ impl Coordinator {
         match command {
             CoordinatorCommand::Event(event) => match *event {
                 ScheduleEvent::Stop => self.stop(),
+                ScheduleEvent::Used(name, count) => {
+                    let users = self.users.count_own(&name, count);
+                    self.handle(ScheduleEvent::Used(name, users));
+                }
                 ScheduleEvent::LeaseRequested(name) if self.pending.contains(&name) => self.pending.request_lease(name),
                 event => self.handle(event),
             },
@@ -178,9 +157,13 @@ impl Coordinator {
             }
             CoordinatorCommand::FileObserved { generation, instance, observation } => {
                 // An observation for an earlier configuration may be about another file.
-                if generation == self.generation {
+                if generation == self.replica.generation {
                     self.observe_file(instance, observation);
                 }
+            }
+            CoordinatorCommand::UsedElsewhere(name, is_used) => {
+                let users = self.users.note_others(&name, is_used);
+                self.handle(ScheduleEvent::Used(name, users));
             }
             CoordinatorCommand::Instance(name, reply) => {
                 reply.send(self.instance_status(&name)).ok();
@@ -205,9 +188,9 @@ impl Coordinator {
 
     fn stop(&mut self) {
         if self.stop_at.is_none() {
-            let now = self.options.clock.now();
+            let now = self.replica.options.clock.now();
             tracing::info!(calls = self.calls.len(), "coordinator stopping");
-            self.stop_at = Some(now.mono.plus(self.options.shutdown));
+            self.stop_at = Some(now.mono.plus(self.replica.options.shutdown));
             self.file_watches = JoinSet::new();
             self.handle(ScheduleEvent::Stop);
         }

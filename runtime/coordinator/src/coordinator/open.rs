@@ -1,28 +1,29 @@
 //! Takes the lock, restores what is saved, and publishes the leases that are still valid.
 
-use deputy_core::time::{Clock, Now};
+use deputy_core::time::Clock;
 use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error;
 use std::sync::Arc;
 
 use deputy_core::schedule::{InitialBudget, LeaseRecord, Schedule};
 use deputy_core::{InstanceName, Span};
 use deputy_metrics::CoordinatorMetrics;
 use deputy_sources::SourceContext;
-use deputy_store::{Store, StoreError, StoreKey, StoreLock};
+use deputy_store::{Store, StoreError, StoreKey, StoreKeyError, StoreLock};
 use deputy_support::TrackedTasks;
-use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::Coordinator;
 use super::lease_traces::LeaseTraces;
 use crate::delivery_traces::DeliveryTraces;
+use crate::file_watcher::FileWatcher;
 use crate::handle::CoordinatorHandle;
 use crate::lease_board::LeaseBoard;
-use crate::lease_store::{LeaseStore, RestoredLeases};
+use crate::lease_store::{LeaseStore, LeaseStoreError, RestoredLeases};
 use crate::pending_instances::PendingInstances;
 use crate::provider::Providers;
-use crate::state_keeper::StateKeeper;
+use crate::replica::Replica;
+use crate::state_keeper::StateKeeperError;
+use crate::users::InstanceUsers;
 use crate::write_queue::WriteQueue;
 
 /// The lock that a coordinator holds while it runs.
@@ -30,8 +31,6 @@ pub const LOCK: &str = "lock/coordinator";
 
 /// Damaged records beyond this are counted in the log and not named.
 const MAX_DAMAGED_LOGGED: usize = 10;
-
-const COMMAND_QUEUE: usize = 1024;
 
 pub struct CoordinatorOptions {
     pub store: Arc<dyn Store>,
@@ -47,6 +46,8 @@ pub struct CoordinatorOptions {
     pub shutdown: Span,
     /// The instances of the configuration that is being prepared. Their saved leases are published meanwhile.
     pub known: BTreeSet<InstanceName>,
+    /// Whether other coordinators use the same state.
+    pub is_shared: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -54,9 +55,48 @@ pub enum CoordinatorError {
     #[error("cannot open the state")]
     Store(#[from] StoreError),
     #[error("cannot read the saved leases")]
-    Restore(#[source] Box<dyn Error + Send + Sync>),
+    Restore(#[source] LeaseStoreError),
     #[error("cannot read the state that instances keep")]
-    RestoreState(#[source] Box<dyn Error + Send + Sync>),
+    RestoreState(#[source] StateKeeperError),
+    #[error(transparent)]
+    Key(#[from] StoreKeyError),
+}
+
+impl CoordinatorError {
+    /// Whether etcd may answer the next time.
+    pub fn is_temporary(&self) -> bool {
+        let error = match self {
+            Self::Store(error) => error,
+            Self::Restore(LeaseStoreError::Store(error)) => error,
+            Self::RestoreState(StateKeeperError::Store(error)) => error,
+            Self::Restore(_) | Self::RestoreState(_) | Self::Key(_) => return false,
+        };
+        error.is_temporary() || error.is_lock_lost()
+    }
+}
+
+/// What is saved, as the holder of the lock reads it.
+pub struct RestoredState {
+    lock: Arc<StoreLock>,
+    lease_store: Arc<LeaseStore>,
+    restored: RestoredLeases,
+}
+
+impl RestoredState {
+    /// Reads what is saved.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    pub async fn read(replica: &Replica, lock: Arc<StoreLock>) -> Result<Self, CoordinatorError> {
+        let lease_store = Arc::new(LeaseStore::new(Arc::clone(&replica.options.store), Arc::clone(&lock)));
+        let mut restored = lease_store.restore().await.map_err(CoordinatorError::Restore)?;
+        replica.state_keeper.lead(Arc::clone(&lock));
+        let kept = replica.state_keeper.restore().await.map_err(CoordinatorError::RestoreState)?;
+        note_kept_state(&mut restored.records, kept);
+        log_damaged(&restored);
+        tracing::info!(leases = restored.records.len(), fencing = lock.fencing(), "state restored");
+        Ok(Self { lock, lease_store, restored })
+    }
 }
 
 impl Coordinator {
@@ -65,45 +105,24 @@ impl Coordinator {
     /// # Errors
     /// If another coordinator holds the lock, or the state cannot be read.
     pub async fn open(options: CoordinatorOptions) -> Result<(Self, CoordinatorHandle), CoordinatorError> {
-        let lock_name: StoreKey = LOCK.parse().map_err(|error| CoordinatorError::Restore(Box::new(error)))?;
-        let lock = options.store.lock(&lock_name).await?;
-        Self::open_with(options, lock).await
+        let lock = Arc::new(options.store.lock(&LOCK.parse::<StoreKey>()?).await?);
+        let (replica, handle) = Replica::new(options);
+        let state = RestoredState::read(&replica, lock).await?;
+        Ok((Self::lead(replica, state).await, handle))
     }
 
-    /// Opens the state, whose [lock](LOCK) the caller has taken. Calls nothing yet.
-    ///
-    /// # Errors
-    /// If the state cannot be read.
-    pub async fn open_with(
-        options: CoordinatorOptions,
-        lock: StoreLock,
-    ) -> Result<(Self, CoordinatorHandle), CoordinatorError> {
-        let lock = Arc::new(lock);
-        let lease_store = Arc::new(LeaseStore::new(Arc::clone(&options.store), Arc::clone(&lock)));
-        let mut restored = lease_store.restore().await.map_err(|error| CoordinatorError::Restore(Box::new(error)))?;
-        let state_keeper = Arc::new(StateKeeper::new(Arc::clone(&options.store), Arc::clone(&lock)));
-        let kept = state_keeper.restore().await.map_err(|error| CoordinatorError::RestoreState(Box::new(error)))?;
-        note_kept_state(&mut restored.records, kept);
-        log_damaged(&restored);
+    /// Leads: the configuration of the replica, if it has one by now, takes effect at once.
+    pub async fn lead(replica: Replica, state: RestoredState) -> Self {
+        let RestoredState { lock, lease_store, mut restored } = state;
+        let options = &replica.options;
         // How much of the budgets an earlier process used is unknown. The first fencing number of a directory is 1; that of etcd is
         // not, so a first start there begins without a budget, too.
         let budget = if lock.fencing() > 1 { InitialBudget::Empty } else { InitialBudget::Full };
-        tracing::info!(leases = restored.records.len(), fencing = lock.fencing(), "state restored");
-        let started_at = options.clock.now();
-        let pending = publish_restored(&options, restored.records, started_at);
-        let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
-        let configured = watch::Sender::new(false);
-        let handle =
-            CoordinatorHandle::new(command_sender.clone(), Arc::clone(&options.surroundings), configured.subscribe());
-        let coordinator = Self {
+        let pending = publish_restored(&replica, std::mem::take(&mut restored.records));
+        let mut coordinator = Self {
             schedule: Schedule::new(budget, options.seed),
             traces: LeaseTraces::new(Arc::clone(&options.traces)),
-            options,
             lease_store,
-            state_keeper,
-            started_at,
-            commands,
-            command_sender,
             providers: Providers::default(),
             tasks: TrackedTasks::default(),
             calls: BTreeMap::new(),
@@ -111,17 +130,19 @@ impl Coordinator {
             file_observations: BTreeMap::new(),
             file_watches: JoinSet::new(),
             leftovers: restored.leftovers,
-            configuration: None,
-            generation: 0,
             pending,
-            configured,
-            workers: None,
-            deliveries: watch::Sender::new(Arc::default()),
+            users: InstanceUsers::default(),
             stop_at: None,
-            lock,
             is_lock_lost: false,
+            replica,
+            lock,
         };
-        Ok((coordinator, handle))
+        if let Some(config) = coordinator.replica.configuration.clone() {
+            let files = FileWatcher::open(config.files.clone(), &coordinator.replica.options.surroundings).await;
+            coordinator.apply(&config, files);
+        }
+        coordinator.replica.set_leading(Some(Arc::clone(&coordinator.lock)));
+        coordinator
     }
 }
 
@@ -143,21 +164,27 @@ fn log_damaged(restored: &RestoredLeases) {
     }
 }
 
-/// Publishes the valid leases of known instances at once: loading components may take minutes after an upgrade.
-fn publish_restored(
-    options: &CoordinatorOptions,
-    records: Vec<(InstanceName, LeaseRecord)>,
-    now: Now,
-) -> PendingInstances {
+/// Publishes the valid leases of known instances at once: loading components may take minutes after an upgrade. What this
+/// process served before and is no longer there is withdrawn.
+fn publish_restored(replica: &Replica, records: Vec<(InstanceName, LeaseRecord)>) -> PendingInstances {
+    let options = &replica.options;
+    let known: BTreeSet<InstanceName> = match &replica.configuration {
+        Some(_) => replica.instances().cloned().collect(),
+        None => options.known.clone(),
+    };
+    let now = options.clock.now().wall;
+    let mut unpublished = options.board.instances();
     let mut pending = PendingInstances::default();
     for (name, record) in records {
-        let is_known = options.known.contains(&name) && record.removed.is_none();
-        let lease = record.lease.as_ref().filter(|lease| is_known && lease.is_valid(now.wall));
+        let is_known = known.contains(&name) && record.removed.is_none();
+        let lease = record.lease.as_ref().filter(|lease| is_known && lease.is_valid(now));
         if let Some(lease) = lease {
-            options.board.publish(name.clone(), lease.clone());
+            unpublished.remove(&name);
+            options.board.publish_new(&name, lease);
         }
         let is_published = lease.is_some();
         pending.restore(name, record, is_published);
     }
+    unpublished.iter().for_each(|name| options.board.withdraw(name));
     pending
 }

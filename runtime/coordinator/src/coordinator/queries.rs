@@ -17,7 +17,7 @@ use crate::status::{
 
 impl Coordinator {
     pub(super) fn status(&self, query: &StatusQuery) -> CoordinatorStatus {
-        let now = self.options.clock.now();
+        let now = self.replica.options.clock.now();
         let scheduled = self.schedule.instances(now).map(ListedInstance::Scheduled);
         let page = StatusPage::of(scheduled.chain(self.pending.listed()), query, now);
         let instances = page.instances.iter().map(|listed| match listed {
@@ -25,13 +25,9 @@ impl Coordinator {
             ListedInstance::Scheduled(snapshot) => self.scheduled_status(snapshot, now),
         });
         CoordinatorStatus {
-            schema: deputy_local::SCHEMA,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            since: self.started_at.wall.to_string(),
-            now: now.wall.to_string(),
-            starting: self.generation == 0,
-            ready: self.generation > 0 && page.ready == page.total,
+            role: "leading".to_owned(),
+            starting: self.replica.generation == 0,
+            ready: self.replica.generation > 0 && page.ready == page.total,
             instance_count: page.total,
             ready_count: page.ready,
             instances: instances.map(|status| self.with_kept_state(status)).collect(),
@@ -43,13 +39,13 @@ impl Coordinator {
                 .take(MAX_LISTED)
                 .map(|login| KerberosLoginStatus::of(login, now.wall))
                 .collect(),
-            local: None,
             orphans: self
                 .schedule
                 .orphans(now)
                 .take(MAX_LISTED)
                 .map(|(name, kept_for)| OrphanStatus::of(name, kept_for))
                 .collect(),
+            ..CoordinatorStatus::of_process(self.replica.started_at, now)
         }
     }
 
@@ -64,12 +60,12 @@ impl Coordinator {
     }
 
     pub(super) fn instance_status(&self, name: &InstanceName) -> Result<InstanceStatus, ControlRequestError> {
-        let now = self.options.clock.now();
+        let now = self.replica.options.clock.now();
         if let Some(snapshot) = self.schedule.instance(name, now) {
             return Ok(self.with_kept_state(self.scheduled_status(&snapshot, now)));
         }
         let pending = self.pending.status(name, now).map(|status| self.with_kept_state(status));
-        pending.ok_or_else(|| match self.generation {
+        pending.ok_or_else(|| match self.replica.generation {
             0 => ControlRequestError::Starting,
             _ => ControlRequestError::Unknown(name.to_string()),
         })
@@ -92,12 +88,12 @@ impl Coordinator {
     }
 
     fn with_kept_state(&self, status: InstanceStatus) -> InstanceStatus {
-        let owner = status.name.parse().ok().and_then(|name| self.state_keeper.owner(&name));
+        let owner = status.name.parse().ok().and_then(|name| self.replica.state_keeper.owner(&name));
         InstanceStatus { kept_state: owner.map(KeptStateStatus::of), ..status }
     }
 
     pub(super) fn held_metrics(&self) -> CoordinatorSnapshot {
-        let now = self.options.clock.now();
+        let now = self.replica.options.clock.now();
         let scheduled = self.schedule.instances(now).map(|snapshot| lease_metrics(&snapshot, now));
         let upstreams = self.schedule.upstreams(now).map(|upstream| UpstreamMetrics {
             name: upstream.name.to_string(),

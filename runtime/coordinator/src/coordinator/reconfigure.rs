@@ -3,7 +3,7 @@
 //! The first one is applied before anything is loaded: an instance enters the schedule when its component is ready, and
 //! waits for no other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::sync::Arc;
 
@@ -13,26 +13,30 @@ use deputy_core::schedule::{ScheduleConfig, ScheduleEvent};
 use super::Coordinator;
 use crate::command::CoordinatorCommand;
 use crate::configuration::{CoordinatorConfig, LoadedInstances, ReloadSummary};
-use crate::deliveries::Deliveries;
 use crate::file_watcher::FileWatcher;
+use crate::provider::ConfiguredProvider;
 
 impl Coordinator {
     /// Applies a configuration to the schedule and to what workers get.
-    pub(super) fn configure(&mut self, config: CoordinatorConfig, mut files: FileWatcher) -> ReloadSummary {
-        let CoordinatorConfig { configuration, providers, loading, deliveries, files: _ } = config;
-        let summary = self.compare(&configuration, &loading);
-        for (name, record, is_published) in self.pending.replace(loading) {
+    pub(super) fn configure(&mut self, config: CoordinatorConfig, files: FileWatcher) -> ReloadSummary {
+        let summary = self.compare(&config.configuration, &config.loading);
+        self.replica.adopt(config.clone());
+        self.apply(&config, files);
+        self.replica.deliver();
+        ReloadSummary { generation: self.replica.generation, ..summary }
+    }
+
+    /// Applies the configuration that the replica has.
+    pub(super) fn apply(&mut self, config: &CoordinatorConfig, mut files: FileWatcher) {
+        let configuration = &config.configuration;
+        for (name, record, is_published) in self.pending.replace(config.loading.clone()) {
             // The first configuration may lack an instance that was known at the start.
             if is_published && !configuration.plans.contains_key(&name) {
-                self.options.board.withdraw(&name);
+                self.replica.options.board.withdraw(&name);
             }
             self.handle(ScheduleEvent::Restored(name, record));
         }
-        for (name, provider) in providers {
-            if let Some(plan) = configuration.plans.get(&name) {
-                self.providers.insert(name, plan.fingerprint, provider);
-            }
-        }
+        self.add_providers(&config.providers);
         let unnamed: Vec<InstanceName> =
             mem::take(&mut self.file_observations).into_keys().filter(|name| !files.watches(name)).collect();
         for name in unnamed {
@@ -41,42 +45,45 @@ impl Coordinator {
         for (name, observation) in mem::take(&mut files.observations) {
             self.observe_file(name, observation);
         }
-        self.generation += 1;
-        let generation = self.generation;
-        self.file_watches = files.watch(&self.command_sender, move |instance, observation| {
+        let generation = self.replica.generation;
+        self.file_watches = files.watch(&self.replica.command_sender, move |instance, observation| {
             CoordinatorCommand::FileObserved { generation, instance, observation }
         });
-        self.configuration = Some(configuration.clone());
         // What was decided under the last configuration is done under it, so that each call reaches the component that it
         // was meant for.
         self.run_actions();
-        self.handle(ScheduleEvent::Configured(configuration));
+        self.handle(ScheduleEvent::Configured(configuration.clone()));
         self.providers.prune_all(&self.schedule);
-        self.deliver(deliveries);
-        self.configured.send_replace(true);
-        ReloadSummary { generation: self.generation, ..summary }
     }
 
     /// Adds what was loaded for a configuration. Returns false if another one is in use by now.
     pub(super) fn add_loaded(&mut self, generation: u64, loaded: LoadedInstances) -> bool {
-        let Some(configuration) = self.configuration.as_mut().filter(|_| generation == self.generation) else {
-            return false;
-        };
         let names: Vec<InstanceName> = loaded.plans.keys().cloned().collect();
-        if !names.is_empty() {
-            configuration.plans.extend(loaded.plans);
-            let configuration = configuration.clone();
-            for (name, provider) in loaded.providers {
-                if let Some(plan) = configuration.plans.get(&name) {
-                    self.providers.insert(name, plan.fingerprint, provider);
-                }
-            }
+        let providers = loaded.providers.clone();
+        let has_deliveries = loaded.deliveries.is_some();
+        if !self.replica.add_loaded(generation, loaded) {
+            return false;
+        }
+        if !names.is_empty()
+            && let Some(config) = &self.replica.configuration
+        {
+            let configuration = config.configuration.clone();
+            self.add_providers(&providers);
             self.admit(&names, configuration);
         }
-        if let Some(deliveries) = loaded.deliveries {
-            self.deliver(deliveries);
+        if has_deliveries {
+            self.replica.deliver();
         }
         true
+    }
+
+    fn add_providers(&mut self, providers: &BTreeMap<InstanceName, Arc<dyn ConfiguredProvider>>) {
+        let Some(config) = &self.replica.configuration else { return };
+        for (name, provider) in providers {
+            if let Some(plan) = config.configuration.plans.get(name) {
+                self.providers.insert(name.clone(), plan.fingerprint, Arc::clone(provider));
+            }
+        }
     }
 
     /// Hands loaded instances over to the schedule.
@@ -101,7 +108,7 @@ impl Coordinator {
     }
 
     fn compare(&self, configuration: &ScheduleConfig, loading: &BTreeSet<InstanceName>) -> ReloadSummary {
-        let now = self.options.clock.now();
+        let now = self.replica.options.clock.now();
         let mut summary = ReloadSummary::default();
         for (name, plan) in &configuration.plans {
             match self.schedule.instance(name, now) {
@@ -115,12 +122,5 @@ impl Coordinator {
             .cloned()
             .collect();
         summary
-    }
-
-    fn deliver(&self, deliveries: Deliveries) {
-        self.deliveries.send_replace(Arc::new(deliveries.clone()));
-        if let Some(workers) = &self.workers {
-            workers.deliver(deliveries);
-        }
     }
 }

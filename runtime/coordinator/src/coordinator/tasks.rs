@@ -45,12 +45,12 @@ pub(super) enum WriteError {
 
 impl Coordinator {
     pub(super) fn begin_call(&mut self, id: ScheduledCallId, instance: InstanceName, call: ProviderCall) {
-        let now = self.options.clock.now();
+        let now = self.replica.options.clock.now();
         let function = call.word();
         let snapshot = self.schedule.instance(&instance, now);
         let failures = snapshot.as_ref().map_or(0, |snapshot| snapshot.failures);
         if failures > 0 {
-            self.options.metrics.record_retry(instance.as_str());
+            self.replica.options.metrics.record_retry(instance.as_str());
         }
         let times = self.schedule.call_times(id);
         let mut traced = self.traces.begin_call(id, &instance, &call, times, failures);
@@ -87,7 +87,7 @@ impl Coordinator {
         let lease = record.as_ref().and_then(|record| record.lease.as_ref());
         self.traces.begin_save(save, &name, lease.map(|lease| lease.obtained_at));
         let lease_store = Arc::clone(&self.lease_store);
-        let state_keeper = Arc::clone(&self.state_keeper);
+        let state_keeper = Arc::clone(&self.replica.state_keeper);
         let subject = TaskSubject::Write(save, name.clone());
         self.tasks.spawn(subject, async move {
             let written = match record {
@@ -128,7 +128,7 @@ impl Coordinator {
     }
 
     fn finish_call(&mut self, id: ScheduledCallId, outcome: CallOutcome) {
-        let now = self.options.clock.now();
+        let now = self.replica.options.clock.now();
         let outcome = reject_oversized(outcome, &self.lease_store);
         // A call that was cancelled may have ended at the same time.
         let Some(call) = self.calls.remove(&id) else { return };
@@ -139,7 +139,7 @@ impl Coordinator {
         };
         let seconds = now.mono.since(call.began).duration().as_secs_f64();
         self.traces.finish_call(id, &outcome);
-        self.options.metrics.record_call(call.instance.as_str(), call.function, outcome_word, seconds);
+        self.replica.options.metrics.record_call(call.instance.as_str(), call.function, outcome_word, seconds);
         self.handle(ScheduleEvent::Finished(id, outcome));
     }
 
@@ -160,7 +160,7 @@ impl Coordinator {
             Ok(()) => (AuditOutcome::Done, ScheduleEvent::Saved(save)),
             Err(error) => (AuditOutcome::Failed, ScheduleEvent::SaveFailed(save, error)),
         };
-        self.options.metrics.record_save(outcome);
+        self.replica.options.metrics.record_save(outcome);
         self.handle(event);
     }
 }

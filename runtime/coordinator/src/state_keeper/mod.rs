@@ -3,6 +3,8 @@
 //! A record is read at each use and written at each save, so that nothing here is newer or older than the disk. One call
 //! of an instance at a time has a turn at its record. A value leaves here only for the identity that saved it, or for the
 //! one that the operator lets inherit it.
+//!
+//! State is read and written while this coordinator leads: what is kept belongs to the holder of the lock.
 
 mod record;
 
@@ -12,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use deputy_core::{InstanceName, PolicyDenial, SecretBytes, Span, StateGrant, StateIdentity};
 use deputy_store::{DirectoryReader, KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreLock};
 use deputy_support::LockUnpoisoned;
-use tokio::sync::{Mutex as TurnMutex, Notify, OwnedMutexGuard, Semaphore};
+use tokio::sync::{Mutex as TurnMutex, Notify, OwnedMutexGuard, Semaphore, SemaphorePermit};
 
 use self::record::StateRecord;
 
@@ -27,8 +29,14 @@ const FINAL_WRITES: Span = Span::secs(3);
 /// Keeps the state of all instances.
 pub struct StateKeeper {
     store: Arc<dyn Store>,
-    writer: KeyWriter,
+    /// `None` while this coordinator does not lead.
+    term: Mutex<Option<Arc<KeeperTerm>>>,
     instances: Mutex<BTreeMap<InstanceName, KnownState>>,
+}
+
+/// What is written under one lock.
+struct KeeperTerm {
+    writer: KeyWriter,
     writes: Semaphore,
     lock_lost: Notify,
 }
@@ -59,8 +67,8 @@ pub enum StateKeeperError {
     Encode(#[from] serde_json::Error),
     #[error("cannot decode {0}: {1}")]
     Decode(StoreKey, String),
-    #[error("the coordinator stopped")]
-    Stopped,
+    #[error("the coordinator does not lead any more")]
+    NotLeading,
 }
 
 /// Who saved what is kept for an instance, for a command that only looks.
@@ -78,11 +86,21 @@ pub async fn kept_state_owner(
 }
 
 impl StateKeeper {
-    /// The records are the lock's holder's: what is written without the lock fails.
-    pub(crate) fn new(store: Arc<dyn Store>, lock: Arc<StoreLock>) -> Self {
-        let writes = Semaphore::new(CONCURRENT_WRITES as usize);
-        let writer = KeyWriter::of_holder(Arc::clone(&store), lock);
-        Self { store, writer, instances: Mutex::default(), writes, lock_lost: Notify::new() }
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, term: Mutex::default(), instances: Mutex::default() }
+    }
+
+    /// Begins to read and write under a lock: the records are its holder's, and what is written without it fails.
+    pub(crate) fn lead(&self, lock: Arc<StoreLock>) {
+        let term = KeeperTerm {
+            writer: KeyWriter::of_holder(Arc::clone(&self.store), lock),
+            writes: Semaphore::new(CONCURRENT_WRITES as usize),
+            lock_lost: Notify::new(),
+        };
+        *self.term.lock_unpoisoned() = Some(Arc::new(term));
+        for known in self.known().values_mut() {
+            known.owner = None;
+        }
     }
 
     /// Reads whose state is kept. Returns the instances for which there is some, whole or damaged.
@@ -114,26 +132,35 @@ impl StateKeeper {
 
     /// Resolves when a write finds the coordinator's lock in other hands.
     pub(crate) async fn lock_lost(&self) {
-        self.lock_lost.notified().await;
+        match self.term() {
+            Ok(term) => term.lock_lost.notified().await,
+            Err(_) => std::future::pending().await,
+        }
     }
 
-    /// Ends all writing: the coordinator's lock is about to be released.
+    /// Ends all writing: the coordinator's lock is lost, or about to be released.
     pub(crate) async fn close(&self) {
-        let ended = tokio::time::timeout(FINAL_WRITES.duration(), self.writes.acquire_many(CONCURRENT_WRITES)).await;
+        let Ok(term) = self.term() else { return };
+        let ended = tokio::time::timeout(FINAL_WRITES.duration(), term.writes.acquire_many(CONCURRENT_WRITES)).await;
         if ended.is_err() {
             tracing::warn!("saving state did not end before the coordinator did");
         }
-        self.writes.close();
+        term.writes.close();
+    }
+
+    fn term(&self) -> Result<Arc<KeeperTerm>, StateKeeperError> {
+        self.term.lock_unpoisoned().clone().ok_or(StateKeeperError::NotLeading)
     }
 
     /// The record of an instance. One that is unusable is set aside where that is possible, and counts as none.
     async fn read(&self, instance: &InstanceName) -> Result<Option<StateRecord>, StateKeeperError> {
         let key = StoreKey::of_instance(&STATE, instance);
-        let found = match self.writer.read(&key).await {
+        let writer = &self.term()?.writer;
+        let found = match writer.read(&key).await {
             Ok(found) => found.map(|value| record::decode(value.expose())),
             Err(error @ StoreError::Damaged { .. }) => {
                 tracing::error!(%instance, %error, "state unusable; what the component saved is lost");
-                self.writer.quarantine(&key).await?;
+                writer.quarantine(&key).await?;
                 None
             }
             Err(error) => return Err(error.into()),
@@ -160,32 +187,27 @@ impl StateKeeper {
         owner: StateIdentity,
         value: &SecretBytes,
     ) -> Result<(), StateKeeperError> {
-        let _slot = self.writes.acquire().await.map_err(|_| StateKeeperError::Stopped)?;
+        let term = self.term()?;
+        let _slot = term.slot().await?;
         let key = StoreKey::of_instance(&STATE, instance);
-        let written = self.writer.put(&key, &record::encode(owner, value)?).await;
-        self.notice_lost_lock(written)?;
+        let written = term.writer.put(&key, &record::encode(owner, value)?).await;
+        term.notice_lost_lock(written)?;
         self.note_owner(instance, Some(owner));
         Ok(())
     }
 
     async fn delete(&self, instance: &InstanceName) -> Result<(), StateKeeperError> {
-        let _slot = self.writes.acquire().await.map_err(|_| StateKeeperError::Stopped)?;
+        let term = self.term()?;
+        let _slot = term.slot().await?;
         let key = StoreKey::of_instance(&STATE, instance);
-        let deleted = match self.writer.read(&key).await {
-            Ok(Some(_)) => self.writer.delete(&key).await,
-            Err(StoreError::Damaged { .. }) => self.writer.quarantine(&key).await,
+        let deleted = match term.writer.read(&key).await {
+            Ok(Some(_)) => term.writer.delete(&key).await,
+            Err(StoreError::Damaged { .. }) => term.writer.quarantine(&key).await,
             other => other.map(drop),
         };
-        self.notice_lost_lock(deleted)?;
+        term.notice_lost_lock(deleted)?;
         self.note_owner(instance, None);
         Ok(())
-    }
-
-    fn notice_lost_lock<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if result.as_ref().is_err_and(StoreError::is_lock_lost) {
-            self.lock_lost.notify_one();
-        }
-        result
     }
 
     fn note_owner(&self, instance: &InstanceName, owner: Option<StateIdentity>) {
@@ -194,6 +216,19 @@ impl StateKeeper {
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<InstanceName, KnownState>> {
         self.instances.lock_unpoisoned()
+    }
+}
+
+impl KeeperTerm {
+    async fn slot(&self) -> Result<SemaphorePermit<'_>, StateKeeperError> {
+        self.writes.acquire().await.map_err(|_| StateKeeperError::NotLeading)
+    }
+
+    fn notice_lost_lock<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if result.as_ref().is_err_and(StoreError::is_lock_lost) {
+            self.lock_lost.notify_one();
+        }
+        result
     }
 }
 

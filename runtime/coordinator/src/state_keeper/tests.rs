@@ -51,7 +51,9 @@ async fn keeper(folder: &Path) -> Arc<StateKeeper> {
     let random = Arc::new(aws_lc_rs::rand::SystemRandom::new());
     let store = DirectoryStore::open(&folder.join("state"), master, random).await.unwrap();
     let lock = test_lock(&store).await;
-    Arc::new(StateKeeper::new(Arc::new(store), lock))
+    let keeper = StateKeeper::new(Arc::new(store));
+    keeper.lead(lock);
+    Arc::new(keeper)
 }
 
 fn name() -> InstanceName {
@@ -169,7 +171,7 @@ async fn state_is_not_saved_once_the_keeper_is_closed() {
     let kept = TestKeeper::new().await;
     kept.save(&PLAIN, identity(1), "in time").await.unwrap();
     kept.keeper.close().await;
-    assert!(matches!(kept.save(&PLAIN, identity(1), "too late").await, Err(StateKeeperError::Stopped)));
+    assert!(matches!(kept.save(&PLAIN, identity(1), "too late").await, Err(StateKeeperError::NotLeading)));
     assert_eq!(kept.load(&PLAIN, identity(1)).await.unwrap().as_deref(), Some("in time"));
 }
 

@@ -1,6 +1,6 @@
 //! The status of one instance.
 
-use deputy_core::schedule::{InstanceSnapshot, Lease};
+use deputy_core::schedule::{InstancePlan, InstanceSnapshot, Lease};
 use deputy_core::time::Now;
 use deputy_core::{InstanceName, ServiceName};
 use deputy_local::{FailureStatus, signed_millis};
@@ -8,9 +8,13 @@ use deputy_local::{FailureStatus, signed_millis};
 use super::page::is_ready;
 use super::{InstanceStatus, LeaseStatus, NotRevokedStatus, reason};
 use crate::file_watcher::FileObservation;
+use crate::leader::LeaderView;
 
 /// The state of an instance whose component is being loaded.
 const LOADING: &str = "loading";
+
+/// The state of an instance whose lease another coordinator obtains.
+const FOLLOWING: &str = "following";
 
 impl InstanceStatus {
     pub(crate) fn of(snapshot: &InstanceSnapshot<'_>, file: Option<&FileObservation>, now: Now) -> Self {
@@ -79,6 +83,28 @@ impl InstanceStatus {
             revokes: false,
             login: None,
             kept_state: None,
+        }
+    }
+
+    /// An instance whose lease another coordinator obtains.
+    pub(crate) fn followed(
+        name: &InstanceName,
+        plan: &InstancePlan,
+        lease: Option<&Lease>,
+        leader: &LeaderView,
+        now: Now,
+    ) -> Self {
+        let exports = plan.component.unwrap_or_default();
+        let lease_state = if lease.is_some() { "held; " } else { reason::NO_LEASE };
+        Self {
+            service: plan.service.as_ref().map(ServiceName::to_string),
+            reason: format!("{lease_state}{}", leader.words()),
+            state: FOLLOWING.to_owned(),
+            upstream: plan.upstream.to_string(),
+            component: plan.component.is_some(),
+            renews: exports.renews,
+            revokes: exports.revokes,
+            ..Self::loading(name, lease, now)
         }
     }
 

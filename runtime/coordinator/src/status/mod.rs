@@ -25,6 +25,15 @@ pub struct CoordinatorStatus {
     pub schema: u32,
     pub version: String,
     pub pid: u32,
+    /// `leading`, or `following` while another coordinator on the same state leads.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub role: String,
+    /// The machine of the coordinator that leads, if it is another one and known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<String>,
+    /// Why the state in etcd cannot be reached now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_trouble: Option<String>,
     /// When the process started.
     pub since: String,
     /// When the status was taken.
@@ -156,6 +165,32 @@ pub struct UpstreamStatus {
     pub waits: u64,
     /// Time until calls to this upstream are allowed again.
     pub blocked_for_ms: Option<u64>,
+}
+
+impl CoordinatorStatus {
+    /// What is known without any instance.
+    pub(crate) fn of_process(started_at: Now, now: Now) -> Self {
+        Self {
+            schema: deputy_local::SCHEMA,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            role: String::new(),
+            leader: None,
+            state_trouble: None,
+            since: started_at.wall.to_string(),
+            now: now.wall.to_string(),
+            starting: true,
+            ready: false,
+            instance_count: 0,
+            ready_count: 0,
+            instances: Vec::new(),
+            next: None,
+            upstreams: Vec::new(),
+            logins: Vec::new(),
+            orphans: Vec::new(),
+            local: None,
+        }
+    }
 }
 
 impl LeaseStatus {

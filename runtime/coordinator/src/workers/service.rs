@@ -18,7 +18,7 @@ use deputy_support::{ActorStopped, Mailbox};
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
 
-use super::enrolment::{EnrolmentActor, EnrolmentCommand, EnrolmentError};
+use super::enrolment::{EnrolmentActor, EnrolmentCommand, EnrolmentError, EnrolmentOptions};
 use super::fanout::{Fanout, FanoutOptions};
 use super::link_handler::{self, ServerHandler};
 use super::status::{GroupCount, TokenStatus, WorkerPage, WorkerQuery, WorkerStatus};
@@ -27,6 +27,7 @@ use crate::deliveries::Deliveries;
 use crate::delivery_traces::DeliveryTraces;
 use crate::handle::CoordinatorHandle;
 use crate::lease_board::LeaseBoard;
+use crate::replica::Leading;
 
 const COMMAND_QUEUE: usize = 1024;
 
@@ -40,8 +41,11 @@ pub struct WorkerServiceOptions {
     pub lives: CertificateLifetimes,
     pub limits: ServerLimits,
     pub store: Arc<dyn Store>,
-    /// The coordinator's lock.
-    pub lock: Arc<StoreLock>,
+    /// The coordinator's lock, if it has it already: then a missing certificate authority is created.
+    pub lock: Option<Arc<StoreLock>>,
+    pub leading: Leading,
+    /// Whether other coordinators use the same state.
+    pub is_shared: bool,
     pub board: Arc<LeaseBoard>,
     /// Enrolment and the link trust it only while it is steady.
     pub clock: Arc<dyn Clock>,
@@ -112,6 +116,8 @@ impl Workers {
             limits,
             store,
             lock,
+            leading,
+            is_shared,
             board,
             random,
             audit,
@@ -123,7 +129,17 @@ impl Workers {
         let clock = Arc::new(TrustedClock::new(Arc::clone(&options.clock)));
         let (sender, receiver) = mpsc::channel(COMMAND_QUEUE);
         let commands = Mailbox::new(sender);
-        let enrolment = EnrolmentActor::open(store, lock, lives, random, Arc::clone(&clock), receiver).await?;
+        let enrolment = EnrolmentActor::open(EnrolmentOptions {
+            store,
+            lock,
+            leading,
+            is_shared,
+            lifetimes: lives,
+            random,
+            clock: Arc::clone(&clock),
+            commands: receiver,
+        })
+        .await?;
         let tls = Arc::new(ServerTls::new(clock.wall(), enrolment.authority(), Arc::clone(&clock) as _)?);
         let feeds = Arc::new(GroupFeeds::default());
         let observer = link_handler::observer(Arc::clone(&metrics), Arc::clone(&clock) as _, Arc::clone(&traces));

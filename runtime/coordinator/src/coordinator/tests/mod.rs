@@ -71,6 +71,7 @@ fn options(store: Arc<dyn Store>, board: Arc<LeaseBoard>, known: &[&str]) -> Coo
         seed: 1,
         shutdown: Span::secs(1),
         known: known.iter().map(|name| name.parse().unwrap()).collect(),
+        is_shared: false,
     }
 }
 

@@ -4,7 +4,7 @@ use deputy_core::time::{Clock, Now};
 use deputy_core::{Span, Timestamp, in_one_line};
 use deputy_link::{Authority, RotationOutcome};
 
-use super::persist::{authority_key, token_key, worker_key};
+use super::persist::{token_key, worker_key};
 use super::{EnrolmentActor, EnrolmentError, trusted_certificates};
 
 /// How long a rotation has to be due before it is made; less for an authority with a short life.
@@ -16,6 +16,18 @@ const PRUNE_INTERVAL: Span = Span::secs(60);
 impl EnrolmentActor {
     pub(super) async fn maintain(&mut self) {
         let now = self.clock.now();
+        let rotated = match self.is_leading() {
+            true => self.keep_records(now).await,
+            false => RotationOutcome::Unchanged,
+        };
+        let half_life = Span::millis(self.lifetimes.worker.as_millis() / 2);
+        if rotated == RotationOutcome::Changed || now.wall >= self.certificate_issued_at.plus(half_life) {
+            self.renew_certificate(now.wall, rotated);
+        }
+    }
+
+    /// What the coordinator that leads does for all. Returns whether the authority was rotated.
+    async fn keep_records(&mut self, now: Now) -> RotationOutcome {
         self.redate_tokens(now);
         if now.mono.since(self.pruned_at) >= PRUNE_INTERVAL {
             self.pruned_at = now.mono;
@@ -36,10 +48,7 @@ impl EnrolmentActor {
                 }
             }
         }
-        let half_life = Span::millis(self.lifetimes.worker.as_millis() / 2);
-        if rotated == RotationOutcome::Changed || now.wall >= self.certificate_issued_at.plus(half_life) {
-            self.renew_certificate(now.wall, rotated);
-        }
+        rotated
     }
 
     /// A token that was created while the clock was ahead must not live until the time that the clock showed.
@@ -92,15 +101,19 @@ impl EnrolmentActor {
     /// The clock has been steady since the authority got its dates: they are kept from now on.
     async fn confirm_authority(&mut self) {
         self.authority.confirm();
-        let encoded = self.authority.encode().map_err(EnrolmentError::from);
-        let key = authority_key().map_err(EnrolmentError::from);
-        let written = match key.and_then(|key| encoded.map(|encoded| (key, encoded))) {
-            Ok((key, encoded)) => self.records.write(&key, Some(&encoded)).await.map_err(EnrolmentError::from),
-            Err(error) => Err(error),
-        };
+        let written = self.save_authority(&self.authority).await;
         // Unwritten, it is provisional again after a restart, and confirmed once more.
         if let Err(error) = written {
             tracing::warn!(error = %in_one_line(&error), "saving the certificate authority failed");
+        }
+    }
+
+    async fn save_authority(&self, authority: &Authority) -> Result<(), EnrolmentError> {
+        // Without the lock, the coordinator that has it saves.
+        let lock = self.leading.borrow().clone();
+        match lock {
+            Some(lock) => self.records.write_authority(&authority.encode()?, &lock).await,
+            None => Ok(()),
         }
     }
 
@@ -110,7 +123,7 @@ impl EnrolmentActor {
         let is_misdated = next.is_misdated(now);
         let outcome = next.rotate(now)?;
         if outcome == RotationOutcome::Changed {
-            self.records.write(&authority_key()?, Some(&next.encode()?)).await?;
+            self.save_authority(&next).await?;
             self.authority = next;
             if is_misdated {
                 tracing::warn!(
@@ -126,7 +139,7 @@ impl EnrolmentActor {
     }
 
     /// Issues a new certificate for the coordinator, and tells workers which authorities to trust.
-    fn renew_certificate(&mut self, now: Timestamp, rotated: RotationOutcome) {
+    pub(super) fn renew_certificate(&mut self, now: Timestamp, rotated: RotationOutcome) {
         let Some(link) = &self.link else { return };
         match link.tls.renew(now, &self.authority) {
             Ok(()) => self.certificate_issued_at = now,

@@ -2,8 +2,8 @@
 //!
 //! Commands come in batches. Each batch changes the records in memory, then everything that changed is written, and only
 //! then are the replies sent. What cannot be written stays to be written: the caller is asked to try again, and then finds
-//! that it was done. A record that another process changed is read again, and nothing is decided on the old one: its
-//! caller is asked to try again, too.
+//! that it was done. A record that another coordinator changed meanwhile is read again, and what was decided on the old one
+//! is decided again.
 
 mod command;
 mod maintenance;
@@ -11,6 +11,7 @@ mod persist;
 mod records;
 mod rejection;
 mod requests;
+mod shared;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,19 +24,23 @@ use deputy_link::{
     Authority, AuthorityError, CertificateLifetimes, EnrolledWorker, Enrolment, GroupFeeds, JoinToken, ProtocolError,
     WorkerId,
 };
-use deputy_store::{Random, Store, StoreError, StoreKey, StoreKeyError, StoreLock};
+use deputy_store::{Change, Random, Store, StoreError, StoreKey, StoreKeyError, StoreLock};
 use deputy_support::pause;
 use tokio::sync::mpsc;
 
 use super::trusted_clock::TrustedClock;
+use crate::replica::Leading;
 use persist::{authority_key, worker_key};
-use records::{EnrolmentRecords, TOKEN};
+use records::{EnrolmentRecords, RecordChanges, TOKEN};
 
 pub(super) use command::{CertificateReply, EnrolmentCommand};
 pub(crate) use records::{AUTHORITY, WORKER};
 pub(super) use rejection::EnrolmentRejection;
 
 const BATCH: usize = 64;
+
+/// How often a request is decided again, if other coordinators change its record each time.
+const MAX_RETRIES: usize = 16;
 
 /// The longest wait between two looks at the clock: timers do not count the time that a machine sleeps.
 const CLOCK_CHECK: Duration = Duration::from_secs(5);
@@ -48,6 +53,21 @@ pub enum EnrolmentError {
     Authority(#[from] AuthorityError),
     #[error(transparent)]
     Key(#[from] StoreKeyError),
+    #[error("there is no certificate authority, and only the coordinator that leads creates one: start it first")]
+    NoAuthority,
+}
+
+pub(super) struct EnrolmentOptions {
+    pub(super) store: Arc<dyn Store>,
+    /// The lock, if this coordinator has it: then a missing authority is created.
+    pub(super) lock: Option<Arc<StoreLock>>,
+    pub(super) leading: Leading,
+    /// Whether other coordinators use the same state.
+    pub(super) is_shared: bool,
+    pub(super) lifetimes: CertificateLifetimes,
+    pub(super) random: Random,
+    pub(super) clock: Arc<TrustedClock>,
+    pub(super) commands: mpsc::Receiver<EnrolmentCommand>,
 }
 
 pub(super) struct EnrolmentActor {
@@ -56,6 +76,11 @@ pub(super) struct EnrolmentActor {
     records: EnrolmentRecords,
     /// Keys of the records that are to be written.
     dirty: BTreeSet<StoreKey>,
+    /// Changes of other coordinators; `None` if there are no others.
+    changes: Option<RecordChanges>,
+    /// Keys of records that changed and could not be read.
+    outdated: BTreeSet<StoreKey>,
+    leading: Leading,
     random: Random,
     clock: Arc<TrustedClock>,
     lifetimes: CertificateLifetimes,
@@ -75,40 +100,52 @@ struct LinkParts {
     sessions: Arc<Sessions>,
 }
 
-/// Sends a reply, once the batch is written or with the reason why it could not be.
-type PendingReply = Box<dyn FnOnce(Result<(), String>) + Send>;
+/// A reply that waits for the records that were changed for it.
+struct PendingReply {
+    keys: Vec<StoreKey>,
+    /// Replies, or returns the command, which is to be decided again.
+    reply: Box<dyn FnOnce(WriteOutcome) -> Option<EnrolmentCommand> + Send>,
+}
+
+/// What became of the records of one reply.
+#[derive(Debug, Clone)]
+enum WriteOutcome {
+    Written,
+    /// Another coordinator changed one of them meanwhile.
+    Conflict,
+    Failed(String),
+}
 
 impl EnrolmentActor {
-    /// Reads all records. Creates an authority if there is none.
-    pub(super) async fn open(
-        store: Arc<dyn Store>,
-        lock: Arc<StoreLock>,
-        lifetimes: CertificateLifetimes,
-        random: Random,
-        clock: Arc<TrustedClock>,
-        commands: mpsc::Receiver<EnrolmentCommand>,
-    ) -> Result<Self, EnrolmentError> {
-        let records = EnrolmentRecords::new(store, lock);
+    /// Reads all records. Creates an authority if there is none and this coordinator leads.
+    pub(super) async fn open(options: EnrolmentOptions) -> Result<Self, EnrolmentError> {
+        let EnrolmentOptions { store, lock, leading, is_shared, lifetimes, random, clock, commands } = options;
+        let records = EnrolmentRecords::new(store);
+        // Before they are read, so that no change is missed.
+        let changes = if is_shared { Some(records.watch().await?) } else { None };
         let tokens = records.all::<JoinToken>(TOKEN).await?;
         let workers = records.all::<EnrolledWorker>(WORKER).await?;
         let mut enrolment = Enrolment::restored(tokens, workers);
         let now = clock.now();
-        let key = authority_key()?;
-        let authority = match records.read(&key).await? {
-            Some(bytes) => Authority::restored(bytes.expose(), lifetimes)?,
-            None => {
+        let authority = match (records.read(&authority_key()?).await?, &lock) {
+            (Some(bytes), _) => Authority::restored(bytes.expose(), lifetimes)?,
+            (None, Some(lock)) => {
                 let authority = Authority::generate(now.wall, lifetimes)?;
-                records.write(&key, Some(&authority.encode()?)).await?;
+                records.write_authority(&authority.encode()?, lock).await?;
                 tracing::info!("worker certificate authority created");
                 authority
             }
+            (None, None) => return Err(EnrolmentError::NoAuthority),
         };
-        let dirty = enrolment.recover().into_iter().filter_map(worker_key).collect();
+        let recovered = if lock.is_some() { enrolment.recover() } else { Vec::new() };
         Ok(Self {
             enrolment,
             authority,
             records,
-            dirty,
+            dirty: recovered.into_iter().filter_map(worker_key).collect(),
+            changes,
+            outdated: BTreeSet::new(),
+            leading,
             random,
             clock,
             lifetimes,
@@ -135,17 +172,49 @@ impl EnrolmentActor {
     pub(super) async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         let clock_check = CLOCK_CHECK.min(self.lifetimes.worker.duration() / 8);
+        let mut retried = 0;
         loop {
-            tokio::select! {
-                count = self.commands.recv_many(&mut batch, BATCH) => if count == 0 { return },
-                () = pause(clock_check) => {}
+            if batch.is_empty() {
+                retried = 0;
+                tokio::select! {
+                    count = self.commands.recv_many(&mut batch, BATCH) => if count == 0 { return },
+                    Some(change) = next_change(&mut self.changes) => {
+                        self.take_over(&change).await;
+                        continue;
+                    }
+                    Ok(()) = self.leading.changed() => self.begin_term().await,
+                    () = pause(clock_check) => self.read_outdated().await,
+                }
             }
             self.clock.check();
-            let replies: Vec<PendingReply> = batch.drain(..).filter_map(|command| self.run_command(command)).collect();
-            self.maintain().await;
-            let written = self.write_dirty().await;
-            replies.into_iter().for_each(|reply| reply(written.clone()));
+            batch = self.run_batch(std::mem::take(&mut batch), retried).await;
+            retried += 1;
         }
+    }
+
+    /// Decides, writes and replies. Returns what is to be decided again, since another coordinator changed its record.
+    async fn run_batch(&mut self, batch: Vec<EnrolmentCommand>, retried: usize) -> Vec<EnrolmentCommand> {
+        let fresh = self.fresh_keys(&batch);
+        let unread = self.refresh(fresh).await;
+        let replies: Vec<PendingReply> =
+            batch.into_iter().filter_map(|command| self.run_command(command, &unread)).collect();
+        self.maintain().await;
+        let written = self.write_dirty().await;
+        let mut again = Vec::new();
+        for PendingReply { keys, reply } in replies {
+            let outcome = if keys.iter().any(|key| written.conflicts.contains(key)) {
+                match retried < MAX_RETRIES {
+                    true => WriteOutcome::Conflict,
+                    false => WriteOutcome::Failed("other coordinators keep changing the record: try again".to_owned()),
+                }
+            } else if let Some(error) = &written.error {
+                WriteOutcome::Failed(error.clone())
+            } else {
+                WriteOutcome::Written
+            };
+            again.extend(reply(outcome));
+        }
+        again
     }
 
     /// Ends the sessions of a worker at once.
@@ -153,6 +222,14 @@ impl EnrolmentActor {
         if let Some(link) = &self.link {
             link.sessions.disconnect(worker, reason);
         }
+    }
+}
+
+/// Pending if there are no others.
+async fn next_change(changes: &mut Option<RecordChanges>) -> Option<Change> {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
     }
 }
 

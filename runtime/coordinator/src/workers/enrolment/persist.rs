@@ -1,5 +1,7 @@
 //! Writes the records that changed.
 
+use std::collections::BTreeSet;
+
 use deputy_core::{SecretBytes, in_one_line};
 use deputy_link::{TokenId, WorkerId};
 use deputy_store::{StoreError, StoreKey, StoreKeyError};
@@ -10,15 +12,26 @@ use super::records::{AUTHORITY, TOKEN, WORKER, encode};
 
 const CONCURRENT_WRITES: usize = 16;
 
+/// What became of the records of a batch.
+#[derive(Debug, Default)]
+pub(super) struct WrittenRecords {
+    /// Records that another coordinator changed meanwhile. They are read again.
+    pub(super) conflicts: BTreeSet<StoreKey>,
+    /// Why others are still to be written.
+    pub(super) error: Option<String>,
+}
+
 impl EnrolmentActor {
     /// Tokens come first, since they hold the joins that used them: a worker is written once its token is. What fails stays
     /// to be written.
-    pub(super) async fn write_dirty(&mut self) -> Result<(), String> {
+    pub(super) async fn write_dirty(&mut self) -> WrittenRecords {
+        let mut written = WrittenRecords::default();
         let tokens = self.dirty.iter().filter(|key| *key.namespace() == TOKEN).cloned().collect();
-        let tokens_written = self.write_records(tokens).await;
+        self.write_records(tokens, &mut written).await;
         let rest = self.dirty.iter().filter(|key| *key.namespace() != TOKEN && !self.waits_for_token(key));
         let rest = rest.cloned().collect();
-        self.write_records(rest).await.and(tokens_written)
+        self.write_records(rest, &mut written).await;
+        written
     }
 
     fn waits_for_token(&self, key: &StoreKey) -> bool {
@@ -26,7 +39,7 @@ impl EnrolmentActor {
         token.and_then(token_key).is_some_and(|token| self.dirty.contains(&token))
     }
 
-    async fn write_records(&mut self, keys: Vec<StoreKey>) -> Result<(), String> {
+    async fn write_records(&mut self, keys: Vec<StoreKey>, result: &mut WrittenRecords) {
         let values: Vec<(StoreKey, Result<Option<SecretBytes>, String>)> =
             keys.into_iter().map(|key| (key.clone(), self.record(&key))).collect();
         let records = &self.records;
@@ -47,45 +60,48 @@ impl EnrolmentActor {
                     }
                     self.dirty.remove(&key);
                 }
-                Err(RecordWriteError::Store(StoreError::Conflict { .. })) => {
-                    failed.push((key.clone(), self.reload(&key).await));
-                }
+                Err(RecordWriteError::Store(StoreError::Conflict { .. })) => match self.reload(&key).await {
+                    Ok(()) => drop(result.conflicts.insert(key)),
+                    Err(error) => failed.push((key, in_one_line(&error))),
+                },
                 Err(error) => failed.push((key, in_one_line(&error))),
             }
         }
         let records = failed.len();
-        let Some((key, error)) = failed.into_iter().next() else { return Ok(()) };
+        let Some((key, error)) = failed.into_iter().next() else { return };
         tracing::error!(records, first = %key, %error, "writing worker and token records failed");
-        Err(error)
+        result.error.get_or_insert(error);
     }
 
-    /// Takes over a record that another process changed, and returns the callers' error. Workers that joined by an
-    /// outdated token are as the store has them: unless their join was saved, they have not joined.
-    async fn reload(&mut self, key: &StoreKey) -> String {
+    /// Takes over a record that another process changed. Workers that joined by an outdated token are as the store has
+    /// them: unless their join was saved, they have not joined.
+    async fn reload(&mut self, key: &StoreKey) -> Result<(), StoreError> {
         let mut keys = vec![key.clone()];
         if let Some(token) = token_of(key) {
             let joined = self.enrolment.workers_of(token).filter_map(worker_key);
             keys.extend(joined.filter(|worker| self.dirty.contains(worker)));
         }
         for key in keys {
-            if let Err(error) = self.reload_record(&key).await {
-                return in_one_line(&error);
-            }
+            self.reload_record(&key).await?;
             self.dirty.remove(&key);
         }
-        "the record was changed by another coordinator meanwhile: try again".to_owned()
+        Ok(())
     }
 
-    async fn reload_record(&mut self, key: &StoreKey) -> Result<(), StoreError> {
-        if let Some(token) = token_of(key) {
-            let record = self.records.read_record(key).await?;
-            self.enrolment.reload_token(token, record);
-        }
-        if let Some(worker) = worker_of(key) {
-            let record = self.records.read_record(key).await?;
-            self.enrolment.reload_worker(worker, record);
-        }
+    /// Reads the record of a token or a worker again.
+    pub(super) async fn reload_record(&mut self, key: &StoreKey) -> Result<(), StoreError> {
+        let record = self.records.read_any(key).await?;
+        self.adopt_record(key, record);
         Ok(())
+    }
+
+    /// Replaces what is known of a token or a worker by its record. One that is damaged counts as missing.
+    pub(super) fn adopt_record(&mut self, key: &StoreKey, record: Option<SecretBytes>) {
+        if let Some(token) = token_of(key) {
+            self.enrolment.reload_token(token, record.and_then(|bytes| serde_json::from_slice(bytes.expose()).ok()));
+        } else if let Some(worker) = worker_of(key) {
+            self.enrolment.reload_worker(worker, record.and_then(|bytes| serde_json::from_slice(bytes.expose()).ok()));
+        }
     }
 
     /// The record to write under a key; `None` if it is to be deleted.
@@ -126,6 +142,6 @@ fn token_of(key: &StoreKey) -> Option<TokenId> {
     if *key.namespace() == TOKEN { key.name().parse().ok() } else { None }
 }
 
-fn worker_of(key: &StoreKey) -> Option<WorkerId> {
+pub(super) fn worker_of(key: &StoreKey) -> Option<WorkerId> {
     if *key.namespace() == WORKER { key.name().parse().ok() } else { None }
 }

@@ -1,12 +1,18 @@
-//! The records of tokens, workers and the authority in the store: one key each.
+//! The records of tokens, workers and the authority in the store: one key each. Any coordinator on the state writes those of
+//! tokens and workers; the one that leads writes the authority.
 
 use std::sync::Arc;
 
 use deputy_core::SecretBytes;
-use deputy_store::{KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreLock};
+use deputy_store::{
+    Change, ChangeKind, Changes, KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreLock, replace,
+};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use super::EnrolmentError;
+use super::persist::authority_key;
 
 pub(super) const TOKEN: Namespace = Namespace::new("token");
 pub(crate) const WORKER: Namespace = Namespace::new("worker");
@@ -22,16 +28,12 @@ const CONCURRENT_READS: usize = 64;
 
 pub(super) struct EnrolmentRecords {
     store: Arc<dyn Store>,
-    /// Of tokens and workers, which any coordinator may write.
-    shared: KeyWriter,
-    /// Of the authority, which the lock's holder alone writes.
-    holder: KeyWriter,
+    writer: KeyWriter,
 }
 
 impl EnrolmentRecords {
-    pub(super) fn new(store: Arc<dyn Store>, lock: Arc<StoreLock>) -> Self {
-        let shared = KeyWriter::shared(Arc::clone(&store));
-        Self { shared, holder: KeyWriter::of_holder(Arc::clone(&store), lock), store }
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self { writer: KeyWriter::shared(Arc::clone(&store)), store }
     }
 
     /// Reads all records of a namespace. A damaged one is logged and set aside.
@@ -39,7 +41,7 @@ impl EnrolmentRecords {
         let mut values = Vec::new();
         let mut damaged = Vec::new();
         let keys = stream::iter(self.store.list(&KeyPrefix::Namespace(kind.clone())).await?);
-        let mut reads = keys.map(|key| async { (self.shared.read(&key).await, key) }).buffered(CONCURRENT_READS);
+        let mut reads = keys.map(|key| async { (self.writer.read(&key).await, key) }).buffered(CONCURRENT_READS);
         while let Some((read, key)) = reads.next().await {
             let error = match read {
                 Ok(Some(bytes)) => match serde_json::from_slice(bytes.expose()) {
@@ -68,29 +70,66 @@ impl EnrolmentRecords {
         Ok(values)
     }
 
-    /// Reads a record of a token or a worker again. One that is damaged counts as missing.
-    pub(super) async fn read_record<T: DeserializeOwned>(&self, key: &StoreKey) -> Result<Option<T>, StoreError> {
-        match self.shared.read(key).await {
-            Ok(Some(bytes)) => Ok(serde_json::from_slice(bytes.expose()).ok()),
-            Ok(None) => Ok(None),
-            Err(StoreError::Damaged { .. }) => self.shared.quarantine(key).await.map(|()| None),
-            Err(error) => Err(error),
+    /// Reads a record, which counts as missing if it is damaged.
+    pub(super) async fn read_any(&self, key: &StoreKey) -> Result<Option<SecretBytes>, StoreError> {
+        match self.writer.read(key).await {
+            Err(StoreError::Damaged { .. }) => self.writer.quarantine(key).await.map(|()| None),
+            read => read,
         }
     }
 
     pub(super) async fn read(&self, key: &StoreKey) -> Result<Option<SecretBytes>, StoreError> {
-        self.writer(key).read(key).await
+        self.writer.read(key).await
     }
 
-    fn writer(&self, key: &StoreKey) -> &KeyWriter {
-        if *key.namespace() == AUTHORITY { &self.holder } else { &self.shared }
+    /// Whether what this process read or wrote last is what a change is about.
+    pub(super) fn is_known(&self, change: &Change) -> bool {
+        self.writer.version(&change.key)
+            == match change.event {
+                ChangeKind::Deleted => None,
+                ChangeKind::Put(version) => Some(version),
+            }
     }
 
-    /// Writes a record, or deletes it.
+    /// Writes the record of a token or a worker, or deletes it.
     pub(super) async fn write(&self, key: &StoreKey, value: Option<&SecretBytes>) -> Result<(), StoreError> {
         match value {
-            Some(value) => self.writer(key).put(key, value).await,
-            None => self.writer(key).delete(key).await,
+            Some(value) => self.writer.put(key, value).await,
+            None => self.writer.delete(key).await,
+        }
+    }
+
+    /// Writes the authority, for the holder of the lock.
+    pub(super) async fn write_authority(&self, value: &SecretBytes, lock: &StoreLock) -> Result<(), EnrolmentError> {
+        replace(&*self.store, &authority_key()?, value, lock).await?;
+        Ok(())
+    }
+
+    /// Follows the records that other coordinators change.
+    pub(super) async fn watch(&self) -> Result<RecordChanges, StoreError> {
+        let [tokens, workers, authority] = [TOKEN, WORKER, AUTHORITY].map(KeyPrefix::Namespace);
+        Ok(RecordChanges {
+            tokens: self.store.watch(tokens).await?,
+            workers: self.store.watch(workers).await?,
+            authority: self.store.watch(authority).await?,
+        })
+    }
+}
+
+/// What other coordinators, and this one, change.
+pub(super) struct RecordChanges {
+    tokens: Changes,
+    workers: Changes,
+    authority: Changes,
+}
+
+impl RecordChanges {
+    /// The next change. Cancel safe.
+    pub(super) async fn next(&mut self) -> Option<Change> {
+        tokio::select! {
+            change = self.tokens.next() => change,
+            change = self.workers.next() => change,
+            change = self.authority.next() => change,
         }
     }
 }

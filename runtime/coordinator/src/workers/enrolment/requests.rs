@@ -1,5 +1,7 @@
 //! Carries out commands in memory. The reply to one that changes something waits for the write.
 
+use std::collections::BTreeSet;
+
 use deputy_core::time::Clock;
 use deputy_core::{GroupName, Span, Timestamp, in_one_line};
 use deputy_link::message::Certified;
@@ -7,11 +9,12 @@ use deputy_link::{
     AdmissionChange, CertificateRequest, EnrolledWorker, EnrolmentStatus, ErrorCode, JoinRequest, JoinToken,
     PeerCertificate, ProtocolError, RenewalCount, RenewalDenied, RenewalRequest, TokenId, TokenSecret, WorkerId,
 };
+use deputy_store::StoreKey;
 
 use super::command::CreatedToken;
 use super::persist::{token_key, worker_key};
 use super::rejection::admission_code;
-use super::{EnrolmentActor, EnrolmentCommand, EnrolmentRejection, PendingReply, trusted_certificates};
+use super::{EnrolmentActor, EnrolmentCommand, EnrolmentRejection, PendingReply, WriteOutcome, trusted_certificates};
 use crate::workers::WorkerRequestError;
 use crate::workers::status::TokenStatus;
 
@@ -19,25 +22,55 @@ use crate::workers::status::TokenStatus;
 const WORKERS_AT_ONCE: usize = 256;
 
 impl EnrolmentActor {
-    pub(super) fn run_command(&mut self, command: EnrolmentCommand) -> Option<PendingReply> {
+    /// `unread` are the records that must be fresh and could not be read.
+    pub(super) fn run_command(
+        &mut self,
+        command: EnrolmentCommand,
+        unread: &BTreeSet<StoreKey>,
+    ) -> Option<PendingReply> {
         match command {
             EnrolmentCommand::Join { token, secret, request, reply } => {
-                let joined = self.join(token, &secret, &request);
-                Some(Box::new(move |written| reply(once_written(joined, written))))
+                let key = token_key(token);
+                let joined = match is_unread(key.as_ref(), unread) {
+                    false => self.join(token, &secret, &request),
+                    true => Err(EnrolmentRejection::internal(UNREAD)),
+                };
+                pending(key, move |written| match written {
+                    WriteOutcome::Conflict => Some(EnrolmentCommand::Join { token, secret, request, reply }),
+                    written => {
+                        reply(once_written(joined, written));
+                        None
+                    }
+                })
             }
             EnrolmentCommand::Renew { peer, sequence, request, reply } => {
-                let renewed = self.renew(peer, sequence, &request);
-                Some(Box::new(move |written| reply(once_written(renewed, written))))
+                let key = worker_key(peer.worker);
+                let renewed = match is_unread(key.as_ref(), unread) {
+                    false => self.renew(peer, sequence, &request),
+                    true => Err(EnrolmentRejection::internal(UNREAD)),
+                };
+                pending(key, move |written| match written {
+                    WriteOutcome::Conflict => Some(EnrolmentCommand::Renew { peer, sequence, request, reply }),
+                    written => {
+                        reply(once_written(renewed, written));
+                        None
+                    }
+                })
             }
             EnrolmentCommand::Admit { peer, reply } => {
-                reply.send(self.admit(&peer)).ok();
+                let admitted = match is_unread(worker_key(peer.worker).as_ref(), unread) {
+                    false => self.admit(&peer),
+                    true => Err(EnrolmentRejection::internal(UNREAD).refusal),
+                };
+                reply.send(admitted).ok();
                 None
             }
             EnrolmentCommand::CreateToken { group, uses, ttl, reply } => {
                 let created = self.create_token(group, uses, ttl);
-                Some(Box::new(move |written| {
-                    reply.send(written.map_err(WorkerRequestError::Save).and(created)).ok();
-                }))
+                pending(None, move |written| {
+                    reply.send(saved(written).and(created)).ok();
+                    None
+                })
             }
             EnrolmentCommand::Tokens(reply) => {
                 let now = self.clock.now().wall;
@@ -45,20 +78,33 @@ impl EnrolmentActor {
                 None
             }
             EnrolmentCommand::RevokeToken(token, reply) => {
-                let revoked = self.revoke_token(token);
-                Some(Box::new(move |written| {
-                    reply.send(revoked.and(written.map_err(WorkerRequestError::Save))).ok();
-                }))
+                let key = token_key(token);
+                let revoked = match is_unread(key.as_ref(), unread) {
+                    false => self.revoke_token(token),
+                    true => Err(WorkerRequestError::Save(UNREAD.to_owned())),
+                };
+                pending(key, move |written| match written {
+                    WriteOutcome::Conflict => Some(EnrolmentCommand::RevokeToken(token, reply)),
+                    written => {
+                        reply.send(revoked.and(saved(written))).ok();
+                        None
+                    }
+                })
             }
             EnrolmentCommand::WorkersAfter(after, reply) => {
                 reply.send(self.enrolment.workers_after(after).take(WORKERS_AT_ONCE).cloned().collect()).ok();
                 None
             }
             EnrolmentCommand::Exclude(worker, status, reply) => {
+                // Even on an old record: it is compared with the store when it is written.
                 let excluded = self.exclude(worker, status);
-                Some(Box::new(move |written| {
-                    reply.send(excluded.and(written.map_err(WorkerRequestError::Save))).ok();
-                }))
+                pending(worker_key(worker), move |written| match written {
+                    WriteOutcome::Conflict => Some(EnrolmentCommand::Exclude(worker, status, reply)),
+                    written => {
+                        reply.send(excluded.and(saved(written))).ok();
+                        None
+                    }
+                })
             }
         }
     }
@@ -222,12 +268,35 @@ impl EnrolmentActor {
     }
 }
 
+const UNREAD: &str = "the state cannot be read now";
+
+fn is_unread(key: Option<&StoreKey>, unread: &BTreeSet<StoreKey>) -> bool {
+    key.is_some_and(|key| unread.contains(key))
+}
+
+fn pending(
+    key: Option<StoreKey>,
+    reply: impl FnOnce(WriteOutcome) -> Option<EnrolmentCommand> + Send + 'static,
+) -> Option<PendingReply> {
+    Some(PendingReply { keys: key.into_iter().collect(), reply: Box::new(reply) })
+}
+
+fn saved(written: WriteOutcome) -> Result<(), WorkerRequestError> {
+    match written {
+        WriteOutcome::Written => Ok(()),
+        WriteOutcome::Conflict => Err(WorkerRequestError::Save("another coordinator changed it: try again".to_owned())),
+        WriteOutcome::Failed(error) => Err(WorkerRequestError::Save(error)),
+    }
+}
+
 fn once_written(
     certified: Result<Certified, EnrolmentRejection>,
-    written: Result<(), String>,
+    written: WriteOutcome,
 ) -> Result<Certified, EnrolmentRejection> {
-    match written {
-        Ok(()) => certified,
-        Err(error) => certified.and_then(|_| Err(EnrolmentRejection::internal(error))),
-    }
+    let error = match written {
+        WriteOutcome::Written => return certified,
+        WriteOutcome::Conflict => "another coordinator changed the record".to_owned(),
+        WriteOutcome::Failed(error) => error,
+    };
+    certified.and_then(|_| Err(EnrolmentRejection::internal(error)))
 }

@@ -142,6 +142,7 @@ async fn start_coordinator_with(
     clock.set.store(options.clock_ahead, Ordering::Relaxed);
     let (board, audit, metrics) =
         (Arc::new(LeaseBoard::default()), Arc::new(Audit::memory()), Arc::new(CoordinatorMetrics::default()));
+    let lock = test_lock(&*store).await;
     let options = WorkerServiceOptions {
         listen,
         advertise: String::new(),
@@ -152,7 +153,9 @@ async fn start_coordinator_with(
             write_timeout: Span::secs(2),
             ..ServerLimits::default()
         },
-        lock: test_lock(&*store).await,
+        leading: watch::Sender::new(Some(Arc::clone(&lock))).subscribe(),
+        lock: Some(lock),
+        is_shared: false,
         store,
         board: Arc::clone(&board),
         clock: Arc::clone(&clock) as _,

@@ -1,0 +1,156 @@
+//! What a coordinator answers while it follows another one.
+
+use std::collections::BTreeMap;
+
+use deputy_core::InstanceName;
+use deputy_core::schedule::{Lease, ObtainMode, ScheduleEvent};
+use deputy_metrics::CoordinatorSnapshot;
+
+use super::Replica;
+use super::lease_follower::LeaseFollower;
+use super::requests::Purpose;
+use crate::command::CoordinatorCommand;
+use crate::configuration::{CoordinatorConfig, ReloadSummary};
+use crate::leader::{LeaderView, LeaderWatch};
+use crate::request_error::ControlRequestError;
+use crate::status::{CoordinatorStatus, InstanceStatus, ListedInstance, StatusPage, StatusQuery};
+
+impl Replica {
+    /// Serves the leases of the coordinator that leads, and answers commands, until it is stopped. Cancel safe.
+    pub async fn follow(&mut self, leader: &LeaderWatch) {
+        let leases = LeaseFollower::new(&self.options);
+        tokio::select! {
+            () = leases.run() => {}
+            () = self.answer_commands(leader) => tracing::info!("coordinator stopped"),
+        }
+    }
+
+    async fn answer_commands(&mut self, leader: &LeaderWatch) {
+        while let Some(command) = self.commands.recv().await {
+            match command {
+                CoordinatorCommand::Event(event) => match *event {
+                    ScheduleEvent::Stop => return,
+                    event => self.pass_on(event),
+                },
+                CoordinatorCommand::Configure { config, files: _, reply } => {
+                    reply.send(self.configure(*config)).ok();
+                }
+                CoordinatorCommand::Loaded { generation, loaded, reply } => {
+                    let is_current = self.add_loaded(generation, *loaded);
+                    if is_current {
+                        self.deliver();
+                    }
+                    reply.send(is_current).ok();
+                }
+                // The leader observes its own files.
+                CoordinatorCommand::FileObserved { .. } | CoordinatorCommand::UsedElsewhere(..) => {}
+                CoordinatorCommand::Instance(name, reply) => {
+                    reply.send(self.instance_status(&name, &leader.borrow())).ok();
+                }
+                CoordinatorCommand::Alive(reply) => {
+                    reply.send(()).ok();
+                }
+                // The leader has those of the leases.
+                CoordinatorCommand::Metrics(reply) => {
+                    reply.send(CoordinatorSnapshot::default()).ok();
+                }
+                CoordinatorCommand::Status(query, reply) => {
+                    reply.send(self.status(&query, &leader.borrow())).ok();
+                }
+            }
+        }
+    }
+
+    /// Passes on to the leader what asks for a call.
+    fn pass_on(&mut self, event: ScheduleEvent) {
+        match event {
+            ScheduleEvent::Renew(instance) => self.requests.ask(&instance, Purpose::Renew),
+            ScheduleEvent::Revoke(instance) => self.requests.ask(&instance, Purpose::Revoke),
+            ScheduleEvent::LeaseRequested(instance) => {
+                if self.lease(&instance).is_none() {
+                    self.requests.ask(&instance, Purpose::Get);
+                }
+            }
+            ScheduleEvent::Used(instance, users) => {
+                if users > 0 && self.is_on_demand(&instance) {
+                    self.requests.note_use(&instance);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn configure(&mut self, config: CoordinatorConfig) -> ReloadSummary {
+        let before = self.configuration.as_ref().map(|config| &config.configuration.plans);
+        let mut summary = ReloadSummary::default();
+        for (name, plan) in &config.configuration.plans {
+            match before.and_then(|plans| plans.get(name)) {
+                None => summary.added.push(name.clone()),
+                Some(before) if before == plan => summary.unchanged += 1,
+                Some(_) => summary.changed.push(name.clone()),
+            }
+        }
+        let is_gone = |name: &&InstanceName| {
+            !config.configuration.plans.contains_key(*name) && !config.loading.contains(*name)
+        };
+        summary.removed = before.into_iter().flat_map(BTreeMap::keys).filter(is_gone).cloned().collect();
+        self.requests.retain(|name| config.configuration.plans.contains_key(name) || config.loading.contains(name));
+        self.adopt(config);
+        self.deliver();
+        ReloadSummary { generation: self.generation, ..summary }
+    }
+
+    /// The lease of an instance, if it is valid.
+    fn lease(&self, instance: &InstanceName) -> Option<Lease> {
+        self.options.board.lease(instance).filter(|lease| lease.is_valid(self.options.clock.now().wall))
+    }
+
+    fn is_on_demand(&self, instance: &InstanceName) -> bool {
+        let plan = self.configuration.as_ref().and_then(|config| config.configuration.plans.get(instance));
+        plan.is_some_and(|plan| matches!(plan.policy.mode, ObtainMode::OnDemand(_)))
+    }
+
+    fn instance_status(&self, name: &InstanceName, leader: &LeaderView) -> Result<InstanceStatus, ControlRequestError> {
+        if self.instances().any(|instance| instance == name) {
+            return Ok(self.followed(name, self.lease(name).as_ref(), leader));
+        }
+        Err(match self.generation {
+            0 => ControlRequestError::Starting,
+            _ => ControlRequestError::Unknown(name.to_string()),
+        })
+    }
+
+    fn followed(&self, name: &InstanceName, lease: Option<&Lease>, leader: &LeaderView) -> InstanceStatus {
+        let now = self.options.clock.now();
+        let plan = self.configuration.as_ref().and_then(|config| config.configuration.plans.get(name));
+        match plan {
+            Some(plan) => InstanceStatus::followed(name, plan, lease, leader, now),
+            None => InstanceStatus::loading(name, lease, now),
+        }
+    }
+
+    fn status(&self, query: &StatusQuery, leader: &LeaderView) -> CoordinatorStatus {
+        let now = self.options.clock.now();
+        let leases: BTreeMap<&InstanceName, Option<Lease>> =
+            self.instances().map(|name| (name, self.lease(name))).collect();
+        let listed = leases.iter().map(|(name, lease)| ListedInstance::Loading(name, lease.as_ref()));
+        let page = StatusPage::of(listed, query, now);
+        let instances = page.instances.iter().map(|listed| match listed {
+            ListedInstance::Loading(name, lease) => self.followed(name, *lease, leader),
+            ListedInstance::Scheduled(snapshot) => InstanceStatus::of(snapshot, None, now),
+        });
+        CoordinatorStatus {
+            starting: self.generation == 0,
+            // Whether the leases are there is the leader's to say.
+            ready: self.generation > 0 && leader.trouble.is_none(),
+            instance_count: page.total,
+            ready_count: page.ready,
+            instances: instances.collect(),
+            next: page.next.map(|name| name.to_string()),
+            role: "following".to_owned(),
+            leader: leader.leader.as_ref().map(|leader| leader.name().to_owned()),
+            state_trouble: leader.trouble.clone(),
+            ..CoordinatorStatus::of_process(self.started_at, now)
+        }
+    }
+}

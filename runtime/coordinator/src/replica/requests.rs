@@ -1,0 +1,271 @@
+//! What a coordinator that follows asks of the one that leads, through the state that both have: to renew or revoke an
+//! instance, or to obtain a lease on demand; and which instances on demand its workers use.
+//!
+//! There is one record for each instance and purpose at most, however often it is asked for. The leader deletes it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deputy_core::schedule::ScheduleEvent;
+use deputy_core::time::{Clock, MonotonicTime};
+use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, in_one_line};
+use deputy_store::{KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey};
+use deputy_support::pause;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::Replica;
+use crate::command::CoordinatorCommand;
+
+pub(crate) const REQUEST: Namespace = Namespace::new("request");
+
+/// Use of instances on demand.
+pub(crate) const INTEREST: Namespace = Namespace::new("interest");
+
+/// A request that was not carried out by then is dropped: no coordinator led meanwhile.
+const REQUEST_LIFE: Span = Span::secs(300);
+
+/// How often a use is written.
+const INTEREST_INTERVAL: Span = Span::secs(60);
+
+/// How long a use counts after it was written.
+const INTEREST_LIFE: Span = Span::secs(150);
+
+const EXPIRY_CHECK: Duration = Duration::from_secs(5);
+
+/// After a failure of the store.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Requests that are being written. More are refused.
+const MAX_WRITES: usize = 64;
+
+/// How often a request is written, if another coordinator writes it at the same time.
+const MAX_ATTEMPTS: usize = 4;
+
+/// What is asked for, in the order of its strength: a stronger one replaces a weaker one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Purpose {
+    Get,
+    Renew,
+    Revoke,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct RequestRecord {
+    purpose: Purpose,
+    at_ms: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct InterestRecord {
+    at_ms: u64,
+}
+
+/// The follower's half.
+pub(super) struct RequestWriter {
+    writer: Arc<KeyWriter>,
+    clock: Arc<dyn Clock>,
+    writes: JoinSet<()>,
+    /// When the use of each instance was last written.
+    written: BTreeMap<InstanceName, MonotonicTime>,
+}
+
+impl RequestWriter {
+    pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { writer: Arc::new(KeyWriter::shared(store)), clock, writes: JoinSet::new(), written: BTreeMap::new() }
+    }
+
+    /// Asks the leader, and does not wait for the write.
+    pub(super) fn ask(&mut self, instance: &InstanceName, purpose: Purpose) {
+        let record = RequestRecord { purpose, at_ms: self.clock.now().wall.as_millis() };
+        let key = StoreKey::of_instance(&REQUEST, instance);
+        let writer = Arc::clone(&self.writer);
+        self.write(instance, async move { write_request(&writer, &key, &record).await });
+    }
+
+    /// Notes that workers here use an instance on demand.
+    pub(super) fn note_use(&mut self, instance: &InstanceName) {
+        let now = self.clock.now();
+        if self.written.get(instance).is_some_and(|at| now.mono.since(*at) < INTEREST_INTERVAL) {
+            return;
+        }
+        self.written.insert(instance.clone(), now.mono);
+        let key = StoreKey::of_instance(&INTEREST, instance);
+        let record = InterestRecord { at_ms: now.wall.as_millis() };
+        let writer = Arc::clone(&self.writer);
+        self.write(instance, async move {
+            writer.read(&key).await?;
+            match writer.put(&key, &encode(&record)).await {
+                // Another coordinator has noted its own at this moment.
+                Err(StoreError::Conflict { .. }) => Ok(()),
+                written => written,
+            }
+        });
+    }
+
+    /// Forgets instances that are no longer configured.
+    pub(super) fn retain(&mut self, is_configured: impl Fn(&InstanceName) -> bool) {
+        self.written.retain(|instance, _| is_configured(instance));
+    }
+
+    fn write(&mut self, instance: &InstanceName, write: impl Future<Output = Result<(), StoreError>> + Send + 'static) {
+        while self.writes.try_join_next().is_some() {}
+        if self.writes.len() >= MAX_WRITES {
+            tracing::warn!(%instance, "request to the coordinator that leads dropped: the state takes no more");
+            return;
+        }
+        let instance = instance.clone();
+        self.writes.spawn(async move {
+            if let Err(error) = write.await {
+                let error = in_one_line(&error);
+                tracing::warn!(%instance, error, "request to the coordinator that leads failed");
+            }
+        });
+    }
+}
+
+async fn write_request(writer: &KeyWriter, key: &StoreKey, record: &RequestRecord) -> Result<(), StoreError> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let waiting = writer.read(key).await?.and_then(|bytes| decode::<RequestRecord>(&bytes));
+        if waiting.is_some_and(|waiting| waiting.purpose > record.purpose) {
+            return Ok(());
+        }
+        match writer.put(key, &encode(record)).await {
+            Err(StoreError::Conflict { .. }) if attempts < MAX_ATTEMPTS => {}
+            written => return written,
+        }
+    }
+}
+
+/// The leader's half.
+pub(crate) struct RequestReader {
+    store: Arc<dyn Store>,
+    writer: KeyWriter,
+    clock: Arc<dyn Clock>,
+    commands: mpsc::Sender<CoordinatorCommand>,
+    /// Until when the use of each instance counts.
+    used_until: BTreeMap<InstanceName, MonotonicTime>,
+}
+
+impl RequestReader {
+    pub(crate) fn new(replica: &Replica) -> Self {
+        let store = Arc::clone(&replica.options.store);
+        Self {
+            writer: KeyWriter::shared(Arc::clone(&store)),
+            store,
+            clock: Arc::clone(&replica.options.clock),
+            commands: replica.command_sender.clone(),
+            used_until: BTreeMap::new(),
+        }
+    }
+
+    /// Runs for as long as this coordinator leads.
+    pub(crate) async fn run(mut self) {
+        loop {
+            if let Err(error) = self.follow().await {
+                tracing::warn!(error = %in_one_line(&error), "reading what other coordinators ask for failed; trying again");
+            }
+            pause(RETRY).await;
+        }
+    }
+
+    async fn follow(&mut self) -> Result<(), StoreError> {
+        let (requests, interest) = (KeyPrefix::Namespace(REQUEST), KeyPrefix::Namespace(INTEREST));
+        // Before the listings, so that nothing is missed.
+        let mut new_requests = self.store.watch(requests.clone()).await?;
+        let mut new_interest = self.store.watch(interest.clone()).await?;
+        for key in self.store.list(&requests).await? {
+            self.carry_out(&key).await?;
+        }
+        for key in self.store.list(&interest).await? {
+            self.note_use(&key).await?;
+        }
+        loop {
+            tokio::select! {
+                Some(change) = new_requests.next() => self.carry_out(&change.key).await?,
+                Some(change) = new_interest.next() => self.note_use(&change.key).await?,
+                () = pause(EXPIRY_CHECK) => self.end_uses().await?,
+                else => return Ok(()),
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, key: &StoreKey) -> Result<(), StoreError> {
+        let Some((instance, bytes)) = self.read(key).await? else { return Ok(()) };
+        match decode::<RequestRecord>(&bytes).filter(|record| self.is_recent(record.at_ms, REQUEST_LIFE)) {
+            None => tracing::warn!(%instance, "dropped a request of another coordinator: it is too old, or damaged"),
+            Some(record) => {
+                tracing::info!(%instance, purpose = ?record.purpose, "request of another coordinator");
+                let event = match record.purpose {
+                    Purpose::Get => ScheduleEvent::LeaseRequested(instance),
+                    Purpose::Renew => ScheduleEvent::Renew(instance),
+                    Purpose::Revoke => ScheduleEvent::Revoke(instance),
+                };
+                self.commands.send(CoordinatorCommand::Event(Box::new(event))).await.ok();
+            }
+        }
+        self.delete(key).await
+    }
+
+    async fn note_use(&mut self, key: &StoreKey) -> Result<(), StoreError> {
+        let Some((instance, bytes)) = self.read(key).await? else { return Ok(()) };
+        if decode::<InterestRecord>(&bytes).is_some_and(|record| self.is_recent(record.at_ms, INTEREST_LIFE)) {
+            let until = self.clock.now().mono.plus(INTEREST_LIFE);
+            if self.used_until.insert(instance.clone(), until).is_none() {
+                self.commands.send(CoordinatorCommand::UsedElsewhere(instance, true)).await.ok();
+            }
+            return Ok(());
+        }
+        self.delete(key).await
+    }
+
+    async fn end_uses(&mut self) -> Result<(), StoreError> {
+        let now = self.clock.now().mono;
+        let ended: Vec<InstanceName> =
+            self.used_until.iter().filter(|(_, until)| **until <= now).map(|(name, _)| name.clone()).collect();
+        for instance in ended {
+            self.used_until.remove(&instance);
+            let key = StoreKey::of_instance(&INTEREST, &instance);
+            self.commands.send(CoordinatorCommand::UsedElsewhere(instance, false)).await.ok();
+            self.delete(&key).await?;
+        }
+        Ok(())
+    }
+
+    /// The instance that a record is about, and what it holds. A damaged record is set aside.
+    async fn read(&self, key: &StoreKey) -> Result<Option<(InstanceName, SecretBytes)>, StoreError> {
+        let Ok(instance) = key.name().parse() else { return Ok(None) };
+        match self.writer.read(key).await {
+            Ok(found) => Ok(found.map(|bytes| (instance, bytes))),
+            Err(StoreError::Damaged { .. }) => self.writer.quarantine(key).await.map(|()| None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A record that was replaced meanwhile is read at its change.
+    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+        match self.writer.delete(key).await {
+            Err(StoreError::Conflict { .. }) => Ok(()),
+            deleted => deleted,
+        }
+    }
+
+    /// Whether a time, which another machine's clock showed, is not longer ago.
+    fn is_recent(&self, at_ms: u64, life: Span) -> bool {
+        self.clock.now().wall < Timestamp::from_millis(at_ms).plus(life)
+    }
+}
+
+fn encode(record: &impl Serialize) -> SecretBytes {
+    // Of numbers and constant words.
+    SecretBytes::new(serde_json::to_vec(record).unwrap_or_default())
+}
+
+fn decode<T: for<'a> Deserialize<'a>>(bytes: &SecretBytes) -> Option<T> {
+    serde_json::from_slice(bytes.expose()).ok()
+}

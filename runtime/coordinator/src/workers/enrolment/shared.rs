@@ -1,0 +1,143 @@
+//! What several coordinators on one state need: changes of the others are taken over as they are made, and what must not be
+//! decided on an old record is read before.
+
+use std::collections::BTreeSet;
+
+use deputy_core::in_one_line;
+use deputy_core::time::Clock as _;
+use deputy_link::{Authority, ProtocolError, RotationOutcome};
+use deputy_store::{Change, StoreKey};
+use futures::stream::{self, StreamExt as _};
+
+use super::persist::{authority_key, token_key, worker_key, worker_of};
+use super::records::AUTHORITY;
+use super::rejection::admission_code;
+use super::{EnrolmentActor, EnrolmentCommand, EnrolmentError};
+
+/// Reads for one batch of ids that are not known: peers without an identity can ask for any.
+const MAX_UNKNOWN: usize = 16;
+
+const CONCURRENT_READS: usize = 16;
+
+impl EnrolmentActor {
+    /// Takes over what another coordinator changed.
+    pub(super) async fn take_over(&mut self, change: &Change) {
+        // What is written here is compared with the store then.
+        if self.records.is_known(change) || self.dirty.contains(&change.key) {
+            return;
+        }
+        let taken = match *change.key.namespace() == AUTHORITY {
+            true => self.reload_authority().await,
+            false => self.reload_record(&change.key).await.map_err(EnrolmentError::from),
+        };
+        if let Err(error) = taken {
+            tracing::warn!(key = %change.key, error = %in_one_line(&error), "taking over a changed record failed");
+            self.outdated.insert(change.key.clone());
+            return;
+        }
+        self.disconnect_excluded(&change.key);
+    }
+
+    /// Reads again what could not be read when it changed.
+    pub(super) async fn read_outdated(&mut self) {
+        for key in std::mem::take(&mut self.outdated) {
+            let read = match *key.namespace() == AUTHORITY {
+                true => self.reload_authority().await,
+                false => self.reload_record(&key).await.map_err(EnrolmentError::from),
+            };
+            match read {
+                Ok(()) => self.disconnect_excluded(&key),
+                Err(_) => drop(self.outdated.insert(key)),
+            }
+        }
+    }
+
+    /// Ends the sessions of a worker that may have been removed, banned or locked elsewhere.
+    fn disconnect_excluded(&self, key: &StoreKey) {
+        if let Some(worker) = worker_of(key)
+            && let Err(denied) = self.enrolment.check_active(worker)
+        {
+            self.disconnect(worker, ProtocolError::new(admission_code(&denied), denied));
+        }
+    }
+
+    /// The records that a batch must not decide on an old copy of.
+    pub(super) fn fresh_keys(&self, commands: &[EnrolmentCommand]) -> BTreeSet<StoreKey> {
+        if self.changes.is_none() {
+            return BTreeSet::new();
+        }
+        let mut unknown = 0;
+        commands.iter().filter_map(|command| self.fresh_key(command, &mut unknown)).collect()
+    }
+
+    /// Reads records again. Returns those that cannot be read.
+    pub(super) async fn refresh(&mut self, keys: BTreeSet<StoreKey>) -> BTreeSet<StoreKey> {
+        let records = &self.records;
+        let reads = stream::iter(keys).map(|key| async move {
+            let read = records.read_any(&key).await;
+            (key, read)
+        });
+        let read: Vec<_> = reads.buffer_unordered(CONCURRENT_READS).collect().await;
+        let mut unread = BTreeSet::new();
+        for (key, record) in read {
+            match record {
+                Ok(record) => self.adopt_record(&key, record),
+                Err(error) => {
+                    let error = in_one_line(&error);
+                    tracing::warn!(%key, error, "reading a record failed; requests about it are refused");
+                    unread.insert(key);
+                }
+            }
+        }
+        unread
+    }
+
+    /// The record that has to be fresh for a command. One that is still to be written is compared then.
+    fn fresh_key(&self, command: &EnrolmentCommand, unknown: &mut usize) -> Option<StoreKey> {
+        let (key, is_known) = match command {
+            EnrolmentCommand::Join { token, .. } => (token_key(*token)?, self.enrolment.token(*token).is_some()),
+            EnrolmentCommand::Renew { peer, .. } => (worker_key(peer.worker)?, true),
+            EnrolmentCommand::Admit { peer, .. } => match self.enrolment.worker(peer.worker) {
+                Some(worker) if worker.key == peer.key => return None,
+                known => (worker_key(peer.worker)?, known.is_some()),
+            },
+            EnrolmentCommand::RevokeToken(token, _) => (token_key(*token)?, true),
+            EnrolmentCommand::Exclude(worker, ..) => (worker_key(*worker)?, true),
+            EnrolmentCommand::CreateToken { .. } | EnrolmentCommand::Tokens(_) | EnrolmentCommand::Workers(_) => {
+                return None;
+            }
+        };
+        if !is_known {
+            *unknown += 1;
+        }
+        (!self.dirty.contains(&key) && *unknown <= MAX_UNKNOWN).then_some(key)
+    }
+
+    async fn reload_authority(&mut self) -> Result<(), EnrolmentError> {
+        let Some(bytes) = self.records.read(&authority_key()?).await? else { return Ok(()) };
+        if bytes.expose() == self.authority.encode()?.expose() {
+            return Ok(());
+        }
+        self.authority = Authority::restored(bytes.expose(), self.lifetimes)?;
+        tracing::info!("worker certificate authority rotated by the coordinator that leads");
+        self.renew_certificate(self.clock.now().wall, RotationOutcome::Changed);
+        Ok(())
+    }
+
+    /// This coordinator begins to lead, or ends: what its predecessor left half done is done.
+    pub(super) async fn begin_term(&mut self) {
+        if self.leading.borrow_and_update().is_none() {
+            return;
+        }
+        if let Err(error) = self.reload_authority().await {
+            tracing::error!(error = %in_one_line(&error), "reading the certificate authority failed; the one in use stays");
+        }
+        let recovered = self.enrolment.recover().into_iter().filter_map(worker_key);
+        self.dirty.extend(recovered);
+    }
+
+    /// Whether this coordinator keeps the authority and forgets old records.
+    pub(super) fn is_leading(&self) -> bool {
+        self.leading.borrow().is_some()
+    }
+}
