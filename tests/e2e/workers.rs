@@ -17,12 +17,13 @@ mod outputs;
 mod partition;
 mod paused;
 mod rejections;
+mod replicas;
 mod restored;
 mod sealed;
 mod services;
 mod shut_out;
 pub(crate) mod site;
-mod standby;
+
 mod strangers;
 mod traced;
 mod troubles;

@@ -79,6 +79,14 @@ impl HealthCheck for CoordinatorHealth {
         if !is_listed_in_full {
             text.push_str(&format!("{} of {} instances are ready\n", status.ready_count, status.instance_count));
         }
+        if let Some(trouble) = &status.state_trouble {
+            text.push_str(&format!(
+                "state not ready: etcd does not answer, and no worker can join or renew its certificate here: {}\n",
+                single_line(trouble)
+            ));
+        } else if let Some(leader) = &status.leader {
+            text.push_str(&format!("following: {} leads\n", single_line(leader)));
+        }
         let trouble = self.audit.status().trouble;
         if let Some(trouble) = &trouble {
             text.push_str(&format!("audit log not ready: {}\n", single_line(trouble)));

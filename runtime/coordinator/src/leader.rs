@@ -1,6 +1,6 @@
 //! Which coordinator leads, as the others on the same state read it.
 
-use deputy_core::SecretBytes;
+use deputy_core::{SecretBytes, in_one_line};
 use deputy_store::{Store, StoreError, StoreKey, StoreLock, replace};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -47,11 +47,18 @@ impl Leader {
         Self { name: name.chars().filter(|letter| letter.is_ascii_graphic()).take(MAX_NAME).collect() }
     }
 
-    /// Reads which coordinator took the lock last. `None` if that is not known.
-    pub async fn load(store: &dyn Store) -> Option<Self> {
-        let found = store.get(&key()?).await.ok()??;
-        let read: Self = serde_json::from_slice(found.value.expose()).ok()?;
-        Some(Self::new(&read.name)).filter(|leader| !leader.name.is_empty())
+    /// Reads which coordinator took the lock last.
+    pub async fn look(store: &dyn Store) -> LeaderView {
+        let Some(key) = key() else { return LeaderView::default() };
+        match store.get(&key).await {
+            Ok(found) => {
+                let read = found.and_then(|found| serde_json::from_slice::<Self>(found.value.expose()).ok());
+                let leader = read.map(|read| Self::new(&read.name)).filter(|leader| !leader.name.is_empty());
+                LeaderView { leader, trouble: None }
+            }
+            Err(StoreError::Damaged { .. }) => LeaderView::default(),
+            Err(error) => LeaderView { leader: None, trouble: Some(in_one_line(&error)) },
+        }
     }
 
     /// Writes that this one leads.

@@ -65,9 +65,10 @@ impl LeaseBoard {
 
     /// Publishes a lease unless it is published already. Returns whether it was not.
     pub(crate) fn publish_new(&self, instance: &InstanceName, lease: &Lease) -> bool {
-        let is_new = self.lock().leases.get(instance).is_none_or(|published| {
-            (published.revision, published.obtained_at) != (lease.revision, lease.obtained_at)
-        });
+        let is_new =
+            self.lock().leases.get(instance).is_none_or(|published| {
+                (published.revision, published.obtained_at) != (lease.revision, lease.obtained_at)
+            });
         if is_new {
             self.publish(instance.clone(), lease.clone());
         }

@@ -74,5 +74,5 @@ pub use state_copy::{StateCopyError, copy_state, is_uncopied};
 pub use state_keeper::{KeptStateTurn, StateKeeper, StateKeeperError, kept_state_owner};
 pub use workers::{
     AppliedStatus, EnrolmentError, GroupCount, TokenStatus, WorkerCondition, WorkerPage, WorkerQuery,
-    WorkerRequestError, WorkerServiceOptions, WorkerStatus, WorkerTasks, Workers, WorkersError,
+    WorkerRequestError, WorkerServiceOptions, WorkerStatus, WorkerTasks, Workers, WorkersError, authority_key,
 };

@@ -262,7 +262,7 @@ pub(crate) fn twice(name: &str) -> String {
 
 /// An address of this machine that no other test uses, also while no process listens there. It has a network of loopback
 /// to itself: those who look for free ports do so at 127.0.0.1.
-fn address() -> String {
+pub(crate) fn address() -> String {
     static NUMBER: AtomicU8 = AtomicU8::new(1);
     let (process, number) = (std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     format!("127.{}.{}.{number}:8271", 64 + process / 256 % 128, process % 256)

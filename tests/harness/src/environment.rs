@@ -187,7 +187,15 @@ impl TestEnvironment {
     /// Runs the program and sees that it told no secret to anybody.
     #[must_use]
     pub fn deputy(&self, args: &[&str]) -> CommandOutput {
-        let run = self.output(args);
+        let mut command = self.command();
+        command.args(args);
+        self.deputy_as(command)
+    }
+
+    /// The same by a command that was changed.
+    #[must_use]
+    pub fn deputy_as(&self, command: Command) -> CommandOutput {
+        let run = output(command);
         if let Some(leak) = self.leak(run.stdout.as_bytes(), run.stderr.as_bytes()) {
             panic!("{leak}");
         }
@@ -197,19 +205,12 @@ impl TestEnvironment {
     /// Runs the program for a test that polls: its output is searched at the end.
     #[must_use]
     pub fn run_unchecked(&self, args: &[&str]) -> CommandOutput {
-        let run = self.output(args);
+        let mut command = self.command();
+        command.args(args);
+        let run = output(command);
         self.record_output("who-asked-stdout", &run.stdout);
         self.record_output("who-asked-stderr", &run.stderr);
         run
-    }
-
-    fn output(&self, args: &[&str]) -> CommandOutput {
-        let output = self.command().args(args).stdin(Stdio::null()).output().unwrap();
-        CommandOutput {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
     }
 
     /// The program in this home, ready for its arguments.
@@ -253,7 +254,7 @@ impl TestEnvironment {
     }
 }
 
-/// Gives a state directory another one's compiled components, and its key, which authenticates them.
+/// Gives a state directory another one's compiled components, and the key in it, if there is one, which authenticates them.
 pub fn copy_compiled(from: &Path, to: &Path) {
     let components = to.join("components");
     DirBuilder::new().recursive(true).mode(0o700).create(&components).unwrap();
@@ -261,7 +262,9 @@ pub fn copy_compiled(from: &Path, to: &Path) {
         let entry = entry.unwrap();
         fs::copy(entry.path(), components.join(entry.file_name())).unwrap();
     }
-    fs::copy(from.join("key"), to.join("key")).unwrap();
+    if from.join("key").exists() {
+        fs::copy(from.join("key"), to.join("key")).unwrap();
+    }
 }
 
 impl CommandOutput {
@@ -286,17 +289,27 @@ impl CommandOutput {
 
 /// Every file below a folder but the secrets themselves.
 fn files(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
-    for entry in fs::read_dir(folder).unwrap() {
+    // A process that runs replaces its files and folders.
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries {
         let path = entry.unwrap().path();
         if path.is_dir() {
             if !path.ends_with("secrets") {
                 files(&path, found);
             }
         } else if path.is_file()
-            // A coordinator that runs replaces its files.
             && let Ok(bytes) = fs::read(&path)
         {
             found.push((path, bytes));
         }
+    }
+}
+
+fn output(mut command: Command) -> CommandOutput {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    CommandOutput {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
     }
 }

@@ -90,9 +90,8 @@ impl Replica {
                 Some(_) => summary.changed.push(name.clone()),
             }
         }
-        let is_gone = |name: &&InstanceName| {
-            !config.configuration.plans.contains_key(*name) && !config.loading.contains(*name)
-        };
+        let is_gone =
+            |name: &&InstanceName| !config.configuration.plans.contains_key(*name) && !config.loading.contains(*name);
         summary.removed = before.into_iter().flat_map(BTreeMap::keys).filter(is_gone).cloned().collect();
         self.requests.retain(|name| config.configuration.plans.contains_key(name) || config.loading.contains(name));
         self.adopt(config);

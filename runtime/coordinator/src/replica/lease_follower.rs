@@ -31,11 +31,7 @@ pub(super) struct LeaseFollower {
 
 impl LeaseFollower {
     pub(super) fn new(options: &CoordinatorOptions) -> Self {
-        Self {
-            store: Arc::clone(&options.store),
-            board: Arc::clone(&options.board),
-            clock: Arc::clone(&options.clock),
-        }
+        Self { store: Arc::clone(&options.store), board: Arc::clone(&options.board), clock: Arc::clone(&options.clock) }
     }
 
     /// Never ends.
@@ -56,7 +52,8 @@ impl LeaseFollower {
         // Before the listing, so that no change is missed.
         let mut changes = self.store.watch(KeyPrefix::Namespace(LEASE)).await?;
         let keys = self.store.list(&KeyPrefix::Namespace(LEASE)).await?;
-        let gone = self.board.instances().into_iter().filter(|name| !keys.iter().any(|key| key.name() == name.as_str()));
+        let gone =
+            self.board.instances().into_iter().filter(|name| !keys.iter().any(|key| key.name() == name.as_str()));
         gone.for_each(|name| self.board.withdraw(&name));
         let reads = stream::iter(keys).map(|key| async move { self.read(&key).await });
         reads.buffer_unordered(CONCURRENT_READS).try_collect::<()>().await?;

@@ -10,8 +10,8 @@ mod requests;
 
 use std::sync::Arc;
 
-use deputy_core::time::Now;
 use deputy_core::InstanceName;
+use deputy_core::time::Now;
 use deputy_store::StoreLock;
 use tokio::sync::{mpsc, watch};
 
@@ -23,7 +23,7 @@ use crate::handle::CoordinatorHandle;
 use crate::state_keeper::StateKeeper;
 use crate::workers::Workers;
 
-use requests::RequestWriter;
+use requests::RequestSender;
 
 pub(crate) use requests::{INTEREST, REQUEST, RequestReader};
 
@@ -50,14 +50,14 @@ pub struct Replica {
     pub(crate) state_keeper: Arc<StateKeeper>,
     pub(crate) started_at: Now,
     leading: watch::Sender<Option<Arc<StoreLock>>>,
-    requests: RequestWriter,
+    requests: RequestSender,
 }
 
 impl Replica {
     pub fn new(options: CoordinatorOptions) -> (Self, CoordinatorHandle) {
         let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
         let configured = watch::Sender::new(false);
-        let requests = RequestWriter::new(Arc::clone(&options.store), Arc::clone(&options.clock));
+        let requests = RequestSender::new(Arc::clone(&options.store), Arc::clone(&options.clock));
         let handle =
             CoordinatorHandle::new(command_sender.clone(), Arc::clone(&options.surroundings), configured.subscribe());
         let replica = Self {

@@ -65,7 +65,7 @@ struct InterestRecord {
 }
 
 /// The follower's half.
-pub(super) struct RequestWriter {
+pub(super) struct RequestSender {
     writer: Arc<KeyWriter>,
     clock: Arc<dyn Clock>,
     writes: JoinSet<()>,
@@ -73,7 +73,7 @@ pub(super) struct RequestWriter {
     written: BTreeMap<InstanceName, MonotonicTime>,
 }
 
-impl RequestWriter {
+impl RequestSender {
     pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         Self { writer: Arc::new(KeyWriter::shared(store)), clock, writes: JoinSet::new(), written: BTreeMap::new() }
     }

@@ -18,8 +18,8 @@ mod trusted_clock;
 mod usage;
 
 pub(crate) use audience::is_current;
-pub use enrolment::EnrolmentError;
 pub(crate) use enrolment::{AUTHORITY, WORKER};
+pub use enrolment::{EnrolmentError, authority_key};
 pub(crate) use fanout::delivery;
 pub use service::{WorkerRequestError, WorkerServiceOptions, WorkerTasks, Workers, WorkersError};
 pub use status::{AppliedStatus, GroupCount, TokenStatus, WorkerCondition, WorkerPage, WorkerQuery, WorkerStatus};

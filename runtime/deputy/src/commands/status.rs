@@ -163,6 +163,11 @@ fn summary(status: &CoordinatorStatus) -> String {
     } else {
         format!("{} of {} ready", status.ready_count, status.instance_count)
     };
+    if let Some(trouble) = &status.state_trouble {
+        summary.push_str(&format!("; etcd does not answer: {}", truncated(trouble, MAX_REASON)));
+    } else if let Some(leader) = &status.leader {
+        summary.push_str(&format!("; following: {leader} leads"));
+    }
     if status.instances.len() < status.instance_count {
         summary.push_str(&format!("; {} listed", status.instances.len()));
     }

@@ -23,11 +23,9 @@ use std::sync::Arc;
 use deputy_audit::Audit;
 use deputy_config::CoordinatorFile;
 use deputy_coordinator::{
-    ConfigurationNames, Control, Coordinator, CoordinatorHandle, CoordinatorHealth, CoordinatorOptions, Deliveries,
-    DeliveryTraces, LeaseBoard, PageUrls, Reload as _, Removals, WorkerServiceOptions, WorkerTasks, Workers,
-    is_uncopied,
+    ConfigurationNames, Control, CoordinatorHandle, CoordinatorHealth, CoordinatorOptions, DeliveryTraces, LeaseBoard,
+    PageUrls, Reload as _, Removals, Replica, WorkerServiceOptions, WorkerTasks, Workers, authority_key, is_uncopied,
 };
-use deputy_core::time::Clock as _;
 use deputy_core::{S3Places, SecretSource};
 use deputy_http_server::{HttpListener, serve};
 use deputy_link::CertificateLifetimes;
@@ -46,6 +44,7 @@ use crate::error::ProcessError;
 use crate::platform::Platform;
 use crate::{fd_limit, s3_places, sandbox, store, traces};
 use component_loader::ComponentLoader;
+use leadership::Leadership;
 use listeners::{HealthListener, Listeners};
 use local_worker::{LocalWorker, LocalWorkerOptions};
 use reloader::{ReloadHandle, Reloader};
@@ -68,7 +67,8 @@ pub struct CoordinatorProcessOptions {
 
 /// A coordinator that listens, and obtains nothing before [`CoordinatorProcess::run`].
 pub struct CoordinatorProcess {
-    coordinator: Coordinator,
+    replica: Replica,
+    leadership: Leadership,
     handle: CoordinatorHandle,
     workers: Option<(Workers, WorkerTasks)>,
     local: Option<LocalWorker>,
@@ -126,18 +126,20 @@ impl CoordinatorProcess {
         let sandbox = sandbox::open(Some(cache), Arc::clone(&audit), &platform)?;
         let store = store::open(config.coordinator.store.as_ref(), &state_dir, key, &platform).await?;
         // Listen before anything is obtained, so that a wrong address costs nothing. In etcd, others may lead the same state.
-        let (lock, listeners) = match &config.coordinator.store {
-            None => {
-                let lock = leadership::lock(&*store).await?;
-                (lock, Listeners::open(&config.coordinator, &state_dir, &platform).await?)
-            }
-            Some(_) => {
-                let listeners = Listeners::open(&config.coordinator, &state_dir, &platform).await?;
-                let lock = leadership::wait_for_lock(&*store, &listeners).await?;
-                warn_of_uncopied(&*store, &state_dir, config.coordinator.key.as_ref(), &platform).await?;
-                (lock, listeners)
-            }
+        let is_shared = config.coordinator.store.is_some();
+        let (first, listeners) = if is_shared {
+            let listeners = Listeners::open(&config.coordinator, &state_dir, &platform).await?;
+            warn_of_uncopied(&*store, &state_dir, config.coordinator.key.as_ref(), &platform).await?;
+            let lock = match config.coordinator.workers {
+                Some(_) => leadership::wait_until_begun(&*store, &authority_key()?, &listeners).await?,
+                None => None,
+            };
+            (lock, listeners)
+        } else {
+            let lock = leadership::lock(&*store).await?;
+            (Some(lock), Listeners::open(&config.coordinator, &state_dir, &platform).await?)
         };
+        let first = first.map(Arc::new);
         let Listeners { control, control_path, health } = listeners;
         let previous = removal::check_at_start(&config, &*store, removals).await?;
         let resource =
@@ -156,11 +158,9 @@ impl CoordinatorProcess {
             seed: platform.seed()?,
             shutdown: config.coordinator.shutdown,
             known: config.instances.values().filter(|entry| entry.enabled).map(|entry| entry.name.clone()).collect(),
+            is_shared,
         };
-        let opened = Coordinator::open_with(options, lock).await;
-        let (coordinator, handle) = opened.map_err(ProcessError::Coordinator)?;
-        let lock = Arc::clone(coordinator.lock());
-        removal::save_names(&config, &Deliveries::default(), &*store, &lock, clock.now().wall).await;
+        let (replica, handle) = Replica::new(options);
 
         let health = health.zip(events).map(|(HealthListener { listener, address, renewals }, events)| HealthPort {
             address: address.listen,
@@ -177,7 +177,9 @@ impl CoordinatorProcess {
                     lives: CertificateLifetimes { authority: section.authority_life, worker: section.certificate_life },
                     limits: fd_limit::bound(ServerLimits { heartbeat: section.heartbeat, ..ServerLimits::default() }),
                     store: Arc::clone(&store),
-                    lock: Arc::clone(&lock),
+                    lock: first.clone(),
+                    leading: replica.leading(),
+                    is_shared,
                     board: Arc::clone(&board),
                     clock: Arc::clone(&clock) as _,
                     random: Arc::clone(&platform.random),
@@ -209,7 +211,7 @@ impl CoordinatorProcess {
                     audit: &audit,
                     board: &board,
                     traces: &delivery_traces,
-                    deliveries: coordinator.deliveries(),
+                    deliveries: replica.deliveries(),
                     clock: Arc::clone(&clock) as _,
                     places: places.subscribe(),
                     platform: &platform,
@@ -218,14 +220,18 @@ impl CoordinatorProcess {
             }
             None => None,
         };
-        let state_keeper = Arc::clone(coordinator.state_keeper());
+        let state_keeper = Arc::clone(replica.state_keeper());
         let loader = ComponentLoader::new(sandbox.clone(), Arc::clone(&clock) as _, state_keeper);
         let known_places = places.subscribe();
+        let leading = replica.leading();
         let (reloader, reloads) =
-            Reloader::new(loader, config, handle.clone(), Arc::clone(&audit), store, lock, places);
+            Reloader::new(loader, config, handle.clone(), Arc::clone(&audit), Arc::clone(&store), leading, places);
         let reloads = Arc::new(reloads);
+        let leadership =
+            Leadership { store, is_shared, first, config: reloader.in_effect(), clock: Arc::clone(&clock) };
         Ok(Self {
-            coordinator,
+            replica,
+            leadership,
             handle,
             workers,
             local,
@@ -261,7 +267,7 @@ impl CoordinatorProcess {
     /// Runs until it is stopped, and then until calls, writes and connections have ended.
     ///
     /// # Errors
-    /// If the lock on the state is lost.
+    /// If the lock on a state in a directory is lost.
     pub async fn run(self) -> Result<(), ProcessError> {
         let (workers, worker_tasks) = self.workers.unzip();
         let (listener, socket_file) = self.control;
@@ -294,7 +300,7 @@ impl CoordinatorProcess {
             }
         };
         let keep_leases = async {
-            let ended = self.coordinator.with_workers(workers).run().await;
+            let ended = self.leadership.run(self.replica.with_workers(workers)).await;
             stop.send_replace(true);
             ended
         };
@@ -305,7 +311,7 @@ impl CoordinatorProcess {
         drop((tasks, renewals));
         drop((socket_file, local));
         self.audit.flush().await;
-        Ok(ended?)
+        ended
     }
 }
 

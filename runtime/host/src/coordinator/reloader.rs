@@ -12,12 +12,12 @@ use async_trait::async_trait;
 use deputy_audit::Audit;
 use deputy_config::CoordinatorFile;
 use deputy_coordinator::{
-    ConfigurationNames, ControlRequestError, CoordinatorHandle, EarlierDeliveries, LoadedInstances, Reload,
+    ConfigurationNames, ControlRequestError, CoordinatorHandle, EarlierDeliveries, Leading, LoadedInstances, Reload,
     ReloadReply, ReloadSummary, Removals,
 };
 use deputy_core::{GroupName, S3Places, in_one_line};
 use deputy_local::ControlError;
-use deputy_store::{Store, StoreLock};
+use deputy_store::Store;
 use deputy_support::pause;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -41,8 +41,9 @@ pub(crate) struct Reloader {
     audit: Arc<Audit>,
     requests: mpsc::Receiver<ReloadRequest>,
     store: Arc<dyn Store>,
-    lock: Arc<StoreLock>,
+    leading: Leading,
     places: watch::Sender<Arc<S3Places>>,
+    in_effect: watch::Sender<Arc<CoordinatorFile>>,
     current: EffectiveConfig,
     candidate: Option<Candidate>,
 }
@@ -79,13 +80,22 @@ impl Reloader {
         handle: CoordinatorHandle,
         audit: Arc<Audit>,
         store: Arc<dyn Store>,
-        lock: Arc<StoreLock>,
+        leading: Leading,
         places: watch::Sender<Arc<S3Places>>,
     ) -> (Self, ReloadHandle) {
         let (sender, requests) = mpsc::channel(QUEUE);
-        let current = EffectiveConfig::new(Arc::new(config), Default::default());
+        let config = Arc::new(config);
+        let in_effect = watch::Sender::new(Arc::clone(&config));
+        let current = EffectiveConfig::new(config, Default::default());
         let loader = Arc::new(loader);
-        (Self { loader, handle, audit, requests, store, lock, places, current, candidate: None }, ReloadHandle(sender))
+        let reloader =
+            Self { loader, handle, audit, requests, store, leading, places, in_effect, current, candidate: None };
+        (reloader, ReloadHandle(sender))
+    }
+
+    /// Follows the configuration in effect.
+    pub(crate) fn in_effect(&self) -> watch::Receiver<Arc<CoordinatorFile>> {
+        self.in_effect.subscribe()
     }
 
     /// Runs until the coordinator stops. `previous` has the names of the configuration of the process before this one.
@@ -104,6 +114,7 @@ impl Reloader {
                 Some((removals, reply)) = self.requests.recv(), if self.candidate.is_none() => {
                     self.read(removals, reply).await;
                 }
+                Ok(()) = self.leading.changed() => self.save_names().await,
                 () = &mut retry => {
                     self.retry_failed();
                     retry.set(pause(LOAD_RETRY));
@@ -141,6 +152,7 @@ impl Reloader {
         let summary = self.handle.configure(configuration).await?;
         next.generation = summary.generation;
         self.places.send_replace(Arc::new(s3_places::of_coordinator(&next.config)));
+        self.in_effect.send_replace(Arc::clone(&next.config));
         self.current = next;
         Ok(summary)
     }
@@ -166,10 +178,12 @@ impl Reloader {
         Ok(())
     }
 
-    /// Saves the names of the configuration in effect, with the components that are loaded.
+    /// Saves the names of the configuration in effect, with the components that are loaded, if this coordinator leads.
     async fn save_names(&self) {
+        let lock = self.leading.borrow().clone();
+        let Some(lock) = lock else { return };
         let EffectiveConfig { config, deliveries, .. } = &self.current;
-        removal::save_names(config, deliveries, &*self.store, &self.lock, self.loader.now()).await;
+        removal::save_names(config, deliveries, &*self.store, &lock, self.loader.now()).await;
     }
 
     fn retry_failed(&mut self) {

@@ -30,7 +30,8 @@ use tokio::sync::mpsc;
 
 use super::trusted_clock::TrustedClock;
 use crate::replica::Leading;
-use persist::{authority_key, worker_key};
+pub use persist::authority_key;
+use persist::worker_key;
 use records::{EnrolmentRecords, RecordChanges, TOKEN};
 
 pub(super) use command::{CertificateReply, EnrolmentCommand};
@@ -80,6 +81,8 @@ pub(super) struct EnrolmentActor {
     changes: Option<RecordChanges>,
     /// Keys of records that changed and could not be read.
     outdated: BTreeSet<StoreKey>,
+    /// When a state that others use, too, did not answer last.
+    state_failed_at: Option<MonotonicTime>,
     leading: Leading,
     random: Random,
     clock: Arc<TrustedClock>,
@@ -145,6 +148,7 @@ impl EnrolmentActor {
             dirty: recovered.into_iter().filter_map(worker_key).collect(),
             changes,
             outdated: BTreeSet::new(),
+            state_failed_at: None,
             leading,
             random,
             clock,
@@ -194,10 +198,12 @@ impl EnrolmentActor {
 
     /// Decides, writes and replies. Returns what is to be decided again, since another coordinator changed its record.
     async fn run_batch(&mut self, batch: Vec<EnrolmentCommand>, retried: usize) -> Vec<EnrolmentCommand> {
-        let fresh = self.fresh_keys(&batch);
-        let unread = self.refresh(fresh).await;
-        let replies: Vec<PendingReply> =
-            batch.into_iter().filter_map(|command| self.run_command(command, &unread)).collect();
+        let (fresh, outdated) = self.partition(batch);
+        let known = BTreeSet::new();
+        let mut replies: Vec<PendingReply> =
+            fresh.into_iter().filter_map(|command| self.run_command(command, &known)).collect();
+        let unread = self.refresh(outdated.keys).await;
+        replies.extend(outdated.commands.into_iter().filter_map(|command| self.run_command(command, &unread)));
         self.maintain().await;
         let written = self.write_dirty().await;
         let mut again = Vec::new();

@@ -9,6 +9,7 @@ use futures::stream::{self, StreamExt};
 
 use super::EnrolmentActor;
 use super::records::{AUTHORITY, TOKEN, WORKER, encode};
+use super::shared::STATE_ANSWER;
 
 const CONCURRENT_WRITES: usize = 16;
 
@@ -25,6 +26,23 @@ impl EnrolmentActor {
     /// Tokens come first, since they hold the joins that used them: a worker is written once its token is. What fails stays
     /// to be written.
     pub(super) async fn write_dirty(&mut self) -> WrittenRecords {
+        if self.changes.is_none() {
+            return self.write_all().await;
+        }
+        // What a write did whose end was not awaited, the next one finds out.
+        match tokio::time::timeout(STATE_ANSWER, self.write_all()).await {
+            Ok(written) => written,
+            Err(_) => {
+                tracing::error!(
+                    records = self.dirty.len(),
+                    "the state does not answer: worker and token records are not written"
+                );
+                WrittenRecords { error: Some("the state does not answer".to_owned()), ..WrittenRecords::default() }
+            }
+        }
+    }
+
+    async fn write_all(&mut self) -> WrittenRecords {
         let mut written = WrittenRecords::default();
         let tokens = self.dirty.iter().filter(|key| *key.namespace() == TOKEN).cloned().collect();
         self.write_records(tokens, &mut written).await;
@@ -126,7 +144,8 @@ enum RecordWriteError {
     Store(StoreError),
 }
 
-pub(super) fn authority_key() -> Result<StoreKey, StoreKeyError> {
+/// Where the certificate authority is kept: what is there was begun by a coordinator that led.
+pub fn authority_key() -> Result<StoreKey, StoreKeyError> {
     StoreKey::new(&AUTHORITY, "workers")
 }
 

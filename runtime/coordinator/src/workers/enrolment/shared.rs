@@ -2,9 +2,10 @@
 //! decided on an old record is read before.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use deputy_core::in_one_line;
 use deputy_core::time::Clock as _;
+use deputy_core::{Span, in_one_line};
 use deputy_link::{Authority, ProtocolError, RotationOutcome};
 use deputy_store::{Change, StoreKey};
 use futures::stream::{self, StreamExt as _};
@@ -18,6 +19,19 @@ use super::{EnrolmentActor, EnrolmentCommand, EnrolmentError};
 const MAX_UNKNOWN: usize = 16;
 
 const CONCURRENT_READS: usize = 16;
+
+/// How long a batch waits for a state that other coordinators use, too.
+pub(super) const STATE_ANSWER: Duration = Duration::from_secs(2);
+
+/// After the state did not answer, requests that need it are refused for so long without asking it.
+const STATE_RETRY: Span = Span::secs(2);
+
+/// What must not be decided on an old record.
+#[derive(Default)]
+pub(super) struct OutdatedCommands {
+    pub(super) commands: Vec<EnrolmentCommand>,
+    pub(super) keys: BTreeSet<StoreKey>,
+}
 
 impl EnrolmentActor {
     /// Takes over what another coordinator changed.
@@ -61,34 +75,58 @@ impl EnrolmentActor {
         }
     }
 
-    /// The records that a batch must not decide on an old copy of.
-    pub(super) fn fresh_keys(&self, commands: &[EnrolmentCommand]) -> BTreeSet<StoreKey> {
+    /// Takes from a batch what must not be decided on an old record.
+    pub(super) fn partition(&self, batch: Vec<EnrolmentCommand>) -> (Vec<EnrolmentCommand>, OutdatedCommands) {
+        let (mut fresh, mut outdated) = (Vec::new(), OutdatedCommands::default());
         if self.changes.is_none() {
-            return BTreeSet::new();
+            return (batch, outdated);
         }
         let mut unknown = 0;
-        commands.iter().filter_map(|command| self.fresh_key(command, &mut unknown)).collect()
-    }
-
-    /// Reads records again. Returns those that cannot be read.
-    pub(super) async fn refresh(&mut self, keys: BTreeSet<StoreKey>) -> BTreeSet<StoreKey> {
-        let records = &self.records;
-        let reads = stream::iter(keys).map(|key| async move {
-            let read = records.read_any(&key).await;
-            (key, read)
-        });
-        let read: Vec<_> = reads.buffer_unordered(CONCURRENT_READS).collect().await;
-        let mut unread = BTreeSet::new();
-        for (key, record) in read {
-            match record {
-                Ok(record) => self.adopt_record(&key, record),
-                Err(error) => {
-                    let error = in_one_line(&error);
-                    tracing::warn!(%key, error, "reading a record failed; requests about it are refused");
-                    unread.insert(key);
+        for command in batch {
+            match self.fresh_key(&command, &mut unknown) {
+                None => fresh.push(command),
+                Some(key) => {
+                    outdated.keys.insert(key);
+                    outdated.commands.push(command);
                 }
             }
         }
+        (fresh, outdated)
+    }
+
+    /// Reads records again. Returns those that cannot be read now.
+    pub(super) async fn refresh(&mut self, keys: BTreeSet<StoreKey>) -> BTreeSet<StoreKey> {
+        if keys.is_empty() {
+            return keys;
+        }
+        if self.state_failed_at.is_some_and(|at| self.clock.now().mono.since(at) < STATE_RETRY) {
+            return keys;
+        }
+        let records = &self.records;
+        let reads = stream::iter(keys.clone()).map(|key| async move {
+            let read = records.read_any(&key).await;
+            (key, read)
+        });
+        let mut unread = keys;
+        let reads = reads.buffer_unordered(CONCURRENT_READS).collect::<Vec<_>>();
+        // Workers that are known wait behind these.
+        let read = tokio::time::timeout(STATE_ANSWER, reads).await;
+        if read.is_err() {
+            tracing::warn!("the state does not answer; requests that need it are refused");
+        }
+        for (key, record) in read.unwrap_or_default() {
+            match record {
+                Ok(record) => {
+                    unread.remove(&key);
+                    self.adopt_record(&key, record);
+                }
+                Err(error) => {
+                    let error = in_one_line(&error);
+                    tracing::warn!(%key, error, "reading a record failed; requests about it are refused");
+                }
+            }
+        }
+        self.state_failed_at = (!unread.is_empty()).then(|| self.clock.now().mono);
         unread
     }
 
@@ -103,7 +141,7 @@ impl EnrolmentActor {
             },
             EnrolmentCommand::RevokeToken(token, _) => (token_key(*token)?, true),
             EnrolmentCommand::Exclude(worker, ..) => (worker_key(*worker)?, true),
-            EnrolmentCommand::CreateToken { .. } | EnrolmentCommand::Tokens(_) | EnrolmentCommand::Workers(_) => {
+            EnrolmentCommand::CreateToken { .. } | EnrolmentCommand::Tokens(_) | EnrolmentCommand::WorkersAfter(..) => {
                 return None;
             }
         };

@@ -1,0 +1,186 @@
+//! Several coordinators on one state in etcd: each serves workers, one of them leads.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use deputy_coordinator::status::CoordinatorStatus;
+use deputy_coordinator::{WorkerList, WorkerStatus};
+use deputy_test_harness::{CommandOutput, RunningCoordinator, asked_as, copy_compiled, exit};
+use deputy_test_servers::Etcd;
+
+use super::site::{GROUP, RunningWorker, TestSite, address};
+use crate::servers;
+
+/// A machine with a coordinator, whose state is in etcd, and with the configurations of others beside it.
+fn site(endpoints: &[String], prefix: &str) -> TestSite {
+    let site = TestSite::standard(&format!(
+        "heartbeat = \"1s\"\nkey = {{ file = \"secrets/state.key\" }}\nstore = {{ etcd = {endpoints:?}, prefix = \"{prefix}/\" }}"
+    ));
+    let key = site.home.path("state/key");
+    site.home.put_secret("state.key", &fs::read_to_string(&key).unwrap());
+    fs::remove_file(key).unwrap();
+    site
+}
+
+/// Another coordinator of a site, with a state directory, a socket and an address of its own.
+struct Replica {
+    config: PathBuf,
+    state: PathBuf,
+    socket: PathBuf,
+}
+
+impl Replica {
+    fn new(site: &TestSite, name: &str) -> Self {
+        let home = &site.home;
+        let config = home.path(&format!("{name}.toml"));
+        let replica =
+            Self { state: home.path(&format!("{name}-state")), socket: home.path(&format!("{name}.sock")), config };
+        copy_compiled(&home.path("state"), &replica.state);
+        let text = fs::read_to_string(home.path("deputy.toml")).unwrap();
+        let text = text.replace(home.path("control.sock").to_str().unwrap(), replica.socket.to_str().unwrap());
+        let text = text.replace(site.address(), &address()).replace("audit.jsonl", &format!("{name}-audit.jsonl"));
+        fs::write(&replica.config, text).unwrap();
+        replica
+    }
+
+    fn program(&self, site: &TestSite) -> Command {
+        let mut command = site.home.program();
+        command.arg("--config").arg(&self.config).arg("--state").arg(&self.state);
+        command
+    }
+
+    /// Starts it, and waits until it serves.
+    fn start<'s>(&self, site: &'s TestSite, role: &str) -> RunningCoordinator<'s> {
+        let running = RunningCoordinator::start_as(&site.home, self.program(site));
+        running.wait_until(role, || self.status().is_some_and(|status| status.ready && status.role == role));
+        running
+    }
+
+    fn run(&self, site: &TestSite, arguments: &[&str]) -> CommandOutput {
+        let mut command = self.program(site);
+        command.args(arguments);
+        site.home.deputy_as(command)
+    }
+
+    fn status(&self) -> Option<CoordinatorStatus> {
+        asked_as(&self.socket, "/v1/status")
+    }
+
+    fn workers(&self) -> Vec<WorkerStatus> {
+        asked_as::<WorkerList>(&self.socket, "/v1/workers").map(|list| list.workers).unwrap_or_default()
+    }
+
+    /// Starts a worker that joins here.
+    fn worker<'s>(&self, site: &'s TestSite, name: &str) -> RunningWorker<'s> {
+        let token = self.token(site, name);
+        site.worker_with(name, &["--join".as_ref(), token.as_os_str()])
+    }
+
+    fn token(&self, site: &TestSite, name: &str) -> PathBuf {
+        let file = site.home.path(&format!("secrets/join-of-{name}"));
+        self.run(site, &["token", "create", "--group", GROUP, "--out", file.to_str().unwrap()]).ends_with(exit::OK);
+        site.home.register_secret(&fs::read_to_string(&file).unwrap());
+        file
+    }
+}
+
+fn is_connected(workers: &[WorkerStatus], id: &str) -> bool {
+    workers.iter().any(|worker| worker.id == id && worker.connected)
+}
+
+#[test]
+fn replicas_serve_workers_and_one_of_them_leads() {
+    let site = site(&servers::etcd().endpoints(), "replicas");
+    let (second, third) = (Replica::new(&site, "second"), Replica::new(&site, "third"));
+    let leader = site.coordinator();
+    let here = site.worker("here");
+    here.wait_until_published("app", "creds", 1);
+    let following = second.start(&site, "following");
+    let also_following = third.start(&site, "following");
+    let machine = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let status = second.status().unwrap();
+    assert_eq!(status.leader.as_deref(), Some(machine.trim()));
+    assert!(status.instances.iter().all(|instance| instance.ready && instance.reason.contains("leads")), "{status:?}");
+    let shown = second.run(&site, &["status"]).ends_with(exit::OK);
+    assert!(shown.stdout.contains(&format!("{} leads", machine.trim())), "{}", shown.stdout);
+
+    // A worker joins at a coordinator that follows, and gets what the leader obtains.
+    let there = second.worker(&site, "there");
+    there.wait_until_published("app", "creds", 1);
+    site.publish_numbered("creds", 2);
+    here.wait_until_published("app", "creds", 2);
+    there.wait_until_published("app", "creds", 2);
+    // Each knows all workers, and is connected to its own.
+    let (here_id, there_id) = (here.id(), there.id());
+    leader.wait_until("the leader knows both", || site.workers().len() == 2 && second.workers().len() == 2);
+    assert!(is_connected(&site.workers(), &here_id) && !is_connected(&site.workers(), &there_id));
+    assert!(is_connected(&second.workers(), &there_id) && !is_connected(&second.workers(), &here_id));
+
+    // A token with one use admits one worker, at whichever it asks.
+    let token = third.token(&site, "once");
+    let once = site.worker_with("once", &["--join".as_ref(), token.as_os_str()]);
+    once.wait_until_published("app", "creds", 2);
+    let text = fs::read_to_string(&token).unwrap();
+    let elsewhere = text.parse::<deputy_link::JoinString>().map(|mut join| {
+        join.address = site.address().to_owned();
+        join.reveal().to_string()
+    });
+    fs::write(&token, elsewhere.unwrap()).unwrap();
+    let refused = site.worker_with("refused", &["--join".as_ref(), token.as_os_str()]);
+    refused.wait_until("it is refused", || refused.log().contains("it expired, was used or revoked"));
+
+    // A removal takes effect at once, wherever the worker is connected.
+    let removed = Instant::now();
+    site.home.deputy(&["worker", "remove", &there_id]).ends_with(exit::OK);
+    there.wait_until("it is removed", || !is_connected(&second.workers(), &there_id));
+    assert!(removed.elapsed() < Duration::from_secs(5), "{:?}", removed.elapsed());
+
+    // The workers of a coordinator that takes over stay connected.
+    drop(also_following.stop());
+    let stays = second.worker(&site, "stays");
+    stays.wait_until_published("app", "creds", 2);
+    leader.kill();
+    following.wait_until("it leads", || second.status().is_some_and(|status| status.role == "leading" && status.ready));
+    site.publish_numbered("creds", 3);
+    stays.wait_until_published("app", "creds", 3);
+    assert_eq!(stays.log().matches("connected to the coordinator").count(), 1, "{}", stays.log());
+    // The former leader follows, and its workers find it again.
+    fs::remove_file(site.home.socket()).ok();
+    let former = RunningCoordinator::start_unseen(&site.home);
+    here.wait_until_published("app", "creds", 3);
+    former.wait_until("it follows", || former.all_status().role == "following");
+    assert_eq!(former.stop(), Some(exit::OK));
+    assert_eq!(following.stop(), Some(exit::OK));
+}
+
+#[test]
+fn replicas_serve_on_while_etcd_is_away() {
+    let etcd = Etcd::start(&[]).unwrap();
+    let site = site(&etcd.endpoints(), "away");
+    let leader = site.coordinator();
+    let worker = site.worker("worker");
+    worker.wait_until_published("app", "creds", 1);
+    let token = site.token(GROUP, &[]);
+
+    etcd.signal(0, "STOP").unwrap();
+    leader.wait_until("it no longer leads", || leader.all_status().state_trouble.is_some());
+    assert!(!leader.all_status().ready);
+    let shown = site.home.deputy(&["status"]).ends_with(exit::OK);
+    assert!(shown.stdout.contains("etcd does not answer"), "{}", shown.stdout);
+    worker.wait_for_link("connected");
+    // It knows the worker, which may come back; another one cannot join.
+    worker.signal("TERM");
+    let again = site.restart_worker("worker");
+    again.wait_for_link("connected");
+    let late = site.worker_with("late", &["--join".as_ref(), token.as_os_str()]);
+    late.wait_until("it is asked to try again", || late.log().contains("try again"));
+    site.publish_numbered("creds", 2);
+
+    etcd.signal(0, "CONT").unwrap();
+    leader.wait_until("it leads again", || leader.all_status().role == "leading");
+    again.wait_until_published("app", "creds", 2);
+    late.wait_until_published("app", "creds", 2);
+    assert_eq!(leader.stop(), Some(exit::OK));
+}
