@@ -133,7 +133,7 @@ fn replicas_serve_workers_and_one_of_them_leads() {
 
     // A removal takes effect at once, wherever the worker is connected.
     let removed = Instant::now();
-    site.home.deputy(&["worker", "remove", &there_id]).ends_with(exit::OK);
+    site.home.deputy(&["workers", "remove", &there_id]).ends_with(exit::OK);
     there.wait_until("it is removed", || !is_connected(&second.workers(), &there_id));
     assert!(removed.elapsed() < Duration::from_secs(5), "{:?}", removed.elapsed());
 
