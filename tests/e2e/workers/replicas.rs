@@ -138,7 +138,7 @@ fn replicas_serve_workers_and_one_of_them_leads() {
     assert!(removed.elapsed() < Duration::from_secs(5), "{:?}", removed.elapsed());
 
     // The workers of a coordinator that takes over stay connected.
-    drop(also_following.stop());
+    assert_eq!(also_following.stop(), Some(exit::OK));
     let stays = second.worker(&site, "stays");
     stays.wait_until_published("app", "creds", 2);
     leader.kill();
