@@ -154,7 +154,7 @@ deliver-to = ["analytics", "etl"]
 
 [coordinator]
 listen = "127.0.0.1:8271"
-advertise = "deputy.example:8271"
+advertise = ["other.example:8271", "deputy.example:8271"]
 
 [groups.etl.receivers.files]
 component = "s3-sts.wasm"
@@ -196,12 +196,14 @@ instances = ["mounted"]
       gone: cannot read the component [HOME]/gone.wasm
         because No such file or directory (os error 2)
 
-    deputy.toml: 2 instances, 2 groups, workers connect to deputy.example:8271, 1 not ok
+    deputy.toml: 2 instances, 2 groups, workers connect to deputy.example:8271, other.example:8271, 1 not ok
     ");
     let run = home.run(&["check", "--json"]);
     let seen: Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!((run.code, &seen["ok"]), (Some(1), &false.into()));
-    assert_eq!(seen["workers"], serde_json::json!({ "listen": "127.0.0.1:8271", "advertise": "deputy.example:8271" }));
+    let addresses = ["deputy.example:8271", "other.example:8271"];
+    let workers = serde_json::json!({ "listen": "127.0.0.1:8271", "advertise": addresses[0], "addresses": addresses });
+    assert_eq!(seen["workers"], workers);
     assert_eq!(seen["instances"][0]["deliver_to"], serde_json::json!(["analytics", "etl"]));
     let analytics = serde_json::json!({ "name": "analytics", "ok": true, "instances": ["mounted"], "receivers": [] });
     assert_eq!(seen["groups"][0], analytics);

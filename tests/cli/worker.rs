@@ -52,6 +52,7 @@ impl StatusSource for Said {
             worker: "00c0ffee00c0ffee".to_owned(),
             group: "analytics".to_owned(),
             coordinator: "coordinator.example:8271".to_owned(),
+            addresses: ["coordinator.example:8271", "other.example:8271"].map(str::to_owned).to_vec(),
             state: "connected".to_owned(),
             since: "2026-01-01T00:00:00.000Z".to_owned(),
             last_contact: None,
@@ -194,6 +195,7 @@ fn worker_status_shows_leases_and_receivers() {
     ----- stdout
     worker       00c0ffee00c0ffee, group analytics
     coordinator  coordinator.example:8271, connected since 2026-01-01T00:00:00.000Z, last contact 2s ago
+    others       other.example:8271
     ready        no
     no lease     kafka: the coordinator has no lease of it
     version      0.1.0, process 7, running since 2026-01-01T00:00:00.000Z

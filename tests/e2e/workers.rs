@@ -1,6 +1,7 @@
 //! Workers as real processes beside a real coordinator: which workers are admitted, what reaches the workload, and what it sees while
 //! processes, disks, links and receivers fail.
 
+mod addresses;
 mod allowed;
 mod audits;
 mod aws_cli;

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use deputy_core::{SecretSource, Span};
+use deputy_core::{AdvertisedAddresses, HostPort, SecretSource, Span};
 
-use crate::address::{self, HostPort};
+use crate::address;
 use crate::diagnostic::DiagnosticSink;
 use crate::health::{self, HealthTls};
 use crate::secret;
@@ -38,8 +38,8 @@ pub struct CoordinatorSection {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkersSection {
     pub listen: SocketAddr,
-    /// The address in join strings.
-    pub advertise: HostPort,
+    /// The addresses in join strings, which workers learn over the link as well.
+    pub advertise: AdvertisedAddresses,
     /// How long a worker's certificate is valid; it is renewed at half of that.
     pub certificate_life: Span,
     /// How long the authority that signs them is valid; at least ten times as long.
@@ -107,8 +107,7 @@ pub(crate) fn read(sink: &mut DiagnosticSink, base: &Path, value: Located<'_>) -
 /// Reads `listen` and the keys that need it.
 fn workers(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<Option<WorkersSection>> {
     let written = fields.optional("listen");
-    let advertise =
-        optional(fields.optional("advertise"), |v| v.parsed::<HostPort>(sink, "\"coordinator.example:8271\""));
+    let advertise = optional(fields.optional("advertise"), |v| address::advertised(sink, v));
     let heartbeat = fields.optional("heartbeat");
     let heartbeat = optional(heartbeat, |v| v.span(sink, "\"30s\"", Span::secs(1)..=Span::secs(600)));
     let certificate = fields.optional("certificate-life");
@@ -128,11 +127,11 @@ fn workers(sink: &mut DiagnosticSink, fields: &mut TableReader<'_>) -> Option<Op
         sink.error(value.at(), "workers need a fixed port to connect to").expected("such as \"0.0.0.0:8271\"");
         return None;
     }
-    let advertise = advertise?.or_else(|| HostPort::of(listen));
+    let advertise = advertise?.or_else(|| HostPort::of(listen).map(AdvertisedAddresses::from));
     if advertise.is_none() {
         sink.error(value.at(), "workers cannot connect to an unspecified address")
             .expected("needs advertise = \"coordinator.example:8271\"")
-            .hint("`advertise` is the address that join strings contain");
+            .hint("`advertise` is the address that join strings contain, or a list of them");
     }
     let certificate_life = certificate?.unwrap_or(Span::secs(DAY));
     let authority_life = authority?.unwrap_or(Span::secs(180 * DAY));

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use deputy_core::SecretSource;
+use deputy_core::{HostPort, SecretSource};
 
-use crate::address::{self, HostPort};
+use crate::address;
 use crate::diagnostic::DiagnosticSink;
 use crate::secret;
 use crate::value::{Located, TableReader, optional};

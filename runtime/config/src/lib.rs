@@ -47,7 +47,6 @@ mod upstream;
 mod value;
 mod worker;
 
-pub use address::{HostPort, HostPortError};
 pub use config::CoordinatorFile;
 pub use config_names::ConfigNames;
 pub use config_paths::{ConfigKind, ConfigPaths};

@@ -131,6 +131,10 @@ impl<'t> Located<'t> {
         Some(base.join(text))
     }
 
+    pub(crate) fn is_list(self) -> bool {
+        matches!(self.0.get_ref(), DeValue::Array(_))
+    }
+
     /// A list with at least one element.
     pub(crate) fn list(self, sink: &mut DiagnosticSink, like: &str) -> Option<Vec<Located<'t>>> {
         match self.0.get_ref() {

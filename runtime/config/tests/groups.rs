@@ -79,6 +79,8 @@ fn advertise_defaults_to_the_address_that_is_listened_on() {
         ("listen = \"[::1]:8271\"", "[::1]:8271", "[::1]:8271"),
         ("listen = \"0.0.0.0:8271\"\nadvertise = \"deputy.example:443\"", "0.0.0.0:8271", "deputy.example:443"),
         ("listen = \"10.0.0.1:8271\"\nadvertise = \"192.0.2.1:8271\"", "10.0.0.1:8271", "192.0.2.1:8271"),
+        ("listen = \"[::]:8271\"\nadvertise = [\"a.example:443\"]", "[::]:8271", "a.example:443"),
+        ("listen = \"[::]:8271\"\nadvertise = [\"b.example:1\", \"[::1]:2\"]", "[::]:8271", "b.example:1,[::1]:2"),
     ] {
         let expected = WorkersSection {
             listen: listen.parse().unwrap(),
@@ -96,7 +98,17 @@ fn advertise_defaults_to_the_address_that_is_listened_on() {
         "listen = \"localhost:8271\"",
         "listen = \"10.0.0.1\"",
         "advertise = \"a:1\"",
+        "advertise = [\"a:1\", \"b:1\"]",
+        "listen = \"[::]:1\"\nadvertise = \"a:1,b:1\"",
+        "listen = \"[::]:1\"\nadvertise = []",
+        "listen = \"[::]:1\"\nadvertise = 8271",
+        "listen = \"[::]:1\"\nadvertise = [\"a\"]",
+        "listen = \"[::]:1\"\nadvertise = [\"a:1\", \"A:1\"]",
     ] {
         assert!(!wrong(&format!("[coordinator]\n{lines}")).is_empty(), "{lines}");
     }
+    let many = |count| (1..=count).map(|port| format!("\"a:{port}\"")).collect::<Vec<_>>().join(", ");
+    let listed = |count| format!("[coordinator]\nlisten = \"[::]:1\"\nadvertise = [{}]", many(count));
+    assert_eq!(parse(&listed(16)).coordinator.workers.unwrap().advertise.as_slice().len(), 16);
+    assert!(wrong(&listed(17)).contains("17 addresses are too many"));
 }

@@ -8,6 +8,7 @@
 //!
 //! This crate never does I/O, reads no clock, knows no runtime and no file format: time and addresses are arguments.
 
+mod advertised;
 mod component;
 mod delivery;
 mod denial;
@@ -41,6 +42,7 @@ mod trace_context;
 mod trace_plan;
 mod units;
 
+pub use advertised::{AdvertisedAddresses, AdvertisedAddressesError, HostPort, HostPortError, MAX_ADVERTISED};
 pub use component::{ComponentRef, ComponentRefError};
 pub use delivery::Delivery;
 pub use denial::{DeniedClaim, DeniedRequest, FixPlace, OverriddenRequest, PolicyDenial, Principal};

@@ -9,22 +9,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
-use deputy_core::{Delivery, GroupName, InstanceName, LeaseVersion, ReceiverName, S3Places, Timestamp};
+use deputy_core::{
+    AdvertisedAddresses, Delivery, GroupName, InstanceName, LeaseVersion, ReceiverName, S3Places, Timestamp,
+};
 use deputy_support::{ChangeOrder, RwLockUnpoisoned as _};
 use tokio::sync::broadcast;
 
 use crate::delivered_state::ReceiverBinding;
 use crate::frame::encode;
 use crate::message::{
-    Authorities, GroupInstances, InstancePlace, LeaseUpdate, LeaseWithdrawn, ReceiverBound, ReceiverLimits,
+    Addresses, Authorities, GroupInstances, InstancePlace, LeaseUpdate, LeaseWithdrawn, ReceiverBound, ReceiverLimits,
     ServerMessage, ServerMessageKind, SnapshotEnd,
 };
 
 #[derive(Default)]
 pub struct GroupFeeds {
     groups: RwLock<BTreeMap<GroupName, Arc<GroupFeed>>>,
-    /// The encoded `Authorities`, also for groups that are added later.
-    authorities: RwLock<Option<Bytes>>,
+    /// The encoded `Authorities` and `Addresses`, also for groups that are added later.
+    shared: RwLock<BTreeMap<FeedKey, Bytes>>,
 }
 
 /// What one group gets.
@@ -46,6 +48,7 @@ struct FeedState {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum FeedKey {
     Authorities,
+    Addresses,
     GroupInstances,
     Receiver(ReceiverName),
     Instance(InstanceName),
@@ -123,8 +126,8 @@ impl GroupFeeds {
         let group = groups.entry(name.clone()).or_insert_with(|| {
             let group = GroupFeed::default();
             group.allow(BTreeSet::new(), &S3Places::new());
-            if let Some(frame) = &*self.authorities.read_unpoisoned() {
-                group.put(FeedKey::Authorities, None, ItemState::Published, frame.clone());
+            for (key, frame) in &*self.shared.read_unpoisoned() {
+                group.put(key.clone(), None, ItemState::Published, frame.clone());
             }
             Arc::new(group)
         });
@@ -138,12 +141,20 @@ impl GroupFeeds {
 
     /// Publishes the trusted authorities to all groups.
     pub fn set_authorities(&self, authorities: Vec<Vec<u8>>) {
-        let frame =
-            encode(&ServerMessage::from(ServerMessageKind::Authorities(Authorities { certificates: authorities })));
-        *self.authorities.write_unpoisoned() = Some(frame.clone());
-        self.groups()
-            .values()
-            .for_each(|group| group.put(FeedKey::Authorities, None, ItemState::Published, frame.clone()));
+        let message = ServerMessageKind::Authorities(Authorities { certificates: authorities });
+        self.share(FeedKey::Authorities, message);
+    }
+
+    /// Publishes where workers reach the coordinators of this state to all groups.
+    pub fn set_addresses(&self, addresses: &AdvertisedAddresses) {
+        let addresses = addresses.as_slice().iter().map(ToString::to_string).collect();
+        self.share(FeedKey::Addresses, ServerMessageKind::Addresses(Addresses { addresses }));
+    }
+
+    fn share(&self, key: FeedKey, message: ServerMessageKind) {
+        let frame = encode(&ServerMessage::from(message));
+        self.shared.write_unpoisoned().insert(key.clone(), frame.clone());
+        self.groups().values().for_each(|group| group.put(key.clone(), None, ItemState::Published, frame.clone()));
     }
 }
 
@@ -282,7 +293,7 @@ impl GroupFeed {
             state.items.iter().filter(|(name, item)| item.state == ItemState::Published && cursor.wants(name))
         {
             match name {
-                FeedKey::Authorities | FeedKey::GroupInstances => {}
+                FeedKey::Authorities | FeedKey::Addresses | FeedKey::GroupInstances => {}
                 FeedKey::Receiver(receiver) => end.receivers.push(receiver.to_string()),
                 FeedKey::Instance(instance) => {
                     if item.stamp == known.get(instance).copied() {

@@ -1,9 +1,9 @@
-//! A worker's identity: its key, its certificate, the authorities that it trusts, and the coordinator's address.
+//! A worker's identity: its key, its certificate, the authorities that it trusts, and the coordinator's addresses.
 //!
 //! The worker creates the key and keeps it. Before it requests a certificate for the next key, it saves that key, so that an
 //! interrupted renewal is repeated with the same key and the coordinator recognises the repetition.
 
-use deputy_core::{GroupName, SecretBytes, Span, Timestamp};
+use deputy_core::{AdvertisedAddresses, GroupName, SecretBytes, Span, Timestamp};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -27,8 +27,9 @@ pub struct WorkerIdentity {
     pub worker: WorkerId,
     #[serde(with = "crate::text")]
     pub group: GroupName,
-    /// The coordinator's address: `host:port`.
-    pub address: String,
+    /// Where to reach the coordinator, or each of those that share its state. The name is from when there was one.
+    #[serde(with = "crate::text", rename = "address")]
+    pub addresses: AdvertisedAddresses,
     /// The number of renewals.
     pub(crate) sequence: u64,
     /// The key of a renewal that may have been requested.
@@ -77,7 +78,11 @@ impl WorkerKey {
 
 impl WorkerIdentity {
     /// The identity in the coordinator's answer to a request for this key.
-    pub(crate) fn new(certified: Certified, key: WorkerKey, address: String) -> Result<Self, IdentityError> {
+    pub(crate) fn new(
+        certified: Certified,
+        key: WorkerKey,
+        addresses: AdvertisedAddresses,
+    ) -> Result<Self, IdentityError> {
         let certificate = CertificateDer::from(certified.certificate.as_slice());
         let peer = PeerCertificate::parse(&certificate).ok_or(IdentityError::Mismatch)?;
         let worker = certified.worker.parse().map_err(|_| IdentityError::Mismatch)?;
@@ -89,7 +94,7 @@ impl WorkerIdentity {
             format: FORMAT,
             worker,
             group,
-            address,
+            addresses,
             sequence: certified.sequence,
             pending: None,
             key,
@@ -192,6 +197,6 @@ fn check_bounds(authorities: &[Vec<u8>]) -> Result<(), IdentityError> {
 
 impl std::fmt::Debug for WorkerIdentity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {} at {}", self.worker, self.group, self.address)
+        write!(f, "{} of {} at {}", self.worker, self.group, self.addresses)
     }
 }

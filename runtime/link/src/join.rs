@@ -1,21 +1,27 @@
 //! The join string, which an operator copies to a new worker.
 //!
 //! It is `dj1.` and then, in URL-safe base64, the token's id (8 bytes), its secret (32), the SHA-256 of the authority's
-//! public key (32) and the coordinator's address in UTF-8. The fingerprint authenticates the coordinator on the first
-//! connection, and the secret shows the coordinator that an operator sent the worker. The string is enough to enrol
-//! a worker, so `deputy token create` prints it once, and `Debug` never does.
+//! public key (32) and the coordinator's address in UTF-8. With several addresses, joined by commas, it begins with `dj2.`, so
+//! that earlier versions refuse it. The fingerprint authenticates the coordinator on the first connection, and the secret
+//! shows the coordinator that an operator sent the worker. The string is enough to enrol a worker, so `deputy token create`
+//! prints it once, and `Debug` never does.
 
 use std::fmt;
 use std::str::FromStr;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use deputy_core::excerpt;
+use deputy_core::{AdvertisedAddresses, ByteSize, excerpt};
 use deputy_support::sha256;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-const PREFIX: &str = "dj1.";
+/// With one address, and with several.
+const ONE_ADDRESS: &str = "dj1.";
+const ADDRESSES: &str = "dj2.";
+
+/// The longest text that may be a join string, with white space around it. As many addresses as there may be have some 5.5 KB.
+pub const MAX_JOIN_STRING: ByteSize = ByteSize::kib(8);
 
 /// Everything that a worker needs to enrol.
 #[derive(Debug)]
@@ -24,8 +30,8 @@ pub struct JoinString {
     pub secret: TokenSecret,
     /// The fingerprint of the coordinator's authority.
     pub authority: AuthorityFingerprint,
-    /// The coordinator's address: `host:port`.
-    pub address: String,
+    /// Where to reach the coordinator, or each of those that share its state.
+    pub addresses: AdvertisedAddresses,
 }
 
 /// The public half of a token: to list and revoke it.
@@ -48,7 +54,7 @@ pub struct AuthorityFingerprint(pub [u8; 32]);
 /// A text is not a join string. The error does not repeat it, since it may be one with a typing error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JoinStringError {
-    #[error("not a join string: it must begin with \"dj1.\", as `deputy token create` prints it")]
+    #[error("not a join string: it must begin with \"dj1.\" or \"dj2.\", as `deputy token create` prints it")]
     Prefix,
     #[error("this join string has an unsupported version: use the same version of deputy as the coordinator")]
     Version,
@@ -63,14 +69,16 @@ pub struct TokenIdError(String);
 impl JoinString {
     /// The string itself, for the operator.
     pub fn reveal(&self) -> Zeroizing<String> {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(8 + 32 + 32 + self.address.len()));
+        let addresses = self.addresses.to_string();
+        let prefix = if self.addresses.has_several() { ADDRESSES } else { ONE_ADDRESS };
+        let mut bytes = Zeroizing::new(Vec::with_capacity(8 + 32 + 32 + addresses.len()));
         bytes.extend_from_slice(&self.token.0.to_be_bytes());
         bytes.extend_from_slice(self.secret.0.as_ref());
         bytes.extend_from_slice(&self.authority.0);
-        bytes.extend_from_slice(self.address.as_bytes());
+        bytes.extend_from_slice(addresses.as_bytes());
         // With its final capacity, since reallocation leaves copies behind.
-        let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + bytes.len().div_ceil(3) * 4));
-        text.push_str(PREFIX);
+        let mut text = Zeroizing::new(String::with_capacity(prefix.len() + bytes.len().div_ceil(3) * 4));
+        text.push_str(prefix);
         URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut text);
         text
     }
@@ -81,26 +89,20 @@ impl FromStr for JoinString {
 
     fn from_str(text: &str) -> Result<Self, JoinStringError> {
         let text = text.trim();
-        let Some(encoded) = text.strip_prefix(PREFIX) else {
+        let Some(encoded) = [ONE_ADDRESS, ADDRESSES].iter().find_map(|prefix| text.strip_prefix(prefix)) else {
             let later = text.strip_prefix("dj").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
             return Err(if later { JoinStringError::Version } else { JoinStringError::Prefix });
         };
         let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(encoded).map_err(|_| JoinStringError::Damaged)?);
         let (token, rest) = bytes.split_first_chunk::<8>().ok_or(JoinStringError::Damaged)?;
         let (secret, rest) = rest.split_first_chunk::<32>().ok_or(JoinStringError::Damaged)?;
-        let (authority, address) = rest.split_first_chunk::<32>().ok_or(JoinStringError::Damaged)?;
-        let address = std::str::from_utf8(address).map_err(|_| JoinStringError::Damaged)?;
-        let is_valid = address.rsplit_once(':').is_some_and(|(host, port)| {
-            !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic()) && port.parse::<u16>().is_ok_and(|p| p > 0)
-        });
-        if !is_valid {
-            return Err(JoinStringError::Damaged);
-        }
+        let (authority, addresses) = rest.split_first_chunk::<32>().ok_or(JoinStringError::Damaged)?;
+        let addresses = std::str::from_utf8(addresses).map_err(|_| JoinStringError::Damaged)?;
         Ok(Self {
             token: TokenId(u64::from_be_bytes(*token)),
             secret: TokenSecret(Zeroizing::new(*secret)),
             authority: AuthorityFingerprint(*authority),
-            address: address.to_owned(),
+            addresses: addresses.parse().map_err(|_| JoinStringError::Damaged)?,
         })
     }
 }
@@ -187,11 +189,15 @@ mod tests {
     use super::*;
 
     fn join() -> JoinString {
+        join_at("coordinator.example:8271")
+    }
+
+    fn join_at(addresses: &str) -> JoinString {
         JoinString {
             token: TokenId::from_bytes(*b"token-id"),
             secret: TokenSecret::new(&mut [7; 32]),
             authority: AuthorityFingerprint([9; 32]),
-            address: "coordinator.example:8271".to_owned(),
+            addresses: addresses.parse().unwrap(),
         }
     }
 
@@ -201,7 +207,7 @@ mod tests {
         let read: JoinString = format!(" {}\n", text.as_str()).parse().unwrap();
         assert_eq!(read.reveal(), text);
         assert_eq!(
-            (read.token, read.authority, read.address.as_str()),
+            (read.token, read.authority, read.addresses.to_string().as_str()),
             (join().token, join().authority, "coordinator.example:8271")
         );
         assert_eq!(read.secret.expose(), &[7; 32]);
@@ -215,20 +221,65 @@ mod tests {
             let error = text[..end].parse::<JoinString>().unwrap_err();
             assert!(end < 4 || !error.to_string().contains(&text[4..]), "{end}");
         }
-        assert_eq!("dj2.AAAA".parse::<JoinString>().unwrap_err(), JoinStringError::Version);
+        assert_eq!("dj3.AAAA".parse::<JoinString>().unwrap_err(), JoinStringError::Version);
         assert_eq!("hvs.AAAA".parse::<JoinString>().unwrap_err(), JoinStringError::Prefix);
         assert_eq!(format!("{}!", text.as_str()).parse::<JoinString>().unwrap_err(), JoinStringError::Damaged);
     }
 
+    /// A join string with any text in the place of its addresses.
+    fn text_with(prefix: &str, addresses: &str) -> String {
+        let mut bytes = vec![7; 8 + 32 + 32];
+        bytes.extend_from_slice(addresses.as_bytes());
+        format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))
+    }
+
     #[test]
-    fn join_string_needs_host_and_port() {
-        for address in ["", "host", "host:", ":8271", "host:0", "host:65536", "a b:1", "host\n:1"] {
-            let text = JoinString { address: address.to_owned(), ..join() }.reveal();
-            assert_eq!(text.parse::<JoinString>().unwrap_err(), JoinStringError::Damaged, "{address:?}");
+    fn join_string_needs_hosts_and_ports() {
+        let many = ["a:1"; 17].join(",");
+        for addresses in [
+            "",
+            "host",
+            "host:",
+            ":8271",
+            "host:0",
+            "host:65536",
+            "a b:1",
+            "host\n:1",
+            "a:1,",
+            "a:1,a:1",
+            "a:1;b:1",
+            &many,
+        ] {
+            for prefix in ["dj1.", "dj2."] {
+                let error = text_with(prefix, addresses).parse::<JoinString>().unwrap_err();
+                assert_eq!(error, JoinStringError::Damaged, "{addresses:?}");
+            }
         }
-        for address in ["[::1]:8271", "192.0.2.1:1"] {
-            let text = JoinString { address: address.to_owned(), ..join() }.reveal();
-            assert_eq!(text.parse::<JoinString>().unwrap().address, address);
+    }
+
+    #[test]
+    fn join_string_of_one_address_is_as_it_was() {
+        for address in ["[::1]:8271", "192.0.2.1:1", "coordinator.example:8271"] {
+            let string: JoinString = text_with("dj1.", address).parse().unwrap();
+            assert_eq!(string.addresses.to_string(), address);
+            assert_eq!(string.reveal().as_str(), text_with("dj1.", address));
+        }
+    }
+
+    #[test]
+    fn join_string_of_several_addresses_is_one_shell_word() {
+        let longest = (0..16).map(|n| format!("{}.x{n:03}:65535", ["a".repeat(61).as_str(); 4].join(".")));
+        let longest = longest.collect::<Vec<_>>().join(",");
+        for addresses in ["[::1]:8271,a.example:8271", &longest] {
+            let text = join_at(addresses).reveal();
+            assert!(text.starts_with("dj2.") && text.len() < 6000, "{}", text.len());
+            assert!(
+                text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte)),
+                "{}",
+                text.as_str()
+            );
+            let read: JoinString = text.parse().unwrap();
+            assert_eq!(read.addresses.to_string(), addresses);
         }
     }
 

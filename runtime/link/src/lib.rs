@@ -1,7 +1,7 @@
 //! The link between a coordinator and its workers: enrolment, certificates, messages and both sides of a connection.
 //!
-//! A worker starts with a [`JoinString`] from an operator: the coordinator's address, the fingerprint of its authority, and
-//! a secret with a limited life. The worker creates a key, and the secret gets it a certificate for that key. From then on
+//! A worker starts with a [`JoinString`] from an operator: the coordinator's addresses, the fingerprint of its authority,
+//! and a secret with a limited life. The worker creates a key, and the secret gets it a certificate for that key. From then on
 //! the certificate identifies it. [`Enrolment`] holds join tokens and workers. It is a pure state machine, so that each way
 //! to steal, copy or repeat an identity is a test.
 //!
@@ -41,6 +41,8 @@ pub use enrolment::{
 pub use frame::{FrameError, Frames, encode};
 pub use group_feed::{EncodedLease, GroupFeed, GroupFeeds};
 pub use identity::{IdentityError, WorkerIdentity, WorkerKey};
-pub use join::{AuthorityFingerprint, JoinString, JoinStringError, TokenHash, TokenId, TokenIdError, TokenSecret};
+pub use join::{
+    AuthorityFingerprint, JoinString, JoinStringError, MAX_JOIN_STRING, TokenHash, TokenId, TokenIdError, TokenSecret,
+};
 pub use name::{KeyDigest, WorkerId, WorkerIdError};
 pub use protocol_error::{ErrorCode, ErrorCodeError, ProtocolError};

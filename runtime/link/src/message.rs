@@ -12,9 +12,9 @@ mod generated;
 pub use generated::client_message::Kind as ClientMessageKind;
 pub use generated::server_message::Kind as ServerMessageKind;
 pub use generated::{
-    ApplyReport, Authorities, Certified, ClientMessage, ComponentChunk, FetchComponent, GroupInstances, InstancePlace,
-    Join, KnownLease, LeaseUpdate, LeaseWithdrawn, Ping, ReceiverBound, ReceiverLimits, Refusal, RenewCertificate,
-    ServerMessage, Shutdown, SnapshotEnd, Subscribe, Welcome,
+    Addresses, ApplyReport, Authorities, Certified, ClientMessage, ComponentChunk, FetchComponent, GroupInstances,
+    InstancePlace, Join, KnownLease, LeaseUpdate, LeaseWithdrawn, Ping, ReceiverBound, ReceiverLimits, Refusal,
+    RenewCertificate, ServerMessage, Shutdown, SnapshotEnd, Subscribe, Welcome,
 };
 
 macro_rules! debug_name_only {

@@ -1,10 +1,11 @@
 //! Helpers for tests of both sides: an authority and workers that it certified.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use deputy_core::time::Clock;
-use deputy_core::{Span, Timestamp};
+use deputy_core::{AdvertisedAddresses, HostPort, Span, Timestamp};
 use deputy_support::SystemClock;
 
 pub(crate) use crate::client::NoIdentityStore;
@@ -24,9 +25,18 @@ pub(crate) fn now() -> Timestamp {
     SystemClock::wall()
 }
 
-/// An authority's answer to a certificate request.
+/// An authority's answer to a certificate request of the usual worker.
 pub(crate) fn certified(authority: &Authority, now: Timestamp, sequence: u64, request: &[u8]) -> Certified {
-    let worker = WorkerId::from_bytes([7; 8]);
+    certified_worker(authority, now, sequence, request, WorkerId::from_bytes([7; 8]))
+}
+
+fn certified_worker(
+    authority: &Authority,
+    now: Timestamp,
+    sequence: u64,
+    request: &[u8],
+    worker: WorkerId,
+) -> Certified {
     Certified {
         certificate: authority.certify(now, worker, &CertificateRequest::new(request).unwrap()).unwrap().to_vec(),
         worker: worker.to_string(),
@@ -36,10 +46,22 @@ pub(crate) fn certified(authority: &Authority, now: Timestamp, sequence: u64, re
     }
 }
 
+/// What a worker knows that finds coordinators here.
+pub(crate) fn addresses(addresses: &[SocketAddr]) -> AdvertisedAddresses {
+    AdvertisedAddresses::new(addresses.iter().map(|address| HostPort::of(*address).unwrap()).collect()).unwrap()
+}
+
+/// One of many workers.
+pub(crate) fn numbered_identity(authority: &Authority, number: u8, addresses: AdvertisedAddresses) -> WorkerIdentity {
+    let (key, worker) = (WorkerKey::new().unwrap(), WorkerId::from_bytes([number; 8]));
+    let certified = certified_worker(authority, now(), 0, &key.request().unwrap(), worker);
+    WorkerIdentity::new(certified, key, addresses).unwrap()
+}
+
 /// A worker that was certified at `now`.
-pub(crate) fn identity(authority: &Authority, now: Timestamp, address: String) -> WorkerIdentity {
+pub(crate) fn identity(authority: &Authority, now: Timestamp, addresses: AdvertisedAddresses) -> WorkerIdentity {
     let key = WorkerKey::new().unwrap();
-    WorkerIdentity::new(certified(authority, now, 0, &key.request().unwrap()), key, address).unwrap()
+    WorkerIdentity::new(certified(authority, now, 0, &key.request().unwrap()), key, addresses).unwrap()
 }
 
 pub(crate) fn client(identity: WorkerIdentity, identity_store: Arc<dyn IdentityStore>) -> (LinkClient, Link) {

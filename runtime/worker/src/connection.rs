@@ -8,8 +8,10 @@ pub struct ConnectionSnapshot {
     /// Who this worker is, as the coordinator knows it.
     pub worker: String,
     pub group: String,
-    /// Where the coordinator is.
+    /// The address of the coordinator that it is connected to, or tried last.
     pub coordinator: String,
+    /// All addresses that it knows.
+    pub addresses: Vec<String>,
     /// What the link does.
     pub phase: ConnectionPhase,
     pub since: Timestamp,

@@ -161,7 +161,7 @@ fn frames(join: &Path) -> Vec<u8> {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let identity = runtime.block_on(client::join(&string, WorkerKey::new().unwrap())).unwrap();
     let tls = ClientConnection::new(identity.tls().unwrap(), COORDINATOR_NAME.try_into().unwrap()).unwrap();
-    let socket = TcpStream::connect(&string.address).unwrap();
+    let socket = TcpStream::connect(string.addresses.to_string()).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let mut stream = StreamOwned::new(tls, socket);
     let subscribe = Subscribe { version: "test".to_owned(), ..Subscribe::default() };

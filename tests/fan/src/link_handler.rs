@@ -76,7 +76,7 @@ impl MemoryEnrolment {
             redated_ms: None,
             pending: Vec::new(),
         });
-        Ok(JoinString { token: id, secret, authority: self.authority.fingerprint(), address })
+        Ok(JoinString { token: id, secret, authority: self.authority.fingerprint(), addresses: address.parse()? })
     }
 
     fn enrolment(&self) -> MutexGuard<'_, Enrolment> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use deputy_audit::Audit;
 use deputy_core::time::Clock;
-use deputy_core::{GroupName, InstanceName, LeaseVersion, Span, Timestamp};
+use deputy_core::{AdvertisedAddresses, GroupName, InstanceName, LeaseVersion, Span, Timestamp};
 use deputy_link::server::{LinkServer, ServerLimits, ServerTls, ServerTlsError, Sessions};
 use deputy_link::{
     AuthorityError, CertificateLifetimes, EnrolledWorker, EnrolmentStatus, GroupFeeds, JoinString, TokenId, WorkerId,
@@ -36,8 +36,8 @@ const COUNTED_AT_ONCE: usize = 100;
 
 pub struct WorkerServiceOptions {
     pub listen: SocketAddr,
-    /// `host:port` at which workers reach the coordinator. Join strings contain it.
-    pub advertise: String,
+    /// Where workers reach the coordinators of this state. Join strings contain it, and workers learn it.
+    pub advertise: AdvertisedAddresses,
     pub lives: CertificateLifetimes,
     pub limits: ServerLimits,
     pub store: Arc<dyn Store>,
@@ -90,9 +90,9 @@ pub enum WorkerRequestError {
 pub struct Workers {
     commands: Mailbox<EnrolmentCommand>,
     deliveries: watch::Sender<Arc<Deliveries>>,
-    feeds: Arc<GroupFeeds>,
+    pub(super) feeds: Arc<GroupFeeds>,
     pub(super) sessions: Arc<Sessions>,
-    pub(super) advertise: Arc<str>,
+    pub(super) advertise: Arc<AdvertisedAddresses>,
     address: SocketAddr,
     clock: Arc<TrustedClock>,
 }
@@ -142,6 +142,7 @@ impl Workers {
         .await?;
         let tls = Arc::new(ServerTls::new(clock.wall(), enrolment.authority(), Arc::clone(&clock) as _)?);
         let feeds = Arc::new(GroupFeeds::default());
+        feeds.set_addresses(&options.advertise);
         let observer = link_handler::observer(Arc::clone(&metrics), Arc::clone(&clock) as _, Arc::clone(&traces));
         let sessions = Arc::new(Sessions::new(Arc::clone(&clock) as _, Some(observer)));
         let enrolment = enrolment.with_link(Arc::clone(&tls), Arc::clone(&feeds), Arc::clone(&sessions));
@@ -166,7 +167,7 @@ impl Workers {
             metrics,
             traces,
         });
-        let advertise = options.advertise.into();
+        let advertise = Arc::new(options.advertise);
         let workers = Self { commands, deliveries, feeds, sessions, advertise, address, clock };
         Ok((workers, WorkerTasks { enrolment, server, fanout }))
     }
@@ -196,7 +197,7 @@ impl Workers {
             token: token.id,
             secret: token.secret,
             authority: token.authority,
-            address: self.advertise.to_string(),
+            addresses: AdvertisedAddresses::clone(&self.advertise),
         };
         Ok((join_string, token.expires))
     }

@@ -153,6 +153,7 @@ fn connection(clock: &dyn Clock) -> Box<dyn Fn() -> ConnectionSnapshot + Send + 
         worker: NAME.to_owned(),
         group: NAME.to_owned(),
         coordinator: "this process".to_owned(),
+        addresses: Vec::new(),
         phase: ConnectionPhase::Connected,
         since,
         heard: None,

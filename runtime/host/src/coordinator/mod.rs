@@ -173,7 +173,7 @@ impl CoordinatorProcess {
             Some(section) => Some(
                 Workers::open(WorkerServiceOptions {
                     listen: section.listen,
-                    advertise: section.advertise.to_string(),
+                    advertise: section.advertise.clone(),
                     lives: CertificateLifetimes { authority: section.authority_life, worker: section.certificate_life },
                     limits: fd_limit::bound(ServerLimits { heartbeat: section.heartbeat, ..ServerLimits::default() }),
                     store: Arc::clone(&store),

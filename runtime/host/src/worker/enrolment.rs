@@ -1,8 +1,8 @@
 //! How a worker gets its identity at its start: from its state, or by joining the coordinator.
 
-use deputy_core::{ByteSize, SecretSource, Timestamp, in_one_line};
+use deputy_core::{SecretSource, Timestamp, in_one_line};
 use deputy_link::client::join_until;
-use deputy_link::{JoinString, WorkerIdentity};
+use deputy_link::{JoinString, MAX_JOIN_STRING, WorkerIdentity};
 use deputy_sources::{SourceContext, ValueShape};
 
 use super::identity_records::IdentityRecords;
@@ -80,7 +80,7 @@ pub(super) async fn read_join_string(
     source: &SecretSource,
     sources: &SourceContext,
 ) -> Result<JoinString, EnrolmentFailure> {
-    let text = deputy_sources::read(source, ValueShape::text(ByteSize::kib(4)), sources).await?;
+    let text = deputy_sources::read(source, ValueShape::text(MAX_JOIN_STRING), sources).await?;
     Ok(std::str::from_utf8(text.expose()).unwrap_or_default().parse()?)
 }
 

@@ -37,7 +37,6 @@ pub(super) struct WorkerLink {
 struct LinkNames {
     worker: String,
     group: String,
-    coordinator: String,
 }
 
 impl WorkerLink {
@@ -58,7 +57,7 @@ impl WorkerLink {
         // Records that cannot be read are no error: the coordinator has them all.
         let held = cache.restore().await;
         tracing::info!(
-            worker = %names.worker, group = %names.group, coordinator = names.coordinator,
+            worker = %names.worker, group = %names.group, coordinator = %identity.addresses,
             held = held.deliveries.len(), "starting"
         );
         let (cached, in_use) = watch::channel(Arc::new(held.clone()));
@@ -121,18 +120,15 @@ impl WorkerLink {
 
 impl LinkNames {
     fn of(identity: &WorkerIdentity) -> Self {
-        Self {
-            worker: identity.worker.to_string(),
-            group: identity.group.to_string(),
-            coordinator: identity.address.clone(),
-        }
+        Self { worker: identity.worker.to_string(), group: identity.group.to_string() }
     }
 
     fn snapshot(&self, state: &LinkState) -> ConnectionSnapshot {
         ConnectionSnapshot {
             worker: self.worker.clone(),
             group: self.group.clone(),
-            coordinator: self.coordinator.clone(),
+            coordinator: state.address.as_ref().map_or_else(|| state.addresses.to_string(), ToString::to_string),
+            addresses: state.addresses.as_slice().iter().map(ToString::to_string).collect(),
             phase: match state.phase {
                 LinkPhase::Connecting => ConnectionPhase::Connecting,
                 LinkPhase::Connected => ConnectionPhase::Connected,

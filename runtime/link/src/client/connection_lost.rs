@@ -2,11 +2,11 @@
 
 use std::io;
 
-use deputy_core::Timestamp;
+use deputy_core::{HostPort, Timestamp};
 
 use crate::frame::FrameError;
 use crate::identity::IdentityError;
-use crate::protocol_error::ProtocolError;
+use crate::protocol_error::{ErrorCode, ProtocolError};
 
 /// Why the client stopped.
 #[derive(Debug, thiserror::Error)]
@@ -28,13 +28,13 @@ pub(super) enum ConnectionLost {
     #[error("the coordinator is shutting down")]
     Shutdown,
     #[error("cannot reach {0}")]
-    Connect(String, #[source] io::Error),
+    Connect(HostPort, #[source] io::Error),
     #[error(
         "the certificate of the coordinator at {0} is not valid by the clock of this machine: compare the clocks of both"
     )]
-    Clock(String),
+    Clock(HostPort),
     #[error("{0} does not answer")]
-    Timeout(String),
+    Timeout(HostPort),
     #[error("the coordinator closed the connection")]
     Closed,
     #[error(
@@ -60,6 +60,17 @@ impl ConnectionLost {
     /// Whether the connection broke, or its coordinator shut down: the coordinator is likely to be back soon.
     pub(super) fn is_broken(&self) -> bool {
         matches!(self, Self::Closed | Self::Frame(FrameError::Io(_)) | Self::Shutdown | Self::Io(_) | Self::Idle)
+    }
+
+    /// Whether another address of the coordinator is worth trying at once.
+    pub(super) fn is_of_one_address(&self) -> bool {
+        match self {
+            Self::Connect(..) | Self::Clock(_) | Self::Timeout(_) => true,
+            Self::Refused(refusal) => {
+                matches!(refusal.code, ErrorCode::Internal | ErrorCode::Clock | ErrorCode::Throttled)
+            }
+            lost => lost.is_broken(),
+        }
     }
 
     /// Whether a correction of a clock, the worker's or the coordinator's, would help.

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use deputy_core::HostPort;
 use rustls::AlertDescription;
 use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
 use tokio::net::{TcpStream, lookup_host};
@@ -17,40 +18,63 @@ use crate::protocol_error::ProtocolError;
 /// Deadline for connecting, handshake included.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Deadline for each step of connecting to an address while there is another one to try: a machine that is gone does not
+/// answer, and one that hangs does no handshake.
+pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
 
+/// Whether to go on to another address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    Left,
+    None,
+}
+
 /// Connects and does the handshake. A coordinator that rejects the worker's certificate says so only on the first read.
-pub(super) async fn dial(address: &str, tls: TlsConnector) -> Result<TlsStream<TcpStream>, ConnectionLost> {
+pub(super) async fn dial(
+    address: &HostPort,
+    tls: TlsConnector,
+    others: Others,
+) -> Result<TlsStream<TcpStream>, ConnectionLost> {
+    let step = match others {
+        Others::Left => STEP_TIMEOUT,
+        Others::None => CONNECT_TIMEOUT,
+    };
     let name = COORDINATOR_NAME.try_into().map_err(|_| ConnectionLost::Malformed("server name"))?;
     let connecting = async {
-        let stream = connect(address).await?;
+        let stream = connect(address, step).await?;
         stream.set_nodelay(true)?;
-        tls.connect(name, stream).await
+        within(step, tls.connect(name, stream)).await
     };
     match timeout(CONNECT_TIMEOUT, Box::pin(connecting)).await {
-        Ok(Err(error)) if is_about_clocks(&error) => Err(ConnectionLost::Clock(address.to_owned())),
-        Ok(stream) => stream.map_err(|error| ConnectionLost::Connect(address.to_owned(), error)),
-        Err(_) => Err(ConnectionLost::Timeout(address.to_owned())),
+        Ok(Err(error)) if is_about_clocks(&error) => Err(ConnectionLost::Clock(address.clone())),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => Err(ConnectionLost::Timeout(address.clone())),
+        Ok(stream) => stream.map_err(|error| ConnectionLost::Connect(address.clone(), error)),
+        Err(_) => Err(ConnectionLost::Timeout(address.clone())),
     }
 }
 
-/// Connects to the first address that accepts: of several coordinators on one state, the one that leads. A machine that is gone
-/// does not answer, so each address has its part of the time alone.
-#[expect(clippy::disallowed_methods, reason = "the address is the operator's, from the join string")]
-async fn connect(address: &str) -> io::Result<TcpStream> {
-    let addresses: Vec<_> = lookup_host(address).await?.take(MAX_ADDRESSES).collect();
+/// Connects to the first address of a name that accepts: of several coordinators on one state, the one that leads. A machine
+/// that is gone does not answer, so each address has its part of the time alone.
+#[expect(clippy::disallowed_methods, reason = "the address is the operator's, from the join string or the coordinator")]
+async fn connect(address: &HostPort, step: Duration) -> io::Result<TcpStream> {
+    let addresses: Vec<_> = within(step, lookup_host(address.to_string())).await?.take(MAX_ADDRESSES).collect();
     let share = CONNECT_TIMEOUT / u32::try_from(addresses.len() + 1).unwrap_or(1);
     let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in &addresses {
-        let limit = if addresses.len() == 1 { CONNECT_TIMEOUT } else { share };
-        match timeout(limit, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => failed = error,
-            Err(_) => failed = io::ErrorKind::TimedOut.into(),
+        let limit = if addresses.len() == 1 { step } else { step.min(share) };
+        match within(limit, TcpStream::connect(address)).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
         }
     }
     Err(failed)
+}
+
+async fn within<T>(limit: Duration, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(limit, step).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Whether the coordinator's certificate has expired or is not valid yet. The coordinator renews it long before its end,

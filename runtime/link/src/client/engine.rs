@@ -132,9 +132,9 @@ fn spawn(client: LinkClient) {
     });
 }
 
-/// Spreads the reconnects of many engines.
-#[expect(clippy::disallowed_methods, reason = "an engine's entry point: it has no random numbers to pass on")]
-fn random_seed() -> u64 {
+/// Spreads the workers over the addresses, and their reconnects over time.
+#[expect(clippy::disallowed_methods, reason = "an entry point: it has no random numbers to pass on")]
+pub(super) fn random_seed() -> u64 {
     let mut bytes = [0; 8];
     // The clock is the fallback if the system has no random numbers.
     if SystemRandom::new().fill(&mut bytes).is_err() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deputy_core::{Span, in_one_line};
+use deputy_core::{HostPort, Span, in_one_line};
 use deputy_support::Backoff;
 use fastrand::Rng;
 use rustls::pki_types::UnixTime;
@@ -11,7 +11,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::connection_lost::ConnectionLost;
-use super::dial::{CONNECT_TIMEOUT, dial, tls_error};
+use super::dial::{CONNECT_TIMEOUT, Others, dial, tls_error};
+use super::engine::random_seed;
 use crate::frame::{Frames, MAX_UNAUTHENTICATED_FRAME, encode};
 use crate::identity::{IdentityError, WorkerIdentity, WorkerKey};
 use crate::join::JoinString;
@@ -31,13 +32,13 @@ pub enum JoinFailure {
     Unreachable(String, String),
     /// One of the two clocks is wrong. Retry.
     #[error("cannot join the coordinator at {0}: by the clock of this machine, {1}; compare the clocks of both")]
-    Clock(String, &'static str),
+    Clock(HostPort, &'static str),
     /// The server has another authority.
     #[error(
         "the server at {0} is not the coordinator of this join string: it has another certificate authority; check the \
          address, or create a new join string with `deputy token create`"
     )]
-    WrongAuthority(String),
+    WrongAuthority(HostPort),
     /// The coordinator refuses.
     #[error("{0}")]
     Refused(ProtocolError),
@@ -55,17 +56,53 @@ impl JoinFailure {
             Self::WrongAuthority(_) | Self::Identity(_) => false,
         }
     }
+
+    /// Whether another address may do better at once.
+    fn is_of_one_address(&self) -> bool {
+        self.is_transient() || matches!(self, Self::WrongAuthority(_))
+    }
 }
 
-/// Enrols with a join string. Save the key first: a repetition with the same key gets the same answer and spends no second
+/// Enrols with a join string, at the first of its addresses, in a random order, at which that is possible. Save the key first: a repetition with the same key gets the same answer and spends no second
 /// use of the token.
 ///
 /// # Errors
 /// If the coordinator is not reachable, is another one, or refuses.
 pub async fn join(string: &JoinString, key: WorkerKey) -> Result<WorkerIdentity, JoinFailure> {
+    join_once(string, &key, &mut Rng::with_seed(random_seed())).await
+}
+
+async fn join_once(string: &JoinString, key: &WorkerKey, rng: &mut Rng) -> Result<WorkerIdentity, JoinFailure> {
+    let mut round = string.addresses.as_slice().to_vec();
+    rng.shuffle(&mut round);
+    let mut last = None;
+    while let Some(address) = round.pop() {
+        let others = if round.is_empty() { Others::None } else { Others::Left };
+        match join_at(&address, string, key.clone(), others).await {
+            Err(failure) if failure.is_of_one_address() => {
+                if others == Others::Left {
+                    tracing::info!("trying the next address: {failure}");
+                }
+                // One that may pass is worth another round, whatever another address is.
+                if failure.is_transient() || last.is_none() {
+                    last = Some(failure);
+                }
+            }
+            result => return result,
+        }
+    }
+    Err(last.unwrap_or(IdentityError::Mismatch.into()))
+}
+
+async fn join_at(
+    address: &HostPort,
+    string: &JoinString,
+    key: WorkerKey,
+    others: Others,
+) -> Result<WorkerIdentity, JoinFailure> {
     let config = crate::tls::unauthenticated_client(string.authority).map_err(IdentityError::from)?;
-    let address = &string.address;
-    let mut stream = dial(address, TlsConnector::from(config)).await.map_err(|lost| failure(address, &lost))?;
+    let stream = dial(address, TlsConnector::from(config), others).await;
+    let mut stream = stream.map_err(|lost| failure(address, &lost))?;
     let join = Join {
         token: string.token.as_bytes().to_vec(),
         secret: string.secret.expose().to_vec(),
@@ -85,11 +122,11 @@ pub async fn join(string: &JoinString, key: WorkerKey) -> Result<WorkerIdentity,
         timeout(CONNECT_TIMEOUT, exchange).await.unwrap_or_else(|_| Err(ConnectionLost::Timeout(address.clone())));
     match answer.map_err(|lost| failure(address, &lost))?.and_then(|message| message.kind) {
         Some(ServerMessageKind::Certified(certified)) => {
-            checked(string, WorkerIdentity::new(certified, key, address.clone())?)
+            checked(address, string, WorkerIdentity::new(certified, key, string.addresses.clone())?)
         }
         Some(ServerMessageKind::Refusal(refusal)) => Err(JoinFailure::Refused(refusal.into())),
         Some(_) => Err(IdentityError::Mismatch.into()),
-        None => Err(JoinFailure::Unreachable(address.clone(), "it closed the connection".to_owned())),
+        None => Err(JoinFailure::Unreachable(address.to_string(), "it closed the connection".to_owned())),
     }
 }
 
@@ -113,7 +150,7 @@ pub async fn join_until(
     let mut last = None;
     let attempts = async {
         loop {
-            match join(string, key.clone()).await {
+            match join_once(string, key, &mut rng).await {
                 Err(error) if error.is_transient() => {
                     on_retry(&error);
                     last = Some(error);
@@ -127,31 +164,28 @@ pub async fn join_until(
     match timeout(limit, attempts).await {
         Ok(result) => result,
         Err(_) => {
-            Err(last
-                .unwrap_or_else(|| JoinFailure::Unreachable(string.address.clone(), "it does not answer".to_owned())))
+            let unreachable =
+                || JoinFailure::Unreachable(string.addresses.to_string(), "it does not answer".to_owned());
+            Err(last.unwrap_or_else(unreachable))
         }
     }
 }
 
 /// Returns the identity if the worker can reconnect with it.
-fn checked(string: &JoinString, identity: WorkerIdentity) -> Result<WorkerIdentity, JoinFailure> {
+fn checked(address: &HostPort, string: &JoinString, identity: WorkerIdentity) -> Result<WorkerIdentity, JoinFailure> {
     if !identity.trusts_authority(string.authority) {
         return Err(IdentityError::Mismatch.into());
     }
     if identity.begins().as_secs() > UnixTime::now().as_secs() {
-        return Err(JoinFailure::Clock(string.address.clone(), "the worker's certificate is not valid yet"));
+        return Err(JoinFailure::Clock(address.clone(), "the worker's certificate is not valid yet"));
     }
     Ok(identity)
 }
 
-fn failure(address: &str, lost: &ConnectionLost) -> JoinFailure {
+fn failure(address: &HostPort, lost: &ConnectionLost) -> JoinFailure {
     match lost {
-        ConnectionLost::Clock(_) => {
-            JoinFailure::Clock(address.to_owned(), "the coordinator's certificate is not valid")
-        }
-        ConnectionLost::Connect(_, error) if tls_error(error).is_some() => {
-            JoinFailure::WrongAuthority(address.to_owned())
-        }
-        lost => JoinFailure::Unreachable(address.to_owned(), in_one_line(lost)),
+        ConnectionLost::Clock(_) => JoinFailure::Clock(address.clone(), "the coordinator's certificate is not valid"),
+        ConnectionLost::Connect(_, error) if tls_error(error).is_some() => JoinFailure::WrongAuthority(address.clone()),
+        lost => JoinFailure::Unreachable(address.to_string(), in_one_line(lost)),
     }
 }

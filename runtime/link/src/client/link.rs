@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use deputy_core::time::Clock;
-use deputy_core::{Digest, Timestamp};
+use deputy_core::{AdvertisedAddresses, Digest, HostPort, Timestamp};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::fetch::{FetchError, FetchReply};
@@ -30,6 +30,10 @@ pub struct Link {
 pub struct LinkState {
     /// What the client does.
     pub phase: LinkPhase,
+    /// The address that the client is connected to, or tried last.
+    pub address: Option<HostPort>,
+    /// All addresses that it knows.
+    pub addresses: AdvertisedAddresses,
     /// When the phase began.
     pub since: Timestamp,
     /// When the last message of the coordinator arrived.

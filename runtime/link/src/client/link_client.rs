@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deputy_core::time::Clock;
-use deputy_core::{Digest, InstanceName, Span, in_one_line};
+use deputy_core::{Digest, HostPort, InstanceName, Span, in_one_line};
 use deputy_support::{Backoff, pause};
 use fastrand::Rng;
 use rustls::ClientConfig;
@@ -15,10 +15,11 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsConnector;
 
 use super::connection_lost::{ClientStopped, ConnectionLost};
-use super::dial::dial;
+use super::dial::{Others, dial};
 use super::fetch::{FetchReply, Fetches};
 use super::link::{Link, LinkPhase, LinkState};
 use super::reconnect::{MAX_DELAY, Reconnect};
+use super::relocation::Stay;
 use super::session;
 use crate::delivered_state::{DeliveredState, DeliveryReport};
 use crate::identity::WorkerIdentity;
@@ -73,6 +74,7 @@ pub struct LinkClient {
     pub(super) fetch_requests: mpsc::Receiver<(Digest, FetchReply)>,
     pub(super) fetches: Fetches,
     pub(super) reconnect: Reconnect,
+    pub(super) stay: Stay,
     /// Why the present identity is not saved.
     pub(super) save_error: Option<String>,
     pub(super) save_backoff: Backoff,
@@ -84,6 +86,8 @@ impl LinkClient {
         let (held, held_receiver) = watch::channel(Arc::new(options.held));
         let (state, state_receiver) = watch::channel(LinkState {
             phase: LinkPhase::Connecting,
+            address: None,
+            addresses: options.identity.addresses.clone(),
             since: options.clock.now().wall,
             last_message: None,
             error: None,
@@ -116,6 +120,7 @@ impl LinkClient {
             fetch_requests,
             fetches: Fetches::default(),
             reconnect: Reconnect::new(),
+            stay: Stay::default(),
             save_error: None,
             save_backoff: Backoff::new(MIN_SAVE_DELAY, MAX_SAVE_DELAY),
         };
@@ -140,24 +145,70 @@ impl LinkClient {
         }
     }
 
-    /// One connection, from its beginning to its end.
+    /// Tries the addresses in a random order until one gives a session, and returns why that ended, or why the last address
+    /// gave none.
     pub(super) async fn connection(&mut self) -> ConnectionLost {
         if self.clock.now().wall >= self.identity.ends() {
             let why = self.save_error.clone().unwrap_or_else(|| "no coordinator was reachable".to_owned());
             return ConnectionLost::Expired(self.identity.ends(), why);
         }
-        let tls = match self.tls.take().map_or_else(|| self.identity.tls(), Ok) {
-            Ok(tls) => Arc::clone(self.tls.insert(tls)),
-            Err(error) => return ClientStopped::from(error).into(),
+        let mut round = self.identity.addresses.as_slice().to_vec();
+        self.rng.shuffle(&mut round);
+        let mut lost = ConnectionLost::Closed;
+        while let Some(address) = round.pop() {
+            let others = if round.is_empty() { Others::None } else { Others::Left };
+            lost = self.sessions(address, others).await;
+            if self.reconnect.connected_at.is_some() || !lost.is_of_one_address() {
+                break;
+            }
+            if others == Others::Left {
+                tracing::debug!(error = in_one_line(&lost), "trying the coordinator's next address");
+            }
+        }
+        lost
+    }
+
+    /// The session at one address, and those at others to which it moves.
+    async fn sessions(&mut self, mut address: HostPort, others: Others) -> ConnectionLost {
+        self.reconnect.connected_at = None;
+        self.record_address(&address);
+        let tls = match self.tls() {
+            Ok(tls) => tls,
+            Err(stopped) => return stopped.into(),
         };
         let stream = tokio::select! {
-            stream = dial(&self.identity.address, TlsConnector::from(tls)) => stream,
+            stream = dial(&address, tls, others) => stream,
             () = self.held.closed() => return ClientStopped::Unused.into(),
         };
-        match stream {
-            Ok(stream) => session::run(self, stream).await,
-            Err(lost) => lost,
+        let mut stream = match stream {
+            Ok(stream) => stream,
+            Err(lost) => return lost,
+        };
+        loop {
+            match session::run(self, stream, address).await {
+                Ok(moved) => {
+                    tracing::info!(address = %moved.address, "moving to another address of the coordinator");
+                    (stream, address) = (moved.stream, moved.address);
+                    self.record_address(&address);
+                    self.enter(LinkPhase::Connecting, self.save_error.clone());
+                }
+                Err(lost) => return lost,
+            }
         }
+    }
+
+    /// The configuration for the present identity.
+    pub(super) fn tls(&mut self) -> Result<TlsConnector, ClientStopped> {
+        let tls = self.tls.take().map_or_else(|| self.identity.tls(), Ok)?;
+        Ok(TlsConnector::from(Arc::clone(self.tls.insert(tls))))
+    }
+
+    /// Does not wake the watchers of the state.
+    fn record_address(&self, address: &HostPort) {
+        self.state.send_if_modified(|state| {
+            state.address = Some(address.clone());
+            false
+        });
     }
 
     fn stopped(&self, stopped: ClientStopped) -> ClientStopped {

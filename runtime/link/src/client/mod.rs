@@ -1,8 +1,9 @@
 //! The worker's side of the link: enrols, stays connected, and holds what the coordinator delivers.
 //!
 //! [`join`] turns a join string into an [identity](crate::WorkerIdentity). [`LinkClient::run`] then keeps a connection for
-//! as long as the identity is valid. It reconnects after every loss, at a random moment within the time that the
-//! coordinator named, so that ten thousand workers do not return at once. It renews the certificate at half of its life,
+//! as long as the identity is valid. It tries the coordinator's addresses in a random order, and picks one of them again now
+//! and then. It reconnects after every loss, at a random moment within the time that the coordinator named, so that ten
+//! thousand workers do not return at once. It renews the certificate at half of its life,
 //! and saves what it must not lose before it uses it. What it holds is in a `watch`: a reader sees the newest state, and a
 //! slow one skips states in between.
 //!
@@ -17,6 +18,7 @@ mod join;
 mod link;
 mod link_client;
 mod reconnect;
+mod relocation;
 mod session;
 
 pub use connection_lost::ClientStopped;

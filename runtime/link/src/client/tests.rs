@@ -24,11 +24,13 @@ use crate::message::{
     ClientMessage, ClientMessageKind, ReceiverBound, ReceiverLimits, ServerMessage, ServerMessageKind, SnapshotEnd,
 };
 use crate::server::ServerTls;
-use crate::testing::{LIVES, NoIdentityStore, certified, client, clock, identity, now};
+use crate::testing::{LIVES, NoIdentityStore, addresses, certified, client, clock, identity, now};
 use crate::{DeliveredState, WorkerIdentity};
 
+mod addresses;
 mod fetch;
 mod join;
+mod relocation;
 
 /// Accepts a worker and completes its snapshot.
 async fn accept(listener: &TcpListener, tls: &ServerTls) -> Served<TcpStream> {
@@ -52,8 +54,8 @@ async fn reconnect_resumes_the_tls_session_of_the_same_identity() {
     let authority = Authority::generate(now(), LIVES).unwrap();
     let kept = authority.encode().unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let (mut client, mut link) = client(identity(&authority, now(), address), Arc::new(NoIdentityStore));
+    let address = listener.local_addr().unwrap();
+    let (mut client, mut link) = client(identity(&authority, now(), addresses(&[address])), Arc::new(NoIdentityStore));
     for expected in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
         // A coordinator that was restarted, or another process of it.
         let restored = Authority::restored(kept.expose(), LIVES).unwrap();
@@ -68,7 +70,7 @@ async fn reconnect_resumes_the_tls_session_of_the_same_identity() {
         assert_eq!(kind, Some(expected));
         client.enter(LinkPhase::Connecting, None);
     }
-    client.identity = identity(&authority, now(), client.identity.address.clone());
+    client.identity = identity(&authority, now(), client.identity.addresses.clone());
     client.tls = None;
     let tls = ServerTls::new(now(), &authority, clock()).unwrap();
     let serving = async { accept(&listener, &tls).await.get_ref().1.handshake_kind() };
@@ -124,8 +126,8 @@ async fn test_link(lives: crate::CertificateLifetimes, age: u64, fails: &[bool])
     let authority = Authority::generate(now().minus(Span::secs(200_000)), lives).unwrap();
     let tls = ServerTls::new(now(), &authority, clock()).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let identity = identity(&authority, now().minus(Span::secs(age)), address);
+    let address = listener.local_addr().unwrap();
+    let identity = identity(&authority, now().minus(Span::secs(age)), addresses(&[address]));
     let fails = Mutex::new(fails.iter().copied().collect());
     let store = Arc::new(FailingStore { fails, saved: Mutex::new(identity.clone()) });
     let (client, link) = client(identity, Arc::clone(&store) as _);
@@ -267,7 +269,7 @@ fn delay(client: &mut LinkClient, lost: &ConnectionLost) -> Duration {
 #[tokio::test]
 async fn reconnect_backoff_resets_after_a_stable_connection() {
     let mut client = test_link(LIVES, 0, &[]).await.client;
-    let waits: Vec<_> = (0..20).map(|_| delay(&mut client, &ConnectionLost::Timeout(String::new()))).collect();
+    let waits: Vec<_> = (0..20).map(|_| delay(&mut client, &ConnectionLost::Timeout("a:1".parse().unwrap()))).collect();
     let longest = MAX_DELAY.duration();
     assert!(
         waits.iter().all(|wait| *wait <= longest) && waits[10..].iter().all(|wait| *wait >= longest / 2),
@@ -287,7 +289,7 @@ async fn reconnect_backoff_resets_after_a_stable_connection() {
         client.reconnect.connected_at = timer_now().checked_sub(STABLE);
         assert!(delay(&mut client, &lost) <= MIN_DELAY.duration());
     }
-    assert!(delay(&mut client, &ConnectionLost::Timeout(String::new())) <= MIN_DELAY.duration());
+    assert!(delay(&mut client, &ConnectionLost::Timeout("a:1".parse().unwrap())) <= MIN_DELAY.duration());
 }
 
 #[tokio::test]
@@ -299,7 +301,7 @@ async fn clock_difference_is_named_and_is_transient() {
         token: crate::TokenId::from_bytes([1; 8]),
         secret: crate::TokenSecret::new(&mut [1; 32]),
         authority: authority.fingerprint(),
-        address: client.identity.address.clone(),
+        addresses: client.identity.addresses.clone(),
     };
     let serving = async {
         for _ in 0..2 {
@@ -323,8 +325,8 @@ async fn receiver_limits_are_held_or_end_the_connection() {
     let authority = Authority::generate(now(), LIVES).unwrap();
     let tls = ServerTls::new(now(), &authority, clock()).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let (mut client, mut link) = client(identity(&authority, now(), address), Arc::new(NoIdentityStore));
+    let address = listener.local_addr().unwrap();
+    let (mut client, mut link) = client(identity(&authority, now(), addresses(&[address])), Arc::new(NoIdentityStore));
     let name: deputy_core::ReceiverName = "aws".parse().unwrap();
     let bound = |limits: Option<ReceiverLimits>| ReceiverBound {
         receiver: name.to_string(),

@@ -2,7 +2,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::*;
 use crate::message::{
-    ApplyReport, Authorities, Certified, ClientMessage, ClientMessageKind, ComponentChunk, FetchComponent,
+    Addresses, ApplyReport, Authorities, Certified, ClientMessage, ClientMessageKind, ComponentChunk, FetchComponent,
     GroupInstances, Join, KnownLease, LeaseUpdate, LeaseWithdrawn, Ping, ReceiverBound, Refusal, RenewCertificate,
     ServerMessage, ServerMessageKind, Shutdown, SnapshotEnd, Subscribe, Welcome,
 };
@@ -191,6 +191,7 @@ fn replies() -> Vec<ServerMessageKind> {
         ServerMessageKind::Pong(Ping {}),
         ServerMessageKind::Shutdown(Shutdown::default()),
         ServerMessageKind::GroupInstances(GroupInstances::default()),
+        ServerMessageKind::Addresses(Addresses::default()),
     ];
     let number = |reply: &ServerMessageKind| match reply {
         ServerMessageKind::Certified(_) => 0,
@@ -205,8 +206,9 @@ fn replies() -> Vec<ServerMessageKind> {
         ServerMessageKind::Pong(_) => 9,
         ServerMessageKind::Shutdown(_) => 10,
         ServerMessageKind::GroupInstances(_) => 11,
+        ServerMessageKind::Addresses(_) => 12,
     };
-    assert!(all.iter().map(number).eq(0..12));
+    assert!(all.iter().map(number).eq(0..13));
     all
 }
 

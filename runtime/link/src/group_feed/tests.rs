@@ -47,7 +47,7 @@ fn group_instances(frames: &[Bytes]) -> Vec<String> {
     names.collect()
 }
 
-/// A short text for each frame about leases, receivers and authorities.
+/// A short text for each frame about leases, receivers, authorities and addresses.
 fn texts(frames: &[Bytes]) -> Vec<String> {
     let replies = frames.iter().map(reply).filter(|reply| !matches!(reply, ServerMessageKind::GroupInstances(_)));
     let texts = replies.map(|reply| match reply {
@@ -62,6 +62,7 @@ fn texts(frames: &[Bytes]) -> Vec<String> {
             format!("={} {}", complete.instances.join(","), complete.receivers.join(","))
         }
         ServerMessageKind::Authorities(authorities) => format!("authorities {}", authorities.certificates.len()),
+        ServerMessageKind::Addresses(list) => format!("addresses {}", list.addresses.join(",")),
         other => panic!("{other:?}"),
     });
     texts.collect()
@@ -174,6 +175,14 @@ fn feeds_of_groups_are_separate() {
     let (_, mut cursor) = all(&other);
     feeds.set_authorities(vec![vec![3]]);
     assert_eq!(texts(&other.after(&mut cursor)), ["authorities 1"]);
+    // The same for addresses, and for a group that comes later.
+    feeds.set_addresses(&"b:1,a:1".parse().unwrap());
+    assert_eq!(texts(&other.after(&mut cursor)), ["addresses a:1,b:1"]);
+    feeds.set_addresses(&"a:2".parse().unwrap());
+    let late = feeds.group(&"late".parse().unwrap());
+    for group in [&other, &late] {
+        assert_eq!(all(group).0, ["authorities 1", "addresses a:2", "= "]);
+    }
 }
 
 #[test]

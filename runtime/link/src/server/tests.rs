@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::*;
 use crate::client::{ClientStopped, LinkPhase};
 use crate::message::Certified;
-use crate::testing::{LIVES, NoIdentityStore, client, clock, identity, now};
+use crate::testing::{LIVES, NoIdentityStore, addresses, client, clock, identity, now};
 use crate::{Authority, ErrorCode, PeerCertificate, ProtocolError, TokenId, TokenSecret, WorkerId};
 use deputy_support::timer_now;
 
@@ -100,7 +100,7 @@ impl TestServer {
 async fn session_ends_when_the_worker_is_removed_while_it_connects() {
     let server = start(ServerLimits::default());
     let (client, link) =
-        client(identity(&server.authority, now(), server.address.to_string()), Arc::new(NoIdentityStore));
+        client(identity(&server.authority, now(), addresses(&[server.address])), Arc::new(NoIdentityStore));
     let out = client.run().await;
     assert!(matches!(out, ClientStopped::Refused(refusal) if refusal.code == ErrorCode::Removed));
     assert!(link.held.borrow().deliveries.is_empty() && link.state.borrow().phase == LinkPhase::Rejected);

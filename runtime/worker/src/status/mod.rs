@@ -59,8 +59,11 @@ pub struct ConnectionStatus {
     /// The worker's id.
     pub worker: String,
     pub group: String,
-    /// The coordinator's address.
+    /// The address of the coordinator that the worker is connected to, or tried last.
     pub coordinator: String,
+    /// All addresses of coordinators that the worker knows, in the order of their names.
+    #[serde(default)]
+    pub addresses: Vec<String>,
     /// `connected`, `connecting` or `out`
     pub state: String,
     /// The last change of `state`.

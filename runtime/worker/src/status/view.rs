@@ -86,6 +86,7 @@ impl StatusView<'_> {
             worker: connection.worker.clone(),
             group: connection.group.clone(),
             coordinator: connection.coordinator.clone(),
+            addresses: connection.addresses.clone(),
             state: connection.phase.word().to_owned(),
             since: connection.since.to_string(),
             last_contact: connection.heard.map(|heard| heard.to_string()),

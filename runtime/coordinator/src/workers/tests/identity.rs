@@ -27,7 +27,7 @@ async fn worker_refuses_a_coordinator_of_another_authority() {
     let (coordinator, other) =
         (start_coordinator(TestOptions::default()).await, start_coordinator(TestOptions::default()).await);
     let mut string = coordinator.token("analytics", 1).await;
-    string.address = other.workers.address().to_string();
+    string.addresses = other.workers.address().to_string().parse().unwrap();
     let error = join(&string, WorkerKey::new().unwrap()).await.unwrap_err();
     assert!(matches!(error, JoinFailure::WrongAuthority(_)), "{error}");
     assert!(other.events("join").is_empty(), "the secret was not shown");
@@ -35,7 +35,7 @@ async fn worker_refuses_a_coordinator_of_another_authority() {
     // A worker of one is a stranger to the other.
     let string = coordinator.token("analytics", 1).await;
     let mut identity = join(&string, WorkerKey::new().unwrap()).await.unwrap();
-    identity.address = other.workers.address().to_string();
+    identity.addresses = other.workers.address().to_string().parse().unwrap();
     let worker = TestWorker::start(identity, &[]);
     wait_until(async || worker.link.state.borrow().failures > 0).await;
     assert!(other.events("connect").is_empty());

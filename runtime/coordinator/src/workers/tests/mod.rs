@@ -145,7 +145,7 @@ async fn start_coordinator_with(
     let lock = test_lock(&*store).await;
     let options = WorkerServiceOptions {
         listen,
-        advertise: String::new(),
+        advertise: "127.0.0.1:1".parse().unwrap(),
         lives: options.lives,
         limits: ServerLimits {
             heartbeat: options.heartbeat,
@@ -166,7 +166,9 @@ async fn start_coordinator_with(
         handle,
     };
     let (mut workers, tasks) = Workers::open(options).await.unwrap();
-    workers.advertise = workers.address().to_string().into();
+    let advertise = workers.address().to_string().parse().unwrap();
+    workers.feeds.set_addresses(&advertise);
+    workers.advertise = Arc::new(advertise);
     let (stop, stopped) = watch::channel(false);
     let running = spawn(tasks.run(stopped));
     TestCoordinator { _folder: folder, clock, workers, board, audit, metrics, stop, running }

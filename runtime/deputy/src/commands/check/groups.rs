@@ -23,7 +23,9 @@ use crate::table::Table;
 #[derive(Serialize, JsonSchema)]
 pub(super) struct CheckedWorkersJson {
     listen: String,
+    /// The first of `addresses`.
     advertise: String,
+    addresses: Vec<String>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -56,7 +58,12 @@ enum ReceiverError {
 
 impl From<&WorkersSection> for CheckedWorkersJson {
     fn from(workers: &WorkersSection) -> Self {
-        Self { listen: workers.listen.to_string(), advertise: workers.advertise.to_string() }
+        let addresses: Vec<String> = workers.advertise.as_slice().iter().map(ToString::to_string).collect();
+        Self {
+            listen: workers.listen.to_string(),
+            advertise: addresses.first().cloned().unwrap_or_default(),
+            addresses,
+        }
     }
 }
 

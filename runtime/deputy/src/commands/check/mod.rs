@@ -212,7 +212,7 @@ fn summary(config: &CoordinatorFile, instances: &[CheckedInstanceJson], groups: 
         text.push_str(&format!(", {}", count(groups.len(), "group")));
     }
     if let Some(workers) = &config.coordinator.workers {
-        text.push_str(&format!(", workers connect to {}", workers.advertise));
+        text.push_str(&format!(", workers connect to {}", workers.advertise.to_string().replace(',', ", ")));
     }
     match failed {
         0 => format!("{text}, {}\n", styled(GOOD, "all ok")),

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use deputy_config::WorkerConfig;
+use deputy_core::SecretSource;
 use deputy_core::grant::{AddressClass, Grant, HostPattern, Network, Scheme, Target, TcpRule};
-use deputy_core::{ByteSize, SecretSource};
 use deputy_files::ambient;
-use deputy_link::JoinString;
+use deputy_link::{JoinString, MAX_JOIN_STRING};
 use deputy_local::{ControlRequest, Parameters, SocketClient, SocketClientError};
 use deputy_sandbox::attempts;
 use deputy_sources::{SourceContext, ValueShape};
@@ -27,13 +27,13 @@ pub(super) async fn check(context: &Context, path: &Path) -> Result<Vec<FindingJ
     // A used join string may be gone.
     let join = config.join.iter().filter(|join| !is_gone(join));
     findings.extend(secret_files::check(join.chain(&config.key)).await);
-    let (socket, coordinator) = socket(context).await?;
+    let (socket, known) = socket(context).await?;
     findings.push(socket);
-    let coordinator = match coordinator {
-        Some(address) => Some(address),
-        None => joined_address(config.join.as_ref()).await,
+    let known = match known.is_empty() {
+        false => known,
+        true => joined_addresses(config.join.as_ref()).await,
     };
-    if let Some(target) = coordinator.and_then(|address| Target::parse(Scheme::Tcp, &address).ok()) {
+    for target in known.iter().filter_map(|address| Target::parse(Scheme::Tcp, address).ok()) {
         findings.push(reach(&target).await);
     }
     Ok(findings)
@@ -43,8 +43,8 @@ fn is_gone(source: &SecretSource) -> bool {
     matches!(source, SecretSource::File(path) if ambient::exists(path).is_ok_and(|exists| !exists))
 }
 
-/// Whether a worker answers, and to which coordinator it belongs.
-async fn socket(context: &Context) -> Result<(FindingJson, Option<String>), CommandError> {
+/// Whether a worker answers, and the addresses of its coordinators.
+async fn socket(context: &Context) -> Result<(FindingJson, Vec<String>), CommandError> {
     let (path, peer) = context.worker_socket(None)?;
     let client = SocketClient::new(&path, peer);
     let path = path.display().to_string();
@@ -53,9 +53,9 @@ async fn socket(context: &Context) -> Result<(FindingJson, Option<String>), Comm
         Ok(report) => report,
         Err(SocketClientError::Connect { .. }) => {
             let text = format!("no worker runs here: `{}` starts it", context.command("worker"));
-            return Ok((finding(Health::Note, text), None));
+            return Ok((finding(Health::Note, text), Vec::new()));
         }
-        Err(error) => return Ok((finding(Health::Warning, error.to_string()), None)),
+        Err(error) => return Ok((finding(Health::Warning, error.to_string()), Vec::new())),
     };
     let connection = report.connection;
     let ready = if report.ready { "ready" } else { "not ready" };
@@ -67,14 +67,21 @@ async fn socket(context: &Context) -> Result<(FindingJson, Option<String>), Comm
         true => finding(Health::Ok, text),
         false => finding(Health::Warning, text).fix(format!("`{}` shows why", context.command("worker status"))),
     };
-    Ok((found, Some(connection.coordinator)))
+    // Earlier versions know one.
+    let known = match connection.addresses.is_empty() {
+        false => connection.addresses,
+        true => vec![connection.coordinator],
+    };
+    Ok((found, known))
 }
 
-/// The coordinator's address in a join string that can be read.
-async fn joined_address(join: Option<&SecretSource>) -> Option<String> {
-    let read = deputy_sources::read(join?, ValueShape::bytes(ByteSize::kib(4)), &SourceContext::of_process()).await;
-    let text = String::from_utf8(read.ok()?.expose().to_vec()).ok()?;
-    Some(text.trim().parse::<JoinString>().ok()?.address)
+/// The coordinator's addresses in a join string that can be read; none otherwise.
+async fn joined_addresses(join: Option<&SecretSource>) -> Vec<String> {
+    let Some(join) = join else { return Vec::new() };
+    let read = deputy_sources::read(join, ValueShape::bytes(MAX_JOIN_STRING), &SourceContext::of_process()).await;
+    let Ok(read) = read else { return Vec::new() };
+    let string = std::str::from_utf8(read.expose()).unwrap_or_default().parse::<JoinString>();
+    string.map_or_else(|_| Vec::new(), |string| string.addresses.as_slice().iter().map(ToString::to_string).collect())
 }
 
 async fn reach(coordinator: &Target) -> FindingJson {

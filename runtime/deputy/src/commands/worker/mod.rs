@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
 use deputy_config::WorkerConfig;
-use deputy_core::{ByteSize, Span};
+use deputy_core::Span;
 use deputy_host::worker::{OnceOutcome, WorkerAddresses, WorkerControls, WorkerProcess, WorkerProcessOptions};
-use deputy_link::{JoinString, JoinStringError};
+use deputy_link::{JoinString, JoinStringError, MAX_JOIN_STRING};
 
 use crate::context::Context;
 use crate::error::CommandError;
@@ -20,7 +20,6 @@ use crate::signals::{DaemonSignal, DaemonSignals};
 use status::WorkerStatusArgs;
 
 /// No join string is longer.
-const MAX_JOIN_STRING: ByteSize = ByteSize::kib(4);
 
 /// Run a worker: receive leases and publish them as files
 ///
@@ -160,7 +159,7 @@ fn join_string(argument: &OsStr) -> Result<JoinString, CommandError> {
     // Errors do not repeat the argument, which may be a mistyped join string.
     parse(&read_input(Path::new(argument), MAX_JOIN_STRING).map_err(|error| {
         CommandError::new(Exit::Failed, error).context("cannot read the join string").hint(
-            "--join takes a join string (dj1.…), a file with one, or - for stdin; `deputy token create` on the coordinator \
+            "--join takes a join string (dj1.… or dj2.…), a file with one, or - for stdin; `deputy token create` on the coordinator \
              creates one",
         )
     })?)

@@ -102,6 +102,11 @@ fn summary(status: &WorkerReport, width: Option<usize>) -> String {
     let mut table = Table::default();
     table.row(["worker", &format!("{}, group {}", connection.worker, connection.group)]);
     table.row(["coordinator", &link(connection)]);
+    let others: Vec<&str> =
+        connection.addresses.iter().filter(|address| **address != connection.coordinator).map(String::as_str).collect();
+    if !others.is_empty() {
+        table.row(["others", &others.join(", ")]);
+    }
     if let Some(error) = &connection.error {
         table.row(["last error", error]);
     }
@@ -224,6 +229,18 @@ mod tests {
         let text = strip_str(&text(&status(), None)).to_string();
         assert!(text.contains("next attempt in 5s") && !text.contains('…'), "{text}");
         assert!(text.contains("aws-credential-process/1") && !text.contains("NEXT AT"), "{text}");
+    }
+
+    #[test]
+    fn worker_status_shows_the_other_addresses() {
+        let mut status = status();
+        let shown = |status: &WorkerReport| strip_str(&text(status, None)).to_string();
+        assert!(!shown(&status).contains("others"));
+        status.connection.addresses =
+            ["a.example:8271", "deputy.example:8271", "z.example:8271"].map(str::to_owned).to_vec();
+        let text = shown(&status);
+        let line = text.lines().find(|line| line.starts_with("others")).unwrap();
+        assert!(line.ends_with("  a.example:8271, z.example:8271"), "{text}");
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! One established connection.
 
+mod addresses;
 mod deliveries;
 mod renewal;
 
 use std::collections::BTreeSet;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deputy_core::{Digest, InstanceName, LeaseVersion, S3Places, Span, Timestamp};
+use deputy_core::{Digest, HostPort, InstanceName, LeaseVersion, S3Places, Span, Timestamp, in_one_line};
 use deputy_support::timer_now;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -19,6 +19,7 @@ use super::connection_lost::{ClientStopped, ConnectionLost};
 use super::dial::refusal_in_alert;
 use super::link::LinkPhase;
 use super::link_client::LinkClient;
+use super::relocation::{Moved, Relocation};
 use crate::delivered_state::{DeliveredState, DeliveryReport};
 use crate::frame::{FrameError, Frames, MAX_COORDINATOR_FRAME, encode};
 use crate::message::{
@@ -45,6 +46,8 @@ const MAX_REFUSALS: usize = 100;
 struct ClientSession<'c> {
     client: &'c mut LinkClient,
     stream: TlsStream<TcpStream>,
+    /// Where it is connected to.
+    address: HostPort,
     heartbeat: Duration,
     renewal: Renewal,
     /// All instances of the group, once the coordinator named them on this connection.
@@ -55,12 +58,17 @@ struct ClientSession<'c> {
     early_certificates: u32,
 }
 
-/// Runs until the connection ends, and returns why it did.
-pub(super) async fn run(client: &mut LinkClient, stream: TlsStream<TcpStream>) -> ConnectionLost {
+/// Runs until the connection ends, and returns why it did, or until there is a connection to another address.
+pub(super) async fn run(
+    client: &mut LinkClient,
+    stream: TlsStream<TcpStream>,
+    address: HostPort,
+) -> Result<Moved, ConnectionLost> {
     client.reconnect.connected_at = None;
     let mut session = ClientSession {
         client,
         stream,
+        address,
         heartbeat: DEFAULT_HEARTBEAT,
         renewal: Renewal::NotBefore(timer_now()),
         group_instances: None,
@@ -68,11 +76,10 @@ pub(super) async fn run(client: &mut LinkClient, stream: TlsStream<TcpStream>) -
         early_certificates: 0,
     };
     match session.run().await {
-        Ok(never) => match never {},
         Err(ConnectionLost::Io(error) | ConnectionLost::Frame(FrameError::Io(error))) => {
-            refusal_in_alert(&error).map_or(ConnectionLost::Io(error), ConnectionLost::Refused)
+            Err(refusal_in_alert(&error).map_or(ConnectionLost::Io(error), ConnectionLost::Refused))
         }
-        Err(lost) => lost,
+        result => result,
     }
 }
 
@@ -83,13 +90,16 @@ fn ping_interval(period: Duration) -> Interval {
 }
 
 impl ClientSession<'_> {
-    async fn run(&mut self) -> Result<Infallible, ConnectionLost> {
+    async fn run(&mut self) -> Result<Moved, ConnectionLost> {
         self.client.state.send_modify(|state| state.refusals.clear());
         self.subscribe().await?;
         let mut frames = Frames::default();
         let mut last_message = timer_now();
         let mut ping = ping_interval(self.heartbeat);
         let jitter = self.client.rng.f64();
+        let mut relocation = Relocation::default();
+        let mut stay = self.client.stay.random(&mut self.client.rng);
+        let mut picked_at = None;
         loop {
             let period = self.heartbeat;
             if ping.period() != period {
@@ -99,6 +109,8 @@ impl ClientSession<'_> {
             // Until the snapshot is complete, fetches of the connection before are not requested again.
             let is_connected = self.client.state.borrow().phase == LinkPhase::Connected;
             let fetch_timeout = self.client.fetches.deadline().filter(|_| is_connected);
+            let move_at = picked_at.or(self.client.reconnect.connected_at).map(|since| since + stay);
+            let may_move = !relocation.is_running() && self.renewal != Renewal::Requested;
             tokio::select! {
                 message = frames.next::<ServerMessage>(&mut self.stream, MAX_COORDINATOR_FRAME) => {
                     let message = message?.ok_or(ConnectionLost::Closed)?;
@@ -121,6 +133,17 @@ impl ClientSession<'_> {
                 () = sleep_until(fetch_timeout.unwrap_or(last_message)), if fetch_timeout.is_some() => {
                     self.client.fetches.expire(timer_now());
                 }
+                () = sleep_until(move_at.unwrap_or(last_message)), if move_at.is_some() && may_move => {
+                    picked_at = Some(timer_now());
+                    stay = self.client.stay.random(&mut self.client.rng);
+                    if let Some(address) = self.other_address() {
+                        relocation.start(address, self.client.tls()?);
+                    }
+                }
+                opened = relocation.opened() => match opened {
+                    Ok(moved) => return Ok(moved),
+                    Err(lost) => tracing::debug!(error = in_one_line(&lost), "not moving to another address"),
+                },
                 () = self.client.held.closed() => return Err(ClientStopped::Unused.into()),
             }
         }
@@ -166,6 +189,7 @@ impl ClientSession<'_> {
             Some(ServerMessageKind::Pong(_)) => {}
             Some(ServerMessageKind::ComponentChunk(chunk)) => self.client.fetches.add_chunk(&chunk, timer_now()),
             Some(ServerMessageKind::Authorities(authorities)) => self.set_authorities(authorities).await?,
+            Some(ServerMessageKind::Addresses(addresses)) => self.learn_addresses(&addresses).await,
             Some(ServerMessageKind::Certified(certified)) => self.certified(certified).await?,
             Some(ServerMessageKind::Refusal(refusal)) => self.refused(refusal.into())?,
             Some(ServerMessageKind::Shutdown(shutdown)) => {

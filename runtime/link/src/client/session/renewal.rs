@@ -79,7 +79,7 @@ impl ClientSession<'_> {
         let pending = self.client.identity.pending.clone();
         let pending = pending.ok_or(ConnectionLost::Malformed("certificate: none was requested"))?;
         let present = &self.client.identity;
-        let next = WorkerIdentity::new(certified, pending, present.address.clone())
+        let next = WorkerIdentity::new(certified, pending, present.addresses.clone())
             .map_err(|_| ConnectionLost::Malformed("certificate: it is for another key"))?;
         if next.worker != present.worker || next.sequence != present.sequence + 1 {
             return Err(ConnectionLost::Malformed("certificate: it is another worker's"));
@@ -150,7 +150,7 @@ impl ClientSession<'_> {
         self.certificate_left() < self.client.identity.life().duration() / 10
     }
 
-    async fn save(&self, next: &WorkerIdentity) -> Result<(), String> {
+    pub(super) async fn save(&self, next: &WorkerIdentity) -> Result<(), String> {
         let saved = self.client.identity_store.save(next).await;
         saved.map_err(|error| format!("cannot save the worker's identity: {}", in_one_line(&*error)))
     }
@@ -162,7 +162,7 @@ impl ClientSession<'_> {
     }
 
     /// Records whether the identity is saved; if not, schedules another attempt. Returns whether to continue in any case.
-    fn record_save(&mut self, saved: Result<(), String>) -> bool {
+    pub(super) fn record_save(&mut self, saved: Result<(), String>) -> bool {
         let was_saved = self.client.save_error.is_none();
         let error = saved.err();
         let is_saved = error.is_none();

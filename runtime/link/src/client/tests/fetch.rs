@@ -55,8 +55,8 @@ async fn fetch_of_a_slow_component_succeeds_and_a_stalled_one_fails() {
     let authority = Authority::generate(now(), LIVES).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let tls = ServerTls::new(now(), &authority, clock()).unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let (mut client, mut link) = client(identity(&authority, now(), address), Arc::new(NoIdentityStore));
+    let address = listener.local_addr().unwrap();
+    let (mut client, mut link) = client(identity(&authority, now(), addresses(&[address])), Arc::new(NoIdentityStore));
     client.fetches = Fetches::new(Duration::from_millis(600));
     let mut beside = JoinSet::new();
     beside.spawn(async move {

@@ -11,7 +11,7 @@ fn join_string(authority: &Authority, listener: &TcpListener) -> JoinString {
         token: TokenId::from_bytes([1; 8]),
         secret: TokenSecret::new(&mut [1; 32]),
         authority: authority.fingerprint(),
-        address: listener.local_addr().unwrap().to_string(),
+        addresses: addresses(&[listener.local_addr().unwrap()]),
     }
 }
 

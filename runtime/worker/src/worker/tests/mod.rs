@@ -212,6 +212,7 @@ impl TestWorker {
                     worker: "0123456789abcdef".to_owned(),
                     group: "analytics".to_owned(),
                     coordinator: "coordinator:8271".to_owned(),
+                    addresses: vec!["coordinator:8271".to_owned(), "other:8271".to_owned()],
                     phase,
                     since: Timestamp::from_millis(1),
                     heard: Some(Timestamp::from_millis(2)),

@@ -1,0 +1,188 @@
+//! Workers of two coordinators that share an authority.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use deputy_core::{Digest, GroupName, HostPort, InstanceName};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::client::relocation::Stay;
+use crate::message::{Certified, LeaseUpdate};
+use crate::server::{LinkHandler, LinkServer, ServerLimits, Sessions};
+use crate::testing::numbered_identity;
+use crate::{PeerCertificate, ProtocolError, TokenId, TokenSecret, WorkerId};
+
+/// Picks an address again after this.
+const SHORT: Stay = Stay { shortest: Duration::from_millis(100), longest: Duration::from_millis(200) };
+
+/// Admits every worker of the authority.
+struct AdmittingHandler;
+
+#[async_trait]
+impl LinkHandler for AdmittingHandler {
+    async fn join(&self, _: SocketAddr, _: TokenId, _: TokenSecret, _: Vec<u8>) -> Result<Certified, ProtocolError> {
+        unreachable!("all have joined")
+    }
+
+    async fn renew(&self, _: SocketAddr, _: PeerCertificate, _: u64, _: Vec<u8>) -> Result<Certified, ProtocolError> {
+        unreachable!("no certificate is old")
+    }
+
+    async fn admit(&self, _: SocketAddr, _: PeerCertificate) -> Result<GroupName, ProtocolError> {
+        Ok("analytics".parse().unwrap())
+    }
+
+    async fn subscribed(
+        &self,
+        _: SocketAddr,
+        _: WorkerId,
+        _: &GroupName,
+        _: Option<Vec<InstanceName>>,
+    ) -> Vec<ProtocolError> {
+        Vec::new()
+    }
+
+    fn component(&self, _: SocketAddr, _: WorkerId, _: &GroupName, _: Digest) -> Result<Bytes, ProtocolError> {
+        unreachable!("there are no receivers")
+    }
+
+    fn suspicious(&self, _: SocketAddr, _: &str) {}
+}
+
+struct Replica {
+    address: SocketAddr,
+    sessions: Arc<Sessions>,
+    stop: watch::Sender<bool>,
+}
+
+impl Replica {
+    fn start(address: SocketAddr, authority: &Authority, tasks: &mut JoinSet<()>) -> Self {
+        let tls = Arc::new(ServerTls::new(now(), authority, clock()).unwrap());
+        let sessions = Arc::new(Sessions::new(clock(), None));
+        let (handler, limits) = (Arc::new(AdmittingHandler), ServerLimits::default());
+        let server = LinkServer::bind(address, handler, Arc::default(), Arc::clone(&sessions), tls, limits).unwrap();
+        let address = server.address().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        tasks.spawn(server.run(stopped));
+        Self { address, sessions, stop }
+    }
+
+    async fn wait_until(&self, is_so: impl Fn(usize) -> bool) {
+        in_time(async {
+            while !is_so(self.sessions.connected()) {
+                pause(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn relocation_gives_a_restarted_replica_its_share() {
+    let authority = Authority::generate(now(), LIVES).unwrap();
+    let (mut tasks, anywhere) = (JoinSet::new(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let one = Replica::start(anywhere, &authority, &mut tasks);
+    let other = Replica::start(anywhere, &authority, &mut tasks);
+    let known = addresses(&[one.address, other.address]);
+    let mut links = Vec::new();
+    for number in 1..=20 {
+        let identity = numbered_identity(&authority, number, known.clone());
+        let (mut client, link) = client(identity, Arc::new(NoIdentityStore));
+        client.rng = fastrand::Rng::with_seed(number.into());
+        client.stay = SHORT;
+        links.push(link);
+        tasks.spawn(async move { drop(client.run().await) });
+    }
+    // All came to a random one.
+    one.wait_until(|connected| (1..20).contains(&connected)).await;
+    other.wait_until(|connected| (1..20).contains(&connected)).await;
+    other.stop.send(true).unwrap();
+    one.wait_until(|connected| connected == 20).await;
+    let other = Replica::start(other.address, &authority, &mut tasks);
+    other.wait_until(|connected| connected >= 5).await;
+    one.wait_until(|connected| connected <= 15).await;
+}
+
+#[tokio::test]
+async fn relocation_keeps_the_session_until_the_next_is_open() {
+    let TestLink { tls, listener, mut client, mut link, .. } = test_link(LIVES, 0, &[]).await;
+    let next = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let (old, new) = (listener.local_addr().unwrap(), next.local_addr().unwrap());
+    client.identity.addresses = addresses(&[old, new]);
+    client.stay = SHORT;
+    client.rng = (0..)
+        .map(fastrand::Rng::with_seed)
+        .find(|rng| {
+            let mut round = client.identity.addresses.as_slice().to_vec();
+            rng.clone().shuffle(&mut round);
+            round.last() == HostPort::of(old).as_ref()
+        })
+        .unwrap();
+    let update = LeaseUpdate {
+        instance: "s3".to_owned(),
+        service: "s3".to_owned(),
+        kind: "secret/1".to_owned(),
+        revision: 3,
+        obtained_ms: 5,
+        valid_until_ms: u64::MAX,
+        ..LeaseUpdate::default()
+    };
+    let serving = async {
+        let mut stream = accept(&listener, &tls).await;
+        let (socket, _) = next.accept().await.unwrap();
+        // While the handshake waits, the first session delivers.
+        answer(&mut stream, ServerMessageKind::LeaseUpdate(update)).await;
+        link.held.wait_for(|held| !held.deliveries.is_empty()).await.unwrap();
+        let mut moved = TlsAcceptor::from(tls.config()).accept(socket).await.unwrap();
+        let mut frames = Frames::default();
+        let up: ClientMessage = frames.next(&mut moved, MAX_WORKER_FRAME).await.unwrap().unwrap();
+        let Some(ClientMessageKind::Subscribe(subscribe)) = up.kind else { panic!("{up:?}") };
+        let known: Vec<_> = subscribe.known.iter().map(|known| (known.instance.as_str(), known.revision)).collect();
+        assert_eq!(known, [("s3", 3)]);
+        let end = SnapshotEnd { instances: vec!["s3".to_owned()], receivers: Vec::new() };
+        answer(&mut moved, ServerMessageKind::SnapshotEnd(end)).await;
+        let at_next = |state: &LinkState| state.phase == LinkPhase::Connected && state.address == HostPort::of(new);
+        in_time(link.state.wait_for(at_next)).await.unwrap();
+        // The first session is over.
+        loop {
+            match Frames::default().next::<ClientMessage>(&mut stream, MAX_WORKER_FRAME).await {
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        assert_eq!(link.held.borrow().deliveries.len(), 1);
+    };
+    in_time(async {
+        tokio::select! { lost = client.connection() => panic!("{lost}"), () = serving => {} }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn relocation_to_a_dead_address_changes_nothing() {
+    let TestLink { tls, listener, mut client, link, .. } = test_link(LIVES, 0, &[]).await;
+    let dead = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let live = listener.local_addr().unwrap();
+    client.identity.addresses = addresses(&[live, dead.local_addr().unwrap()]);
+    client.stay = SHORT;
+    let serving = async {
+        let _stream = loop {
+            tokio::select! {
+                stream = accept(&listener, &tls) => break stream,
+                refused = dead.accept() => drop(refused),
+            }
+        };
+        // It tries again and again.
+        for _ in 0..3 {
+            drop(dead.accept().await.unwrap());
+        }
+        let state = link.state.borrow().clone();
+        assert_eq!((state.phase, state.address), (LinkPhase::Connected, HostPort::of(live)));
+    };
+    in_time(async {
+        tokio::select! { lost = client.connection() => panic!("{lost}"), () = serving => {} }
+    })
+    .await;
+}
