@@ -1,5 +1,7 @@
 //! A network that lets nothing through, and does again: both sides notice, and the workload does not.
 
+use std::time::{Duration, Instant};
+
 use super::site::{GROUP, TestSite};
 use super::watcher::Watcher;
 use crate::faults::namespace::Namespace;
@@ -31,6 +33,24 @@ fn both_sides_notice_a_partition_and_go_on_when_it_is_over() {
         coordinator.wait_until("it has reported that", || applied(&site) == number);
     }
     assert_eq!(watcher.saw().numbers["creds"], [1, 2, 3]);
+}
+
+/// With the usual heartbeat, which alone takes 90 s.
+#[test]
+fn worker_notices_within_seconds_that_its_coordinator_is_gone() {
+    let site = TestSite::standard("");
+    let mut network = Namespace::with_network();
+    let _coordinator = site.coordinator_as(network.enter(&site.home.command()));
+    let mut command = site.command("worker");
+    command.arg("--join").arg(site.token(GROUP, &[]));
+    let worker = site.worker_as("worker", network.enter(&command));
+    worker.wait_until_published("app", "creds", 1);
+    let begun = Instant::now();
+    network.part();
+    worker.wait_for_link("connecting");
+    assert!(begun.elapsed() < Duration::from_secs(50), "{:?}", begun.elapsed());
+    network.heal();
+    worker.wait_for_link("connected");
 }
 
 fn applied(site: &TestSite) -> u64 {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use deputy_core::HostPort;
 use rustls::AlertDescription;
 use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -21,6 +22,15 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Deadline for each step of connecting to an address while there is another one to try: a machine that is gone does not
 /// answer, and one that hangs does no handshake.
 pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// When the system looks for a silent peer, and how often before it gives it up: after 19 seconds. Heartbeats alone would show
+/// only after three of them that its machine is gone.
+const PROBE_AFTER: Duration = Duration::from_secs(10);
+const PROBE_INTERVAL: Duration = Duration::from_secs(3);
+const PROBES: u32 = 3;
+
+/// How long what was sent may stay unacknowledged.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 
 /// Addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
@@ -46,6 +56,7 @@ pub(super) async fn dial(
     let connecting = async {
         let stream = connect(address, step).await?;
         stream.set_nodelay(true)?;
+        notice_loss(&stream)?;
         within(step, tls.connect(name, stream)).await
     };
     match timeout(CONNECT_TIMEOUT, Box::pin(connecting)).await {
@@ -71,6 +82,14 @@ async fn connect(address: &HostPort, step: Duration) -> io::Result<TcpStream> {
         }
     }
     Err(failed)
+}
+
+/// Has the system end the connection soon after the peer's machine or the network is gone.
+fn notice_loss(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    let probes = TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_INTERVAL).with_retries(PROBES);
+    socket.set_tcp_keepalive(&probes)?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
 }
 
 async fn within<T>(limit: Duration, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
