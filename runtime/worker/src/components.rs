@@ -204,6 +204,8 @@ mod tests {
         let never = Timestamp::from_millis(0);
         LinkState {
             phase,
+            address: None,
+            addresses: "coordinator:8271".parse().unwrap(),
             since: never,
             last_message: None,
             error: None,

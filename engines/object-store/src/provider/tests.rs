@@ -36,6 +36,8 @@ fn test_provider() -> TestProvider {
 fn state(phase: LinkPhase) -> LinkState {
     LinkState {
         phase,
+        address: None,
+        addresses: "coordinator:8271".parse().unwrap(),
         since: NOW,
         last_message: None,
         error: None,
