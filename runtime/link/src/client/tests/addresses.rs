@@ -1,4 +1,4 @@
-//! Several addresses of which some are dead, and lists that the coordinator sends.
+//! Several addresses, some of them dead, and lists that the coordinator sends.
 
 use std::net::SocketAddr;
 
