@@ -124,7 +124,7 @@ fn replicas_serve_workers_and_one_of_them_leads() {
     once.wait_until_published("app", "creds", 2);
     let text = fs::read_to_string(&token).unwrap();
     let elsewhere = text.parse::<deputy_link::JoinString>().map(|mut join| {
-        join.address = site.address().to_owned();
+        join.addresses = site.address().parse().unwrap();
         join.reveal().to_string()
     });
     fs::write(&token, elsewhere.unwrap()).unwrap();
