@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
 use super::connection_end::ConnectionEnd;
-use super::pending_connections::PendingConnection;
+use super::pending_connections::{PendingConnection, TOO_MANY_PENDING};
 use super::{ServerContext, session, unauthenticated};
 use crate::certificate::PeerCertificate;
 use crate::frame::FrameError;
@@ -42,15 +42,18 @@ async fn handshake(
     stream: TcpStream,
     pending: &PendingConnection,
 ) -> Option<(TlsStream<TcpStream>, Option<PeerCertificate>)> {
+    let limit = context.limits.handshake_timeout.duration();
     let accepting = async {
-        let _slot = pending.handshake_slot().await;
+        // Peers give up, too. One whose turn comes late would not complete, and take the turn of one that would: if more
+        // come than are served, all of them.
+        let Ok(_slot) = timeout(limit / 2, pending.handshake_slot()).await else { return Ok(None) };
         // Small messages do not wait for others.
         stream.set_nodelay(true)?;
-        context.tls.acceptor().accept(stream).await
+        context.tls.acceptor().accept(stream).await.map(Some)
     };
     // Boxed, so that the handshake's memory is freed before the connection goes on.
-    let fault = match Box::pin(timeout(context.limits.handshake_timeout.duration(), accepting)).await {
-        Ok(Ok(stream)) => {
+    let fault = match Box::pin(timeout(limit, accepting)).await {
+        Ok(Ok(Some(stream))) => {
             let Some(certificate) = stream.get_ref().1.peer_certificates().and_then(<[_]>::first) else {
                 return Some((stream, None));
             };
@@ -59,6 +62,7 @@ async fn handshake(
             }
             "the client certificate is not a worker's".to_owned()
         }
+        Ok(Ok(None)) => TOO_MANY_PENDING.to_owned(),
         Ok(Err(error)) => format!("the TLS handshake failed: {error}"),
         Err(_) => "the TLS handshake took too long".to_owned(),
     };

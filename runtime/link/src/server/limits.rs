@@ -9,7 +9,7 @@ pub struct ServerLimits {
     pub pending_connections: usize,
     /// Handshakes at once. One origin may have half as many.
     pub handshakes: usize,
-    /// Deadline for a TLS handshake, queueing included, and for an unauthenticated peer's first message.
+    /// Deadline for a TLS handshake, and for an unauthenticated peer's first message. A handshake may queue for half of it.
     pub handshake_timeout: Span,
     /// How often a worker sends `Ping`. Its connection ends after three intervals without a message.
     pub heartbeat: Span,

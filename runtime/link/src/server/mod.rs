@@ -33,7 +33,7 @@ use crate::group_feed::GroupFeeds;
 pub use handler::LinkHandler;
 pub use limits::ServerLimits;
 pub use pending_connections::Origin;
-use pending_connections::PendingConnections;
+use pending_connections::{PendingConnections, TOO_MANY_PENDING};
 pub use sessions::{ReportObserver, Sessions, WorkerSession};
 pub use tls::{ServerTls, ServerTlsError};
 
@@ -100,7 +100,7 @@ impl LinkServer {
                         Some(pending) => {
                             connections.spawn(connection::serve(Arc::clone(&self.context), stream, pending));
                         }
-                        None => self.context.handler.suspicious(from, "too many connections wait for a handshake"),
+                        None => self.context.handler.suspicious(from, TOO_MANY_PENDING),
                     },
                     Err(error) => {
                         if let Some(suppressed) = accept_errors.acquire(self.context.sessions.now()) {

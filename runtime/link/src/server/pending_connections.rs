@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use deputy_support::LockUnpoisoned as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// Why one of them is closed.
+pub(super) const TOO_MANY_PENDING: &str = "too many connections wait for a handshake";
+
 pub(super) struct PendingConnections {
     limit: usize,
     handshakes: Arc<Semaphore>,
