@@ -45,6 +45,13 @@ impl Replica {
         replica
     }
 
+    /// Where it listens for workers.
+    fn address(&self) -> String {
+        let text = fs::read_to_string(&self.config).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("listen = ")).unwrap();
+        line.trim_matches('"').to_owned()
+    }
+
     fn program(&self, site: &TestSite) -> Command {
         let mut command = site.home.program();
         command.arg("--config").arg(&self.config).arg("--state").arg(&self.state);
@@ -183,4 +190,47 @@ fn replicas_serve_on_while_etcd_is_away() {
     again.wait_until_published("app", "creds", 2);
     late.wait_until_published("app", "creds", 2);
     assert_eq!(leader.stop(), Some(exit::OK));
+}
+
+#[test]
+fn replicas_take_over_each_others_workers_within_seconds() {
+    let site = site(&servers::etcd().endpoints(), "addresses");
+    let second = Replica::new(&site, "second");
+    let addresses = [site.address().to_owned(), second.address()];
+    for config in [&site.home.path("deputy.toml"), &second.config] {
+        let text = fs::read_to_string(config).unwrap();
+        fs::write(config, text.replacen("heartbeat =", &format!("advertise = {addresses:?}\nheartbeat ="), 1)).unwrap();
+    }
+    let leader = site.coordinator();
+    let following = second.start(&site, "following");
+    let token = site.token(GROUP, &["--uses", "3"]);
+    let workers = ["one", "two", "three"].map(|name| site.worker_with(name, &["--join".as_ref(), token.as_os_str()]));
+    for worker in &workers {
+        worker.wait_until_published("app", "creds", 1);
+    }
+
+    following.kill();
+    wait_until_all_are_at(&workers, &addresses[0]);
+    let following = second.start(&site, "following");
+    leader.kill();
+    wait_until_all_are_at(&workers, &addresses[1]);
+    following.wait_until("it leads", || second.status().is_some_and(|status| status.role == "leading" && status.ready));
+    site.publish_numbered("creds", 2);
+    for worker in &workers {
+        worker.wait_until_published("app", "creds", 2);
+        assert_eq!(worker.status().unwrap().connection.addresses.len(), 2);
+    }
+    assert_eq!(following.stop(), Some(exit::OK));
+}
+
+/// Waits for no longer than a few failed attempts take, on a machine that is busy.
+fn wait_until_all_are_at(workers: &[RunningWorker<'_>], address: &str) {
+    let begun = Instant::now();
+    for worker in workers {
+        worker.wait_until(address, || {
+            let connection = worker.status().map(|status| status.connection);
+            connection.is_some_and(|connection| connection.state == "connected" && connection.coordinator == address)
+        });
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }

@@ -137,7 +137,9 @@ impl EnrolmentActor {
             EnrolmentCommand::Renew { peer, .. } => (worker_key(peer.worker)?, true),
             EnrolmentCommand::Admit { peer, .. } => match self.enrolment.worker(peer.worker) {
                 Some(worker) if worker.key == peer.key => return None,
-                known => (worker_key(peer.worker)?, known.is_some()),
+                // The authority certified it, maybe at another coordinator a moment ago: there are no more such peers than
+                // workers, and each may be told for good that it is not one.
+                _ => (worker_key(peer.worker)?, true),
             },
             EnrolmentCommand::RevokeToken(token, _) => (token_key(*token)?, true),
             EnrolmentCommand::Exclude(worker, ..) => (worker_key(*worker)?, true),
