@@ -14,10 +14,19 @@ use super::site::{GROUP, RunningWorker, TestSite, address};
 use crate::servers;
 
 /// A machine with a coordinator, whose state is in etcd, and with the configurations of others beside it.
-fn site(endpoints: &[String], prefix: &str) -> TestSite {
-    let site = TestSite::standard(&format!(
+pub(super) fn site(endpoints: &[String], prefix: &str) -> TestSite {
+    with_shared_key(TestSite::standard(&store_lines(endpoints, prefix)))
+}
+
+/// What stands in `[coordinator]` of each coordinator on one state.
+pub(super) fn store_lines(endpoints: &[String], prefix: &str) -> String {
+    format!(
         "heartbeat = \"1s\"\nkey = {{ file = \"secrets/state.key\" }}\nstore = {{ etcd = {endpoints:?}, prefix = \"{prefix}/\" }}"
-    ));
+    )
+}
+
+/// A site whose coordinators have one master key.
+pub(super) fn with_shared_key(site: TestSite) -> TestSite {
     let key = site.home.path("state/key");
     site.home.put_secret("state.key", &fs::read_to_string(&key).unwrap());
     fs::remove_file(key).unwrap();
@@ -25,31 +34,26 @@ fn site(endpoints: &[String], prefix: &str) -> TestSite {
 }
 
 /// Another coordinator of a site, with a state directory, a socket and an address of its own.
-struct Replica {
+pub(super) struct Replica {
     config: PathBuf,
     state: PathBuf,
     socket: PathBuf,
+    address: String,
 }
 
 impl Replica {
-    fn new(site: &TestSite, name: &str) -> Self {
+    pub(super) fn new(site: &TestSite, name: &str) -> Self {
         let home = &site.home;
         let config = home.path(&format!("{name}.toml"));
-        let replica =
-            Self { state: home.path(&format!("{name}-state")), socket: home.path(&format!("{name}.sock")), config };
+        let (state, socket) = (home.path(&format!("{name}-state")), home.path(&format!("{name}.sock")));
+        let replica = Self { config, state, socket, address: address() };
         copy_compiled(&home.path("state"), &replica.state);
         let text = fs::read_to_string(home.path("deputy.toml")).unwrap();
         let text = text.replace(home.path("control.sock").to_str().unwrap(), replica.socket.to_str().unwrap());
-        let text = text.replace(site.address(), &address()).replace("audit.jsonl", &format!("{name}-audit.jsonl"));
+        let text =
+            text.replace(site.address(), &replica.address).replace("audit.jsonl", &format!("{name}-audit.jsonl"));
         fs::write(&replica.config, text).unwrap();
         replica
-    }
-
-    /// Where it listens for workers.
-    fn address(&self) -> String {
-        let text = fs::read_to_string(&self.config).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("listen = ")).unwrap();
-        line.trim_matches('"').to_owned()
     }
 
     fn program(&self, site: &TestSite) -> Command {
@@ -58,29 +62,39 @@ impl Replica {
         command
     }
 
+    /// Starts it, and waits for nothing.
+    pub(super) fn start_unseen<'s>(&self, site: &'s TestSite) -> RunningCoordinator<'s> {
+        RunningCoordinator::start_as(&site.home, self.program(site))
+    }
+
     /// Starts it, and waits until it serves.
-    fn start<'s>(&self, site: &'s TestSite, role: &str) -> RunningCoordinator<'s> {
-        let running = RunningCoordinator::start_as(&site.home, self.program(site));
+    pub(super) fn start<'s>(&self, site: &'s TestSite, role: &str) -> RunningCoordinator<'s> {
+        let running = self.start_unseen(site);
         running.wait_until(role, || self.status().is_some_and(|status| status.ready && status.role == role));
         running
     }
 
-    fn run(&self, site: &TestSite, arguments: &[&str]) -> CommandOutput {
+    /// Where workers reach it.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(super) fn run(&self, site: &TestSite, arguments: &[&str]) -> CommandOutput {
         let mut command = self.program(site);
         command.args(arguments);
         site.home.deputy_as(command)
     }
 
-    fn status(&self) -> Option<CoordinatorStatus> {
+    pub(super) fn status(&self) -> Option<CoordinatorStatus> {
         asked_as(&self.socket, "/v1/status")
     }
 
-    fn workers(&self) -> Vec<WorkerStatus> {
+    pub(super) fn workers(&self) -> Vec<WorkerStatus> {
         asked_as::<WorkerList>(&self.socket, "/v1/workers").map(|list| list.workers).unwrap_or_default()
     }
 
     /// Starts a worker that joins here.
-    fn worker<'s>(&self, site: &'s TestSite, name: &str) -> RunningWorker<'s> {
+    pub(super) fn worker<'s>(&self, site: &'s TestSite, name: &str) -> RunningWorker<'s> {
         let token = self.token(site, name);
         site.worker_with(name, &["--join".as_ref(), token.as_os_str()])
     }
@@ -196,7 +210,7 @@ fn replicas_serve_on_while_etcd_is_away() {
 fn replicas_take_over_each_others_workers_within_seconds() {
     let site = site(&servers::etcd().endpoints(), "addresses");
     let second = Replica::new(&site, "second");
-    let addresses = [site.address().to_owned(), second.address()];
+    let addresses = [site.address().to_owned(), second.address().to_owned()];
     for config in [&site.home.path("deputy.toml"), &second.config] {
         let text = fs::read_to_string(config).unwrap();
         fs::write(config, text.replacen("heartbeat =", &format!("advertise = {addresses:?}\nheartbeat ="), 1)).unwrap();
