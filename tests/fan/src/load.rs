@@ -229,7 +229,9 @@ impl Load {
                 self.lost(number, with);
             }
         }
-        while let Some(number) = self.reconnects.next_due() {
+        // A few at a time: those that are connecting must be heard, or none would ever be connected.
+        for _ in 0..BATCH {
+            let Some(number) = self.reconnects.next_due() else { break };
             if let Phase::Waiting(with) = self.workers[number].phase {
                 self.attempt(number, with)?;
             }

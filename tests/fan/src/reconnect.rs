@@ -89,8 +89,7 @@ impl Reconnects {
     pub(crate) fn idle(&self) -> Option<Duration> {
         let due = self.due.peek().map(|Reverse((at, _))| *at);
         let next = due.into_iter().chain(self.attempts.front().map(|(at, ..)| *at)).min()?;
-        // A poll rounds down to milliseconds.
-        Some(next.saturating_duration_since(Instant::now()) + Duration::from_millis(1))
+        Some(next.saturating_duration_since(Instant::now()))
     }
 
     /// No worker wants anything any more.
