@@ -167,7 +167,12 @@ impl LeaseStore {
     }
 
     async fn write_waiting(&self, key: &StoreKey, lease: &Lease) -> Result<(), LeaseStoreError> {
-        self.write(key, &lease_record::encode_waiting(lease)?).await
+        let written = self.write(key, &lease_record::encode_waiting(lease)?).await;
+        if written.is_err() {
+            // It may have found what an earlier process left there, which is about to be cleared: it is not known as written.
+            self.writer.forget(key);
+        }
+        written
     }
 
     async fn write(&self, key: &StoreKey, bytes: &deputy_core::SecretBytes) -> Result<(), LeaseStoreError> {

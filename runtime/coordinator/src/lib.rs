@@ -36,6 +36,8 @@ mod provider;
 mod reload;
 mod replica;
 mod request_error;
+#[cfg(test)]
+mod simulation;
 mod standby;
 mod state_copy;
 mod state_keeper;

@@ -64,7 +64,7 @@ pub use name::{ComponentName, GroupName, InstanceName, LoginName, NameError, Rec
 pub use output::{OutputPath, OutputPathError, Outputs};
 pub use publish::{Account, AccountError, Expired, FileMode, FileModeError};
 pub use receiver::{Accepted, BoundInstance, ReceiverPlan};
-pub use revision::{LeaseVersion, Revision};
+pub use revision::{LeaseVersion, NewestLeases, Revision};
 pub use s3_place::{S3Place, S3Places};
 pub use secret::SecretBytes;
 pub use setting::{is_secret_setting, name_words};

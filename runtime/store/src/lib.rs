@@ -28,7 +28,7 @@ pub use archive::{Archive, ArchiveError, MAX_ARCHIVE};
 pub use change::{Change, ChangeKind, Changes};
 pub use directory::{DirectoryReader, DirectoryStore, rekey};
 pub use error::{Corruption, StoreError};
-pub use etcd::EtcdStore;
+pub use etcd::{EtcdRequests, EtcdStore, KeepAliveResult, LockKeeper};
 pub use key::{KeyPrefix, Namespace, StoreKey, StoreKeyError};
 pub use key_writer::KeyWriter;
 pub use lock::{LockGuard, StoreLock};

@@ -25,6 +25,12 @@ pub trait LockGuard: Send + Sync {
         std::future::pending().await
     }
 
+    /// Whether another process may have the lock by now, by the clock: a process that was stopped for a while finds out before
+    /// [`lost`](Self::lost) resolves.
+    fn is_lost(&self) -> bool {
+        false
+    }
+
     /// Releases the lock before it is dropped.
     async fn release(&self);
 }
@@ -52,6 +58,11 @@ impl StoreLock {
     /// the store.
     pub async fn lost(&self) {
         self.held.lost().await;
+    }
+
+    /// Whether another process may have the lock by now. Ask before anything that only its holder may do.
+    pub fn is_lost(&self) -> bool {
+        self.held.is_lost()
     }
 
     /// Releases the lock at once. Writes of its holder fail from then on.

@@ -7,9 +7,12 @@ use super::Coordinator;
 use crate::event_log;
 
 impl Coordinator {
-    /// Runs the actions of the schedule, in its order.
+    /// Runs the actions of the schedule, in its order, for as long as the lock is held.
     pub(super) fn run_actions(&mut self) {
-        while let Some(action) = self.schedule.next_action() {
+        // A process that was stopped for a while finds its timers and answers before it finds that its lock has ended.
+        while !self.lock.is_lost()
+            && let Some(action) = self.schedule.next_action()
+        {
             match action {
                 ScheduleAction::Call(id, instance, call) => self.begin_call(id, instance, call),
                 ScheduleAction::Cancel(id) => {

@@ -9,6 +9,9 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use open::new_schedule;
+
 use deputy_core::failure::FailureKind;
 use deputy_core::time::{MonotonicTime, Now};
 use std::collections::BTreeMap;
@@ -103,10 +106,10 @@ impl Coordinator {
 
     async fn run_until_stopped(&mut self) -> Result<(), LockLostError> {
         loop {
-            self.run_actions();
-            if self.is_lock_lost {
+            if self.is_lock_lost || self.lock.is_lost() {
                 return Err(LockLostError);
             }
+            self.run_actions();
             if self.schedule.is_stopped() {
                 break;
             }

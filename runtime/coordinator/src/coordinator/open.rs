@@ -115,12 +115,9 @@ impl Coordinator {
     pub async fn lead(replica: Replica, state: RestoredState) -> Self {
         let RestoredState { lock, lease_store, mut restored } = state;
         let options = &replica.options;
-        // How much of the budgets an earlier process used is unknown. The first fencing number of a directory is 1; that of etcd is
-        // not, so a first start there begins without a budget, too.
-        let budget = if lock.fencing() > 1 { InitialBudget::Empty } else { InitialBudget::Full };
         let pending = publish_restored(&replica, std::mem::take(&mut restored.records));
         let mut coordinator = Self {
-            schedule: Schedule::new(budget, options.seed),
+            schedule: new_schedule(options.is_shared, &lock, options.seed),
             traces: LeaseTraces::new(Arc::clone(&options.traces)),
             lease_store,
             providers: Providers::default(),
@@ -144,6 +141,15 @@ impl Coordinator {
         coordinator.replica.set_leading(Some(Arc::clone(&coordinator.lock)));
         coordinator
     }
+}
+
+/// The schedule of a process that has taken the lock.
+pub(crate) fn new_schedule(is_shared: bool, lock: &StoreLock, seed: u64) -> Schedule {
+    // How much of the budgets an earlier process used is unknown. The first fencing number of a directory is 1; that of etcd is
+    // not, so a first start there begins without a budget, too.
+    let budget = if lock.fencing() > 1 { InitialBudget::Empty } else { InitialBudget::Full };
+    let schedule = Schedule::new(budget, seed);
+    if is_shared { schedule.saving_first() } else { schedule }
 }
 
 /// Notes which instances keep state, also those that have no lease record: what one of them saved before its first lease

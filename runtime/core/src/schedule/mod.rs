@@ -130,6 +130,8 @@ pub struct Schedule {
     actions: VecDeque<ScheduleAction>,
     random: fastrand::Rng,
     run_state: RunState,
+    /// Whether nothing is published that is not saved.
+    saves_first: bool,
     /// The call whose end is being taken in.
     ending: Option<ScheduledCallId>,
     /// The instance whose lease is being taken back.
@@ -175,11 +177,19 @@ impl Schedule {
             actions: VecDeque::new(),
             random: fastrand::Rng::with_seed(seed),
             run_state: RunState::Running,
+            saves_first: false,
             ending: None,
             revoking: None,
             last_id: 0,
             last_reading: None,
         }
+    }
+
+    /// Publishes nothing that is not saved, also when nothing else is valid: another process may take over at any time, and
+    /// would go back to what is saved.
+    #[must_use]
+    pub fn saving_first(self) -> Self {
+        Self { saves_first: true, ..self }
     }
 
     /// Takes in one event. What follows from it is then in [`next_action`](Self::next_action).

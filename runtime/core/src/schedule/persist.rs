@@ -61,6 +61,9 @@ impl Schedule {
 
     /// Publishes what could not be saved, if nothing else is valid for much longer.
     pub(super) fn publish_unsaved(&mut self, name: &InstanceName, now: Now) {
+        if self.saves_first {
+            return;
+        }
         let Some(instance) = self.instances.get_mut(name) else { return };
         let Some(lease) = instance.publish_unsaved(self.run_state, now) else { return };
         self.notify(OperatorEvent::PublishedUnsaved(name.clone(), lease.revision));

@@ -2,7 +2,8 @@
 
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{
-    CallOutcome, InstanceActivity, OperatorEvent, OptionalExports, ProviderCall, Readiness, ScheduleEvent,
+    CallOutcome, InitialBudget, InstanceActivity, OperatorEvent, OptionalExports, ProviderCall, Readiness, Schedule,
+    ScheduleEvent,
 };
 use deputy_core::{Revision, Span};
 use deputy_test_support::{Performed, SaveMode, TestSchedule, instance_name, plain_plan, plan_with, revoking_plan};
@@ -188,4 +189,21 @@ fn unsaved_lease_is_saved_before_the_stop() {
         schedule.disk[&instance_name("a")].lease.as_ref().map(|lease| lease.revision.0),
         schedule.published_revision("a")
     );
+}
+
+#[test]
+fn unsaved_lease_is_not_published_if_others_may_take_over() {
+    let mut schedule = TestSchedule::new([("a", plain_plan())]);
+    let machine = std::mem::replace(&mut schedule.machine, Schedule::new(InitialBudget::Empty, 0));
+    schedule.machine = machine.saving_first();
+    schedule.complete("a", HOUR);
+    schedule.advance_until_called("a");
+    schedule.saves = SaveMode::Fail;
+    schedule.complete("a", HOUR);
+    schedule.advance(Span::secs(3000));
+    assert_eq!((schedule.snapshot("a").readiness, reported(&schedule)), (Readiness::Expired, vec![]));
+    assert!(schedule.snapshot("a").unsaved.is_some(), "the operator is told why");
+    schedule.saves = SaveMode::Succeed;
+    schedule.advance(Span::secs(15));
+    assert_eq!((schedule.published_revision("a"), schedule.snapshot("a").readiness), (Some(2), Readiness::Ready));
 }

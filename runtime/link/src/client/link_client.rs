@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deputy_core::time::Clock;
-use deputy_core::{Digest, HostPort, InstanceName, Span, in_one_line};
+use deputy_core::{Digest, HostPort, InstanceName, NewestLeases, Span, in_one_line};
 use deputy_support::{Backoff, pause};
 use fastrand::Rng;
 use rustls::ClientConfig;
@@ -71,6 +71,7 @@ pub struct LinkClient {
     pub(super) reports: mpsc::Receiver<DeliveryReport>,
     /// The newest report for each instance. Sent again on each connection, since the coordinator may have restarted.
     pub(super) reported: BTreeMap<InstanceName, DeliveryReport>,
+    pub(super) newest: NewestLeases,
     pub(super) fetch_requests: mpsc::Receiver<(Digest, FetchReply)>,
     pub(super) fetches: Fetches,
     pub(super) reconnect: Reconnect,
@@ -117,6 +118,7 @@ impl LinkClient {
             state,
             reports,
             reported: BTreeMap::new(),
+            newest: NewestLeases::default(),
             fetch_requests,
             fetches: Fetches::default(),
             reconnect: Reconnect::new(),

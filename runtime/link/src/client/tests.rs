@@ -30,6 +30,7 @@ use crate::{DeliveredState, WorkerIdentity};
 mod addresses;
 mod fetch;
 mod join;
+mod newest;
 mod relocation;
 
 /// Accepts a worker and completes its snapshot.

@@ -12,8 +12,10 @@
 
 mod keys;
 mod lock;
+mod lock_keeper;
 mod pages;
 mod record;
+mod requests;
 mod values;
 mod watcher;
 
@@ -25,7 +27,8 @@ use deputy_etcd::{EtcdClient, EtcdError};
 use deputy_support::LockUnpoisoned as _;
 use tokio::task::JoinSet;
 
-use self::keys::EtcdKeys;
+pub use self::lock_keeper::{KeepAliveResult, LockKeeper};
+pub use self::requests::EtcdRequests;
 use self::watcher::Watcher;
 use crate::change;
 use crate::{
@@ -45,9 +48,7 @@ pub struct EtcdStore {
 
 struct EtcdState {
     client: Arc<EtcdClient>,
-    prefix: EtcdKeys,
-    master: MasterKey,
-    random: Random,
+    requests: EtcdRequests,
 }
 
 impl EtcdStore {
@@ -59,7 +60,7 @@ impl EtcdStore {
         master: MasterKey,
         random: Random,
     ) -> Result<Self, StoreError> {
-        let state = EtcdState { client: Arc::new(client), prefix: EtcdKeys(prefix), master, random };
+        let state = EtcdState { client: Arc::new(client), requests: EtcdRequests::new(prefix, master, random) };
         state.check_record().await?;
         Ok(Self { state: Arc::new(state), watches: Mutex::default() })
     }
@@ -112,7 +113,7 @@ impl Store for EtcdStore {
     }
 
     fn write_id(&self) -> Result<WriteId, StoreError> {
-        WriteId::random(&self.state.random)
+        self.state.requests.write_id()
     }
 
     fn max_value(&self) -> ByteSize {
@@ -131,6 +132,6 @@ impl From<EtcdError> for StoreError {
 
 impl std::fmt::Debug for EtcdStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EtcdStore").field("prefix", &self.state.prefix).finish_non_exhaustive()
+        f.debug_struct("EtcdStore").field("prefix", &self.state.requests.prefix).finish_non_exhaustive()
     }
 }

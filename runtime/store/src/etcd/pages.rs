@@ -6,7 +6,7 @@ use deputy_etcd::EtcdError;
 use deputy_etcd::message::{RangeRequest, RangeResponse};
 
 use super::EtcdState;
-use super::values::version;
+use super::requests::version;
 use crate::{KeyPrefix, StoreError, StoreKey, Version};
 
 /// Keys in one answer: a tenth of a mebibyte.
@@ -36,7 +36,7 @@ impl EtcdState {
     }
 
     async fn list_once(&self, keys: &KeyPrefix) -> Result<Listed, EtcdError> {
-        let (mut begin, end) = self.prefix.range(keys);
+        let (mut begin, end) = self.requests.prefix.range(keys);
         let mut listed = Listed { versions: BTreeMap::new(), revision: 0 };
         let mut count = 0;
         loop {
@@ -58,8 +58,10 @@ impl EtcdState {
                 return Err(EtcdError::Malformed("more keys than a state has"));
             }
             let last = page.kvs.last().map(|found| found.key.clone());
-            let found =
-                page.kvs.iter().filter_map(|found| Some((self.prefix.parse(&found.key)?, version(found.mod_revision))));
+            let found = page
+                .kvs
+                .iter()
+                .filter_map(|found| Some((self.requests.prefix.parse(&found.key)?, version(found.mod_revision))));
             listed.versions.extend(found);
             match last {
                 Some(mut last) if page.more => {

@@ -7,7 +7,7 @@ use deputy_etcd::message::{Compare, RequestOp, TxnRequest};
 
 use super::EtcdState;
 use crate::seal::{self, FORMAT, Plaintext, SealLabel, WriteStamp};
-use crate::{Corruption, KeyPrefix, StoreError, WriteId};
+use crate::{Corruption, KeyPrefix, StoreError};
 
 /// Values that are tried with the key if the record does not open.
 const TRIED: usize = 16;
@@ -18,18 +18,23 @@ const ATTEMPTS: usize = 3;
 impl EtcdState {
     /// Checks that the key fits. Writes the record if there is none.
     pub(super) async fn check_record(&self) -> Result<(), StoreError> {
-        let name = self.prefix.record();
+        let name = self.requests.prefix.record();
         for _ in 0..ATTEMPTS {
             let found = self.raw(&name).await?;
             let revision = found.as_ref().map_or(0, |found| found.mod_revision);
-            let why = match found.map(|found| seal::open(found.value, &SealLabel::of_record(), &self.master)) {
+            let why = match found.map(|found| seal::open(found.value, &SealLabel::of_record(), &self.requests.master)) {
                 Some(Ok(_)) => return Ok(()),
                 Some(Err(why)) => Some(why),
                 None => None,
             };
             self.check_values(why).await?;
-            let stamp = WriteStamp { write: WriteId::random(&self.random)?, replaced: None };
-            let sealed = Plaintext::new(&[]).seal(&SealLabel::of_record(), stamp, &self.master, &*self.random)?;
+            let stamp = WriteStamp { write: self.requests.write_id()?, replaced: None };
+            let sealed = Plaintext::new(&[]).seal(
+                &SealLabel::of_record(),
+                stamp,
+                &self.requests.master,
+                &*self.requests.random,
+            )?;
             let transaction = TxnRequest {
                 compare: vec![Compare::mod_revision(&name, revision)],
                 success: vec![RequestOp::put(&name, sealed, 0)],
@@ -46,7 +51,7 @@ impl EtcdState {
         for key in keys.keys().take(TRIED) {
             match self.read(key).await {
                 Ok(Some(_)) => {
-                    tracing::warn!(prefix = %self.prefix.0, "record of the state in etcd damaged; writing it again");
+                    tracing::warn!(prefix = %self.requests.prefix.0, "record of the state in etcd damaged; writing it again");
                     return Ok(());
                 }
                 Ok(None) | Err(StoreError::Damaged { .. }) => {}
@@ -56,7 +61,7 @@ impl EtcdState {
         match why {
             None if keys.is_empty() => Ok(()),
             Some(Corruption::Format(found)) => {
-                let prefix = self.prefix.0.to_string();
+                let prefix = self.requests.prefix.0.to_string();
                 Err(StoreError::EtcdFormat { prefix, found, supported: FORMAT })
             }
             _ => Err(self.mismatch()),
@@ -64,6 +69,6 @@ impl EtcdState {
     }
 
     fn mismatch(&self) -> StoreError {
-        StoreError::EtcdKeyMismatch { prefix: self.prefix.0.to_string() }
+        StoreError::EtcdKeyMismatch { prefix: self.requests.prefix.0.to_string() }
     }
 }

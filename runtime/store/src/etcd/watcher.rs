@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::EtcdState;
 use super::pages::Listed;
-use super::values::version;
+use super::requests::version;
 use crate::change::ChangeSender;
 use crate::{Change, ChangeKind, KeyPrefix, StoreError, StoreKey, Version};
 
@@ -89,7 +89,7 @@ impl Watcher {
 
     /// Reports changes until the watch ends.
     async fn follow(&mut self) -> WatchEnd {
-        let (key, range_end) = self.state.prefix.range(&self.keys);
+        let (key, range_end) = self.state.requests.prefix.range(&self.keys);
         let request = WatchCreateRequest {
             key,
             range_end,
@@ -130,7 +130,7 @@ impl Watcher {
         for event in &response.events {
             let Some(found) = &event.kv else { continue };
             self.revision = self.revision.max(found.mod_revision);
-            let Some(key) = self.state.prefix.parse(&found.key) else { continue };
+            let Some(key) = self.state.requests.prefix.parse(&found.key) else { continue };
             if event.r#type == i32::from(EventType::Delete) {
                 self.versions.remove(&key);
                 self.sender.announce(&Change { key, event: ChangeKind::Deleted });

@@ -17,7 +17,7 @@ use crate::message::{
 };
 
 impl ClientSession<'_> {
-    pub(super) fn update(&self, update: LeaseUpdate) -> Result<(), ConnectionLost> {
+    pub(super) fn update(&mut self, update: LeaseUpdate) -> Result<(), ConnectionLost> {
         let payload = Arc::new(SecretBytes::new(update.payload));
         if !update.subject.is_empty() {
             tracing::warn!(instance = %instance(&update.instance)?, "ignored a lease that is not for every worker");
@@ -37,6 +37,14 @@ impl ClientSession<'_> {
             payload,
             trace: update.traceparent.and_then(|text| text.parse().ok()),
         };
+        if !self.client.newest.take(&delivery.instance, delivery.stamp) {
+            tracing::warn!(
+                instance = %delivery.instance,
+                revision = %delivery.stamp.revision,
+                "ignored a lease that is older than the last one: was this coordinator replaced by another one?"
+            );
+            return Ok(());
+        }
         tracing::info!(
             instance = %delivery.instance,
             revision = %delivery.stamp.revision,
@@ -115,6 +123,9 @@ impl ClientSession<'_> {
         self.client.reconnect.connected_at = Some(timer_now());
         self.client.enter(LinkPhase::Connected, self.client.save_error.clone());
         tracing::info!(instances = instances.len(), "connected to the coordinator");
+        if let Some(known) = &self.group_instances {
+            self.client.newest.retain(|instance| known.contains(instance));
+        }
         self.client.reported.retain(|instance, _| instances.contains(instance.as_str()));
         let reports: Vec<DeliveryReport> = self.client.reported.values().cloned().collect();
         for report in &reports {

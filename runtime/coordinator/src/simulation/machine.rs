@@ -1,0 +1,130 @@
+//! A machine with one coordinator on it.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use deputy_core::InstanceName;
+use deputy_core::schedule::{CallOutcome, Lease, ScheduleEvent, ScheduledCallId};
+use deputy_store::{EtcdRequests, LockKeeper, StoreError, StoreLock};
+use fastrand::Rng;
+
+use super::clock::MachineClock;
+use super::etcd::EtcdAnswer;
+use super::leader::Leader;
+use super::network::{Ask, Network};
+use super::store::{Mailbox, SimulatedStore};
+use crate::lease_store::{LeaseStore, LeaseStoreError, RestoredLeases};
+
+pub(super) type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+pub(super) struct Machine {
+    pub(super) clock: MachineClock,
+    pub(super) network: Network,
+    /// Which process runs on it: events of an earlier one mean nothing.
+    pub(super) number: u64,
+    pub(super) process: Process,
+    /// Until when nothing on it runs.
+    pub(super) paused: Option<Pause>,
+    /// What happened meanwhile, and when it was due by the clock for delays.
+    pub(super) backlog: Vec<(u64, MachineEvent)>,
+    pub(super) store: Arc<SimulatedStore>,
+    pub(super) asks: BTreeMap<u64, Ask>,
+    pub(super) last_ask: u64,
+    /// When a lease was asked for last, by the time since its start.
+    pub(super) asked_at: std::time::Duration,
+    pub(super) keeper: Option<Keeper>,
+    /// What its workers are given.
+    pub(super) board: BTreeMap<InstanceName, Lease>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) struct Pause {
+    pub(super) since: u64,
+    /// The machine is suspended, and not only the process stopped.
+    pub(super) is_suspended: bool,
+}
+
+pub(super) struct Keeper {
+    pub(super) times: LockKeeper,
+    pub(super) lease: i64,
+}
+
+pub(super) enum Process {
+    Down,
+    /// It waits for the lock, and may be asking for it.
+    Standby(Option<Task<Result<Option<(StoreLock, i64)>, StoreError>>>),
+    /// It has the lock, and reads what is saved.
+    Opening(Arc<StoreLock>, Arc<LeaseStore>, Task<Result<RestoredLeases, LeaseStoreError>>),
+    Leading(Box<Leader>),
+    /// It leads no longer, and still serves workers.
+    Ending,
+}
+
+pub(super) enum MachineEvent {
+    /// etcd answered an attempt of a request, or did not.
+    Answer(u64, u32, Option<EtcdAnswer>),
+    Again(u64),
+    KeepAlive,
+    Poll,
+    Timer,
+    Deadline,
+    Exit,
+    /// The task of a call begins.
+    Send(ScheduledCallId),
+    Ended(ScheduledCallId, CallOutcome),
+    Tell(ScheduleEvent),
+}
+
+impl Machine {
+    pub(super) fn new(requests: &Arc<EtcdRequests>, dice: &mut Rng) -> Self {
+        Self {
+            clock: MachineClock::new(dice.i64(-10_000..=10_000), dice.i64(-200..=200)),
+            network: Network::Good,
+            number: 0,
+            process: Process::Down,
+            paused: None,
+            backlog: Vec::new(),
+            store: new_store(requests),
+            asks: BTreeMap::new(),
+            last_ask: 0,
+            asked_at: std::time::Duration::ZERO,
+            keeper: None,
+            board: BTreeMap::new(),
+        }
+    }
+
+    /// Nothing is left of the process.
+    pub(super) fn reset(&mut self) {
+        self.number += 1;
+        self.process = Process::Down;
+        self.backlog.clear();
+        self.store = new_store(&self.store.requests);
+        self.asks.clear();
+        self.keeper = None;
+        self.board.clear();
+    }
+
+    /// Whether it accepts workers.
+    pub(super) fn serves(&self) -> bool {
+        matches!(self.process, Process::Leading(_) | Process::Ending)
+    }
+
+    /// Whether its lock may have ended, as [`StoreLock::is_lost`] decides.
+    pub(super) fn is_lock_lost(&self, truth: u64) -> bool {
+        self.keeper.as_ref().is_none_or(|keeper| keeper.times.end() <= self.clock.boot(truth))
+    }
+}
+
+fn new_store(requests: &Arc<EtcdRequests>) -> Arc<SimulatedStore> {
+    Arc::new(SimulatedStore { requests: Arc::clone(requests), mailbox: Arc::new(Mutex::new(Mailbox::default())) })
+}
+
+pub(super) fn poll<T>(task: &mut Task<T>) -> Option<T> {
+    match task.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}

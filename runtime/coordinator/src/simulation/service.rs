@@ -1,0 +1,60 @@
+//! The service: it remembers what it issued, and to whom.
+
+use std::sync::Arc;
+
+use deputy_core::failure::FailureKind;
+use deputy_core::schedule::{CallOutcome, Lease, ProviderCall, ScheduledCallId};
+use deputy_core::{CallFailure, InstanceName, SecretBytes, Span, TokenExpiry, Tokens};
+
+use super::clock::right;
+use super::machine::MachineEvent;
+use super::world::{Event, World, millis, once_in};
+
+/// A call on its way to the service.
+pub(super) struct ServiceCall {
+    pub(super) machine: usize,
+    pub(super) process: u64,
+    /// The leadership that it belongs to.
+    pub(super) fencing: u64,
+    pub(super) id: ScheduledCallId,
+    pub(super) began: u64,
+    pub(super) name: InstanceName,
+    pub(super) work: ProviderCall,
+}
+
+impl World {
+    pub(super) fn reach_service(&mut self, call: ServiceCall) {
+        let fails = self.is_faulty() && (self.truth < self.service_fails_until || once_in(&mut self.dice, 20));
+        let outcome = match &call.work {
+            _ if fails => CallOutcome::Failed(CallFailure::new(FailureKind::Unavailable, "")),
+            ProviderCall::Revoke(lease) => {
+                self.checks.revoked(&call.name, payload(lease));
+                self.counts.revoked += 1;
+                CallOutcome::Revoked
+            }
+            ProviderCall::Obtain | ProviderCall::Renew(_) => {
+                let number = self.checks.obtained(&call, self.truth);
+                self.counts.obtained += 1;
+                let holder = self.lock_holder();
+                self.counts.obtained_deposed += u64::from(holder != Some((call.machine, call.process)));
+                let life = Span::millis(self.lives[&call.name]);
+                let payload = SecretBytes::new(number.to_be_bytes().to_vec());
+                let tokens = Tokens::new("test/1".parse().unwrap(), payload);
+                CallOutcome::Obtained(Tokens { expiry: TokenExpiry::At(right(self.truth).plus(life)), ..tokens })
+            }
+        };
+        let slowest = if self.is_faulty() { 3000 } else { 300 };
+        let delay = millis(&mut self.dice, 1, slowest);
+        let event = MachineEvent::Ended(call.id, outcome);
+        self.at(self.truth + delay, Event::Machine(call.machine, call.process, 0, event));
+    }
+}
+
+/// The number of a payload: the later ones are greater.
+pub(super) fn payload(lease: &Lease) -> u64 {
+    number(&lease.payload)
+}
+
+fn number(payload: &Arc<SecretBytes>) -> u64 {
+    u64::from_be_bytes(payload.expose().try_into().unwrap())
+}
