@@ -25,8 +25,8 @@ async fn lease_of_a_replaced_coordinator_is_ignored() {
     let authority = Authority::generate(now(), LIVES).unwrap();
     let tls = ServerTls::new(now(), &authority, clock()).unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let (mut client, mut link) = client(identity(&authority, now(), address), Arc::new(NoIdentityStore));
+    let address = listener.local_addr().unwrap();
+    let (mut client, mut link) = client(identity(&authority, now(), addresses(&[address])), Arc::new(NoIdentityStore));
     let mut last = 0;
     // The second connection begins with a snapshot that has no lease: what the worker had is withdrawn, and not forgotten.
     for offers in [[(8, Some(8)), (7, Some(8))], [(7, None), (9, Some(9))]] {
