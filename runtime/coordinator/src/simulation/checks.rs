@@ -14,8 +14,8 @@ use deputy_etcd::message::{KeyValue, Requested, TxnRequest};
 
 use super::etcd::{EtcdAnswer, EtcdCall};
 use super::machine::Process;
-use super::service::{ServiceCall, payload};
-use super::world::World;
+use super::service::{CallInFlight, payload};
+use super::world::SimulatedWorld;
 use crate::lease_record;
 
 /// For how long after a request of an operator, or a jump of a clock, calls need no other reason.
@@ -73,8 +73,8 @@ impl Checks {
     }
 
     /// The service issues a payload. Returns its number.
-    pub(super) fn obtained(&mut self, call: &ServiceCall, truth: u64) -> u64 {
-        let ServiceCall { name, fencing, began, .. } = call;
+    pub(super) fn obtained(&mut self, call: &CallInFlight, truth: u64) -> u64 {
+        let CallInFlight { name, fencing, began, .. } = call;
         let number = self.obtained.len() as u64 + 1;
         self.obtained.insert(number, Obtained { fencing: *fencing, began: *began, at: truth });
         if self.excused.get(name).is_none_or(|until| *until <= truth) {
@@ -123,7 +123,7 @@ impl Checks {
     }
 }
 
-impl World {
+impl SimulatedWorld {
     /// Which process holds the lock in etcd.
     pub(super) fn lock_holder(&mut self) -> Option<(usize, u64)> {
         let created = self.etcd.value(&self.lock_key, self.truth)?.create_revision;

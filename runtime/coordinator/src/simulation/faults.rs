@@ -4,10 +4,10 @@ use deputy_core::InstanceName;
 use deputy_core::schedule::ScheduleEvent;
 
 use super::machine::{MachineEvent, Pause, Process};
-use super::network::Network;
-use super::world::{Event, World, millis, once_in};
+use super::network::NetworkWeather;
+use super::world::{SimulatedWorld, WorldEvent, millis, once_in};
 
-impl World {
+impl SimulatedWorld {
     /// One thing that makes life hard, mostly for the leader.
     pub(super) fn fault(&mut self) {
         let leader = (0..self.machines.len()).find(|machine| self.leader_of(*machine).is_some());
@@ -75,7 +75,7 @@ impl World {
         let how = if is_suspended { "suspended" } else { "stopped" };
         self.note(|_| format!("{machine} is {how} for {span} ms"));
         self.fall_silent(machine);
-        self.at(self.truth + span, Event::Resume(machine));
+        self.at(self.truth + span, WorldEvent::Resume(machine));
     }
 
     /// The machine goes on where it was. What happened meanwhile is found in any order.
@@ -96,12 +96,12 @@ impl World {
         let mut backlog = std::mem::take(&mut it.backlog);
         self.dice.shuffle(&mut backlog);
         for (due, event) in backlog {
-            self.at(truth, Event::Machine(machine, number, due, event));
+            self.at(truth, WorldEvent::Machine(machine, number, due, event));
         }
     }
 
     pub(super) fn heal(&mut self, machine: usize) {
-        self.machines[machine].network = Network::Good;
+        self.machines[machine].network = NetworkWeather::Good;
     }
 
     pub(super) fn end_faults(&mut self) {

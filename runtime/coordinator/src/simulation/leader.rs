@@ -10,8 +10,8 @@ use deputy_core::schedule::{
 use deputy_store::{StoreKey, StoreLock};
 
 use super::machine::{MachineEvent, Process, Task, poll};
-use super::service::ServiceCall;
-use super::world::{Event, World, millis, once_in};
+use super::service::CallInFlight;
+use super::world::{SimulatedWorld, WorldEvent, millis, once_in};
 use crate::coordinator::new_schedule;
 use crate::lease_store::{LeaseStore, LeaseStoreError, RestoredLeases};
 use crate::write_queue::{PendingWrite, WriteQueue};
@@ -22,7 +22,7 @@ const CLOCK_CHECK: u64 = 1000;
 /// How long calls in progress may go on at a stop.
 const SHUTDOWN: u64 = 8000;
 
-pub(super) struct Leader {
+pub(super) struct LeadingProcess {
     schedule: Schedule,
     lock: Arc<StoreLock>,
     lease_store: Arc<LeaseStore>,
@@ -37,7 +37,7 @@ pub(super) struct Leader {
     cleanup: Option<Task<()>>,
 }
 
-impl World {
+impl SimulatedWorld {
     /// What was saved is read: the process leads.
     pub(super) fn begin_to_lead(
         &mut self,
@@ -47,7 +47,7 @@ impl World {
     ) {
         let seed = self.dice.u64(..);
         let it = &mut self.machines[machine];
-        let leader = Leader {
+        let leader = LeadingProcess {
             schedule: new_schedule(true, &lock, seed),
             lock,
             lease_store: Arc::clone(&lease_store),
@@ -68,7 +68,7 @@ impl World {
         self.later(machine, 1, MachineEvent::Timer);
     }
 
-    fn leader(&mut self, machine: usize) -> Option<&mut Leader> {
+    fn leader(&mut self, machine: usize) -> Option<&mut LeadingProcess> {
         match &mut self.machines[machine].process {
             Process::Leading(leader) => Some(leader),
             _ => None,
@@ -178,8 +178,8 @@ impl World {
         let Some((name, work, began)) = leader.calls.get(&id).cloned() else { return };
         let delay = if self.is_faulty() && once_in(&mut self.dice, 10) { 3000 } else { 100 };
         let delay = millis(&mut self.dice, 1, delay);
-        let call = ServiceCall { machine, process, fencing, id, began, name, work };
-        self.at(self.truth + delay, Event::Service(call));
+        let call = CallInFlight { machine, process, fencing, id, began, name, work };
+        self.at(self.truth + delay, WorldEvent::Service(call));
     }
 
     pub(super) fn end_call(
@@ -233,7 +233,7 @@ impl World {
     }
 }
 
-impl Leader {
+impl LeadingProcess {
     fn begin_write(&mut self, PendingWrite { save, name, record }: PendingWrite) {
         let task = write(Arc::clone(&self.lease_store), name.clone(), record);
         self.writes.push((save, name, Box::pin(task)));

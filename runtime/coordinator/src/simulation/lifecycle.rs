@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use deputy_store::{LockKeeper, StoreError, StoreKey, StoreLock};
 
-use super::leader::Leader;
+use super::leader::LeadingProcess;
 use super::machine::{Keeper, MachineEvent, Process, Task, poll};
 use super::store::SimulatedStore;
-use super::world::{Event, World, millis};
+use super::world::{SimulatedWorld, WorldEvent, millis};
 use crate::lease_store::{LeaseStore, LeaseStoreError, RestoredLeases};
 
 /// Between two attempts to take the lock.
@@ -16,7 +16,7 @@ const WAIT_STEP: u64 = 500;
 /// After a failure of etcd.
 const RETRY: u64 = 1000;
 
-impl World {
+impl SimulatedWorld {
     pub(super) fn start(&mut self, machine: usize) {
         if matches!(self.machines[machine].process, Process::Down) {
             self.note(|_| format!("{machine} starts"));
@@ -114,11 +114,11 @@ impl World {
         self.disconnect(machine);
         self.machines[machine].reset();
         let delay = millis(&mut self.dice, 500, 5000);
-        self.at(self.truth + delay, Event::Start(machine));
+        self.at(self.truth + delay, WorldEvent::Start(machine));
     }
 
     /// Which leadership a process has, if it has one.
-    pub(super) fn leader_of(&self, machine: usize) -> Option<&Leader> {
+    pub(super) fn leader_of(&self, machine: usize) -> Option<&LeadingProcess> {
         match &self.machines[machine].process {
             Process::Leading(leader) => Some(leader),
             _ => None,

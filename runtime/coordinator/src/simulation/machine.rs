@@ -13,16 +13,16 @@ use fastrand::Rng;
 
 use super::clock::MachineClock;
 use super::etcd::EtcdAnswer;
-use super::leader::Leader;
-use super::network::{Ask, Network};
-use super::store::{Mailbox, SimulatedStore};
+use super::leader::LeadingProcess;
+use super::network::{Ask, NetworkWeather};
+use super::store::{EtcdMailbox, SimulatedStore};
 use crate::lease_store::{LeaseStore, LeaseStoreError, RestoredLeases};
 
 pub(super) type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 pub(super) struct Machine {
     pub(super) clock: MachineClock,
-    pub(super) network: Network,
+    pub(super) network: NetworkWeather,
     /// Which process runs on it: events of an earlier one mean nothing.
     pub(super) number: u64,
     pub(super) process: Process,
@@ -58,7 +58,7 @@ pub(super) enum Process {
     Standby(Option<Task<Result<Option<(StoreLock, i64)>, StoreError>>>),
     /// It has the lock, and reads what is saved.
     Opening(Arc<StoreLock>, Arc<LeaseStore>, Task<Result<RestoredLeases, LeaseStoreError>>),
-    Leading(Box<Leader>),
+    Leading(Box<LeadingProcess>),
     /// It leads no longer, and still serves workers.
     Ending,
 }
@@ -82,7 +82,7 @@ impl Machine {
     pub(super) fn new(requests: &Arc<EtcdRequests>, dice: &mut Rng) -> Self {
         Self {
             clock: MachineClock::new(dice.i64(-10_000..=10_000), dice.i64(-200..=200)),
-            network: Network::Good,
+            network: NetworkWeather::Good,
             number: 0,
             process: Process::Down,
             paused: None,
@@ -119,7 +119,7 @@ impl Machine {
 }
 
 fn new_store(requests: &Arc<EtcdRequests>) -> Arc<SimulatedStore> {
-    Arc::new(SimulatedStore { requests: Arc::clone(requests), mailbox: Arc::new(Mutex::new(Mailbox::default())) })
+    Arc::new(SimulatedStore { requests: Arc::clone(requests), mailbox: Arc::new(Mutex::new(EtcdMailbox::default())) })
 }
 
 pub(super) fn poll<T>(task: &mut Task<T>) -> Option<T> {

@@ -4,7 +4,7 @@
 //! of its answers, and the real times of a lock's holder, on a machine with clocks of its own. Machines are stopped and
 //! suspended, often for longer than a lock lasts, and go on with what they had under way; processes are killed and stopped;
 //! requests and answers are slow, late, lost and repeated; etcd has no quorum; workers change from one coordinator to another.
-//! So two coordinators believe that they lead. [`checks`] has what must hold all the same.
+//! So two coordinators believe that they lead. [`checks`] has what must hold nevertheless.
 //!
 //! `DEPUTY_REPLICAS_HISTORIES=100000` runs that many, `DEPUTY_REPLICAS_SEED=17` replays one and prints all of it.
 
@@ -26,7 +26,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
 use counts::Counts;
-use world::{Log, World};
+use world::{HistoryLog, SimulatedWorld};
 
 /// What the ordinary run takes, within some seconds on two cores without optimisation.
 const HISTORIES: u64 = 300;
@@ -42,7 +42,7 @@ fn number(variable: &str) -> Option<u64> {
 #[test]
 fn replicas_invariants_hold_in_every_history() {
     if let Some(seed) = number("DEPUTY_REPLICAS_SEED") {
-        World::new(seed, Log::Printed).run();
+        SimulatedWorld::new(seed, HistoryLog::Printed).run();
         return;
     }
     let histories = number("DEPUTY_REPLICAS_HISTORIES").unwrap_or(HISTORIES);
@@ -58,7 +58,7 @@ fn replicas_invariants_hold_in_every_history() {
                     if broken.lock().unwrap().is_some() {
                         break;
                     }
-                    match catch_unwind(AssertUnwindSafe(|| World::new(seed, Log::None).run())) {
+                    match catch_unwind(AssertUnwindSafe(|| SimulatedWorld::new(seed, HistoryLog::None).run())) {
                         Ok(seen) => counts.add(&seen),
                         Err(_) => *broken.lock().unwrap() = Some(seed),
                     }
@@ -79,7 +79,7 @@ fn replicas_invariants_hold_in_every_history() {
 
 /// The end of a history that broke, run again with a log.
 fn tale(seed: u64) -> String {
-    let mut world = World::new(seed, Log::Kept(Vec::new()));
+    let mut world = SimulatedWorld::new(seed, HistoryLog::Kept(Vec::new()));
     let again = catch_unwind(AssertUnwindSafe(|| world.run()));
     let why = match &again {
         Ok(_) => "it held when it was run again, which must not be: what is not from the seed?".to_owned(),
@@ -89,7 +89,7 @@ fn tale(seed: u64) -> String {
             .or(why.downcast_ref::<&str>().map(|text| (*text).to_owned()))
             .unwrap_or_default(),
     };
-    let Log::Kept(lines) = &world.log else { panic!("the log is kept") };
+    let HistoryLog::Kept(lines) = &world.log else { panic!("the log is kept") };
     let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
     format!(
         "{tail}\n\nseed {seed} broke after {} ms: {why}\n\

@@ -7,7 +7,7 @@ use fastrand::Rng;
 
 use super::etcd::{EtcdAnswer, EtcdCall};
 use super::machine::MachineEvent;
-use super::world::{Event, World, millis, once_in};
+use super::world::{SimulatedWorld, WorldEvent, millis, once_in};
 
 /// How long the client waits for one member, and for all of them, in milliseconds.
 const ATTEMPT: u64 = 3000;
@@ -15,7 +15,7 @@ const TOTAL: u64 = 10_000;
 const PAUSE: u64 = 100;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Network {
+pub(super) enum NetworkWeather {
     Good,
     Slow,
     Lossy,
@@ -39,7 +39,7 @@ enum Purpose {
     KeepAlive(std::time::Duration),
 }
 
-impl Network {
+impl NetworkWeather {
     /// How long a message takes, or `None` if it is lost.
     fn carry(self, dice: &mut Rng) -> Option<u64> {
         match self {
@@ -52,7 +52,7 @@ impl Network {
     }
 }
 
-impl World {
+impl SimulatedWorld {
     /// Sends what the store of a process wants sent.
     pub(super) fn send_outgoing(&mut self, machine: usize) {
         let mailbox = &self.machines[machine].store.mailbox;
@@ -106,7 +106,7 @@ impl World {
         match it.network.carry(&mut self.dice) {
             Some(delay) => {
                 self.counts.late += u64::from(delay > limit);
-                let event = Event::Etcd { machine, process, number, attempt, call };
+                let event = WorldEvent::Etcd { machine, process, number, attempt, call };
                 self.at(self.truth + delay, event);
             }
             None => self.counts.requests_lost += 1,
@@ -121,7 +121,7 @@ impl World {
             // It waits for a quorum, or nothing is left of it.
             if self.dice.bool() {
                 let at = back + millis(&mut self.dice, 1, 500);
-                self.at(at, Event::Etcd { machine, process, number, attempt, call });
+                self.at(at, WorldEvent::Etcd { machine, process, number, attempt, call });
             }
             return;
         }
@@ -139,7 +139,7 @@ impl World {
         match self.machines[machine].network.carry(&mut self.dice) {
             Some(delay) => {
                 let answer = MachineEvent::Answer(number, attempt, Some(answer));
-                self.at(self.truth + delay, Event::Machine(machine, process, 0, answer));
+                self.at(self.truth + delay, WorldEvent::Machine(machine, process, 0, answer));
             }
             None => self.counts.answers_lost += 1,
         }
@@ -191,12 +191,18 @@ impl World {
 
     /// Another network for a while.
     pub(super) fn disturb_network(&mut self, machine: usize) {
-        let networks = [Network::Slow, Network::Slow, Network::Lossy, Network::Lossy, Network::Cut];
+        let networks = [
+            NetworkWeather::Slow,
+            NetworkWeather::Slow,
+            NetworkWeather::Lossy,
+            NetworkWeather::Lossy,
+            NetworkWeather::Cut,
+        ];
         let network = networks[self.dice.usize(..networks.len())];
         self.machines[machine].network = network;
         let span = if once_in(&mut self.dice, 3) { 20_000 } else { 4000 };
         let span = millis(&mut self.dice, 200, span);
         self.note(|_| format!("the network of {machine} is {network:?} for {span} ms"));
-        self.at(self.truth + span, Event::Heal(machine));
+        self.at(self.truth + span, WorldEvent::Heal(machine));
     }
 }

@@ -8,10 +8,10 @@ use deputy_core::{CallFailure, InstanceName, SecretBytes, Span, TokenExpiry, Tok
 
 use super::clock::right;
 use super::machine::MachineEvent;
-use super::world::{Event, World, millis, once_in};
+use super::world::{SimulatedWorld, WorldEvent, millis, once_in};
 
 /// A call on its way to the service.
-pub(super) struct ServiceCall {
+pub(super) struct CallInFlight {
     pub(super) machine: usize,
     pub(super) process: u64,
     /// The leadership that it belongs to.
@@ -22,8 +22,8 @@ pub(super) struct ServiceCall {
     pub(super) work: ProviderCall,
 }
 
-impl World {
-    pub(super) fn reach_service(&mut self, call: ServiceCall) {
+impl SimulatedWorld {
+    pub(super) fn reach_service(&mut self, call: CallInFlight) {
         let fails = self.is_faulty() && (self.truth < self.service_fails_until || once_in(&mut self.dice, 20));
         let outcome = match &call.work {
             _ if fails => CallOutcome::Failed(CallFailure::new(FailureKind::Unavailable, "")),
@@ -46,7 +46,7 @@ impl World {
         let slowest = if self.is_faulty() { 3000 } else { 300 };
         let delay = millis(&mut self.dice, 1, slowest);
         let event = MachineEvent::Ended(call.id, outcome);
-        self.at(self.truth + delay, Event::Machine(call.machine, call.process, 0, event));
+        self.at(self.truth + delay, WorldEvent::Machine(call.machine, call.process, 0, event));
     }
 }
 

@@ -18,7 +18,7 @@ use super::etcd::{EtcdAnswer, EtcdCall};
 
 /// What a process wants from etcd, and what came of it.
 #[derive(Default)]
-pub(super) struct Mailbox {
+pub(super) struct EtcdMailbox {
     last: u64,
     pub(super) outgoing: Vec<(u64, EtcdCall, Repeat)>,
     /// `None`: no answer came.
@@ -27,7 +27,7 @@ pub(super) struct Mailbox {
 
 pub(super) struct SimulatedStore {
     pub(super) requests: Arc<EtcdRequests>,
-    pub(super) mailbox: Arc<Mutex<Mailbox>>,
+    pub(super) mailbox: Arc<Mutex<EtcdMailbox>>,
 }
 
 /// Released with its lease, by the process.

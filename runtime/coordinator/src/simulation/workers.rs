@@ -6,10 +6,10 @@ use deputy_core::schedule::Lease;
 use deputy_core::{InstanceName, LeaseVersion, NewestLeases};
 
 use super::service::payload;
-use super::world::{Event, World, millis};
+use super::world::{SimulatedWorld, WorldEvent, millis};
 
 #[derive(Default)]
-pub(super) struct Worker {
+pub(super) struct SimulatedWorker {
     /// The machine, and the process on it.
     to: Option<(usize, u64)>,
     /// What comes over an earlier connection is not heard.
@@ -22,7 +22,7 @@ pub(super) struct Worker {
     seen: BTreeMap<InstanceName, (LeaseVersion, u64)>,
 }
 
-pub(super) enum WorkerEvent {
+pub(super) enum WorkerNews {
     Connect,
     /// Nothing was heard from the coordinator on this connection.
     Silent(u64),
@@ -32,23 +32,20 @@ pub(super) enum WorkerEvent {
     Snapshot(u64, Vec<InstanceName>),
 }
 
-impl World {
-    pub(super) fn worker_event(&mut self, worker: usize, event: WorkerEvent) {
+impl SimulatedWorld {
+    pub(super) fn worker_event(&mut self, worker: usize, event: WorkerNews) {
         let it = &mut self.workers[worker];
         match event {
-            WorkerEvent::Connect => self.connect(worker),
-            WorkerEvent::Silent(connection) if connection == it.connection => self.leave(worker),
-            WorkerEvent::Update(connection, name, version, payload) if connection == it.connection => {
+            WorkerNews::Connect => self.connect(worker),
+            WorkerNews::Silent(connection) if connection == it.connection => self.leave(worker),
+            WorkerNews::Update(connection, name, version, payload) if connection == it.connection => {
                 self.update(worker, name, version, payload);
             }
-            WorkerEvent::Withdrawn(connection, name) if connection == it.connection => drop(it.held.remove(&name)),
-            WorkerEvent::Snapshot(connection, names) if connection == it.connection => {
+            WorkerNews::Withdrawn(connection, name) if connection == it.connection => drop(it.held.remove(&name)),
+            WorkerNews::Snapshot(connection, names) if connection == it.connection => {
                 it.held.retain(|name, _| names.contains(name));
             }
-            WorkerEvent::Silent(_)
-            | WorkerEvent::Update(..)
-            | WorkerEvent::Withdrawn(..)
-            | WorkerEvent::Snapshot(..) => {}
+            WorkerNews::Silent(_) | WorkerNews::Update(..) | WorkerNews::Withdrawn(..) | WorkerNews::Snapshot(..) => {}
         }
     }
 
@@ -79,7 +76,7 @@ impl World {
         let it = &self.machines[machine];
         if !it.serves() || it.paused.is_some() {
             let delay = if it.paused.is_some() { 3000 } else { millis(&mut self.dice, 100, 1000) };
-            self.at(self.truth + delay, Event::Worker(worker, WorkerEvent::Connect));
+            self.at(self.truth + delay, WorldEvent::SimulatedWorker(worker, WorkerNews::Connect));
             return;
         }
         let (number, board) = (it.number, it.board.clone());
@@ -90,7 +87,7 @@ impl World {
             self.send_lease(worker, name, Some(lease));
         }
         let connection = self.workers[worker].connection;
-        self.send(worker, WorkerEvent::Snapshot(connection, board.into_keys().collect()));
+        self.send(worker, WorkerNews::Snapshot(connection, board.into_keys().collect()));
     }
 
     /// Ends the connection, and looks for another one.
@@ -99,7 +96,7 @@ impl World {
         if it.to.take().is_some() {
             it.connection += 1;
             let delay = millis(&mut self.dice, 10, 2000);
-            self.at(self.truth + delay, Event::Worker(worker, WorkerEvent::Connect));
+            self.at(self.truth + delay, WorldEvent::SimulatedWorker(worker, WorkerNews::Connect));
         }
     }
 
@@ -122,7 +119,7 @@ impl World {
         for worker in self.workers_of(machine) {
             let delay = millis(&mut self.dice, 2000, 12_000);
             let connection = self.workers[worker].connection;
-            self.at(self.truth + delay, Event::Worker(worker, WorkerEvent::Silent(connection)));
+            self.at(self.truth + delay, WorldEvent::SimulatedWorker(worker, WorkerNews::Silent(connection)));
         }
     }
 
@@ -137,19 +134,19 @@ impl World {
         let event = match lease {
             Some(lease) => {
                 let version = LeaseVersion { revision: lease.revision, obtained_at: lease.obtained_at };
-                WorkerEvent::Update(connection, name, version, payload(lease))
+                WorkerNews::Update(connection, name, version, payload(lease))
             }
-            None => WorkerEvent::Withdrawn(connection, name),
+            None => WorkerNews::Withdrawn(connection, name),
         };
         self.send(worker, event);
     }
 
     /// A connection keeps the order of its messages.
-    fn send(&mut self, worker: usize, event: WorkerEvent) {
+    fn send(&mut self, worker: usize, event: WorkerNews) {
         let delay = millis(&mut self.dice, 1, 300);
         let it = &mut self.workers[worker];
         it.busy_until = it.busy_until.max(self.truth + delay);
         let at = it.busy_until;
-        self.at(at, Event::Worker(worker, event));
+        self.at(at, WorldEvent::SimulatedWorker(worker, event));
     }
 }

@@ -14,8 +14,8 @@ use super::checks::Checks;
 use super::counts::Counts;
 use super::etcd::{Etcd, EtcdCall};
 use super::machine::{Machine, MachineEvent};
-use super::service::ServiceCall;
-use super::workers::{Worker, WorkerEvent};
+use super::service::CallInFlight;
+use super::workers::{SimulatedWorker, WorkerNews};
 use crate::coordinator::LOCK;
 
 /// For how long there are faults, in milliseconds.
@@ -24,13 +24,13 @@ const FAULTS: u64 = 60_000;
 /// After this time without faults, all is well.
 const CALM: u64 = 40_000;
 
-pub(super) struct World {
+pub(super) struct SimulatedWorld {
     pub(super) dice: Rng,
     pub(super) truth: u64,
-    queue: BTreeMap<(u64, u64), Event>,
+    queue: BTreeMap<(u64, u64), WorldEvent>,
     serial: u64,
     pub(super) machines: Vec<Machine>,
-    pub(super) workers: Vec<Worker>,
+    pub(super) workers: Vec<SimulatedWorker>,
     pub(super) etcd: Etcd,
     pub(super) etcd_is_down_until: Option<u64>,
     pub(super) service_fails_until: u64,
@@ -43,10 +43,10 @@ pub(super) struct World {
     pub(super) lives: BTreeMap<InstanceName, u64>,
     pub(super) checks: Checks,
     pub(super) counts: Counts,
-    pub(super) log: Log,
+    pub(super) log: HistoryLog,
 }
 
-pub(super) enum Event {
+pub(super) enum WorldEvent {
     /// For a process on a machine, not before its clock for delays shows this.
     Machine(usize, u64, u64, MachineEvent),
     Etcd {
@@ -56,8 +56,8 @@ pub(super) enum Event {
         attempt: u32,
         call: EtcdCall,
     },
-    Service(ServiceCall),
-    Worker(usize, WorkerEvent),
+    Service(CallInFlight),
+    SimulatedWorker(usize, WorkerNews),
     Start(usize),
     Resume(usize),
     Heal(usize),
@@ -65,14 +65,14 @@ pub(super) enum Event {
 }
 
 /// Where what happens is written.
-pub(super) enum Log {
+pub(super) enum HistoryLog {
     None,
     Kept(Vec<String>),
     Printed,
 }
 
-impl World {
-    pub(super) fn new(seed: u64, log: Log) -> Self {
+impl SimulatedWorld {
+    pub(super) fn new(seed: u64, log: HistoryLog) -> Self {
         let mut dice = Rng::with_seed(seed);
         let master = MasterKey::parse(&std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap();
         #[expect(clippy::disallowed_methods, reason = "seals need some; nothing depends on which")]
@@ -87,7 +87,7 @@ impl World {
             queue: BTreeMap::new(),
             serial: 0,
             machines,
-            workers: (0..4).map(|_| Worker::default()).collect(),
+            workers: (0..4).map(|_| SimulatedWorker::default()).collect(),
             etcd: Etcd::new(),
             etcd_is_down_until: None,
             service_fails_until: 0,
@@ -106,13 +106,13 @@ impl World {
     pub(super) fn run(&mut self) -> Counts {
         for machine in 0..self.machines.len() {
             let at = self.truth + self.dice.u64(..2000);
-            self.at(at, Event::Start(machine));
+            self.at(at, WorldEvent::Start(machine));
         }
         for worker in 0..self.workers.len() {
             let at = self.truth + self.dice.u64(..2000);
-            self.at(at, Event::Worker(worker, WorkerEvent::Connect));
+            self.at(at, WorldEvent::SimulatedWorker(worker, WorkerNews::Connect));
         }
-        self.at(self.truth + 5000, Event::Fault);
+        self.at(self.truth + 5000, WorldEvent::Fault);
         while let Some(((at, _), event)) = self.queue.pop_first() {
             if at > FAULTS + CALM {
                 break;
@@ -129,22 +129,22 @@ impl World {
         self.truth < FAULTS
     }
 
-    fn happen(&mut self, event: Event) {
+    fn happen(&mut self, event: WorldEvent) {
         match event {
-            Event::Machine(machine, process, due, event) => self.machine_event(machine, process, due, event),
-            Event::Etcd { machine, process, number, attempt, call } => {
+            WorldEvent::Machine(machine, process, due, event) => self.machine_event(machine, process, due, event),
+            WorldEvent::Etcd { machine, process, number, attempt, call } => {
                 self.reach_etcd((machine, process), number, attempt, call);
             }
-            Event::Service(call) => self.reach_service(call),
-            Event::Worker(worker, event) => self.worker_event(worker, event),
-            Event::Start(machine) => self.start(machine),
-            Event::Resume(machine) => self.resume(machine),
-            Event::Heal(machine) => self.heal(machine),
-            Event::Fault => {
+            WorldEvent::Service(call) => self.reach_service(call),
+            WorldEvent::SimulatedWorker(worker, event) => self.worker_event(worker, event),
+            WorldEvent::Start(machine) => self.start(machine),
+            WorldEvent::Resume(machine) => self.resume(machine),
+            WorldEvent::Heal(machine) => self.heal(machine),
+            WorldEvent::Fault => {
                 if self.is_faulty() {
                     self.fault();
                     let gap = millis(&mut self.dice, 50, 6000);
-                    self.at(self.truth + gap, Event::Fault);
+                    self.at(self.truth + gap, WorldEvent::Fault);
                 } else {
                     self.end_faults();
                 }
@@ -163,7 +163,7 @@ impl World {
         }
         if it.clock.mono(self.truth) < due {
             let at = it.clock.truth_at(due);
-            self.at(at, Event::Machine(machine, process, due, event));
+            self.at(at, WorldEvent::Machine(machine, process, due, event));
             return;
         }
         match event {
@@ -185,7 +185,7 @@ impl World {
         }
     }
 
-    pub(super) fn at(&mut self, truth: u64, event: Event) {
+    pub(super) fn at(&mut self, truth: u64, event: WorldEvent) {
         self.serial += 1;
         self.queue.insert((truth, self.serial), event);
     }
@@ -195,18 +195,18 @@ impl World {
         let it = &self.machines[machine];
         let due = it.clock.mono(self.truth) + span;
         let at = it.clock.truth_at(due);
-        self.at(at, Event::Machine(machine, it.number, due, event));
+        self.at(at, WorldEvent::Machine(machine, it.number, due, event));
     }
 
     pub(super) fn note(&mut self, text: impl FnOnce(&Self) -> String) {
-        if matches!(self.log, Log::None) {
+        if matches!(self.log, HistoryLog::None) {
             return;
         }
         let line = format!("{:>7} {}", self.truth, text(self));
         match &mut self.log {
-            Log::None => {}
-            Log::Kept(lines) => lines.push(line),
-            Log::Printed => println!("{line}"),
+            HistoryLog::None => {}
+            HistoryLog::Kept(lines) => lines.push(line),
+            HistoryLog::Printed => println!("{line}"),
         }
     }
 }

@@ -202,7 +202,7 @@ fn unsaved_lease_is_not_published_if_others_may_take_over() {
     schedule.complete("a", HOUR);
     schedule.advance(Span::secs(3000));
     assert_eq!((schedule.snapshot("a").readiness, reported(&schedule)), (Readiness::Expired, vec![]));
-    assert!(schedule.snapshot("a").unsaved.is_some(), "the operator is told why");
+    assert!(schedule.snapshot("a").unsaved.is_some(), "the operator sees why");
     schedule.saves = SaveMode::Succeed;
     schedule.advance(Span::secs(15));
     assert_eq!((schedule.published_revision("a"), schedule.snapshot("a").readiness), (Some(2), Readiness::Ready));
