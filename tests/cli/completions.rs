@@ -26,8 +26,11 @@ fn offered(home: &TestEnvironment, shell: &str, words: &[&str]) -> Vec<String> {
 
 #[test]
 fn completions_of_every_shell_know_commands_and_names() {
-    let text = crate::home::s3(&granting()) + "[groups.etl]\n";
+    let text = crate::home::s3(&granting()) + "[groups.etl]\n[logins.batch]\nprincipal = \"batch@EXAMPLE.COM\"\nkeytab = \"batch.keytab\"\n";
+    let text = format!("[components]\nfolder = \"components\"\n{text}");
     let home = TestEnvironment::with(&text.replace("component =", "deliver-to = [\"web\"]\ncomponent ="));
+    fs::create_dir(home.path("components")).unwrap();
+    fs::write(home.path("components/installed.wasm"), "").unwrap();
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let run = home.run(&["completions", shell]);
         assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{shell}");
@@ -40,6 +43,11 @@ fn completions_of_every_shell_know_commands_and_names() {
             assert_eq!(offered(&home, shell, &["deputy", command, "s"]), ["s3"], "{shell}: {command}");
         }
         assert_eq!(offered(&home, shell, &["deputy", "token", "create", "--group", ""]), ["etl", "web"], "{shell}");
+        assert_eq!(offered(&home, shell, &["deputy", "add", "x", "--group", ""]), ["etl", "web"], "{shell}");
+        assert_eq!(offered(&home, shell, &["deputy", "add", "x", "--login", ""]), ["batch"], "{shell}");
+        assert_eq!(offered(&home, shell, &["deputy", "add", "x", "--network", "l"]), ["link-local", "loopback"]);
+        assert_eq!(offered(&home, shell, &["deputy", "add", "inst"]), ["installed"], "{shell}");
+        assert_eq!(offered(&home, shell, &["deputy", "add", "./comp"]), ["./components/"], "{shell}");
         assert_eq!(offered(&home, shell, &["deputy", "status", "x"]), [""; 0], "{shell}");
         assert_eq!(offered(&home, shell, &["deputy", "workers", "ban", "9"]), [""; 0], "{shell}");
     }

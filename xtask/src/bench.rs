@@ -14,6 +14,12 @@ const FAN_OUT: &str = "fan-out";
 /// The bench of a state with many workers, which needs etcd and no component.
 const ENROLMENT: &str = "enrolment";
 
+/// The live page in a browser: a part of the same program, which needs the coordinator's.
+const PAGE: &str = "page";
+
+/// Our own code is optimised.
+const OPTIMISED: [&str; 2] = ["--config", "profile.dev.opt-level=3"];
+
 /// The bench that needs servers in Java.
 const KERBEROS: &str = "kerberos";
 
@@ -27,6 +33,11 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             tools::install_etcd(workspace)?;
             ("deputy-bench", all)
         }
+        [first, ..] if first == PAGE => {
+            let build = Run::new("cargo").args(["build", "--locked", "--package", "deputy"]).args(OPTIMISED);
+            build.dir(workspace.root()).shown()?;
+            ("deputy-fan", arguments)
+        }
         all => {
             if all.iter().any(|argument| argument == KERBEROS) {
                 tools::install_java(workspace)?;
@@ -37,7 +48,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         }
     };
     Run::new("cargo")
-        .args(["run", "--locked", "--package", package, "--config", "profile.dev.opt-level=3", "--"])
+        .args(["run", "--locked", "--package", package])
+        .args(OPTIMISED)
+        .arg("--")
         .args(arguments)
         .env("DEPUTY_BENCH_NATIVE", native.join("release/deputy-bench-native"))
         .env("DEPUTY_GUESTS", workspace.guests())

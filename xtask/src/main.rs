@@ -39,7 +39,7 @@ struct Arguments {
 enum Chore {
     /// Measures how fast it is, as ratios from one run
     Bench {
-        /// The benches to run, all but `fan-out` and `kerberos` without one, and their options; `--help` lists them
+        /// The benches to run, all but `fan-out`, `kerberos` and `page` without one, and their options; `--help` lists them
         #[arg(value_name = "NAME", trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

@@ -14,6 +14,8 @@ pub struct ConfigNames {
     pub instances: BTreeSet<String>,
     /// Those with receivers, and those that instances are delivered to.
     pub groups: BTreeSet<String>,
+    /// The logins to Kerberos.
+    pub logins: BTreeSet<String>,
 }
 
 impl ConfigNames {
@@ -32,6 +34,8 @@ impl ConfigNames {
         let mut names = Self::default();
         let groups = fields.optional("groups").map(|value| value.entries(&mut sink, "")).unwrap_or_default();
         names.groups.extend(groups.into_iter().map(|(name, _)| name.name.to_owned()));
+        let logins = fields.optional("logins").map(|value| value.entries(&mut sink, "")).unwrap_or_default();
+        names.logins.extend(logins.into_iter().map(|(name, _)| name.name.to_owned()));
         let instances = fields.optional("instances").map(|value| value.entries(&mut sink, "")).unwrap_or_default();
         for (name, value) in instances {
             names.instances.insert(name.name.to_owned());
@@ -53,9 +57,13 @@ mod tests {
         for wrong in ["", "nonsense = 1", "this is no TOML"] {
             let text = format!(
                 "[instances.s3-prod]\ndeliver-to = [\"etl\", 7]\n[instances.lab]\ndeliver-to = 1\n\
-                 [groups.web.receivers.aws]\ncomponent = 2\n{wrong}\n"
+                 [groups.web.receivers.aws]\ncomponent = 2\n[logins.etl]\nkeytab = 1\n{wrong}\n"
             );
-            let expected = ConfigNames { instances: names(&["lab", "s3-prod"]), groups: names(&["etl", "web"]) };
+            let expected = ConfigNames {
+                instances: names(&["lab", "s3-prod"]),
+                groups: names(&["etl", "web"]),
+                logins: names(&["etl"]),
+            };
             assert_eq!(ConfigNames::parse(&text), expected, "{wrong}");
         }
         assert_eq!(ConfigNames::parse("instances = 1\ngroups = []"), ConfigNames::default());

@@ -1,9 +1,9 @@
 //! What a coordinator answers before it serves anything: another one leads, and has not begun the state yet.
 
 use bytes::Bytes;
-use deputy_http_server::{HealthCheck, HttpHandler, probe};
+use deputy_http_server::{HealthCheck, HttpHandler, probe, text_response};
 use deputy_local::{ControlError, reply};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 
 use crate::leader::{LeaderView, LeaderWatch};
 
@@ -48,8 +48,12 @@ impl HealthCheck for StandbyHealth {
 }
 
 impl HttpHandler for StandbyHealth {
+    /// In place of the live page, which the leader has, the same as for a probe.
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
-        probe(self, &request).await
+        match request.uri().path() {
+            "/" => text_response(StatusCode::SERVICE_UNAVAILABLE, self.text()),
+            _ => probe(self, &request).await,
+        }
     }
 }
 
@@ -64,5 +68,10 @@ mod tests {
         assert_eq!(health.alive().await, Ok(()));
         assert_eq!(health.metrics().await.as_deref(), Ok("# EOF\n"), "a scrape that fails is an alert");
         assert!(health.ready().await.unwrap_err().starts_with("standing by: another coordinator leads"));
+        for (path, status) in [("/", 503), ("/readyz", 503), ("/livez", 200), ("/events", 404)] {
+            let answer = health.answer(Request::get(path).body(()).unwrap()).await;
+            assert_eq!(answer.status(), status, "{path}");
+            assert_eq!(status == 503, answer.body().starts_with(b"standing by: "), "{path}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anstream::ColorChoice;
 use clap::CommandFactory;
-use clap_complete::engine::CompletionCandidate;
+use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter as _};
 use clap_complete::env::CompleteEnv;
 use deputy_config::ConfigNames;
 use deputy_coordinator::{ControlClient, WorkerList, WorkerQuery};
@@ -67,6 +67,28 @@ pub(crate) fn groups(current: &OsStr) -> Vec<CompletionCandidate> {
         groups.entry(worker.group).or_default();
     }
     candidates(groups, current)
+}
+
+/// The logins of the configuration.
+pub(crate) fn logins(current: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(configured(&Asked::read().context).logins, current)
+}
+
+/// The components that are installed, and files.
+pub(crate) fn components(current: &OsStr) -> Vec<CompletionCandidate> {
+    let Asked { context, .. } = Asked::read();
+    let folder = context.found_config().ok().and_then(|found| found.components);
+    let installed = ask(async || context.platform().ok()?.components.list(folder.as_deref()).await.ok());
+    let names = installed.unwrap_or_default().into_iter().map(|(name, _)| (name.to_string(), String::new()));
+    let mut offered = candidates(names.collect(), current);
+    offered.extend(PathCompleter::file().filter(|path| path.extension().is_some_and(|end| end == "wasm")).complete(current));
+    offered
+}
+
+/// The networks that have a name.
+pub(crate) fn networks(current: &OsStr) -> Vec<CompletionCandidate> {
+    let names = ["link-local", "loopback", "private"].map(|name| (name.to_owned(), String::new()));
+    candidates(names.into(), current)
 }
 
 /// The ids of workers, each with its group and state.
@@ -139,6 +161,7 @@ fn held_instances(status: &Value) -> Names {
 struct Configured {
     instances: Names,
     groups: Names,
+    logins: Names,
 }
 
 fn configured(context: &Context) -> Configured {
@@ -147,7 +170,7 @@ fn configured(context: &Context) -> Configured {
     let names = path.and_then(|path| ConfigNames::load(&path).ok()).unwrap_or_default();
     let named =
         |names: std::collections::BTreeSet<String>| names.into_iter().map(|name| (name, String::new())).collect();
-    Configured { instances: named(names.instances), groups: named(names.groups) }
+    Configured { instances: named(names.instances), groups: named(names.groups), logins: named(names.logins) }
 }
 
 fn candidates(names: Names, current: &OsStr) -> Vec<CompletionCandidate> {

@@ -18,7 +18,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A look may take this part of the time until the next one: many workers are looked at less often.
 const SHARE: u32 = 20;
 
-/// The longest that nothing is sent: then the page shows that the coordinator is gone.
+/// The longest time between two looks, and the longest that nothing is sent: later the page shows that the coordinator is
+/// gone.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// After this time the stream ends, and the browser opens another one.
@@ -71,7 +72,7 @@ impl PageClient {
             }
             let message = self.look().await?;
             let took = timer_now().saturating_duration_since(began);
-            self.next_look = began + LOOK_EVERY.max(took.saturating_mul(SHARE));
+            self.next_look = began + pause_after(took);
             if !message.is_empty() {
                 self.sent_at = began;
                 return Some((message.into(), self));
@@ -101,6 +102,11 @@ impl PageClient {
     }
 }
 
+/// From the begin of a look until the next one.
+fn pause_after(took: Duration) -> Duration {
+    LOOK_EVERY.max(took.saturating_mul(SHARE).min(SILENCE))
+}
+
 fn stamped(now: &str, view: &str) -> Option<String> {
     Some(format!("{{\"now\":{},\"view\":{view}}}", serde_json::to_string(now).ok()?))
 }
@@ -108,4 +114,16 @@ fn stamped(now: &str, view: &str) -> Option<String> {
 /// Adds an event. JSON has no line break, which would end it.
 fn push(message: &mut String, event: &str, data: &str) {
     message.push_str(&format!("event: {event}\ndata: {data}\n\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_that_is_slow_to_make_is_looked_at_often_enough() {
+        for (took_ms, pause_ms) in [(0, 1000), (50, 1000), (100, 2000), (250, 5000), (60_000, 5000)] {
+            assert_eq!(pause_after(Duration::from_millis(took_ms)), Duration::from_millis(pause_ms));
+        }
+    }
 }

@@ -27,6 +27,16 @@ function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+// To the nearest thousandth, so that what a person cannot see is not drawn again.
+function setPart(style, name, part) {
+  const text = `${Math.round(part * 1000) / 10}%`;
+  if (style[name] !== text) style[name] = text;
+}
+
+function setClass(node, className) {
+  if (node.className !== className) node.className = className;
+}
+
 function span(millis) {
   const seconds = Math.round(Math.abs(millis) / 1000);
   const units = [[86_400, "d"], [3_600, "h"], [60, "min"]];
@@ -87,7 +97,7 @@ function fillInstance(row, data) {
   setText(name.firstChild, data.name);
   const workers = data.workers ? `, ${data.workers} ${data.workers === 1 ? "worker" : "workers"}` : "";
   setText(name.lastChild, (data.service ?? "not loaded yet") + workers);
-  state.firstChild.className = `state ${data.attention}`;
+  setClass(state.firstChild, `state ${data.attention}`);
   setText(state.firstChild, data.state);
   setText(state.lastChild, data.reason);
   if (row.data && row.data.obtained !== data.obtained) {
@@ -96,8 +106,8 @@ function fillInstance(row, data) {
   }
   const wrong = data.failure ? [data.failure.kind, data.failure.message, data.failure.code].filter(Boolean).join(": ") : "";
   setText(failure.firstChild, [wrong, data.trouble].filter(Boolean).join("; "));
-  failure.className = wrong || data.trouble ? "" : "blank";
-  failure.firstChild.className = data.failures || data.trouble ? data.attention : "soft";
+  setClass(failure, wrong || data.trouble ? "" : "blank");
+  setClass(failure.firstChild, data.failures || data.trouble ? data.attention : "soft");
   row.data = data;
   tickInstance(row);
 }
@@ -111,23 +121,23 @@ function tickInstance(row) {
   if (!data.until) {
     setText(text, "no lease");
   } else if (data.until === "never") {
-    left.className = "left";
-    left.style.width = "100%";
+    setClass(left, "left");
+    setPart(left.style, "width", 1);
     setText(text, `revision ${data.revision} does not expire`);
   } else {
     const begin = Date.parse(data.obtained);
     const end = Date.parse(data.until);
     const part = Math.min(1, Math.max(0, (end - now()) / Math.max(1, end - begin)));
-    left.style.width = `${part * 100}%`;
-    left.className = part === 0 ? "left out" : part < 0.15 ? "left short" : "left";
+    setPart(left.style, "width", part);
+    setClass(left, part === 0 ? "left out" : part < 0.15 ? "left short" : "left");
     const rest = end > now() ? `${span(end - now())} of ${span(end - begin)} left` : `expired ${ago(data.until)}`;
     setText(text, `revision ${data.revision}, ${rest}`);
     due.hidden = !data.next;
-    if (data.next) due.style.left = `${Math.min(1, Math.max(0, (end - Date.parse(data.next)) / Math.max(1, end - begin))) * 100}%`;
+    if (data.next) setPart(due.style, "left", Math.min(1, Math.max(0, (end - Date.parse(data.next)) / Math.max(1, end - begin))));
   }
   if (!data.until || data.until === "never") due.hidden = true;
   const wait = data.next ? Date.parse(data.next) - now() : 0;
-  next.className = data.next ? "" : "blank";
+  setClass(next, data.next ? "" : "blank");
   setText(next.firstChild, data.next ? (wait > 0 ? `in ${span(wait)}` : "due") : "");
   const times = data.failures > 1 ? `, ${data.failures} times in a row` : "";
   setText(failure.lastChild, data.failure ? ago(data.failure.at) + times : "");
@@ -146,16 +156,21 @@ function fillWorker(row, data) {
   const [id, state, group, applied] = row.children;
   setText(id.firstChild, data.id);
   setText(id.lastChild, [data.host, data.version && `version ${data.version}`].filter(Boolean).join(", "));
-  state.firstChild.className = `state ${data.attention}`;
+  setClass(state.firstChild, `state ${data.attention}`);
   setText(state.firstChild, data.state);
   setText(group, data.group);
   row.data = data;
   const text = data.applied.map(appliedText);
   if (data.more) text.push([`and ${data.more} more`, "soft"]);
   if (!text.length) text.push(["nothing", "soft"]);
-  if (row.shown === JSON.stringify(text)) return;
-  row.shown = JSON.stringify(text);
-  applied.replaceChildren(...text.map(([words, style]) => element("span", words, `applied ${style}`)));
+  text.forEach(([words, style], index) => {
+    const known = applied.children[index];
+    const word = known ?? element("span");
+    setText(word, words);
+    setClass(word, `applied ${style}`);
+    if (!known) applied.append(word);
+  });
+  while (applied.children.length > text.length) applied.lastChild.remove();
 }
 
 function appliedText(applied) {
@@ -183,7 +198,7 @@ function fillGroups(groups) {
   keep(byId("group-cards"), groups, (group) => group.name, make, (card, group) => {
     setText(card.firstChild, group.name);
     const parts = [`${group.connected} connected`, group.away && `${group.away} away`, group.behind && `${group.behind} behind`];
-    card.lastChild.data = ` ${parts.filter(Boolean).join(", ")}; ${group.instances} ${group.instances === 1 ? "instance" : "instances"}`;
+    setText(card.lastChild, ` ${parts.filter(Boolean).join(", ")}; ${group.instances} ${group.instances === 1 ? "instance" : "instances"}`);
   });
 }
 
@@ -259,7 +274,7 @@ function cards(rows) {
   };
   keep(byId("cards"), rows, ([label]) => label, make, (card, [label, text, style]) => {
     setText(card.firstChild, text);
-    card.firstChild.className = style;
+    setClass(card.firstChild, style);
     setText(card.lastChild, label);
   });
 }
@@ -271,7 +286,7 @@ function notice(text) {
 
 function connected(words, style) {
   setText(byId("connection"), words);
-  byId("connection").className = `connection ${style}`;
+  setClass(byId("connection"), `connection ${style}`);
 }
 
 // --- The stream
@@ -315,6 +330,7 @@ async function refused(closed) {
   const answer = await fetch("/", { cache: "no-store" }).catch(() => null);
   if (source !== closed) return;
   if (answer?.status === 401) notice("This session has ended: deputy ui prints a URL that opens another one.");
+  else if (answer?.status === 503) notice(await answer.text());
   else if (answer?.ok) notice("Too many pages are open: this one goes on when another is closed.");
   setTimeout(() => source === closed && listen(), RETRY);
 }

@@ -111,7 +111,7 @@ fn damaged_authority_is_reported_with_a_way_out() {
     assert!(said.contains("authority.workers.sealed"), "{said}");
 
     let said = restore(&site, &backup, &[]).ends_with(exit::OK).stdout;
-    assert!(said.contains("1 values restored"), "{said}");
+    assert!(said.contains("1 value restored"), "{said}");
     let _coordinator = site.coordinator();
     worker.wait_for_link("connected");
     site.publish_numbered("creds", 2);

@@ -1,5 +1,6 @@
 //! Traces: what a collector gets of one lease from the coordinator and its workers, and that none of them waits for it.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use deputy_test_harness::{CollectedSpan, TraceCollector, exit};
@@ -138,6 +139,56 @@ fn traces_of_one_lease_have_coordinator_and_workers() {
     // Of a batch that was taken, the counters are there a moment later.
     coordinator.wait_until("counted", || counter(health, "deputy_trace_spans_exported_total") >= 6);
     assert_eq!(counter(health, "deputy_trace_spans_dropped_total"), 0);
+}
+
+#[test]
+fn traces_are_sampled_by_lease_and_whole() {
+    let collector = TraceCollector::start();
+    let [health] = free_ports().unwrap();
+    let script = script();
+    let site = site(&script, &collector, health);
+    // The worker has no share of its own: it traces what the coordinator does.
+    site.configure("one", &traces(&collector));
+    site.home.edit("[traces]\n", "[traces]\nsample = 0\n");
+    let mut coordinator = site.coordinator();
+    let worker = site.worker("one");
+    worker.wait_until_published("app", "creds", 1);
+    let mut newest = 1;
+    let mut renew = |count: u64| {
+        for _ in 0..count {
+            newest += 1;
+            site.home.deputy(&["renew", "creds"]).ends_with(exit::OK);
+            worker.wait_until_published("app", "creds", newest);
+        }
+        worker.wait_until("it has reported", || {
+            site.only_worker().applied.iter().any(|applied| applied.revision == Some(newest))
+        });
+    };
+    renew(2);
+    // Of 20, with chances of one to a million, some are traced and some are not.
+    for (sample, leases) in [("0.5", 20), ("1", 2)] {
+        let old = if sample == "1" { "sample = 0.5\n" } else { "sample = 0\n" };
+        site.home.edit(old, &format!("sample = {sample}\n"));
+        assert_eq!(coordinator.stop(), Some(exit::OK), "what it has traced is sent");
+        coordinator = site.coordinator();
+        renew(leases);
+    }
+    assert_eq!((worker.stop(), coordinator.stop()), (Some(exit::OK), Some(exit::OK)));
+
+    let spans = collector.spans();
+    let traced: BTreeMap<u64, &[u8]> = (spans.iter().filter(|span| span.name == "lease"))
+        .map(|span| (span.attributes["deputy.revision"].parse().unwrap(), span.trace.as_slice()))
+        .collect();
+    let (none, some, all) = (traced.range(..=3).count(), traced.range(4..=23).count(), traced.range(24..).count());
+    assert!(none == 0 && (1..20).contains(&some) && all == 2, "{:?}", traced.keys());
+    for trace in traced.values() {
+        let of_trace: Vec<_> = spans.iter().filter(|span| span.trace == *trace).cloned().collect();
+        let names: Vec<_> = of_trace.iter().map(|span| (id(span).is_empty(), span.name.as_str())).collect();
+        for part in [(true, "obtain"), (true, "deliver"), (true, "acknowledge"), (false, "apply"), (false, "receiver")] {
+            assert!(names.contains(&part), "{part:?}: {names:?}");
+        }
+    }
+    assert!(spans.iter().all(|span| traced.values().any(|trace| span.trace == *trace)), "no part of another lease");
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub(crate) enum Handshake {
     Tickets,
     /// As one that will stall: it wants all that there is.
     Greedy,
+    /// It wants what its group may have, as most workers do.
+    WholeGroup,
 }
 
 /// What it answers, when it is done.
@@ -304,8 +306,11 @@ impl Load {
         {
             session.set_nodelay()?;
             self.done.resumed += usize::from(session.is_resumed());
-            let instances = [INSTANCE, FILLER].into_iter().take(if with == Handshake::Greedy { 2 } else { 1 });
-            let instances = instances.map(str::to_owned).collect();
+            let instances = match with {
+                Handshake::Full | Handshake::Tickets => vec![INSTANCE.to_owned()],
+                Handshake::Greedy => vec![INSTANCE.to_owned(), FILLER.to_owned()],
+                Handshake::WholeGroup => Vec::new(),
+            };
             session.send(&encode(&ClientMessage::from(ClientMessageKind::Subscribe(Subscribe {
                 instances,
                 ..Subscribe::default()

@@ -6,6 +6,8 @@
 //! to the same number of TLS sessions in a loop that knows no tasks. And, if its jar is there, Apache Flink with as many
 //! task managers. Read the ratios: run it with `cargo xtask bench fan-out`.
 //!
+//! `page` is about the live page: a real coordinator with all workers and many instances, in a browser.
+//!
 //! With `--servers` there are several of them, which share their authority, their workers' records and their leases, as
 //! replicas do: more workers than one process may open files for.
 #![allow(
@@ -24,6 +26,8 @@ mod floor;
 mod link_handler;
 mod load;
 mod measure;
+mod page;
+mod page_site;
 mod process;
 mod reconnect;
 mod replicas;
@@ -52,7 +56,7 @@ struct Arguments {
     #[arg(long)]
     json: bool,
     /// How many workers there are at the most; measured are the powers of ten up to that, and that
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 10_000, global = true)]
     workers: usize,
     /// How often all is repeated
     #[arg(long, default_value_t = 3)]
@@ -62,16 +66,22 @@ struct Arguments {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=MAX_SERVERS))]
     servers: u16,
     /// How many processes the workers are in; as many as are needed, and two at least
-    #[arg(long)]
+    #[arg(long, global = true)]
     loads: Option<usize>,
     #[command(subcommand)]
     part: Option<Part>,
 }
 
-/// Processes that the benchmark starts of itself. They take orders, a line each.
+/// The live page, and processes that the benchmark starts of itself. Those take orders, a line each.
 #[derive(Subcommand)]
 #[command(disable_help_subcommand = true)]
 enum Part {
+    /// The live page in Chromium, with `deputy run` and all workers; prints JSON
+    Page {
+        /// How many instances there are
+        #[arg(long, default_value_t = 1000)]
+        instances: usize,
+    },
     /// The coordinator's side, and the floor
     #[command(hide = true)]
     Serve,
@@ -99,6 +109,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result {
     let capacity = Capacity::new(process::raise_files()?);
     match arguments.part {
+        Some(Part::Page { instances }) => page::measure(arguments, &capacity, instances),
         Some(Part::Serve) => serve::serve(&capacity),
         Some(Part::Load) => load::load(),
         None if arguments.servers > 1 => replicas::measure(arguments, &capacity),

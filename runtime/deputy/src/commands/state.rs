@@ -13,6 +13,7 @@ use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
 use crate::exit::Exit;
 use crate::input::read_file;
+use crate::print::count;
 use crate::private_file::PrivateFile;
 
 /// Back up what cannot be obtained again, restore it, or change the master key
@@ -142,7 +143,8 @@ async fn backup(context: &Context, state: &StateDirectory, arguments: &BackupArg
         return context.json(&StateActionJson { schema: SCHEMA, done: "backup", file, values, kept: None });
     }
     context.stdout(&format!(
-        "{values} values in {}, sealed with the master key: keep a copy of that key in another place\n",
+        "{} in {}, sealed with the master key: keep a copy of that key in another place\n",
+        count(values, "value"),
         arguments.file.display()
     ))
 }
@@ -162,9 +164,10 @@ async fn restore(context: &Context, state: &StateDirectory, arguments: &RestoreA
         });
     }
     context.stdout(&format!(
-        "{} values restored, {} unchanged\nworkers that enrolled after the backup must enrol again; repeat each removal and ban \
+        "{} restored, {} unchanged\nworkers that enrolled after the backup must enrol again; repeat each removal and ban \
          of a worker since the backup\n",
-        summary.written, summary.kept
+        count(summary.written, "value"),
+        summary.kept
     ))
 }
 
@@ -177,7 +180,7 @@ async fn copy(context: &Context, state: &StateDirectory, arguments: &CopyArgs) -
     if arguments.json {
         return context.json(&StateActionJson { schema: SCHEMA, done: "copy", file: None, values, kept: None });
     }
-    context.stdout(&format!("{values} values copied and compared; {next_step}\n"))
+    context.stdout(&format!("{} copied and compared; {next_step}\n", count(values, "value")))
 }
 
 async fn rekey(context: &Context, state: &StateDirectory, arguments: &RekeyArgs) -> Result<(), CommandError> {
@@ -193,6 +196,7 @@ async fn rekey(context: &Context, state: &StateDirectory, arguments: &RekeyArgs)
         None => "the new key is in the state directory".to_owned(),
     };
     context.stdout(&format!(
-        "{values} values sealed with the new key; {next_step}; old backups need the old key, so make a new backup\n"
+        "{} sealed with the new key; {next_step}; old backups need the old key, so make a new backup\n",
+        count(values, "value")
     ))
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueHint};
+use clap_complete::engine::ArgValueCompleter;
 use deputy_audit::{Audit, AuditSubject};
 use deputy_config::{ConfigDocument, CoordinatorFile, EditError, NewInstance};
 use deputy_core::grant::{Grant, NamedNetworks, Network};
@@ -23,6 +24,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::commands::init::{self, systemd};
+use crate::completion;
 use crate::config_change::{Agreement, ConfigChange};
 use crate::context::{Context, SCHEMA};
 use crate::error::CommandError;
@@ -48,7 +50,7 @@ use secret_files::{SecretArg, SecretFiles};
   deputy add ./hdfs.wasm --name hdfs --set namenodes=nn1.example.com --login etl --yes")]
 pub(crate) struct AddArgs {
     /// The name of an installed component, or a file
-    #[arg(value_name = "NAME|FILE.wasm", value_hint = ValueHint::FilePath)]
+    #[arg(value_name = "NAME|FILE.wasm", value_hint = ValueHint::FilePath, add = ArgValueCompleter::new(completion::components))]
     component: ComponentRef,
     /// The name of the new instance
     #[arg(long, value_name = "NAME")]
@@ -60,17 +62,17 @@ pub(crate) struct AddArgs {
     #[arg(long, value_name = "NAME=FILE")]
     secret: Vec<SecretArg>,
     /// The login to Kerberos, if the component wants one [default: the only one]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completion::logins))]
     login: Option<LoginName>,
     /// The user of a SCRAM login, if the component wants one
     #[arg(long, value_name = "NAME")]
     username: Option<String>,
     /// A group of workers that gets the leases; may be given several times
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCompleter::new(completion::groups))]
     group: Vec<GroupName>,
     /// Permit addresses of this network for the servers in your settings: loopback, private, link-local or a CIDR block; may
     /// be given several times
-    #[arg(long, value_name = "NETWORK")]
+    #[arg(long, value_name = "NETWORK", add = ArgValueCompleter::new(completion::networks))]
     network: Vec<Network>,
     /// Write it without a question, unless it needs a person
     #[arg(long)]
