@@ -26,7 +26,8 @@ fn offered(home: &TestEnvironment, shell: &str, words: &[&str]) -> Vec<String> {
 
 #[test]
 fn completions_of_every_shell_know_commands_and_names() {
-    let text = crate::home::s3(&granting()) + "[groups.etl]\n[logins.batch]\nprincipal = \"batch@EXAMPLE.COM\"\nkeytab = \"batch.keytab\"\n";
+    let text = crate::home::s3(&granting())
+        + "[groups.etl]\n[logins.batch]\nprincipal = \"batch@EXAMPLE.COM\"\nkeytab = \"batch.keytab\"\n";
     let text = format!("[components]\nfolder = \"components\"\n{text}");
     let home = TestEnvironment::with(&text.replace("component =", "deliver-to = [\"web\"]\ncomponent ="));
     fs::create_dir(home.path("components")).unwrap();

@@ -81,7 +81,9 @@ pub(crate) fn components(current: &OsStr) -> Vec<CompletionCandidate> {
     let installed = ask(async || context.platform().ok()?.components.list(folder.as_deref()).await.ok());
     let names = installed.unwrap_or_default().into_iter().map(|(name, _)| (name.to_string(), String::new()));
     let mut offered = candidates(names.collect(), current);
-    offered.extend(PathCompleter::file().filter(|path| path.extension().is_some_and(|end| end == "wasm")).complete(current));
+    offered.extend(
+        PathCompleter::file().filter(|path| path.extension().is_some_and(|end| end == "wasm")).complete(current),
+    );
     offered
 }
 

@@ -184,7 +184,8 @@ fn traces_are_sampled_by_lease_and_whole() {
     for trace in traced.values() {
         let of_trace: Vec<_> = spans.iter().filter(|span| span.trace == *trace).cloned().collect();
         let names: Vec<_> = of_trace.iter().map(|span| (id(span).is_empty(), span.name.as_str())).collect();
-        for part in [(true, "obtain"), (true, "deliver"), (true, "acknowledge"), (false, "apply"), (false, "receiver")] {
+        for part in [(true, "obtain"), (true, "deliver"), (true, "acknowledge"), (false, "apply"), (false, "receiver")]
+        {
             assert!(names.contains(&part), "{part:?}: {names:?}");
         }
     }

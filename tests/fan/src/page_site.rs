@@ -60,7 +60,8 @@ impl PageSite {
         let strings = (0..GROUPS).map(|group| site.token(group, workers)).collect::<Result<Vec<_>>>()?;
         let join = |number, count| load::Order::Join { number, strings: strings.clone(), count };
         load::tell(&mut site.loads, workers, join)?;
-        let connect = |_, count| load::Order::Connect { ports: vec![listen; GROUPS], count, with: Handshake::WholeGroup };
+        let connect =
+            |_, count| load::Order::Connect { ports: vec![listen; GROUPS], count, with: Handshake::WholeGroup };
         load::tell(&mut site.loads, workers, connect)?;
         Ok(site)
     }
@@ -147,14 +148,16 @@ fn configuration(instances: usize, health: u16, listen: u16) -> String {
          \"{local}:{listen}\"\nheartbeat = \"10m\"\n"
     );
     let mut add = |name: &str, groups: &[String], file: &str| {
+        let deliver = if groups.is_empty() { String::new() } else { format!("deliver-to = {groups:?}\n") };
         text.push_str(&format!(
-            "[instances.{name}]\nservice = \"s3\"\nkind = \"aws-credential-process/1\"\ndeliver-to = {groups:?}\nfile = {{ path \
+            "[instances.{name}]\nservice = \"s3\"\nkind = \"aws-credential-process/1\"\n{deliver}file = {{ path \
              = \"{file}.payload\", lifetime = \"1h\" }}\n"
         ));
     };
     add(INSTANCE, &groups, INSTANCE);
     for number in 1..instances {
-        let group = if number <= GROUPS * INSTANCES_OF_GROUP { &groups[number % GROUPS..=number % GROUPS] } else { &[] };
+        let group =
+            if number <= GROUPS * INSTANCES_OF_GROUP { &groups[number % GROUPS..=number % GROUPS] } else { &[] };
         add(&format!("instance-{number:04}"), group, &format!("part-{}", number / INSTANCES_OF_FILE));
     }
     text
