@@ -17,6 +17,9 @@ const ENROLMENT: &str = "enrolment";
 /// The live page in a browser: a part of the same program, which needs the coordinator's.
 const PAGE: &str = "page";
 
+/// The bench of coordinators that take over, which needs etcd and the program.
+const TAKEOVER: &str = "takeover";
+
 /// Our own code is optimised.
 const OPTIMISED: [&str; 2] = ["--config", "profile.dev.opt-level=3"];
 
@@ -38,6 +41,12 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
             build.dir(workspace.root()).shown()?;
             ("deputy-fan", arguments)
         }
+        all @ [first, ..] if first == TAKEOVER => {
+            tools::install_etcd(workspace)?;
+            let build = Run::new("cargo").args(["build", "--locked", "--package", "deputy"]).args(OPTIMISED);
+            build.dir(workspace.root()).shown()?;
+            ("deputy-bench", all)
+        }
         all => {
             if all.iter().any(|argument| argument == KERBEROS) {
                 tools::install_java(workspace)?;
@@ -54,6 +63,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         .args(arguments)
         .env("DEPUTY_BENCH_NATIVE", native.join("release/deputy-bench-native"))
         .env("DEPUTY_GUESTS", workspace.guests())
+        .env("DEPUTY_PROGRAM", workspace.target("debug/deputy"))
         .env("DEPUTY_TOOLS", workspace.tools())
         .dir(workspace.root())
         .shown()

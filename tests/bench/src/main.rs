@@ -24,6 +24,7 @@ mod obtains;
 mod report;
 mod sandboxed;
 mod server;
+mod takeover;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -62,7 +63,10 @@ struct Arguments {
     /// How many of them join, and connect
     #[arg(long, default_value_t = 200)]
     joins: usize,
-    /// What to measure; without a name, everything but `enrolment` and `kerberos`, which need servers
+    /// How many leaders are stopped, and killed
+    #[arg(long, default_value_t = 10)]
+    takeovers: usize,
+    /// What to measure; without a name, everything but `enrolment`, `kerberos` and `takeover`, which need servers
     #[arg(value_enum)]
     measures: Vec<Measure>,
     #[command(subcommand)]
@@ -88,6 +92,8 @@ enum Measure {
     Memory,
     /// Many obtains at once
     Obtains,
+    /// Another one of three coordinators begins to lead
+    Takeover,
 }
 
 /// Processes that the bench starts of itself.
@@ -156,7 +162,7 @@ async fn measure(arguments: &Arguments) -> Result {
     let mut report = Report::default();
     let all = Measure::value_variants().iter();
     let is_chosen = |measure: &&Measure| match arguments.measures.as_slice() {
-        [] => !matches!(measure, Measure::Enrolment | Measure::Kerberos),
+        [] => !matches!(measure, Measure::Enrolment | Measure::Kerberos | Measure::Takeover),
         chosen => chosen.contains(measure),
     };
     for measure in all.filter(is_chosen) {
@@ -169,6 +175,7 @@ async fn measure(arguments: &Arguments) -> Result {
             Measure::Leases => leases::measure(&mut report, arguments.rounds).await?,
             Measure::Memory => memory::compare(&mut report, arguments.waiting, arguments.rounds).await?,
             Measure::Obtains => obtains::measure(&mut report, arguments.obtains, arguments.rounds).await?,
+            Measure::Takeover => takeover::measure(&mut report, arguments.takeovers).await?,
         }
     }
     if arguments.json {
