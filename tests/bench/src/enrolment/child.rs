@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use aws_lc_rs::rand::SystemRandom;
 use deputy_audit::Audit;
 use deputy_coordinator::{
-    Coordinator, CoordinatorHandle, CoordinatorOptions, Deliveries, LeaseBoard, WorkerCondition, WorkerQuery,
-    WorkerServiceOptions, WorkerTasks, Workers,
+    Coordinator, CoordinatorHandle, CoordinatorOptions, Deliveries, LOCK, Leading, LeaseBoard, Replica, RestoredState,
+    WorkerCondition, WorkerQuery, WorkerServiceOptions, WorkerTasks, Workers,
 };
 use deputy_core::Span;
 use deputy_link::client::{ClientOptions, IdentityStore, LinkClient, LinkPhase, join};
@@ -69,6 +69,7 @@ pub(crate) async fn measure(place: &Place, repetitions: usize) -> Result {
 struct Site {
     store: Arc<dyn Store>,
     lock: Arc<StoreLock>,
+    leading: Leading,
     handle: CoordinatorHandle,
     board: Arc<LeaseBoard>,
     clock: Arc<SystemClock>,
@@ -81,7 +82,8 @@ impl Site {
         let store = state::open(place).await?;
         let (board, metrics) = (Arc::new(LeaseBoard::default()), Arc::new(CoordinatorMetrics::default()));
         let clock = Arc::new(SystemClock::default());
-        let (coordinator, handle) = Coordinator::open(CoordinatorOptions {
+        let lock = Arc::new(store.lock(&LOCK.parse()?).await?);
+        let (replica, handle) = Replica::new(CoordinatorOptions {
             store: Arc::clone(&store),
             metrics: Arc::clone(&metrics),
             traces: Arc::default(),
@@ -91,14 +93,16 @@ impl Site {
             seed: 1,
             shutdown: Span::secs(1),
             known: BTreeSet::new(),
-        })
-        .await?;
-        let lock = Arc::clone(coordinator.lock());
+            is_shared: false,
+        });
+        let leading = replica.leading();
+        let state = RestoredState::read(&replica, Arc::clone(&lock)).await?;
+        let coordinator = Coordinator::lead(replica, state).await;
         let mut running = JoinSet::new();
         running.spawn(async move {
             coordinator.run().await.ok();
         });
-        Ok(Self { store, lock, handle, board, clock, metrics, coordinator: running })
+        Ok(Self { store, lock, leading, handle, board, clock, metrics, coordinator: running })
     }
 
     /// Releases the lock.
@@ -113,11 +117,13 @@ impl Site {
         let begun = Instant::now();
         let opened = Workers::open(WorkerServiceOptions {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            advertise: String::new(),
+            advertise: "localhost:1".parse()?,
             lives: CertificateLifetimes { authority: Span::secs(180 * 86_400), worker: Span::secs(86_400) },
             limits: ServerLimits::default(),
             store: Arc::clone(&self.store),
-            lock: Arc::clone(&self.lock),
+            lock: Some(Arc::clone(&self.lock)),
+            leading: self.leading.clone(),
+            is_shared: false,
             board: Arc::clone(&self.board),
             clock: Arc::clone(&self.clock) as _,
             random,
@@ -136,7 +142,7 @@ impl Site {
 async fn joined(workers: &Workers, figures: &mut Figures, count: usize) -> Result<Vec<WorkerIdentity>> {
     let uses = u32::try_from(count)?;
     let (string, _) = workers.create_token(GROUP.parse()?, uses, Span::secs(3600)).await?;
-    let string = JoinString { address: workers.address().to_string(), ..string };
+    let string = JoinString { addresses: workers.address().to_string().parse()?, ..string };
     let mut identities = Vec::with_capacity(count);
     for _ in 0..count {
         let key = WorkerKey::new()?;
