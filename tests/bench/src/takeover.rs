@@ -87,7 +87,7 @@ impl Cluster {
     /// Waits until one leads and all hold its lease: which one that is, and the revision.
     fn wait_until_whole(&self) -> Result<(usize, u64)> {
         let mut whole = None;
-        wait_until("three coordinators, one of which leads", || {
+        wait_until("three coordinators and one leader", || {
             let statuses: Vec<_> = self.replicas.iter().filter_map(Replica::status).collect();
             let leaders: Vec<_> = (0..statuses.len()).filter(|index| statuses[*index].role == "leading").collect();
             let agreed = statuses.iter().all(|status| status.ready && held(status) == held(&statuses[0]));
