@@ -45,7 +45,8 @@ enum Chore {
     },
     /// Obtains real S3 credentials with a sandboxed provider, and uses them
     Demo {
-        /// What to show instead: `hadoop`, tokens of HDFS, KMS, YARN, HBase, Hive and Kafka with a real KDC
+        /// What to show instead: `hadoop`, tokens of HDFS, KMS, YARN, HBase, Hive and Kafka with a real KDC; `replicas`, three
+        /// coordinators on one state in etcd, of which one is killed
         #[arg(value_enum)]
         what: Option<demo::Show>,
     },
@@ -95,6 +96,7 @@ fn run(chore: &Chore) -> Result<()> {
         Chore::Bench { arguments } => bench::run(&workspace, arguments),
         Chore::Demo { what: None } => demo::run(&workspace),
         Chore::Demo { what: Some(demo::Show::Hadoop) } => demo::hadoop::run(&workspace),
+        Chore::Demo { what: Some(demo::Show::Replicas) } => demo::replicas::run(&workspace),
         Chore::Dist { profile, machine } => dist::run(&workspace, *profile, *machine),
         Chore::Guests => guests::build(&workspace),
         Chore::Proto => proto::generate(&workspace),

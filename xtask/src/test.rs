@@ -135,7 +135,11 @@ impl Part {
             Self::Tests => tests(workspace, count),
             Self::Dist => dist::test(workspace),
             Self::Fuzz => fuzz::run(workspace),
-            Self::Demo => demo::run(workspace).and_then(|()| demo::hadoop::run(workspace)),
+            Self::Demo => {
+                demo::run(workspace)?;
+                demo::hadoop::run(workspace)?;
+                demo::replicas::run(workspace)
+            }
         }
     }
 }

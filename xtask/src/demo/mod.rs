@@ -1,9 +1,11 @@
 //! `cargo xtask demo`: a sandboxed provider obtains real S3 credentials, another program uses them, a coordinator keeps
 //! them fresh, and three workers apply them. `cargo xtask demo hadoop` shows the same with Kerberos, HDFS and the services
-//! around it.
+//! around it; `cargo xtask demo replicas` shows several coordinators.
 
 mod daemon;
 pub(crate) mod hadoop;
+mod reading;
+pub(crate) mod replicas;
 mod rotation;
 
 use std::fs;
@@ -25,6 +27,7 @@ use crate::{guests, tools};
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Show {
     Hadoop,
+    Replicas,
 }
 
 /// What the independent client does. It knows AWS's configuration file, whose `credential_process` prints what Deputy
@@ -60,9 +63,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     call(&["obtain", "s3-demo", "--out", "credentials.json", "--audit", "audit.jsonl"]).said().shown()?;
     say::note("audit", "the same for a machine:");
     let audit = fs::read_to_string(folder.join("audit.jsonl")).doing(|| "reading the audit log".into())?;
-    for line in audit.lines() {
-        eprintln!("              | {line}");
-    }
+    quote(&audit);
 
     let step = Step::begin("boto3", "writing and reading an object with those credentials and nothing else");
     let (access_key, body) = use_credentials(&folder, &seaweed)?;
@@ -88,17 +89,29 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
 /// Writes what an operator would write: a configuration, and a file with the key that only they can read.
 fn configure(workspace: &Workspace, folder: &Path, seaweed: &Seaweed) -> Result<()> {
     let port = free_port()?;
-    let endpoint = seaweed.endpoint();
-    let (region, role) = (Seaweed::REGION, Seaweed::ROLE_ARN);
-    let configuration = format!(
+    let head = format!(
         r#"state = "state"
 
 [coordinator]
 listen = "127.0.0.1:{port}"    # where workers come in
+"#
+    );
+    let text = configuration(&head, "5s", seaweed);
+    write(&folder.join("deputy.toml"), text.as_bytes())?;
+    say::note("deputy.toml", "what the operator grants:");
+    quote(&text);
+    write_files(workspace, folder)
+}
 
+/// The configuration of a coordinator that obtains credentials of S3 for the workers of a group.
+fn configuration(coordinator: &str, lifetime: &str, seaweed: &Seaweed) -> String {
+    let endpoint = seaweed.endpoint();
+    let (region, role) = (Seaweed::REGION, Seaweed::ROLE_ARN);
+    format!(
+        r#"{coordinator}
 [instances.s3-demo]
 component = "s3-sts.wasm"
-lifetime = "5s"                # a demonstration has no time for the quarter of an hour that STS gives
+lifetime = "{lifetime}"                # a demonstration has no time for the quarter of an hour that STS gives
 deliver-to = ["readers"]
 
 [instances.s3-demo.settings]
@@ -120,21 +133,30 @@ networks = ["loopback"]
 component = "aws-credentials.wasm"
 instances = ["s3-demo"]
 "#
-    );
+    )
+}
+
+/// Writes what such a configuration names: the key, and the components.
+fn write_files(workspace: &Workspace, folder: &Path) -> Result<()> {
     let key = format!(r#"{{"AccessKeyId": "{}", "SecretAccessKey": "{}"}}"#, Seaweed::ACCESS_KEY, Seaweed::SECRET_KEY);
-    let secret = folder.join("aws-key.json");
-    write(&folder.join("deputy.toml"), configuration.as_bytes())?;
-    write(&secret, key.as_bytes())?;
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).doing(|| "closing the key's file".into())?;
+    write_private(&folder.join("aws-key.json"), &key)?;
     for component in ["s3-sts.wasm", "aws-credentials.wasm"] {
         fs::copy(workspace.guests().join(component), folder.join(component))
             .doing(|| format!("copying {component}"))?;
     }
-    say::note("deputy.toml", "what the operator grants:");
-    for line in configuration.lines() {
+    Ok(())
+}
+
+/// Writes a file that only its owner can read.
+fn write_private(path: &Path, text: &str) -> Result<()> {
+    write(path, text.as_bytes())?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).doing(|| format!("closing {}", path.display()))
+}
+
+fn quote(text: &str) {
+    for line in text.lines() {
         eprintln!("              | {line}");
     }
-    Ok(())
 }
 
 /// Gives the access key that the client used, and what it read.

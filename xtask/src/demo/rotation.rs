@@ -5,10 +5,10 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use deputy_test_servers::boto;
 use serde_json::Value;
 
 use super::daemon::{Process, now, until, wait_for};
+use super::reading;
 use crate::failure::{Doing, Failure, Result};
 use crate::process::Run;
 use crate::say;
@@ -27,24 +27,6 @@ const KILL_WORKER: Duration = Duration::from_secs(30);
 const LEASES: usize = 11;
 
 const WORKERS: [&str; 3] = ["worker-1", "worker-2", "worker-3"];
-
-/// Reads the object again and again, each time with what a worker's file holds then, as a job that starts again does. It
-/// knows AWS's shared credentials file, and nothing of Deputy.
-const CLIENT: &str = "
-import boto3, os, time
-end = time.time() + float(os.environ['SECONDS'])
-while time.time() < end:
-    for worker in os.environ['WORKERS'].split():
-        os.environ['AWS_SHARED_CREDENTIALS_FILE'] = worker + '/aws/credentials'
-        try:
-            session = boto3.Session(profile_name='s3-demo')
-            s3 = session.client('s3', endpoint_url=os.environ['ENDPOINT'], region_name='us-east-1')
-            s3.get_object(Bucket='demo', Key='greeting')['Body'].read()
-            print('read', os.path.basename(worker), session.get_credentials().access_key)
-        except Exception as error:
-            print('failed', os.path.basename(worker), type(error).__name__, error)
-    time.sleep(0.1)
-";
 
 /// Runs it in the demonstration's folder, which has a configuration and an object to read.
 pub(super) fn run(deputy: &Path, folder: &Path, endpoint: &str) -> Result<()> {
@@ -69,13 +51,9 @@ pub(super) fn run(deputy: &Path, folder: &Path, endpoint: &str) -> Result<()> {
     until("the workers to apply it", applied)?;
     call(&["workers"]).said().shown()?;
 
-    let seconds = READING.as_secs().to_string();
-    let folders: Vec<_> = WORKERS.iter().map(|worker| folder.join(worker).display().to_string()).collect();
-    let folders = folders.join(" ");
-    let environment = [("ENDPOINT", endpoint), ("SECONDS", &*seconds), ("WORKERS", &*folders)];
-    say::note("boto3", format!("reads the object for {seconds} s, in turn with what each worker left"));
+    say::note("boto3", format!("reads the object for {} s, in turn with what each worker left", READING.as_secs()));
     let said = thread::scope(|scope| {
-        let client = scope.spawn(|| boto(CLIENT, &environment));
+        let client = scope.spawn(|| reading::read(folder, endpoint, &WORKERS, READING));
         let begun = now();
         wait_for(begun, KILL_COORDINATOR);
         coordinator.kill()?;
@@ -89,9 +67,9 @@ pub(super) fn run(deputy: &Path, folder: &Path, endpoint: &str) -> Result<()> {
         }
         wait_for(begun, LAST_LOOK);
         call(&["workers"]).said().shown()?;
-        client.join().map_err(|_| Failure::new("the client's thread panicked"))?.doing(|| "reading".into())
+        client.join().map_err(|_| Failure::new("the client's thread panicked"))?
     })?;
-    let reads = judge(&said)?;
+    let reads = reading::judge(&said, &WORKERS, LEASES)?;
     let status = call(&["status", "--json"]).json()?;
     let revision = status.pointer("/instances/0/lease/revision").and_then(Value::as_u64).unwrap_or_default();
     for worker in workers {
@@ -101,24 +79,4 @@ pub(super) fn run(deputy: &Path, folder: &Path, endpoint: &str) -> Result<()> {
     say::note("shown", format!("{reads} reads at three workers through {revision} leases, and not one failed:"));
     say::note("", "with a coordinator that was killed, and a worker that was");
     Ok(())
-}
-
-/// How many reads there were: none failed, and each worker rotated.
-fn judge(said: &str) -> Result<usize> {
-    let failed: Vec<&str> = said.lines().filter(|line| line.starts_with("failed")).collect();
-    if let Some(first) = failed.first() {
-        return Err(Failure::new(format!("{} reads failed, the first: {first}", failed.len())));
-    }
-    let mut reads = 0;
-    for worker in WORKERS {
-        let begin = format!("read {worker} ");
-        let mut keys: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix(&begin)).collect();
-        reads += keys.len();
-        keys.dedup();
-        if keys.len() < LEASES {
-            let text = format!("the client saw {} leases at {worker}, where {LEASES} were to be seen", keys.len());
-            return Err(Failure::new(text));
-        }
-    }
-    Ok(reads)
 }
