@@ -46,7 +46,7 @@ enum Chore {
     /// Obtains real S3 credentials with a sandboxed provider, and uses them
     Demo {
         /// What to show instead: `hadoop`, tokens of HDFS, KMS, YARN, HBase, Hive and Kafka with a real KDC; `replicas`, three
-        /// coordinators on one state in etcd, of which one is killed
+        /// coordinators on one state in etcd, while one is killed
         #[arg(value_enum)]
         what: Option<demo::Show>,
     },

@@ -6,6 +6,10 @@ use bytes::Bytes;
 use deputy_core::schedule::ConfigFingerprint;
 use deputy_core::{Digest, GroupName, InstanceName, ReceiverName, S3Places, Timestamp};
 use deputy_link::ReceiverBinding;
+use deputy_support::sha256;
+
+/// Of a digest: two configurations of one operator are told apart, and nothing more.
+const DIGITS: usize = 16;
 
 #[derive(Debug, Clone, Default)]
 pub struct Deliveries {
@@ -43,4 +47,51 @@ pub struct EarlierReceiver {
     pub component: Digest,
     /// Since when the receiver has this component without a break.
     pub since: Timestamp,
+}
+
+impl Deliveries {
+    /// Identifies what the configuration obtains and delivers, so that coordinators can compare theirs: equal texts mean the
+    /// same. `None` while components are being loaded.
+    pub fn digest(&self) -> Option<String> {
+        let are_loaded = self.fingerprints.values().all(|fingerprint| fingerprint.is_known());
+        let are_bound = self.groups.values().all(|group| group.receivers.values().all(Option::is_some));
+        if !(are_loaded && are_bound && self.loading.is_empty()) {
+            return None;
+        }
+        let mut text = String::new();
+        for (instance, fingerprint) in &self.fingerprints {
+            text.push_str(&format!("instance {instance} {:02x?}\n", fingerprint.0));
+        }
+        for (name, group) in &self.groups {
+            for instance in &group.instances {
+                text.push_str(&format!("group {name} gets {instance}\n"));
+            }
+            for (receiver, binding) in &group.receivers {
+                text.push_str(&format!("group {name} has {receiver}: {binding:?}\n"));
+            }
+        }
+        let mut digest = sha256(text.as_bytes()).to_string();
+        digest.truncate(DIGITS);
+        Some(digest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deliveries_digest_differs_with_what_is_obtained_and_delivered() {
+        let name: InstanceName = "s3".parse().unwrap();
+        let group: GroupName = "etl".parse().unwrap();
+        let mut deliveries = Deliveries::default();
+        let mut seen = BTreeSet::from([deliveries.digest().unwrap()]);
+        deliveries.fingerprints.insert(name.clone(), ConfigFingerprint([1; 16]));
+        assert!(seen.insert(deliveries.digest().unwrap()), "another instance");
+        deliveries.groups.entry(group).or_default().instances.insert(name.clone());
+        assert!(seen.insert(deliveries.digest().unwrap()), "another delivery");
+        assert_eq!(deliveries.digest(), deliveries.clone().digest());
+        deliveries.fingerprints.insert(name, ConfigFingerprint::UNKNOWN);
+        assert_eq!(deliveries.digest(), None);
+    }
 }

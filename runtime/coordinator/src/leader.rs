@@ -1,14 +1,23 @@
 //! Which coordinator leads, as the others on the same state read it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use deputy_core::{SecretBytes, in_one_line};
 use deputy_store::{Store, StoreError, StoreKey, StoreLock, replace};
+use deputy_support::pause;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+use crate::deliveries::Deliveries;
 
 const LEADER: &str = "leader/coordinator";
 
 /// Of no use in another store.
 pub(crate) const LEADER_NAMESPACE: &str = "leader";
+
+/// After a failure of the store.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Characters of a name that are shown.
 const MAX_NAME: usize = 64;
@@ -18,6 +27,9 @@ const MAX_NAME: usize = 64;
 pub struct Leader {
     /// The name of its machine.
     name: String,
+    /// What identifies its configuration, once it is loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    configuration: Option<String>,
 }
 
 /// What a coordinator that does not lead knows of the one that does.
@@ -43,8 +55,8 @@ impl LeaderView {
 }
 
 impl Leader {
-    pub fn new(name: &str) -> Self {
-        Self { name: name.chars().filter(|letter| letter.is_ascii_graphic()).take(MAX_NAME).collect() }
+    pub fn new(name: &str, configuration: Option<&str>) -> Self {
+        Self { name: shown(name), configuration: configuration.map(shown) }
     }
 
     /// Reads which coordinator took the lock last.
@@ -53,7 +65,9 @@ impl Leader {
         match store.get(&key).await {
             Ok(found) => {
                 let read = found.and_then(|found| serde_json::from_slice::<Self>(found.value.expose()).ok());
-                let leader = read.map(|read| Self::new(&read.name)).filter(|leader| !leader.name.is_empty());
+                let leader = read
+                    .map(|read| Self::new(&read.name, read.configuration.as_deref()))
+                    .filter(|leader| !leader.name.is_empty());
                 LeaderView { leader, trouble: None }
             }
             Err(StoreError::Damaged { .. }) => LeaderView::default(),
@@ -73,6 +87,44 @@ impl Leader {
     pub fn name(&self) -> &str {
         &self.name
     }
+
+    /// What identifies its configuration, if that is known.
+    pub fn configuration(&self) -> Option<&str> {
+        self.configuration.as_deref()
+    }
+}
+
+/// Writes who leads, and with which configuration, for as long as the lock is held.
+pub(crate) async fn announce(
+    name: String,
+    store: Arc<dyn Store>,
+    lock: Arc<StoreLock>,
+    mut deliveries: watch::Receiver<Arc<Deliveries>>,
+) {
+    let mut written = None;
+    loop {
+        let configuration = deliveries.borrow_and_update().digest();
+        let leader = Leader::new(&name, configuration.as_deref());
+        if written.as_ref() != Some(&leader) {
+            match leader.save(&*store, &lock).await {
+                Ok(()) => written = Some(leader),
+                // If the lock is lost, this ends with what it belongs to.
+                Err(error) => {
+                    tracing::warn!(error = %in_one_line(&error), "writing which coordinator leads failed; trying again");
+                    pause(RETRY).await;
+                    continue;
+                }
+            }
+        }
+        if deliveries.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What another process wrote, fit for a terminal.
+fn shown(text: &str) -> String {
+    text.chars().filter(char::is_ascii_graphic).take(MAX_NAME).collect()
 }
 
 fn key() -> Option<StoreKey> {
@@ -85,7 +137,7 @@ mod tests {
 
     #[test]
     fn leader_name_has_no_control_characters() {
-        assert_eq!(Leader::new("node-1\u{1b}[0m\n").name(), "node-1[0m");
-        assert_eq!(Leader::new(&"x".repeat(100)).name().len(), MAX_NAME);
+        assert_eq!(Leader::new("node-1\u{1b}[0m\n", None).name(), "node-1[0m");
+        assert_eq!(Leader::new(&"x".repeat(100), None).name().len(), MAX_NAME);
     }
 }

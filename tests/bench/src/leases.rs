@@ -203,6 +203,7 @@ impl Running {
         let store = DirectoryStore::open(&folder, key, random).await?;
         let board = Arc::new(LeaseBoard::default());
         let (coordinator, handle) = Coordinator::open(CoordinatorOptions {
+            name: String::new(),
             store: Arc::new(store),
             metrics: Arc::new(CoordinatorMetrics::default()),
             traces: Arc::default(),

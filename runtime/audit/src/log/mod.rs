@@ -19,10 +19,12 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deputy_support::LockUnpoisoned;
+use serde::Serialize;
 use tokio::sync::oneshot;
 
 use crate::AuditEvent;
@@ -39,6 +41,27 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Audit {
     sink: Sink,
     watch: Option<Watch>,
+    origin: AuditOrigin,
+}
+
+/// Which of several coordinators on one state an event is from.
+#[derive(Default)]
+struct AuditOrigin {
+    /// `None` if there is one coordinator.
+    coordinator: Option<String>,
+    /// The fencing number of its lock; 0 while it does not lead.
+    term: AtomicU64,
+}
+
+/// An event as it is written.
+#[derive(Serialize)]
+struct EventLine<'a> {
+    #[serde(flatten)]
+    event: &'a AuditEvent,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coordinator: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    term: Option<u64>,
 }
 
 type Watch = Box<dyn Fn(&AuditEvent) + Send + Sync>;
@@ -103,23 +126,34 @@ impl Audit {
     }
 
     fn through(queue: Arc<EventQueue>) -> Self {
-        Self { sink: Sink::Thread(WriterHandle(queue)), watch: None }
+        Self { sink: Sink::Thread(WriterHandle(queue)), watch: None, origin: AuditOrigin::default() }
     }
 
     /// Keeps events until they are [taken](Self::take).
     pub fn memory() -> Self {
-        Self { sink: Sink::Memory(Mutex::default()), watch: None }
+        Self { sink: Sink::Memory(Mutex::default()), watch: None, origin: AuditOrigin::default() }
     }
 
     /// Discards all events.
     pub fn nowhere() -> Self {
-        Self { sink: Sink::Nowhere, watch: None }
+        Self { sink: Sink::Nowhere, watch: None, origin: AuditOrigin::default() }
     }
 
     /// Also passes each event to `watch`, before it is recorded.
     #[must_use]
     pub fn watched(self, watch: impl Fn(&AuditEvent) + Send + Sync + 'static) -> Self {
         Self { watch: Some(Box::new(watch)), ..self }
+    }
+
+    /// Names the coordinator in each line, where several share one state.
+    #[must_use]
+    pub fn of_coordinator(self, name: String) -> Self {
+        Self { origin: AuditOrigin { coordinator: Some(name), ..self.origin }, ..self }
+    }
+
+    /// Also has the fencing number of the lock in each line, while this coordinator leads.
+    pub fn set_term(&self, fencing: Option<u64>) {
+        self.origin.term.store(fencing.unwrap_or_default(), Ordering::Relaxed);
     }
 
     /// Records one event, and waits until its line is in the kernel. Blocks this thread, though not the other tasks of a
@@ -152,11 +186,22 @@ impl Audit {
                 Receipt::known(Ok(()))
             }
             Sink::Nowhere => Receipt::known(Ok(())),
-            Sink::Thread(WriterHandle(queue)) => match line(&event) {
+            Sink::Thread(WriterHandle(queue)) => match self.line(&event) {
                 Ok(line) => enqueue(queue, event.time, line, urgency),
                 Err(error) => Receipt::known(Err(error)),
             },
         }
+    }
+
+    /// An event as one line, which is written in one piece, so that lines of several processes do not mix.
+    fn line(&self, event: &AuditEvent) -> Result<Vec<u8>, AuditError> {
+        let AuditOrigin { coordinator, term } = &self.origin;
+        let coordinator = coordinator.as_deref();
+        let term = Some(term.load(Ordering::Relaxed)).filter(|term| *term > 0 && coordinator.is_some());
+        let line = serde_json::to_vec(&EventLine { event, coordinator, term });
+        let mut line = line.map_err(|error| AuditError::Write(Arc::new(error.into())))?;
+        line.push(b'\n');
+        Ok(line)
     }
 
     /// Waits until all submitted events are written or lost, up to a timeout.
@@ -197,13 +242,6 @@ impl Drop for WriterHandle {
     fn drop(&mut self) {
         self.0.close();
     }
-}
-
-/// An event as one line, which is written in one piece, so that lines of several processes do not mix.
-fn line(event: &AuditEvent) -> Result<Vec<u8>, AuditError> {
-    let mut line = serde_json::to_vec(event).map_err(|error| AuditError::Write(Arc::new(error.into())))?;
-    line.push(b'\n');
-    Ok(line)
 }
 
 fn enqueue(queue: &EventQueue, time: String, line: Vec<u8>, urgency: Urgency) -> Receipt {

@@ -353,3 +353,18 @@ async fn audit_flush_waits_for_submitted_events() {
     audit.flush().await;
     assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1000);
 }
+
+#[test]
+fn audit_event_names_the_coordinator_and_its_term() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let audit = Audit::file(&path).unwrap().of_coordinator("node-1".into());
+    for term in [None, Some(7), None] {
+        audit.set_term(term);
+        audit.record(event()).unwrap();
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    let ends: Vec<&str> = text.lines().map(|line| line.split_once("\"done\"").unwrap().1).collect();
+    let follows = ",\"coordinator\":\"node-1\"}";
+    assert_eq!(ends, [follows, ",\"coordinator\":\"node-1\",\"term\":7}", follows]);
+}

@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 
 use crate::command::CoordinatorCommand;
 use crate::file_watcher::FileObservation;
+use crate::leader::announce;
 use crate::lease_store::LeaseStore;
 use crate::pending_instances::PendingInstances;
 use crate::provider::Providers;
@@ -92,6 +93,9 @@ impl Coordinator {
         tasks.spawn(async move { lease_store.clear(leftovers).await });
         if self.replica.options.is_shared {
             tasks.spawn(RequestReader::new(&self.replica).run());
+            let options = &self.replica.options;
+            let (name, store) = (options.name.clone(), Arc::clone(&options.store));
+            tasks.spawn(announce(name, store, Arc::clone(&self.lock), self.replica.deliveries()));
         }
         let ended = self.run_until_stopped().await;
         drop(tasks);

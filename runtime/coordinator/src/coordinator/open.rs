@@ -33,6 +33,8 @@ pub const LOCK: &str = "lock/coordinator";
 const MAX_DAMAGED_LOGGED: usize = 10;
 
 pub struct CoordinatorOptions {
+    /// The machine's name, for others that use the same state.
+    pub name: String,
     pub store: Arc<dyn Store>,
     pub metrics: Arc<CoordinatorMetrics>,
     pub traces: Arc<DeliveryTraces>,

@@ -26,6 +26,7 @@ impl Coordinator {
         });
         CoordinatorStatus {
             role: "leading".to_owned(),
+            configuration: self.replica.configuration.as_ref().and_then(|config| config.deliveries.digest()),
             starting: self.replica.generation == 0,
             ready: self.replica.generation > 0 && page.ready == page.total,
             instance_count: page.total,

@@ -148,6 +148,8 @@ impl Replica {
             next: page.next.map(|name| name.to_string()),
             role: "following".to_owned(),
             leader: leader.leader.as_ref().map(|leader| leader.name().to_owned()),
+            leader_configuration: leader.leader.as_ref().and_then(|leader| leader.configuration().map(str::to_owned)),
+            configuration: self.configuration.as_ref().and_then(|config| config.deliveries.digest()),
             state_trouble: leader.trouble.clone(),
             ..CoordinatorStatus::of_process(self.started_at, now)
         }

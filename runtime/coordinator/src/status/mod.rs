@@ -31,6 +31,12 @@ pub struct CoordinatorStatus {
     /// The machine of the coordinator that leads, if it is another one and known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<String>,
+    /// Identifies what the configuration obtains and delivers, once its components are loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
+    /// The same of the coordinator that leads, if it is another one. Where the two differ, so do the files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader_configuration: Option<String>,
     /// Why the state in etcd cannot be reached now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_trouble: Option<String>,
@@ -176,6 +182,8 @@ impl CoordinatorStatus {
             pid: std::process::id(),
             role: String::new(),
             leader: None,
+            configuration: None,
+            leader_configuration: None,
             state_trouble: None,
             since: started_at.wall.to_string(),
             now: now.wall.to_string(),

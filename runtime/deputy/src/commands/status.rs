@@ -167,6 +167,10 @@ fn summary(status: &CoordinatorStatus) -> String {
         summary.push_str(&format!("; etcd does not answer: {}", truncated(trouble, MAX_REASON)));
     } else if let Some(leader) = &status.leader {
         summary.push_str(&format!("; following: {leader} leads"));
+        let configurations = status.configuration.as_ref().zip(status.leader_configuration.as_ref());
+        if configurations.is_some_and(|(own, other)| own != other) {
+            summary.push_str(", with another configuration: compare the files, and `deputy reload` both");
+        }
     }
     if status.instances.len() < status.instance_count {
         summary.push_str(&format!("; {} listed", status.instances.len()));

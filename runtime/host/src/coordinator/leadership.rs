@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use deputy_audit::Audit;
 use deputy_config::CoordinatorFile;
 use deputy_coordinator::{
     Coordinator, CoordinatorError, Deliveries, LOCK, Leader, LeaderView, Replica, RestoredState, standing_by,
@@ -72,6 +73,7 @@ pub(super) struct Leadership {
     /// The configuration in effect.
     pub(super) config: watch::Receiver<Arc<CoordinatorFile>>,
     pub(super) clock: Arc<SystemClock>,
+    pub(super) audit: Arc<Audit>,
 }
 
 impl Leadership {
@@ -90,7 +92,9 @@ impl Leadership {
             };
             match self.begin(&replica, &lock).await {
                 Ok(state) => {
+                    self.audit.set_term(Some(lock.fencing()));
                     let (after, ended) = Coordinator::lead(replica, state).await.run_term().await;
+                    self.audit.set_term(None);
                     replica = after;
                     match ended {
                         Ok(()) => return Ok(()),
@@ -150,18 +154,19 @@ impl Leadership {
         }
     }
 
-    /// Writes that this machine leads, and reads what is saved.
+    /// Reads what is saved.
     async fn begin(&self, replica: &Replica, lock: &Arc<StoreLock>) -> Result<RestoredState, CoordinatorError> {
         let store = &*self.store;
-        if self.is_shared {
-            let machine = rustix::system::uname();
-            Leader::new(&machine.nodename().to_string_lossy()).save(store, lock).await?;
-        }
         // Before there is a lease of this configuration.
         let config = Arc::clone(&self.config.borrow());
         removal::save_names(&config, &Deliveries::default(), store, lock, self.clock.now().wall).await;
         RestoredState::read(replica, Arc::clone(lock)).await
     }
+}
+
+/// The name of this machine, for others that use the same state.
+pub(super) fn machine() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 fn lock_name() -> Result<StoreKey, ProcessError> {

@@ -118,7 +118,12 @@ impl CoordinatorProcess {
         let metrics = Arc::new(CoordinatorMetrics::default());
         let events = config.coordinator.health.map(|_| Arc::new(RecentEvents::default()));
         let audit = audit.as_deref().or(config.audit.as_deref());
-        let audit = Arc::new(watched_audit(audit, &metrics, events.clone())?);
+        let machine = leadership::machine();
+        let mut audit = watched_audit(audit, &metrics, events.clone())?;
+        if config.coordinator.store.is_some() {
+            audit = audit.of_coordinator(machine.clone());
+        }
+        let audit = Arc::new(audit);
         let key = sandbox::master_key(&state_dir, config.coordinator.key.as_ref(), &platform)
             .await
             .map_err(ProcessError::MasterKey)?;
@@ -149,6 +154,7 @@ impl CoordinatorProcess {
         let board = Arc::new(LeaseBoard::default());
         let clock = Arc::new(SystemClock::default());
         let options = CoordinatorOptions {
+            name: machine,
             store: Arc::clone(&store),
             metrics: Arc::clone(&metrics),
             traces: Arc::clone(&delivery_traces),
@@ -227,8 +233,14 @@ impl CoordinatorProcess {
         let (reloader, reloads) =
             Reloader::new(loader, config, handle.clone(), Arc::clone(&audit), Arc::clone(&store), leading, places);
         let reloads = Arc::new(reloads);
-        let leadership =
-            Leadership { store, is_shared, first, config: reloader.in_effect(), clock: Arc::clone(&clock) };
+        let leadership = Leadership {
+            store,
+            is_shared,
+            first,
+            config: reloader.in_effect(),
+            clock: Arc::clone(&clock),
+            audit: Arc::clone(&audit),
+        };
         Ok(Self {
             replica,
             leadership,

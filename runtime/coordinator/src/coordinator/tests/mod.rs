@@ -62,6 +62,7 @@ fn test_key() -> MasterKey {
 
 fn options(store: Arc<dyn Store>, board: Arc<LeaseBoard>, known: &[&str]) -> CoordinatorOptions {
     CoordinatorOptions {
+        name: String::new(),
         store,
         metrics: Arc::default(),
         traces: Arc::default(),
