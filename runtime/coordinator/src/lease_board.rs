@@ -4,6 +4,7 @@
 //! instance, not every one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use deputy_core::InstanceName;
@@ -15,6 +16,8 @@ use tokio::sync::watch;
 pub struct LeaseBoard {
     published: Mutex<PublishedLeases>,
     changes: watch::Sender<u64>,
+    /// Whether the leases of other coordinators are still to be read.
+    unread: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -29,6 +32,22 @@ struct PublishedLeases {
 pub(crate) struct BoardCursor(u64);
 
 impl LeaseBoard {
+    /// A board that lacks the leases of other coordinators until they are read.
+    pub fn unread() -> Self {
+        Self { unread: AtomicBool::new(true), ..Self::default() }
+    }
+
+    /// The leases of other coordinators are on the board.
+    pub(crate) fn mark_read(&self) {
+        self.unread.store(false, Ordering::Release);
+        self.notify();
+    }
+
+    /// Whether nothing is missing that another coordinator obtained.
+    pub(crate) fn is_read(&self) -> bool {
+        !self.unread.load(Ordering::Acquire)
+    }
+
     pub fn lease(&self, instance: &InstanceName) -> Option<Lease> {
         self.lock().leases.get(instance).cloned()
     }

@@ -120,7 +120,7 @@ impl Write for FakeDisk {
 }
 
 fn line_len() -> usize {
-    line(&event()).unwrap().len()
+    Audit::nowhere().line(&event()).unwrap().len()
 }
 
 fn wait_until(what: &str, condition: impl Fn() -> bool) {

@@ -194,5 +194,6 @@ fn publish_restored(replica: &Replica, records: Vec<(InstanceName, LeaseRecord)>
         pending.restore(name, record, is_published);
     }
     unpublished.iter().for_each(|name| options.board.withdraw(name));
+    options.board.mark_read();
     pending
 }

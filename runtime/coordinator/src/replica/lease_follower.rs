@@ -36,28 +36,43 @@ impl LeaseFollower {
 
     /// Never ends.
     pub(super) async fn run(&self) {
+        tokio::join!(self.follow(), self.withdraw_expired());
+    }
+
+    /// Never ends.
+    async fn follow(&self) {
+        let mut is_failing = false;
         loop {
-            let followed = tokio::select! {
-                followed = self.follow() => followed,
-                () = self.withdraw_expired() => Ok(()),
-            };
-            if let Err(error) = followed {
+            let (begun, followed) = self.follow_once().await;
+            is_failing &= !begun;
+            if let Err(error) = followed
+                && !std::mem::replace(&mut is_failing, true)
+            {
                 tracing::warn!(error = %in_one_line(&error), "reading leases from the state failed; what is held is served");
             }
             pause(RETRY).await;
         }
     }
 
-    async fn follow(&self) -> Result<(), StoreError> {
+    /// Returns whether all leases were read, and why no more are.
+    async fn follow_once(&self) -> (bool, Result<(), StoreError>) {
+        match self.read_all().await {
+            Ok(mut changes) => (true, self.apply_changes(&mut changes).await),
+            Err(error) => (false, Err(error)),
+        }
+    }
+
+    async fn read_all(&self) -> Result<Changes, StoreError> {
         // Before the listing, so that no change is missed.
-        let mut changes = self.store.watch(KeyPrefix::Namespace(LEASE)).await?;
+        let changes = self.store.watch(KeyPrefix::Namespace(LEASE)).await?;
         let keys = self.store.list(&KeyPrefix::Namespace(LEASE)).await?;
         let gone =
             self.board.instances().into_iter().filter(|name| !keys.iter().any(|key| key.name() == name.as_str()));
         gone.for_each(|name| self.board.withdraw(&name));
         let reads = stream::iter(keys).map(|key| async move { self.read(&key).await });
         reads.buffer_unordered(CONCURRENT_READS).try_collect::<()>().await?;
-        self.apply_changes(&mut changes).await
+        self.board.mark_read();
+        Ok(changes)
     }
 
     async fn apply_changes(&self, changes: &mut Changes) -> Result<(), StoreError> {

@@ -36,6 +36,7 @@ pub(super) struct Fanout {
     encoded: BTreeMap<InstanceName, EncodedLease>,
     sessions: Arc<Sessions>,
     traces: Arc<DeliveryTraces>,
+    has_deliveries: bool,
     ready: watch::Sender<bool>,
 }
 
@@ -67,11 +68,12 @@ impl Fanout {
             audience: Audience::default(),
             receivers_wait: false,
             encoded: BTreeMap::new(),
+            has_deliveries: false,
             ready: watch::Sender::new(false),
         }
     }
 
-    /// True once the deliveries of the first configuration are in the feeds.
+    /// True once the deliveries of the first configuration are in the feeds, with the leases that other coordinators obtained.
     pub(super) fn when_ready(&self) -> watch::Receiver<bool> {
         self.ready.subscribe()
     }
@@ -92,13 +94,17 @@ impl Fanout {
                         return;
                     }
                     self.apply_deliveries();
-                    self.ready.send_replace(true);
+                    self.has_deliveries = true;
                 }
                 _ = usage_due.tick() => {
                     let deliveries = Arc::clone(&self.deliveries.borrow());
                     self.usage.report(&deliveries).await;
                     self.traces.expire();
                 }
+            }
+            // A worker would drop what its snapshot lacks.
+            if self.has_deliveries && self.board.is_read() {
+                self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
             }
         }
     }

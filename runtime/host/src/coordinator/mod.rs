@@ -151,7 +151,7 @@ impl CoordinatorProcess {
             Resource { role: "coordinator", instance: String::new(), group: String::new(), host: traces::host_name() };
         let (tracer, exporter) = traces::open(config.traces.as_ref(), resource, &platform).await?;
         let delivery_traces = Arc::new(DeliveryTraces::new(tracer.clone()));
-        let board = Arc::new(LeaseBoard::default());
+        let board = Arc::new(if is_shared { LeaseBoard::unread() } else { LeaseBoard::default() });
         let clock = Arc::new(SystemClock::default());
         let options = CoordinatorOptions {
             name: machine,
