@@ -28,6 +28,41 @@ async fn delivery_follows_the_group_and_every_change() {
     worker.wait_for_state(|held| held.deliveries.is_empty()).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_waits_until_the_leases_of_others_are_read() {
+    let coordinator = start_coordinator(TestOptions { unread: true, ..TestOptions::default() }).await;
+    coordinator.deliver(&[("analytics", &["s3-prod"])]);
+    let string = coordinator.token("analytics", 1).await;
+    let joining = tokio::spawn(async move { join(&string, WorkerKey::new().unwrap()).await });
+    pause(300).await;
+    assert!(!joining.is_finished(), "a worker would drop what its snapshot lacks");
+    coordinator.publish("s3-prod", 1);
+    coordinator.board.mark_read();
+    let worker = TestWorker::start(joining.await.unwrap().unwrap(), &[]);
+    worker.wait_for_lease("s3-prod", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_of_a_coordinator_that_is_behind_is_ignored() {
+    let coordinator = start_coordinator(TestOptions::default()).await;
+    coordinator.deliver(&[("analytics", &["s3-prod"])]);
+    coordinator.publish("s3-prod", 4);
+    let name = "s3-prod".parse().unwrap();
+    let before = coordinator.board.lease(&name).unwrap();
+    pause(5).await;
+    coordinator.publish("s3-prod", 5);
+    let worker = coordinator.start_worker("analytics").await;
+    worker.wait_for_lease("s3-prod", 5).await;
+    coordinator.board.publish(name.clone(), before);
+    coordinator.deliver(&[("analytics", &["s3-prod", "s3-lab"])]);
+    coordinator.publish("s3-lab", 1);
+    worker.wait_for_lease("s3-lab", 1).await;
+    assert_eq!(worker.link.held.borrow().deliveries[&name].stamp.revision.0, 5, "it comes before the other one");
+    // One whose state was restored counts from a lower number, and obtains later.
+    coordinator.publish("s3-prod", 3);
+    worker.wait_for_lease("s3-prod", 3).await;
+}
+
 /// How many workers have not applied the newest lease of `s3-prod`.
 async fn behind(coordinator: &TestCoordinator) -> u64 {
     coordinator.workers.behind().await[&"s3-prod".parse::<InstanceName>().unwrap()]

@@ -74,6 +74,8 @@ struct TestOptions {
     heartbeat: Span,
     /// How far the wall clock is ahead at the start, in milliseconds.
     clock_ahead: i64,
+    /// Whether the leases of other coordinators are still to be read.
+    unread: bool,
 }
 
 impl Default for TestOptions {
@@ -82,6 +84,7 @@ impl Default for TestOptions {
             lives: CertificateLifetimes { authority: Span::secs(180 * 86_400), worker: DAY },
             heartbeat: Span::secs(10),
             clock_ahead: 0,
+            unread: false,
         }
     }
 }
@@ -140,8 +143,8 @@ async fn start_coordinator_with(
     let handle = CoordinatorHandle::new(inputs, here, watch::Sender::new(true).subscribe());
     let clock = Arc::new(ShiftedClock::default());
     clock.set.store(options.clock_ahead, Ordering::Relaxed);
-    let (board, audit, metrics) =
-        (Arc::new(LeaseBoard::default()), Arc::new(Audit::memory()), Arc::new(CoordinatorMetrics::default()));
+    let board = if options.unread { LeaseBoard::unread() } else { LeaseBoard::default() };
+    let (board, audit, metrics) = (Arc::new(board), Arc::new(Audit::memory()), Arc::new(CoordinatorMetrics::default()));
     let lock = test_lock(&*store).await;
     let options = WorkerServiceOptions {
         listen,
