@@ -84,6 +84,7 @@ impl Site {
         let clock = Arc::new(SystemClock::default());
         let lock = Arc::new(store.lock(&LOCK.parse()?).await?);
         let (replica, handle) = Replica::new(CoordinatorOptions {
+            name: String::new(),
             store: Arc::clone(&store),
             metrics: Arc::clone(&metrics),
             traces: Arc::default(),
