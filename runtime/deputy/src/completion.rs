@@ -79,7 +79,7 @@ pub(crate) fn components(current: &OsStr) -> Vec<CompletionCandidate> {
     let Asked { context, .. } = Asked::read();
     let folder = context.found_config().ok().and_then(|found| found.components);
     let installed = ask(async || context.platform().ok()?.components.list(folder.as_deref()).await.ok());
-    let names = installed.unwrap_or_default().into_iter().map(|(name, _)| (name.to_string(), String::new()));
+    let names = installed.unwrap_or_default().into_keys().map(|name| (name.to_string(), String::new()));
     let mut offered = candidates(names.collect(), current);
     offered.extend(
         PathCompleter::file().filter(|path| path.extension().is_some_and(|end| end == "wasm")).complete(current),

@@ -76,7 +76,7 @@ impl History {
                     self.takeovers
                 ));
             }
-            let early = began.windows(2).filter(|two| two[1] - two[0] < self.pace * 9 / 10).count();
+            let early = began.windows(2).filter(|two| two[1].saturating_sub(two[0]) < self.pace * 9 / 10).count();
             if early > self.takeovers {
                 found.push(format!("{instance}: {early} early calls in {} takeovers", self.takeovers));
             }
@@ -122,10 +122,13 @@ fn good() -> History {
     }
 }
 
+/// A violation that a history is given.
+type Plant = fn(&mut History);
+
 #[test]
 fn history_check_detects_planted_violations() {
     assert_eq!(good().violations(), [""; 0]);
-    let plants: [(&str, fn(&mut History)); 8] = [
+    let plants: [(&str, Plant); 8] = [
         ("expired 1 ms ago", |history| history.reads[1].until = 1),
         ("went back from 2", |history| history.reads[3].number = 1),
         ("4 calls for 2 leases", |history| history.obtains[0].revision = 2),

@@ -294,7 +294,12 @@ fn replicas_chaos_keeps_every_credential_good() {
     });
     let called = obtains.iter().map(|obtains| obtains.began.len()).sum::<usize>();
     let saved = SCRIPTED.iter().map(|name| revisions[*name]).sum::<u64>();
-    let gap = obtains.iter().flat_map(|obtains| obtains.began.windows(2)).map(|two| two[1] - two[0]).max().unwrap();
+    let gap = obtains
+        .iter()
+        .flat_map(|obtains| obtains.began.windows(2))
+        .map(|two| two[1].saturating_sub(two[0]))
+        .max()
+        .unwrap();
     let read = reads.len();
     eprintln!("{read} reads, {called} obtains at most {gap:?} apart, {saved} leases, {takeovers} takeovers");
     // One when the leader was killed, one when it was paused. The first leader of a state does not say this.

@@ -1,16 +1,17 @@
 //! The bench itself, small: every worker must have every lease, however long that takes.
 
+use std::io;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
-fn fan(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_deputy-fan")).args(arguments).env_remove("DEPUTY_FLINK_JAR").output().unwrap()
+fn fan(arguments: &[&str]) -> io::Result<Output> {
+    Command::new(env!("CARGO_BIN_EXE_deputy-fan")).args(arguments).env_remove("DEPUTY_FLINK_JAR").output()
 }
 
 #[test]
 fn fanout_reaches_a_hundred_workers_despite_slow_ones() {
-    let output = fan(&["--json", "--workers", "100", "--rounds", "1", "--loads", "1"]);
+    let output = fan(&["--json", "--workers", "100", "--rounds", "1", "--loads", "1"]).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let workers: Vec<_> = report["sizes"].as_array().unwrap().iter().map(|size| size["workers"].as_u64()).collect();
@@ -26,7 +27,7 @@ fn fanout_reaches_a_hundred_workers_despite_slow_ones() {
 
 #[test]
 fn fanout_of_two_servers_reaches_all_workers() {
-    let output = fan(&["--json", "--workers", "37", "--servers", "2", "--rounds", "1", "--loads", "2"]);
+    let output = fan(&["--json", "--workers", "37", "--servers", "2", "--rounds", "1", "--loads", "2"]).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((report["servers"][0].as_u64(), report["servers"][1].as_u64()), (Some(19), Some(18)));
@@ -52,12 +53,12 @@ fn fanout_of_two_servers_reaches_all_workers() {
 #[test]
 fn fanout_says_what_the_limit_of_files_allows() {
     // More than one server admits, wherever this runs.
-    let output = fan(&["--workers", "1000000"]);
+    let output = fan(&["--workers", "1000000"]).unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && output.stdout.is_empty());
     assert!(error.starts_with("error: this process may open ") && error.contains("workers per server"), "{error}");
     assert!(error.contains("; --servers ") && error.ends_with(" serves 1000000\n"), "{error}");
-    let output = fan(&["--servers", "0"]);
+    let output = fan(&["--servers", "0"]).unwrap();
     assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("0 is not in 1..=1000"));
 }
 

@@ -66,15 +66,11 @@ impl Replica {
         match event {
             ScheduleEvent::Renew(instance) => self.requests.ask(&instance, Purpose::Renew),
             ScheduleEvent::Revoke(instance) => self.requests.ask(&instance, Purpose::Revoke),
-            ScheduleEvent::LeaseRequested(instance) => {
-                if self.lease(&instance).is_none() {
-                    self.requests.ask(&instance, Purpose::Get);
-                }
+            ScheduleEvent::LeaseRequested(instance) if self.lease(&instance).is_none() => {
+                self.requests.ask(&instance, Purpose::Get);
             }
-            ScheduleEvent::Used(instance, users) => {
-                if users > 0 && self.is_on_demand(&instance) {
-                    self.requests.note_use(&instance);
-                }
+            ScheduleEvent::Used(instance, users) if users > 0 && self.is_on_demand(&instance) => {
+                self.requests.note_use(&instance);
             }
             _ => {}
         }

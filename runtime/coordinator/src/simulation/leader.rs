@@ -22,12 +22,14 @@ const CLOCK_CHECK: u64 = 1000;
 /// How long calls in progress may go on at a stop.
 const SHUTDOWN: u64 = 8000;
 
+type WriteTask = Task<Result<(), LeaseStoreError>>;
+
 pub(super) struct LeadingProcess {
     schedule: Schedule,
     lock: Arc<StoreLock>,
     lease_store: Arc<LeaseStore>,
     write_queue: WriteQueue,
-    writes: Vec<(SaveId, InstanceName, Task<Result<(), LeaseStoreError>>)>,
+    writes: Vec<(SaveId, InstanceName, WriteTask)>,
     /// With the time at which each began.
     calls: BTreeMap<ScheduledCallId, (InstanceName, ProviderCall, u64)>,
     /// Whether a write found the lock in other hands.

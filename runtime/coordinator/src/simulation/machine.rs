@@ -52,10 +52,13 @@ pub(super) struct Keeper {
     pub(super) lease: i64,
 }
 
+/// The lock with its lease, if it was free.
+type TakenLock = Result<Option<(StoreLock, i64)>, StoreError>;
+
 pub(super) enum Process {
     Down,
     /// It waits for the lock, and may be asking for it.
-    Standby(Option<Task<Result<Option<(StoreLock, i64)>, StoreError>>>),
+    Standby(Option<Task<TakenLock>>),
     /// It has the lock, and reads what is saved.
     Opening(Arc<StoreLock>, Arc<LeaseStore>, Task<Result<RestoredLeases, LeaseStoreError>>),
     Leading(Box<LeadingProcess>),

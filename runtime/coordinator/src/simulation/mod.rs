@@ -8,6 +8,8 @@
 //!
 //! `DEPUTY_REPLICAS_HISTORIES=100000` runs that many, `DEPUTY_REPLICAS_SEED=17` replays one and prints all of it.
 
+#![expect(clippy::print_stdout, reason = "a test says what it ran, and prints a history that is replayed")]
+
 mod checks;
 mod clock;
 mod counts;

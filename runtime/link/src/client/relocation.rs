@@ -31,7 +31,9 @@ pub(super) struct Moved {
 
 /// A connection that is being opened beside the session.
 #[derive(Default)]
-pub(super) struct Relocation(Option<Pin<Box<dyn Future<Output = Result<Moved, ConnectionLost>> + Send>>>);
+pub(super) struct Relocation(Option<Moving>);
+
+type Moving = Pin<Box<dyn Future<Output = Result<Moved, ConnectionLost>> + Send>>;
 
 impl Default for Stay {
     fn default() -> Self {

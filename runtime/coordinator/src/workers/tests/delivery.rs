@@ -1,6 +1,7 @@
 //! What workers get, and what they report of it.
 
 use super::*;
+use tokio::sync::oneshot;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn delivery_follows_the_group_and_every_change() {
@@ -33,12 +34,15 @@ async fn delivery_waits_until_the_leases_of_others_are_read() {
     let coordinator = start_coordinator(TestOptions { unread: true, ..TestOptions::default() }).await;
     coordinator.deliver(&[("analytics", &["s3-prod"])]);
     let string = coordinator.token("analytics", 1).await;
-    let joining = tokio::spawn(async move { join(&string, WorkerKey::new().unwrap()).await });
+    let (joined, identity) = oneshot::channel();
+    let joining = spawn(async move {
+        joined.send(join(&string, WorkerKey::new().unwrap()).await).ok();
+    });
     pause(300).await;
     assert!(!joining.is_finished(), "a worker would drop what its snapshot lacks");
     coordinator.publish("s3-prod", 1);
     coordinator.board.mark_read();
-    let worker = TestWorker::start(joining.await.unwrap().unwrap(), &[]);
+    let worker = TestWorker::start(identity.await.unwrap().unwrap(), &[]);
     worker.wait_for_lease("s3-prod", 1).await;
 }
 

@@ -19,8 +19,6 @@ use crate::input::read_input;
 use crate::signals::{DaemonSignal, DaemonSignals};
 use status::WorkerStatusArgs;
 
-/// No join string is longer.
-
 /// Run a worker: receive leases and publish them as files
 ///
 /// Joins the coordinator once, with a join string, and keeps its identity from then on. Runs the receivers of its group and its

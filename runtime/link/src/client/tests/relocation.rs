@@ -23,11 +23,11 @@ struct AdmittingHandler;
 #[async_trait]
 impl LinkHandler for AdmittingHandler {
     async fn join(&self, _: SocketAddr, _: TokenId, _: TokenSecret, _: Vec<u8>) -> Result<Certified, ProtocolError> {
-        unreachable!("all have joined")
+        panic!("all have joined")
     }
 
     async fn renew(&self, _: SocketAddr, _: PeerCertificate, _: u64, _: Vec<u8>) -> Result<Certified, ProtocolError> {
-        unreachable!("no certificate is old")
+        panic!("no certificate is old")
     }
 
     async fn admit(&self, _: SocketAddr, _: PeerCertificate) -> Result<GroupName, ProtocolError> {
@@ -45,7 +45,7 @@ impl LinkHandler for AdmittingHandler {
     }
 
     fn component(&self, _: SocketAddr, _: WorkerId, _: &GroupName, _: Digest) -> Result<Bytes, ProtocolError> {
-        unreachable!("there are no receivers")
+        panic!("there are no receivers")
     }
 
     fn suspicious(&self, _: SocketAddr, _: &str) {}
@@ -146,12 +146,7 @@ async fn relocation_keeps_the_session_until_the_next_is_open() {
         let at_next = |state: &LinkState| state.phase == LinkPhase::Connected && state.address == HostPort::of(new);
         in_time(link.state.wait_for(at_next)).await.unwrap();
         // The first session is over.
-        loop {
-            match Frames::default().next::<ClientMessage>(&mut stream, MAX_WORKER_FRAME).await {
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => break,
-            }
-        }
+        while let Ok(Some(_)) = Frames::default().next::<ClientMessage>(&mut stream, MAX_WORKER_FRAME).await {}
         assert_eq!(link.held.borrow().deliveries.len(), 1);
     };
     in_time(async {
