@@ -8,7 +8,7 @@ use deputy_core::{Digest, GroupName, InstanceName, ReceiverName, S3Places, Times
 use deputy_link::ReceiverBinding;
 use deputy_support::sha256;
 
-/// Of a digest: two configurations of one operator are told apart, and nothing more.
+/// Of a digest: enough to tell the few configurations of one operator apart.
 const DIGITS: usize = 16;
 
 #[derive(Debug, Clone, Default)]
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn deliveries_digest_differs_with_what_is_obtained_and_delivered() {
+    fn deliveries_digest_differs_with_what_is_obtained() {
         let name: InstanceName = "s3".parse().unwrap();
         let group: GroupName = "etl".parse().unwrap();
         let mut deliveries = Deliveries::default();
