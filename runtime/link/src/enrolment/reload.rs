@@ -35,9 +35,4 @@ impl Enrolment {
         }
         self.workers.insert(id, worker);
     }
-
-    /// The workers that joined with a token.
-    pub fn workers_of(&self, token: TokenId) -> impl Iterator<Item = WorkerId> {
-        self.workers.values().filter(move |worker| worker.token == token).map(|worker| worker.id)
-    }
 }

@@ -202,7 +202,8 @@ impl EnrolmentActor {
         let known = BTreeSet::new();
         let mut replies: Vec<PendingReply> =
             fresh.into_iter().filter_map(|command| self.run_command(command, &known)).collect();
-        let unread = self.refresh(outdated.keys).await;
+        let mut unread = self.refresh(outdated.keys).await;
+        unread.extend(outdated.too_many);
         replies.extend(outdated.commands.into_iter().filter_map(|command| self.run_command(command, &unread)));
         self.maintain().await;
         let written = self.write_dirty().await;

@@ -96,8 +96,11 @@ impl EnrolmentActor {
     async fn reload(&mut self, key: &StoreKey) -> Result<(), StoreError> {
         let mut keys = vec![key.clone()];
         if let Some(token) = token_of(key) {
-            let joined = self.enrolment.workers_of(token).filter_map(worker_key);
-            keys.extend(joined.filter(|worker| self.dirty.contains(worker)));
+            let joined = |key: &&StoreKey| {
+                let worker = worker_of(key).and_then(|worker| self.enrolment.worker(worker));
+                worker.is_some_and(|worker| worker.token == token)
+            };
+            keys.extend(self.dirty.iter().filter(joined).cloned());
         }
         for key in keys {
             self.reload_record(&key).await?;

@@ -31,6 +31,8 @@ const STATE_RETRY: Span = Span::secs(2);
 pub(super) struct OutdatedCommands {
     pub(super) commands: Vec<EnrolmentCommand>,
     pub(super) keys: BTreeSet<StoreKey>,
+    /// Records beyond the bound, which are not read in this batch: their peers are asked to try again.
+    pub(super) too_many: BTreeSet<StoreKey>,
 }
 
 impl EnrolmentActor {
@@ -83,13 +85,17 @@ impl EnrolmentActor {
         }
         let mut unknown = 0;
         for command in batch {
-            match self.fresh_key(&command, &mut unknown) {
-                None => fresh.push(command),
-                Some(key) => {
-                    outdated.keys.insert(key);
-                    outdated.commands.push(command);
-                }
+            let Some((key, is_known)) = self.fresh_key(&command) else {
+                fresh.push(command);
+                continue;
+            };
+            unknown += usize::from(!is_known);
+            if is_known || unknown <= MAX_UNKNOWN {
+                outdated.keys.insert(key);
+            } else if !outdated.keys.contains(&key) {
+                outdated.too_many.insert(key);
             }
+            outdated.commands.push(command);
         }
         (fresh, outdated)
     }
@@ -130,8 +136,9 @@ impl EnrolmentActor {
         unread
     }
 
-    /// The record that has to be fresh for a command. One that is still to be written is compared then.
-    fn fresh_key(&self, command: &EnrolmentCommand, unknown: &mut usize) -> Option<StoreKey> {
+    /// The record that has to be fresh for a command, and whether its subject is known here. One that is still to be written is
+    /// compared then.
+    fn fresh_key(&self, command: &EnrolmentCommand) -> Option<(StoreKey, bool)> {
         let (key, is_known) = match command {
             EnrolmentCommand::Join { token, .. } => (token_key(*token)?, self.enrolment.token(*token).is_some()),
             EnrolmentCommand::Renew { peer, .. } => (worker_key(peer.worker)?, true),
@@ -147,10 +154,7 @@ impl EnrolmentActor {
                 return None;
             }
         };
-        if !is_known {
-            *unknown += 1;
-        }
-        (!self.dirty.contains(&key) && *unknown <= MAX_UNKNOWN).then_some(key)
+        (!self.dirty.contains(&key)).then_some((key, is_known))
     }
 
     async fn reload_authority(&mut self) -> Result<(), EnrolmentError> {
@@ -179,5 +183,58 @@ impl EnrolmentActor {
     /// Whether this coordinator keeps the authority and forgets old records.
     pub(super) fn is_leading(&self) -> bool {
         self.leading.borrow().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use aws_lc_rs::rand::SystemRandom;
+    use deputy_core::Span;
+    use deputy_link::{CertificateLifetimes, TokenId, TokenSecret};
+    use deputy_store::{DirectoryStore, MasterKey, Store};
+    use deputy_support::SystemClock;
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+    use crate::testing::test_lock;
+    use crate::workers::enrolment::EnrolmentOptions;
+    use crate::workers::trusted_clock::TrustedClock;
+
+    async fn actor(folder: &std::path::Path) -> EnrolmentActor {
+        let key = MasterKey::parse(&std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap();
+        let random = Arc::new(SystemRandom::new());
+        let store = DirectoryStore::open(folder, key, Arc::clone(&random) as _).await.unwrap();
+        let lock = test_lock(&store).await;
+        let options = EnrolmentOptions {
+            store: Arc::new(store) as Arc<dyn Store>,
+            leading: watch::channel(Some(Arc::clone(&lock))).1,
+            lock: Some(lock),
+            is_shared: true,
+            lifetimes: CertificateLifetimes { authority: Span::secs(864_000), worker: Span::secs(86_400) },
+            random,
+            clock: Arc::new(TrustedClock::new(Arc::new(SystemClock::default()))),
+            commands: mpsc::channel(1).1,
+        };
+        EnrolmentActor::open(options).await.unwrap()
+    }
+
+    fn join(number: u8) -> EnrolmentCommand {
+        EnrolmentCommand::Join {
+            token: TokenId::from_bytes([number; 8]),
+            secret: TokenSecret::new(&mut [number; 32]),
+            request: Vec::new(),
+            reply: Box::new(|_| {}),
+        }
+    }
+
+    #[tokio::test]
+    async fn join_with_one_of_many_unknown_tokens_is_not_refused_for_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let actor = actor(&folder.path().join("state")).await;
+        let (fresh, outdated) = actor.partition((1..=20).chain([3, 20]).map(join).collect());
+        assert!(fresh.is_empty());
+        assert_eq!((outdated.keys.len(), outdated.too_many.len(), outdated.commands.len()), (MAX_UNKNOWN, 4, 22));
     }
 }
