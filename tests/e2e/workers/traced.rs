@@ -159,10 +159,11 @@ fn traces_are_sampled_by_lease_and_whole() {
             newest += 1;
             site.home.deputy(&["renew", "creds"]).ends_with(exit::OK);
             worker.wait_until_published("app", "creds", newest);
+            // Else the next lease takes its place before it is acknowledged.
+            worker.wait_until("it has reported", || {
+                site.only_worker().applied.iter().any(|applied| applied.revision == Some(newest))
+            });
         }
-        worker.wait_until("it has reported", || {
-            site.only_worker().applied.iter().any(|applied| applied.revision == Some(newest))
-        });
     };
     renew(2);
     // Of 20, with chances of one to a million, some are traced and some are not.
