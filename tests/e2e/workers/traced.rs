@@ -172,6 +172,7 @@ fn traces_are_sampled_by_lease_and_whole() {
         site.home.edit(old, &format!("sample = {sample}\n"));
         assert_eq!(coordinator.stop(), Some(exit::OK), "what it has traced is sent");
         coordinator = site.coordinator();
+        coordinator.wait_until("the worker is back", || site.only_worker().connected);
         renew(leases);
     }
     assert_eq!((worker.stop(), coordinator.stop()), (Some(exit::OK), Some(exit::OK)));
