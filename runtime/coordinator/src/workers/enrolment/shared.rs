@@ -202,6 +202,7 @@ mod tests {
     use crate::workers::enrolment::EnrolmentOptions;
     use crate::workers::trusted_clock::TrustedClock;
 
+    #[expect(clippy::disallowed_methods, reason = "a test's own chance")]
     async fn actor(folder: &std::path::Path) -> EnrolmentActor {
         let key = MasterKey::parse(&std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap();
         let random = Arc::new(SystemRandom::new());
