@@ -102,15 +102,22 @@ pub(crate) async fn announce(
     mut deliveries: watch::Receiver<Arc<Deliveries>>,
 ) {
     let mut written = None;
+    let mut is_failing = false;
     loop {
         let configuration = deliveries.borrow_and_update().digest();
         let leader = Leader::new(&name, configuration.as_deref());
         if written.as_ref() != Some(&leader) {
             match leader.save(&*store, &lock).await {
-                Ok(()) => written = Some(leader),
+                Ok(()) => {
+                    written = Some(leader);
+                    is_failing = false;
+                }
                 // If the lock is lost, this ends with what it belongs to.
                 Err(error) => {
-                    tracing::warn!(error = %in_one_line(&error), "writing which coordinator leads failed; trying again");
+                    if !std::mem::replace(&mut is_failing, true) {
+                        let error = in_one_line(&error);
+                        tracing::warn!(error, "writing which coordinator leads failed; trying again");
+                    }
                     pause(RETRY).await;
                     continue;
                 }

@@ -69,8 +69,8 @@ pub struct Coordinator {
 /// Another process may have taken the coordinator's lock.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "lost the lock on the state: another coordinator may use it, or etcd did not answer for 5 seconds. This one writes nothing \
-     more: run one coordinator for each state directory; with the state in etcd, start it again, and it stands by"
+    "lost the lock on the state: another coordinator may use it. This one writes nothing more: run one coordinator for each state \
+     directory"
 )]
 pub struct LockLostError;
 

@@ -137,7 +137,7 @@ impl Replica {
         CoordinatorStatus {
             starting: self.generation == 0,
             // Whether the leases are there is the leader's to say.
-            ready: self.generation > 0 && leader.trouble.is_none(),
+            ready: self.generation > 0 && self.options.board.is_read() && leader.trouble.is_none(),
             instance_count: page.total,
             ready_count: page.ready,
             instances: instances.collect(),

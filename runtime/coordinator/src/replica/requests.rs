@@ -166,9 +166,14 @@ impl RequestReader {
 
     /// Runs for as long as this coordinator leads.
     pub(crate) async fn run(mut self) {
+        let mut last = String::new();
         loop {
             if let Err(error) = self.follow().await {
-                tracing::warn!(error = %in_one_line(&error), "reading what other coordinators ask for failed; trying again");
+                let error = in_one_line(&error);
+                if last != error {
+                    tracing::warn!(error, "reading what other coordinators ask for failed; trying again");
+                    last = error;
+                }
             }
             pause(RETRY).await;
         }

@@ -140,11 +140,23 @@ impl Leadership {
             }
         };
         let lock = async {
+            let mut last = String::new();
             loop {
                 match self.store.lock(&lock_name()?).await {
+                    Ok(lock) => return Ok(lock),
                     Err(StoreError::Locked { .. }) => {}
-                    Err(error) if error.is_temporary() => pause(RETRY).await,
-                    locked => return locked.map_err(failed),
+                    // Even one that a person has to mend: the workers here have what is held meanwhile.
+                    Err(error) => {
+                        let error = in_one_line(&error);
+                        if last != error {
+                            tracing::warn!(
+                                error,
+                                "asking etcd for the lock failed; trying again, and serving what is held"
+                            );
+                            last = error;
+                        }
+                        pause(RETRY).await;
+                    }
                 }
             }
         };

@@ -9,7 +9,7 @@ use futures::stream::{self, StreamExt};
 
 use super::EnrolmentActor;
 use super::records::{AUTHORITY, TOKEN, WORKER, encode};
-use super::shared::STATE_ANSWER;
+use super::shared::{STATE_ANSWER, UNANSWERED};
 
 const CONCURRENT_WRITES: usize = 16;
 
@@ -29,17 +29,22 @@ impl EnrolmentActor {
         if self.changes.is_none() {
             return self.write_all().await;
         }
-        // What a write did whose end was not awaited, the next one finds out.
-        match tokio::time::timeout(STATE_ANSWER, self.write_all()).await {
-            Ok(written) => written,
-            Err(_) => {
-                tracing::error!(
-                    records = self.dirty.len(),
-                    "the state does not answer: worker and token records are not written"
-                );
-                WrittenRecords { error: Some("the state does not answer".to_owned()), ..WrittenRecords::default() }
-            }
+        if self.dirty.is_empty() {
+            return WrittenRecords::default();
         }
+        // Workers that are known wait behind these writes.
+        if self.has_failed_lately() {
+            return WrittenRecords { error: Some(UNANSWERED.to_owned()), ..WrittenRecords::default() };
+        }
+        // What a write did whose end was not awaited, the next one finds out.
+        let written = tokio::time::timeout(STATE_ANSWER, self.write_all()).await.unwrap_or_else(|_| {
+            tracing::error!(records = self.dirty.len(), error = UNANSWERED, "writing worker and token records failed");
+            WrittenRecords { error: Some(UNANSWERED.to_owned()), ..WrittenRecords::default() }
+        });
+        if written.error.is_some() {
+            self.note_failure();
+        }
+        written
     }
 
     async fn write_all(&mut self) -> WrittenRecords {

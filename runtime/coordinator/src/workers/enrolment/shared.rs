@@ -26,6 +26,8 @@ pub(super) const STATE_ANSWER: Duration = Duration::from_secs(2);
 /// After the state did not answer, requests that need it are refused for so long without asking it.
 const STATE_RETRY: Span = Span::secs(2);
 
+pub(super) const UNANSWERED: &str = "the state does not answer";
+
 /// What must not be decided on an old record.
 #[derive(Default)]
 pub(super) struct OutdatedCommands {
@@ -36,36 +38,52 @@ pub(super) struct OutdatedCommands {
 }
 
 impl EnrolmentActor {
-    /// Takes over what another coordinator changed.
+    /// Takes over what another coordinator changed. What cannot be read is [read later](Self::read_outdated).
     pub(super) async fn take_over(&mut self, change: &Change) {
         // What is written here is compared with the store then.
         if self.records.is_known(change) || self.dirty.contains(&change.key) {
             return;
         }
-        let taken = match *change.key.namespace() == AUTHORITY {
-            true => self.reload_authority().await,
-            false => self.reload_record(&change.key).await.map_err(EnrolmentError::from),
-        };
-        if let Err(error) = taken {
-            tracing::warn!(key = %change.key, error = %in_one_line(&error), "taking over a changed record failed");
-            self.outdated.insert(change.key.clone());
-            return;
-        }
-        self.disconnect_excluded(&change.key);
+        self.outdated.insert(change.key.clone());
+        self.read_outdated().await;
     }
 
-    /// Reads again what could not be read when it changed.
+    /// Reads what changed, until the state does not answer.
     pub(super) async fn read_outdated(&mut self) {
-        for key in std::mem::take(&mut self.outdated) {
-            let read = match *key.namespace() == AUTHORITY {
-                true => self.reload_authority().await,
-                false => self.reload_record(&key).await.map_err(EnrolmentError::from),
-            };
-            match read {
-                Ok(()) => self.disconnect_excluded(&key),
-                Err(_) => drop(self.outdated.insert(key)),
-            }
+        if self.has_failed_lately() {
+            return;
         }
+        while let Some(key) = self.outdated.first().cloned() {
+            let read = tokio::time::timeout(STATE_ANSWER, self.reload_any(&key)).await;
+            let error = match read {
+                Ok(Ok(())) => {
+                    self.outdated.remove(&key);
+                    self.disconnect_excluded(&key);
+                    continue;
+                }
+                Ok(Err(error)) => in_one_line(&error),
+                Err(_) => UNANSWERED.to_owned(),
+            };
+            tracing::warn!(%key, error, records = self.outdated.len(), "taking over changed records failed; trying again");
+            self.note_failure();
+            return;
+        }
+    }
+
+    async fn reload_any(&mut self, key: &StoreKey) -> Result<(), EnrolmentError> {
+        match *key.namespace() == AUTHORITY {
+            true => self.reload_authority().await,
+            false => Ok(self.reload_record(key).await?),
+        }
+    }
+
+    /// Whether a state that others use, too, did not answer a moment ago.
+    pub(super) fn has_failed_lately(&self) -> bool {
+        self.state_failed_at.is_some_and(|at| self.clock.now().mono.since(at) < STATE_RETRY)
+    }
+
+    pub(super) fn note_failure(&mut self) {
+        self.state_failed_at = Some(self.clock.now().mono);
     }
 
     /// Ends the sessions of a worker that may have been removed, banned or locked elsewhere.
@@ -102,10 +120,7 @@ impl EnrolmentActor {
 
     /// Reads records again. Returns those that cannot be read now.
     pub(super) async fn refresh(&mut self, keys: BTreeSet<StoreKey>) -> BTreeSet<StoreKey> {
-        if keys.is_empty() {
-            return keys;
-        }
-        if self.state_failed_at.is_some_and(|at| self.clock.now().mono.since(at) < STATE_RETRY) {
+        if keys.is_empty() || self.has_failed_lately() {
             return keys;
         }
         let records = &self.records;
@@ -117,22 +132,20 @@ impl EnrolmentActor {
         let reads = reads.buffer_unordered(CONCURRENT_READS).collect::<Vec<_>>();
         // Workers that are known wait behind these.
         let read = tokio::time::timeout(STATE_ANSWER, reads).await;
-        if read.is_err() {
-            tracing::warn!("the state does not answer; requests that need it are refused");
-        }
+        let mut error = read.is_err().then(|| UNANSWERED.to_owned());
         for (key, record) in read.unwrap_or_default() {
             match record {
                 Ok(record) => {
                     unread.remove(&key);
                     self.adopt_record(&key, record);
                 }
-                Err(error) => {
-                    let error = in_one_line(&error);
-                    tracing::warn!(%key, error, "reading a record failed; requests about it are refused");
-                }
+                Err(failure) => drop(error.get_or_insert_with(|| in_one_line(&failure))),
             }
         }
-        self.state_failed_at = (!unread.is_empty()).then(|| self.clock.now().mono);
+        if let Some(error) = error {
+            tracing::warn!(records = unread.len(), error, "reading records failed; requests about them are refused");
+            self.note_failure();
+        }
         unread
     }
 
@@ -173,9 +186,9 @@ impl EnrolmentActor {
         if self.leading.borrow_and_update().is_none() {
             return;
         }
-        if let Err(error) = self.reload_authority().await {
-            tracing::error!(error = %in_one_line(&error), "reading the certificate authority failed; the one in use stays");
-        }
+        // Of what its predecessor wrote last, the change may still be on its way.
+        self.outdated.extend(authority_key());
+        self.read_outdated().await;
         let recovered = self.enrolment.recover().into_iter().filter_map(worker_key);
         self.dirty.extend(recovered);
     }
