@@ -27,7 +27,6 @@ mod sealed;
 mod services;
 mod shut_out;
 pub(crate) mod site;
-
 mod strangers;
 mod traced;
 mod troubles;

@@ -50,8 +50,7 @@ pub struct EarlierReceiver {
 }
 
 impl Deliveries {
-    /// Identifies what the configuration obtains and delivers, so that coordinators can compare theirs: equal texts mean the
-    /// same. `None` while components are being loaded.
+    /// Identifies what the configuration obtains and delivers, without limits, so that coordinators can compare theirs. `None` while components are being loaded.
     pub fn digest(&self) -> Option<String> {
         let are_loaded = self.fingerprints.values().all(|fingerprint| fingerprint.is_known());
         let are_bound = self.groups.values().all(|group| group.receivers.values().all(Option::is_some));
@@ -67,7 +66,14 @@ impl Deliveries {
                 text.push_str(&format!("group {name} gets {instance}\n"));
             }
             for (receiver, binding) in &group.receivers {
-                text.push_str(&format!("group {name} has {receiver}: {binding:?}\n"));
+                let Some(binding) = binding else { continue };
+                text.push_str(&format!("group {name} has {receiver}: {}\n", binding.component));
+                for instance in &binding.instances {
+                    text.push_str(&format!("{receiver} gets {instance}\n"));
+                }
+                for (setting, value) in &binding.settings {
+                    text.push_str(&format!("{receiver} {setting:?} = {value:?}\n"));
+                }
             }
         }
         let mut digest = sha256(text.as_bytes()).to_string();

@@ -81,7 +81,7 @@ impl HealthCheck for CoordinatorHealth {
         }
         if let Some(trouble) = &status.state_trouble {
             text.push_str(&format!(
-                "state not ready: etcd does not answer, and no worker can join or renew its certificate here: {}\n",
+                "state not ready: no worker can join or renew its certificate here: {}\n",
                 single_line(trouble)
             ));
         } else if let Some(leader) = &status.leader {

@@ -49,7 +49,7 @@ impl LeaderView {
         let name = self.leader.as_ref().map_or("another coordinator", Leader::name);
         match &self.trouble {
             None => format!("{name} leads"),
-            Some(trouble) => format!("etcd does not answer, and which coordinator leads is not known: {trouble}"),
+            Some(trouble) => format!("the state cannot be read, and the leader is not known: {trouble}"),
         }
     }
 }
@@ -116,7 +116,7 @@ pub(crate) async fn announce(
                 Err(error) => {
                     if !std::mem::replace(&mut is_failing, true) {
                         let error = in_one_line(&error);
-                        tracing::warn!(error, "writing which coordinator leads failed; trying again");
+                        tracing::warn!(error, "writing the name of the leader failed; trying again");
                     }
                     pause(RETRY).await;
                     continue;

@@ -38,13 +38,13 @@ mod replica;
 mod request_error;
 #[cfg(test)]
 mod simulation;
-mod standby;
 mod state_copy;
 mod state_keeper;
 pub mod status;
 #[cfg(test)]
 mod testing;
 mod users;
+mod waiting;
 mod workers;
 mod write_queue;
 
@@ -71,9 +71,9 @@ pub use provider::ConfiguredProvider;
 pub use reload::{Reload, ReloadReply, Removals};
 pub use replica::{Leading, Replica};
 pub use request_error::ControlRequestError;
-pub use standby::{StandbyControl, StandbyHealth, standing_by};
 pub use state_copy::{StateCopyError, copy_state, is_uncopied};
 pub use state_keeper::{KeptStateTurn, StateKeeper, StateKeeperError, kept_state_owner};
+pub use waiting::{WaitingControl, WaitingHealth, waiting_for};
 pub use workers::{
     AppliedStatus, EnrolmentError, GroupCount, TokenStatus, WorkerCondition, WorkerPage, WorkerQuery,
     WorkerRequestError, WorkerServiceOptions, WorkerStatus, WorkerTasks, Workers, WorkersError, authority_key,

@@ -189,7 +189,7 @@ fn replicas_serve_on_while_etcd_is_away() {
     leader.wait_until("it no longer leads", || leader.all_status().state_trouble.is_some());
     assert!(!leader.all_status().ready);
     let shown = site.home.deputy(&["status"]).ends_with(exit::OK);
-    assert!(shown.stdout.contains("etcd does not answer"), "{}", shown.stdout);
+    assert!(shown.stdout.contains("the state in etcd cannot be read"), "{}", shown.stdout);
     worker.wait_for_link("connected");
     // It knows the worker, which may come back; another one cannot join.
     worker.signal("TERM");

@@ -1,5 +1,5 @@
 //! `cargo xtask demo replicas`: three coordinators on one state in etcd, six workers that know all of them, and a client that
-//! reads with what the workers have. The machine of the coordinator that leads is lost, and one of etcd's.
+//! reads with what the workers have. The leader is killed, and so is etcd's leader.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -122,7 +122,7 @@ impl LeaseFollower {
             let now = self.clock.now().wall;
             for name in self.board.instances() {
                 if self.board.lease(&name).is_some_and(|lease| !lease.is_valid(now)) {
-                    tracing::info!(instance = %name, "lease expired; the coordinator that leads has not replaced it");
+                    tracing::info!(instance = %name, "lease expired; the leader has not replaced it");
                     self.board.withdraw(&name);
                 }
             }

@@ -114,14 +114,14 @@ impl RequestSender {
     fn write(&mut self, instance: &InstanceName, write: impl Future<Output = Result<(), StoreError>> + Send + 'static) {
         while self.writes.try_join_next().is_some() {}
         if self.writes.len() >= MAX_WRITES {
-            tracing::warn!(%instance, "request to the coordinator that leads dropped: the state takes no more");
+            tracing::warn!(%instance, "request to the leader dropped: too many requests wait to be written");
             return;
         }
         let instance = instance.clone();
         self.writes.spawn(async move {
             if let Err(error) = write.await {
                 let error = in_one_line(&error);
-                tracing::warn!(%instance, error, "request to the coordinator that leads failed");
+                tracing::warn!(%instance, error, "request to the leader failed");
             }
         });
     }

@@ -20,7 +20,7 @@ impl SimulatedWorld {
     pub(super) fn start(&mut self, machine: usize) {
         if matches!(self.machines[machine].process, Process::Down) {
             self.note(|_| format!("{machine} starts"));
-            self.machines[machine].process = Process::Standby(None);
+            self.machines[machine].process = Process::Following(None);
             self.later(machine, 1, MachineEvent::Poll);
         }
     }
@@ -28,8 +28,8 @@ impl SimulatedWorld {
     pub(super) fn ask_for_lock(&mut self, machine: usize) {
         let lock = self.lock.clone();
         let it = &mut self.machines[machine];
-        if matches!(it.process, Process::Standby(None)) {
-            it.process = Process::Standby(Some(Box::pin(take(Arc::clone(&it.store), lock))));
+        if matches!(it.process, Process::Following(None)) {
+            it.process = Process::Following(Some(Box::pin(take(Arc::clone(&it.store), lock))));
             self.poll_tasks(machine);
         }
     }
@@ -38,7 +38,7 @@ impl SimulatedWorld {
     pub(super) fn poll_tasks(&mut self, machine: usize) {
         let it = &mut self.machines[machine];
         match &mut it.process {
-            Process::Standby(Some(task)) => match poll(task) {
+            Process::Following(Some(task)) => match poll(task) {
                 Some(taken) => self.taken(machine, taken),
                 None => self.send_outgoing(machine),
             },
@@ -47,14 +47,14 @@ impl SimulatedWorld {
                 None => self.send_outgoing(machine),
             },
             Process::Leading(_) => self.poll_writes(machine),
-            Process::Standby(None) | Process::Down | Process::Ending => {}
+            Process::Following(None) | Process::Down | Process::Ending => {}
         }
     }
 
     fn taken(&mut self, machine: usize, taken: Result<Option<(StoreLock, i64)>, StoreError>) {
         let it = &mut self.machines[machine];
         let Ok(Some((lock, lease))) = taken else {
-            it.process = Process::Standby(None);
+            it.process = Process::Following(None);
             self.later(machine, if taken.is_ok() { WAIT_STEP } else { RETRY }, MachineEvent::Poll);
             return;
         };

@@ -58,7 +58,7 @@ type TakenLock = Result<Option<(StoreLock, i64)>, StoreError>;
 pub(super) enum Process {
     Down,
     /// It waits for the lock, and may be asking for it.
-    Standby(Option<Task<TakenLock>>),
+    Following(Option<Task<TakenLock>>),
     /// It has the lock, and reads what is saved.
     Opening(Arc<StoreLock>, Arc<LeaseStore>, Task<Result<RestoredLeases, LeaseStoreError>>),
     Leading(Box<LeadingProcess>),

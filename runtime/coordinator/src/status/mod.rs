@@ -25,7 +25,7 @@ pub struct CoordinatorStatus {
     pub schema: u32,
     pub version: String,
     pub pid: u32,
-    /// `leading`, or `following` while another coordinator on the same state leads.
+    /// `leading` while this coordinator holds the lock on the state, else `following`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub role: String,
     /// The machine of the coordinator that leads, if it is another one and known.
@@ -34,10 +34,11 @@ pub struct CoordinatorStatus {
     /// Identifies what the configuration obtains and delivers, once its components are loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<String>,
-    /// The same of the coordinator that leads, if it is another one. Where the two differ, so do the files.
+    /// The same of the coordinator that leads, if it is another one. If the two differ, so do
+    /// the files or the components.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader_configuration: Option<String>,
-    /// Why the state in etcd cannot be reached now.
+    /// Why the state in etcd cannot be read now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_trouble: Option<String>,
     /// When the process started.
@@ -46,7 +47,8 @@ pub struct CoordinatorStatus {
     pub now: String,
     /// Whether the first configuration is still being prepared. Then there are no instances.
     pub starting: bool,
-    /// Whether all instances are ready, and what this process publishes itself.
+    /// Whether all instances are ready, and what this process publishes itself. Of a follower: whether it has a configuration
+    /// and the leases that the leader obtained, and can read the state.
     pub ready: bool,
     /// All instances, whatever was selected.
     pub instance_count: usize,

@@ -164,7 +164,7 @@ fn summary(status: &CoordinatorStatus) -> String {
         format!("{} of {} ready", status.ready_count, status.instance_count)
     };
     if let Some(trouble) = &status.state_trouble {
-        summary.push_str(&format!("; etcd does not answer: {}", truncated(trouble, MAX_REASON)));
+        summary.push_str(&format!("; the state in etcd cannot be read: {}", truncated(trouble, MAX_REASON)));
     } else if let Some(leader) = &status.leader {
         summary.push_str(&format!("; following: {leader} leads"));
         let configurations = status.configuration.as_ref().zip(status.leader_configuration.as_ref());

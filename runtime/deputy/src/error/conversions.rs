@@ -221,7 +221,7 @@ impl From<SocketClientError> for CommandError {
                 let exit = match refused.kind.as_str() {
                     // The code that the failed call would have if the command had made it.
                     "not-ready" => refused.cause.as_deref().map_or(Exit::Unavailable, exit_of_failure),
-                    "busy" | "standby" | "starting" | "stopping" => Exit::Unavailable,
+                    "busy" | "starting" | "stopping" => Exit::Unavailable,
                     "internal" => Exit::Internal,
                     _ => Exit::Misconfigured,
                 };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use deputy_audit::Audit;
 use deputy_config::CoordinatorFile;
 use deputy_coordinator::{
-    Coordinator, CoordinatorError, Deliveries, LOCK, Leader, LeaderView, Replica, RestoredState, standing_by,
+    Coordinator, CoordinatorError, Deliveries, LOCK, Leader, LeaderView, Replica, RestoredState, waiting_for,
 };
 use deputy_core::in_one_line;
 use deputy_core::time::Clock as _;
@@ -39,7 +39,7 @@ pub(super) async fn wait_until_begun(
     let (leader, known) = watch::channel(LeaderView::default());
     tokio::select! {
         begun = wait(store, begun_by, &leader) => begun,
-        () = listeners.stand_by(&known) => Err(failed(StoreError::Locked { name: lock_name()?, pid: None })),
+        () = listeners.answer_waiting(&known) => Err(failed(StoreError::Locked { name: lock_name()?, pid: None })),
     }
 }
 
@@ -56,7 +56,7 @@ async fn wait(
             // It has waited some seconds.
             Err(StoreError::Locked { .. }) => {
                 leader.send_replace(Leader::look(store).await);
-                tracing::info!("{}", standing_by(&leader.borrow()));
+                tracing::info!("{}", waiting_for(&leader.borrow()));
             }
             locked => return locked.map(Some).map_err(failed),
         }
@@ -132,11 +132,15 @@ impl Leadership {
             loop {
                 pause(LOOK).await;
                 let view = Leader::look(&*self.store).await;
-                if last.as_ref() != Some(&view) {
-                    tracing::info!("following: {}", view.words());
-                    last = Some(view.clone());
-                    leader.send_replace(view);
+                let known = (view.leader.clone(), view.trouble.is_some());
+                if last.as_ref() != Some(&known) {
+                    match &view.trouble {
+                        None => tracing::info!("following: {}", view.words()),
+                        Some(error) => tracing::warn!(error, "the state in etcd cannot be read; serving what is held"),
+                    }
+                    last = Some(known);
                 }
+                leader.send_replace(view);
             }
         };
         let lock = async {

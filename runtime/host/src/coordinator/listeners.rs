@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deputy_config::CoordinatorSection;
-use deputy_coordinator::{LeaderWatch, StandbyControl, StandbyHealth};
+use deputy_coordinator::{LeaderWatch, WaitingControl, WaitingHealth};
 use deputy_http_server::{HttpListener, listen, serve_on};
 use deputy_local::SocketFile;
 use deputy_page::PageAddress;
@@ -48,13 +48,13 @@ impl Listeners {
     }
 
     /// Says that another coordinator leads. Ends when it is dropped.
-    pub(super) async fn stand_by(&self, leader: &LeaderWatch) {
+    pub(super) async fn answer_waiting(&self, leader: &LeaderWatch) {
         let health = async {
             if let Some(HealthListener { listener, .. }) = &self.health {
-                serve_on(listener, Arc::new(StandbyHealth(leader.clone()))).await;
+                serve_on(listener, Arc::new(WaitingHealth(leader.clone()))).await;
             }
         };
-        tokio::join!(serve_on(&self.control.0, Arc::new(StandbyControl(leader.clone()))), health);
+        tokio::join!(serve_on(&self.control.0, Arc::new(WaitingControl(leader.clone()))), health);
     }
 }
 

@@ -67,8 +67,8 @@ pub(super) async fn dial(
     }
 }
 
-/// Connects to the first address of a name that accepts: of several coordinators on one state, the one that leads. A machine
-/// that is gone does not answer, so each address has its part of the time alone.
+/// Connects to the first address of a name that accepts. A machine that is gone does not answer, so each address has its part
+/// of the time alone.
 #[expect(clippy::disallowed_methods, reason = "the address is the operator's, from the join string or the coordinator")]
 async fn connect(address: &HostPort, step: Duration) -> io::Result<TcpStream> {
     let addresses: Vec<_> = within(step, lookup_host(address.to_string())).await?.take(MAX_ADDRESSES).collect();

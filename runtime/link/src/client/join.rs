@@ -63,8 +63,8 @@ impl JoinFailure {
     }
 }
 
-/// Enrols with a join string, at the first of its addresses, in a random order, at which that is possible. Save the key first: a repetition with the same key gets the same answer and spends no second
-/// use of the token.
+/// Enrols with a join string. Tries its addresses in a random order. Save the key first: a repetition with the same key gets
+/// the same answer and spends no second use of the token.
 ///
 /// # Errors
 /// If the coordinator is not reachable, is another one, or refuses.

@@ -84,6 +84,10 @@ pub struct LinkClient {
 impl LinkClient {
     /// A client that does nothing yet, and its handle.
     pub fn new(options: ClientOptions) -> (Self, Link) {
+        let mut newest = NewestLeases::default();
+        for delivery in options.held.deliveries.values() {
+            newest.take(&delivery.instance, delivery.stamp);
+        }
         let (held, held_receiver) = watch::channel(Arc::new(options.held));
         let (state, state_receiver) = watch::channel(LinkState {
             phase: LinkPhase::Connecting,
@@ -118,7 +122,7 @@ impl LinkClient {
             state,
             reports,
             reported: BTreeMap::new(),
-            newest: NewestLeases::default(),
+            newest,
             fetch_requests,
             fetches: Fetches::default(),
             reconnect: Reconnect::new(),

@@ -96,7 +96,7 @@ async fn keep_alive(client: &EtcdClient, lease: i64, mut times: LockKeeper, note
                 if !was_failing {
                     let error = in_one_line(&error);
                     let seconds = times.end().saturating_sub(sent_at).as_secs();
-                    tracing::warn!(error, seconds, "etcd does not answer; the lock is given up unless it does in time");
+                    tracing::warn!(error, "etcd does not answer; the lock is given up in {seconds} s");
                 }
                 KeepAliveResult::Failed
             }

@@ -54,7 +54,7 @@ pub enum EnrolmentError {
     Authority(#[from] AuthorityError),
     #[error(transparent)]
     Key(#[from] StoreKeyError),
-    #[error("there is no certificate authority, and only the coordinator that leads creates one: start it first")]
+    #[error("there is no certificate authority yet: the leader creates it; start it first")]
     NoAuthority,
 }
 

@@ -176,7 +176,7 @@ impl EnrolmentActor {
             return Ok(());
         }
         self.authority = Authority::restored(bytes.expose(), self.lifetimes)?;
-        tracing::info!("worker certificate authority rotated by the coordinator that leads");
+        tracing::info!("worker certificate authority rotated by the leader");
         self.renew_certificate(self.clock.now().wall, RotationOutcome::Changed);
         Ok(())
     }

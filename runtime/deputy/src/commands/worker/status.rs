@@ -105,7 +105,7 @@ fn summary(status: &WorkerReport, width: Option<usize>) -> String {
     let others: Vec<&str> =
         connection.addresses.iter().filter(|address| **address != connection.coordinator).map(String::as_str).collect();
     if !others.is_empty() {
-        table.row(["others", &others.join(", ")]);
+        table.row(["other addresses", &others.join(", ")]);
     }
     if let Some(error) = &connection.error {
         table.row(["last error", error]);
@@ -235,11 +235,11 @@ mod tests {
     fn worker_status_shows_the_other_addresses() {
         let mut status = status();
         let shown = |status: &WorkerReport| strip_str(&text(status, None)).to_string();
-        assert!(!shown(&status).contains("others"));
+        assert!(!shown(&status).contains("other addresses"));
         status.connection.addresses =
             ["a.example:8271", "deputy.example:8271", "z.example:8271"].map(str::to_owned).to_vec();
         let text = shown(&status);
-        let line = text.lines().find(|line| line.starts_with("others")).unwrap();
+        let line = text.lines().find(|line| line.starts_with("other addresses")).unwrap();
         assert!(line.ends_with("  a.example:8271, z.example:8271"), "{text}");
     }
 

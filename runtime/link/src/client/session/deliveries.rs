@@ -41,7 +41,7 @@ impl ClientSession<'_> {
             tracing::warn!(
                 instance = %delivery.instance,
                 revision = %delivery.stamp.revision,
-                "ignored a lease that is older than the last one: was this coordinator replaced by another one?"
+                "ignored a lease that is older than the one in use: this coordinator is behind another one"
             );
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! What a coordinator answers before it serves anything: another one leads, and has not begun the state yet.
+//! What a coordinator answers before it serves anything: another one holds the lock, and has not created the state yet.
 
 use bytes::Bytes;
 use deputy_http_server::{HealthCheck, HttpHandler, probe, text_response};
@@ -9,30 +9,30 @@ use crate::leader::{LeaderView, LeaderWatch};
 
 /// Answers every request on the control socket.
 #[derive(Debug, Clone)]
-pub struct StandbyControl(pub LeaderWatch);
+pub struct WaitingControl(pub LeaderWatch);
 
 /// Alive, and not ready.
 #[derive(Debug, Clone)]
-pub struct StandbyHealth(pub LeaderWatch);
+pub struct WaitingHealth(pub LeaderWatch);
 
-/// Says that another coordinator leads, and which one.
-pub fn standing_by(view: &LeaderView) -> String {
-    format!("standing by: {}", view.words())
+/// Says what is waited for.
+pub fn waiting_for(view: &LeaderView) -> String {
+    format!("starting: {}, and has not created the state yet", view.words())
 }
 
-impl HttpHandler for StandbyControl {
+impl HttpHandler for WaitingControl {
     async fn answer(&self, _request: Request<()>) -> Response<Bytes> {
-        reply::error(&ControlError::new("standby", &standing_by(&self.0.borrow())))
+        reply::error(&ControlError::new("starting", &waiting_for(&self.0.borrow())))
     }
 }
 
-impl StandbyHealth {
+impl WaitingHealth {
     fn text(&self) -> String {
-        format!("{}\n", standing_by(&self.0.borrow()))
+        format!("{}\n", waiting_for(&self.0.borrow()))
     }
 }
 
-impl HealthCheck for StandbyHealth {
+impl HealthCheck for WaitingHealth {
     async fn alive(&self) -> Result<(), String> {
         Ok(())
     }
@@ -41,14 +41,14 @@ impl HealthCheck for StandbyHealth {
         Err(self.text())
     }
 
-    /// None, and the scrape succeeds: a coordinator that stands by is not down.
+    /// None, and the scrape succeeds: a coordinator that waits is not down.
     async fn metrics(&self) -> Result<String, String> {
         Ok("# EOF\n".to_owned())
     }
 }
 
-impl HttpHandler for StandbyHealth {
-    /// In place of the live page, which the leader has, the same as for a probe.
+impl HttpHandler for WaitingHealth {
+    /// There is no live page yet: `/` says why.
     async fn answer(&self, request: Request<()>) -> Response<Bytes> {
         match request.uri().path() {
             "/" => text_response(StatusCode::SERVICE_UNAVAILABLE, self.text()),
@@ -62,16 +62,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn standby_is_alive_and_scraped_and_not_ready() {
+    async fn waiting_coordinator_is_alive_and_scraped_and_not_ready() {
         let (_leader, known) = tokio::sync::watch::channel(LeaderView::default());
-        let health = StandbyHealth(known);
+        let health = WaitingHealth(known);
         assert_eq!(health.alive().await, Ok(()));
         assert_eq!(health.metrics().await.as_deref(), Ok("# EOF\n"), "a scrape that fails is an alert");
-        assert!(health.ready().await.unwrap_err().starts_with("standing by: another coordinator leads"));
+        assert!(health.ready().await.unwrap_err().starts_with("starting: another coordinator leads"));
         for (path, status) in [("/", 503), ("/readyz", 503), ("/livez", 200), ("/events", 404)] {
             let answer = health.answer(Request::get(path).body(()).unwrap()).await;
             assert_eq!(answer.status(), status, "{path}");
-            assert_eq!(status == 503, answer.body().starts_with(b"standing by: "), "{path}");
+            assert_eq!(status == 503, answer.body().starts_with(b"starting: "), "{path}");
         }
     }
 }
