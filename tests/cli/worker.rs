@@ -193,12 +193,12 @@ fn worker_status_shows_leases_and_receivers() {
     assert_snapshot!(home.snapshot(&["worker", "status"]), @"
     exit code 0
     ----- stdout
-    worker       00c0ffee00c0ffee, group analytics
-    coordinator  coordinator.example:8271, connected since 2026-01-01T00:00:00.000Z, last contact 2s ago
-    others       other.example:8271
-    ready        no
-    no lease     kafka: the coordinator has no lease of it
-    version      0.1.0, process 7, running since 2026-01-01T00:00:00.000Z
+    worker           00c0ffee00c0ffee, group analytics
+    coordinator      coordinator.example:8271, connected since 2026-01-01T00:00:00.000Z, last contact 2s ago
+    other addresses  other.example:8271
+    ready            no
+    no lease         kafka: the coordinator has no lease of it
+    version          0.1.0, process 7, running since 2026-01-01T00:00:00.000Z
 
     INSTANCE  SERVICE  KIND          REVISION  VALID FOR  STATE    WHY
     hdfs      hdfs     hdfs-token/1  7         30m        failed   a receiver �[2J failed
