@@ -36,6 +36,13 @@ fn etcd_keeps_leases_through_a_kill_and_copies() {
     let checked = home.deputy(&["check"]).ends_with(exit::OK);
     assert!(checked.stdout.contains("a payload has at most 512 KiB"), "{}", checked.stdout);
 
+    let examined = home.deputy(&["doctor"]).ends_with(exit::OK);
+    assert!(examined.stdout.contains("answers, and etcd has a quorum"), "{}", examined.stdout);
+    home.replace("etcd = [", "etcd = [\"http://127.0.0.1:1\", ");
+    let examined = home.deputy(&["doctor"]).ends_with(exit::OK);
+    assert!(examined.stdout.contains("warning  etcd      http://127.0.0.1:1: "), "{}", examined.stdout);
+    home.replace("etcd = [\"http://127.0.0.1:1\", ", "etcd = [");
+
     let running = RunningCoordinator::start(&home);
     running.wait_until("a lease", || running.revision("vault") == 1);
     let lease = running.printed_instance("vault").lease.unwrap();

@@ -42,6 +42,16 @@ impl Certificate {
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         Self { pem: made.cert.pem(), key: made.signing_key.serialize_pem(), der: made.cert.der().clone() }
     }
+
+    /// One that ended long ago.
+    fn ended(name: &str) -> Self {
+        let mut parameters = rcgen::CertificateParams::new([name.to_owned()]).unwrap();
+        parameters.not_before = rcgen::date_time_ymd(2019, 1, 1);
+        parameters.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let made = parameters.self_signed(&key).unwrap();
+        Self { pem: made.pem(), key: key.serialize_pem(), der: made.der().clone() }
+    }
 }
 
 impl TlsSite {
@@ -138,6 +148,11 @@ fn live_page_over_tls_is_for_other_machines() {
     assert!(checked.stdout.contains(&format!("is not for {NAME}: set `advertise`")), "{}", checked.stdout);
     let refused = page.site.home.command().args(["run"]).output().unwrap();
     assert!(String::from_utf8_lossy(&refused.stderr).contains("see `health-tls` in [coordinator]"), "{refused:?}");
+    let ended = Certificate::ended(NAME);
+    page.write_chain(&ended);
+    page.write_key(&ended);
+    let checked = page.site.run_command(&["check"]);
+    assert!(checked.stdout.contains("ended at 2020-01-01T00:00:00.000Z: renew it"), "{}", checked.stdout);
     page.write_chain(&first);
     page.write_key(&first);
     let checked = page.site.run_command(&["check"]);

@@ -33,7 +33,7 @@ impl Attention {
             _ if instance.failures > 0 || instance.unsaved.is_some() || instance.file_trouble.is_some() => {
                 Self::Trouble
             }
-            "holding" => Self::Fine,
+            "holding" | "following" => Self::Fine,
             _ => Self::Busy,
         }
     }
@@ -42,7 +42,7 @@ impl Attention {
         match worker.condition() {
             WorkerCondition::Locked => Self::Person,
             WorkerCondition::Away => Self::Trouble,
-            WorkerCondition::Banned | WorkerCondition::Removed => Self::Idle,
+            WorkerCondition::Banned | WorkerCondition::NotHere | WorkerCondition::Removed => Self::Idle,
             WorkerCondition::Connected => worker.applied.iter().map(Self::of_applied).min().unwrap_or(Self::Fine),
         }
     }

@@ -9,7 +9,8 @@ use deputy_local::{
     header_text,
 };
 
-use crate::control::{TokenList, WorkerList};
+use crate::control::{CallReply, TokenList, WorkerList};
+use crate::handle::Performer;
 use crate::page_urls::PageUrl;
 use crate::parameters::JoinTokenRequest;
 use crate::reload::{ReloadReply, Removals};
@@ -58,14 +59,14 @@ impl ControlClient {
 
     /// # Errors
     /// If the coordinator does not answer, or refuses the request.
-    pub async fn renew(&self, name: &str) -> Result<(), SocketClientError> {
-        self.command(&ControlRequest::Renew(name.to_owned())).await
+    pub async fn renew(&self, name: &str) -> Result<Performer, SocketClientError> {
+        self.call(&ControlRequest::Renew(name.to_owned())).await
     }
 
     /// # Errors
     /// If the coordinator does not answer, or refuses the request.
-    pub async fn revoke(&self, name: &str) -> Result<(), SocketClientError> {
-        self.command(&ControlRequest::Revoke(name.to_owned())).await
+    pub async fn revoke(&self, name: &str) -> Result<Performer, SocketClientError> {
+        self.call(&ControlRequest::Revoke(name.to_owned())).await
     }
 
     /// # Errors
@@ -80,6 +81,10 @@ impl ControlClient {
     /// If the coordinator does not answer, or has no page.
     pub async fn open_page(&self) -> Result<PageUrl, SocketClientError> {
         self.0.json(&ControlRequest::OpenPage, &Parameters::default()).await
+    }
+
+    async fn call(&self, request: &ControlRequest) -> Result<Performer, SocketClientError> {
+        self.0.json::<CallReply>(request, &Parameters::default()).await.map(|reply| reply.by)
     }
 
     async fn command(&self, request: &ControlRequest) -> Result<(), SocketClientError> {

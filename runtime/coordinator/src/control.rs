@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::handle::CoordinatorHandle;
+use crate::handle::{CoordinatorHandle, Performer};
 use crate::lease_board::LeaseBoard;
 use crate::local_worker_view::LocalWorkerView;
 use crate::page_urls::PageUrls;
@@ -66,6 +66,17 @@ pub struct TokenList {
 struct DoneReply {
     schema: u32,
     done: &'static str,
+}
+
+/// The answer to a request for a call.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CallReply {
+    schema: u32,
+    #[serde(skip_deserializing)]
+    done: &'static str,
+    /// Missing in the reply of an older coordinator.
+    #[serde(default)]
+    pub(crate) by: Performer,
 }
 
 impl Control {
@@ -134,12 +145,10 @@ impl Control {
                 done("remove")
             }
             ControlRequest::Renew(name) => {
-                self.handle.renew(name).await?;
-                done("renew")
+                json(&CallReply { schema: SCHEMA, done: "renew", by: self.handle.renew(name).await? })
             }
             ControlRequest::Revoke(name) => {
-                self.handle.revoke(name).await?;
-                done("revoke")
+                json(&CallReply { schema: SCHEMA, done: "revoke", by: self.handle.revoke(name).await? })
             }
             ControlRequest::RevokeToken(id) => {
                 self.workers()?.revoke_token(parse(id)?).await?;
@@ -267,7 +276,7 @@ impl From<ControlRequestError> for ControlError {
 impl From<WorkerRequestError> for ControlError {
     fn from(error: WorkerRequestError) -> Self {
         let kind = match &error {
-            WorkerRequestError::Save(_) => "internal",
+            WorkerRequestError::Unchanged(_) | WorkerRequestError::Unsaved(_) => "unavailable",
             WorkerRequestError::Stopping => "stopping",
             WorkerRequestError::UnknownToken(_) | WorkerRequestError::UnknownWorker(_) => "unknown",
         };

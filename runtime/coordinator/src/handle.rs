@@ -7,6 +7,8 @@ use deputy_core::schedule::ScheduleEvent;
 use deputy_metrics::CoordinatorSnapshot;
 use deputy_sources::SourceContext;
 use deputy_support::Mailbox;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use crate::command::CoordinatorCommand;
@@ -14,6 +16,23 @@ use crate::configuration::{CoordinatorConfig, LoadedInstances, ReloadSummary};
 use crate::file_watcher::FileWatcher;
 use crate::request_error::ControlRequestError;
 use crate::status::{CoordinatorStatus, InstanceStatus, StatusQuery};
+
+/// Who does what was asked for.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Performer {
+    /// The coordinator that was asked.
+    #[default]
+    Own,
+    /// The one that leads, which the other one asks through the state.
+    Leader,
+}
+
+impl Performer {
+    fn of(status: &InstanceStatus) -> Self {
+        if status.is_followed() { Self::Leader } else { Self::Own }
+    }
+}
 
 /// Sends commands to a running coordinator. Cheap to clone.
 #[derive(Clone)]
@@ -68,25 +87,27 @@ impl CoordinatorHandle {
         self.commands.ask(|reply| CoordinatorCommand::Instance(instance, reply)).await?
     }
 
-    /// Obtains another lease now. The current one stays published until then.
+    /// Obtains another lease now, or asks the coordinator that leads to do so. The current one stays published until then.
     ///
     /// # Errors
     /// If the instance is unknown, is being loaded, or has no component.
-    pub async fn renew(&self, name: &str) -> Result<(), ControlRequestError> {
-        let (instance, _) = self.callable_instance(name).await?;
-        self.send(ScheduleEvent::Renew(instance)).await
+    pub async fn renew(&self, name: &str) -> Result<Performer, ControlRequestError> {
+        let (instance, status) = self.callable_instance(name).await?;
+        self.send(ScheduleEvent::Renew(instance)).await?;
+        Ok(Performer::of(&status))
     }
 
     /// Revokes all leases of an instance, and then obtains another one.
     ///
     /// # Errors
     /// As [`renew`](Self::renew), or if the component exports no revocation.
-    pub async fn revoke(&self, name: &str) -> Result<(), ControlRequestError> {
+    pub async fn revoke(&self, name: &str) -> Result<Performer, ControlRequestError> {
         let (instance, status) = self.callable_instance(name).await?;
         if !status.revokes {
             return Err(ControlRequestError::CannotRevoke(instance));
         }
-        self.send(ScheduleEvent::Revoke(instance)).await
+        self.send(ScheduleEvent::Revoke(instance)).await?;
+        Ok(Performer::of(&status))
     }
 
     /// Reports that a client requests the lease of an instance.

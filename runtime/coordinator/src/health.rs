@@ -84,8 +84,8 @@ impl HealthCheck for CoordinatorHealth {
                 "state not ready: no worker can join or renew its certificate here: {}\n",
                 single_line(trouble)
             ));
-        } else if let Some(leader) = &status.leader {
-            text.push_str(&format!("following: {} leads\n", single_line(leader)));
+        } else if let Some(leadership) = status.leadership() {
+            text.push_str(&format!("{}\n", single_line(&leadership)));
         }
         let trouble = self.audit.status().trouble;
         if let Some(trouble) = &trouble {

@@ -44,7 +44,15 @@ pub struct LeaderView {
 pub type LeaderWatch = watch::Receiver<LeaderView>;
 
 impl LeaderView {
-    /// Says who leads, in half a sentence.
+    /// Says who leads, in a few words.
+    pub fn brief(&self) -> String {
+        match &self.trouble {
+            None => self.words(),
+            Some(_) => "the state cannot be read".to_owned(),
+        }
+    }
+
+    /// Says who leads, or why that is not known, in half a sentence.
     pub fn words(&self) -> String {
         let name = self.leader.as_ref().map_or("another coordinator", Leader::name);
         match &self.trouble {

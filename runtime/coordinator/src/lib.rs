@@ -59,7 +59,7 @@ pub use control::{Control, TokenList, WorkerList};
 pub use coordinator::{Coordinator, CoordinatorError, CoordinatorOptions, LOCK, LockLostError, RestoredState};
 pub use deliveries::{Deliveries, EarlierDeliveries, EarlierReceiver, GroupDeliveries};
 pub use delivery_traces::DeliveryTraces;
-pub use handle::CoordinatorHandle;
+pub use handle::{CoordinatorHandle, Performer};
 pub use health::CoordinatorHealth;
 pub use leader::{Leader, LeaderView, LeaderWatch};
 pub use lease_board::LeaseBoard;

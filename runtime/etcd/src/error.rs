@@ -94,6 +94,13 @@ impl Status {
         self.message.contains("database space exceeded")
     }
 
+    /// Whether the user, the password or the user's permissions do not do.
+    pub fn is_denied(&self) -> bool {
+        // A wrong password has the code of a malformed request.
+        matches!(self.code, StatusCode::PermissionDenied | StatusCode::Unauthenticated)
+            || self.message.contains("authentication failed")
+    }
+
     /// Whether what was asked for was compacted.
     pub fn is_compacted(&self) -> bool {
         self.message.contains("has been compacted")

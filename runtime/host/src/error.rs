@@ -43,7 +43,7 @@ pub enum ProcessError {
     },
     #[error("cannot copy the state")]
     Copy(#[source] StateCopyError),
-    #[error("cannot copy the state: its lock cannot be taken")]
+    #[error("cannot copy the state: its lock cannot be taken; stop every coordinator that uses it first")]
     CopyLock(#[source] StoreError),
     #[error("cannot start the coordinator")]
     Coordinator(#[source] CoordinatorError),

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use deputy_config::HealthTls;
 use deputy_core::grant::Host;
-use deputy_core::{ByteSize, in_one_line};
+use deputy_core::time::Clock as _;
+use deputy_core::{ByteSize, Timestamp, in_one_line};
 use deputy_sources::{SourceContext, SourceError, ValueShape, read};
-use deputy_support::{blocking, pause};
-use deputy_tls::{CertificatesError, KeyError, ServerIdentity, certificates, identity, is_for, server_config};
+use deputy_support::{SystemClock, blocking, pause};
+use deputy_tls::{CertificatesError, KeyError, ServerIdentity, certificates, end, identity, is_for, server_config};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::CertifiedKey;
@@ -27,6 +28,8 @@ const MAX_KEY: ByteSize = ByteSize::kib(64);
 pub enum HealthTlsError {
     #[error(transparent)]
     Certificates(#[from] CertificatesError),
+    #[error("the certificate in {} ended at {ended}: renew it; browsers and probes refuse it", chain.display())]
+    Expired { chain: PathBuf, ended: Timestamp },
     #[error("the key cannot be used, or is not that of {}", chain.display())]
     Key { chain: PathBuf, source: KeyError },
     #[error("the certificate in {} is not for {host}: set `advertise` to a name that it has", chain.display())]
@@ -51,9 +54,9 @@ pub(crate) struct HealthCertificate {
 /// Checks what `health-tls` names.
 ///
 /// # Errors
-/// If the certificate or its key cannot be used.
+/// If the certificate or its key cannot be used, or the certificate has ended.
 pub async fn check(section: &HealthTls, platform: &Platform) -> Result<(), HealthTlsError> {
-    HealthCertificate::open(section, platform).await.map(drop)
+    HealthCertificate::open(section, platform).await?.expiry()
 }
 
 impl HealthCertificate {
@@ -63,6 +66,14 @@ impl HealthCertificate {
         let identity = with_key(section, &sources, chain.clone()).await?;
         let identity = Arc::new(ServerIdentity::new(identity));
         Ok(Self { section: section.clone(), sources, identity, chain, failure: None })
+    }
+
+    /// An error if the certificate has ended.
+    fn expiry(&self) -> Result<(), HealthTlsError> {
+        match end(&self.chain).filter(|end| *end <= SystemClock::default().now().wall) {
+            Some(ended) => Err(HealthTlsError::Expired { chain: self.section.chain.clone(), ended }),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn server_config(&self) -> Result<Arc<ServerConfig>, HealthTlsError> {
@@ -97,18 +108,25 @@ impl HealthCertificate {
             Ok(true) => tracing::info!(%chain, "the certificate of the health port was replaced"),
             Ok(false) => {}
             Err(error) => {
-                let failure = in_one_line(&error);
-                if self.failure.as_ref() != Some(&failure) {
-                    tracing::warn!(
-                        error = %failure,
-                        "the new certificate of the health port cannot be used: the one before it stays in use"
-                    );
-                }
-                self.failure = Some(failure);
-                return;
+                return self.warn(
+                    &error,
+                    "the new certificate of the health port cannot be used: the one before it stays in use",
+                );
             }
         }
-        self.failure = None;
+        match self.expiry() {
+            // It serves all the same: probes that do not check it still pass.
+            Err(error) => self.warn(&error, "the health port has a certificate that has ended"),
+            Ok(()) => self.failure = None,
+        }
+    }
+
+    fn warn(&mut self, error: &HealthTlsError, what: &str) {
+        let failure = in_one_line(error);
+        if self.failure.as_ref() != Some(&failure) {
+            tracing::warn!(error = %failure, "{what}");
+        }
+        self.failure = Some(failure);
     }
 }
 

@@ -7,8 +7,9 @@ use deputy_config::EtcdSection;
 use deputy_coordinator::{
     LOCK, RestoreSummary, Restoring, StateKeeperError, backed_up, copy_state, kept_state_owner, restore,
 };
-use deputy_core::{InstanceName, SecretSource, StateIdentity, Timestamp};
-use deputy_store::{Archive, DirectoryReader, MasterKey, Store, StoreKey, rekey};
+use deputy_core::{EtcdEndpoint, InstanceName, SecretSource, StateIdentity, Timestamp};
+use deputy_etcd::message::RangeRequest;
+use deputy_store::{Archive, DirectoryReader, MasterKey, Store, StoreError, StoreKey, rekey};
 
 use crate::error::ProcessError;
 use crate::platform::Platform;
@@ -39,6 +40,25 @@ pub enum CopySource {
 /// Whether what etcd needs can be read: certificates, the key, the password.
 pub async fn check_etcd(etcd: &EtcdSection, platform: &Platform) -> Result<(), ProcessError> {
     store::client(etcd, platform).await.map(drop)
+}
+
+/// Reads one key at each member of etcd by itself, as Deputy's user, and changes nothing.
+///
+/// # Errors
+/// If what etcd needs cannot be read: certificates, the key, the password. Of each member, why it did not answer.
+pub async fn ask_etcd_members(
+    etcd: &EtcdSection,
+    platform: &Platform,
+) -> Result<Vec<(EtcdEndpoint, Result<(), StoreError>)>, ProcessError> {
+    let mut members = Vec::new();
+    for endpoint in &etcd.endpoints {
+        let alone = EtcdSection { endpoints: vec![endpoint.clone()], ..etcd.clone() };
+        let key = RangeRequest { key: etcd.prefix.to_string().into_bytes(), ..RangeRequest::default() };
+        let client = store::client(&alone, platform).await?;
+        let answer = client.range(&key).await.map(drop).map_err(StoreError::Etcd);
+        members.push((endpoint.clone(), answer));
+    }
+    Ok(members)
 }
 
 impl StateDirectory {

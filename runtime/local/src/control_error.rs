@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct ControlError {
-    /// `unknown`, `cannot-revoke`, `file-only`, `starting`, `stopping`, `busy`, `misconfigured`, `not-ready`, `request`
-    /// or `internal`
+    /// `unknown`, `cannot-revoke`, `file-only`, `starting`, `stopping`, `busy`, `unavailable`, `misconfigured`, `not-ready`,
+    /// `request` or `internal`
     pub kind: String,
     /// Of `not-ready`: the kind of the instance's last failure, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,7 @@ impl ControlError {
         match self.kind.as_str() {
             "unknown" => StatusCode::NOT_FOUND,
             "request" => StatusCode::BAD_REQUEST,
-            "busy" | "starting" | "stopping" | "not-ready" => StatusCode::SERVICE_UNAVAILABLE,
+            "busy" | "starting" | "stopping" | "not-ready" | "unavailable" => StatusCode::SERVICE_UNAVAILABLE,
             "misconfigured" => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::CONFLICT,
         }

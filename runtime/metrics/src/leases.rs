@@ -39,6 +39,12 @@ pub struct LeaseMetrics {
 /// What a coordinator holds.
 #[derive(Debug, Clone, Default)]
 pub struct CoordinatorSnapshot {
+    /// Whether it obtains leases itself.
+    pub is_leading: bool,
+    /// Whether the state in etcd cannot be read.
+    pub is_state_failing: bool,
+    /// Whether the coordinator that leads has another configuration.
+    pub has_other_configuration: bool,
     pub leases: Vec<LeaseMetrics>,
     pub upstreams: Vec<UpstreamMetrics>,
     pub logins: Vec<LoginMetrics>,
@@ -57,6 +63,9 @@ pub struct UpstreamMetrics {
 
 metrics_table! {
     HeldLeases {
+        leading: Gauge, "leading", "Whether this coordinator obtains the leases, and not another one on the same state";
+        state_failing: Gauge, "state_failing", "Whether the state in etcd cannot be read";
+        configuration_differs: Gauge, "configuration_differs", "Whether the coordinator that leads has another configuration";
         expiry: Family<InstanceServiceLabels, Gauge>, "lease_expiry_timestamp_seconds", "Expiry of the published lease; absent if it does not expire";
         obtained: Family<InstanceServiceLabels, Gauge>, "lease_obtained_timestamp_seconds",
             "Time at which the published lease was obtained";
@@ -80,6 +89,9 @@ impl HeldLeases {
     /// Replaces the whole snapshot.
     pub(crate) fn set(&self, snapshot: &CoordinatorSnapshot) {
         self.clear();
+        self.leading.set(snapshot.is_leading.into());
+        self.state_failing.set(snapshot.is_state_failing.into());
+        self.configuration_differs.set(snapshot.has_other_configuration.into());
         for lease in &snapshot.leases {
             self.set_lease(lease);
         }

@@ -197,7 +197,7 @@ function fillGroups(groups) {
   };
   keep(byId("group-cards"), groups, (group) => group.name, make, (card, group) => {
     setText(card.firstChild, group.name);
-    const parts = [`${group.connected} connected`, group.away && `${group.away} away`, group.behind && `${group.behind} behind`];
+    const parts = [`${group.connected} connected`, group.away && `${group.away} away`, group.not_here && `${group.not_here} not here`, group.behind && `${group.behind} behind`];
     setText(card.lastChild, ` ${parts.filter(Boolean).join(", ")}; ${group.instances} ${group.instances === 1 ? "instance" : "instances"}`);
   });
 }
@@ -242,7 +242,8 @@ function show({ now: time, view: next }) {
   cards([
     ["instances ready", `${coordinator.ready_instances} of ${coordinator.instances}`, failing ? "down" : ""],
     workers && ["workers connected", `${sum("connected")}`, ""],
-    workers && ["workers away", `${sum("away")}`, sum("away") ? "trouble" : ""],
+    workers && !sum("not_here") && ["workers away", `${sum("away")}`, sum("away") ? "trouble" : ""],
+    workers && sum("not_here") && ["workers elsewhere or away", `${sum("not_here")}`, ""],
     workers && ["workers behind", `${sum("behind")}`, sum("behind") ? "trouble" : ""],
     ["audit log", coordinator.audit_trouble ? "not written" : "written", coordinator.audit_trouble ? "down" : ""],
   ].filter(Boolean));

@@ -104,6 +104,11 @@ impl StoreError {
         matches!(self, Self::Etcd(error) if error.is_temporary())
     }
 
+    /// Whether etcd refused the user, or what the user may do.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Etcd(EtcdError::Refused(status)) if status.is_denied())
+    }
+
     /// Whether the writer's lock is in other hands.
     pub fn is_lock_lost(&self) -> bool {
         matches!(self, Self::LockFileReplaced { .. } | Self::LockLost { .. })

@@ -4,10 +4,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
+use deputy_core::Timestamp;
 use deputy_files::{ambient, fill};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{Error as PemFileError, PemObject as _};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// The largest file: that of all public authorities has a quarter of it.
 const MAX_FILE: usize = 1 << 20;
@@ -65,6 +67,13 @@ pub fn roots(path: Option<&Path>) -> Result<Arc<RootCertStore>, CertificatesErro
 /// If the file cannot be read, is larger than 1 MiB, or has none.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificatesError> {
     read(path).map_err(|source| CertificatesError::Unreadable { path: path.to_owned(), source })
+}
+
+/// When the first certificate of a chain ends. `None` if that cannot be read.
+pub fn end(chain: &[CertificateDer<'_>]) -> Option<Timestamp> {
+    let (_, certificate) = X509Certificate::from_der(chain.first()?).ok()?;
+    let seconds = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
+    Some(Timestamp::from_millis(seconds.saturating_mul(1000)))
 }
 
 fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemFileError> {

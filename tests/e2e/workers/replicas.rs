@@ -191,6 +191,9 @@ fn replicas_serve_on_while_etcd_is_away() {
     let shown = site.home.deputy(&["status"]).ends_with(exit::OK);
     assert!(shown.stdout.contains("the state in etcd cannot be read"), "{}", shown.stdout);
     worker.wait_for_link("connected");
+    let created = site.home.deputy(&["token", "create", "--group", GROUP]).ends_with(exit::UNAVAILABLE);
+    assert!(created.stderr.contains("nothing was changed: "), "{}", created.stderr);
+    assert_eq!(created.stdout, "");
     // It knows the worker, which may come back; another one cannot join.
     worker.signal("TERM");
     let again = site.restart_worker("worker");
@@ -203,6 +206,10 @@ fn replicas_serve_on_while_etcd_is_away() {
     leader.wait_until("it leads again", || leader.all_status().role == "leading");
     again.wait_until_published("app", "creds", 2);
     late.wait_until_published("app", "creds", 2);
+    // The late worker used its token, and the other one was never created.
+    let tokens = site.home.deputy(&["token", "list", "--json"]).ends_with(exit::OK);
+    let tokens: serde_json::Value = serde_json::from_str(&tokens.stdout).unwrap();
+    assert_eq!(tokens["tokens"], serde_json::json!([]));
     assert_eq!(leader.stop(), Some(exit::OK));
 }
 

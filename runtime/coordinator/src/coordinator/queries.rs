@@ -11,8 +11,8 @@ use super::Coordinator;
 use crate::login_snapshot::LoginSnapshot;
 use crate::request_error::ControlRequestError;
 use crate::status::{
-    CoordinatorStatus, InstanceStatus, KeptStateStatus, KerberosLoginStatus, ListedInstance, MAX_LISTED, OrphanStatus,
-    StatusPage, StatusQuery, UpstreamStatus, lease_metrics, login_metrics,
+    CoordinatorStatus, InstanceStatus, KeptStateStatus, KerberosLoginStatus, LEADING, ListedInstance, MAX_LISTED,
+    OrphanStatus, StatusPage, StatusQuery, UpstreamStatus, lease_metrics, login_metrics,
 };
 
 impl Coordinator {
@@ -21,11 +21,12 @@ impl Coordinator {
         let scheduled = self.schedule.instances(now).map(ListedInstance::Scheduled);
         let page = StatusPage::of(scheduled.chain(self.pending.listed()), query, now);
         let instances = page.instances.iter().map(|listed| match listed {
-            ListedInstance::Loading(name, lease) => InstanceStatus::loading(name, *lease, now),
             ListedInstance::Scheduled(snapshot) => self.scheduled_status(snapshot, now),
+            other => InstanceStatus::loading(other.name(), other.lease(), now),
         });
         CoordinatorStatus {
-            role: "leading".to_owned(),
+            role: LEADING.to_owned(),
+            leader: self.replica.options.is_shared.then(|| self.replica.options.name.clone()),
             configuration: self.replica.configuration.as_ref().and_then(|config| config.deliveries.digest()),
             starting: self.replica.generation == 0,
             ready: self.replica.generation > 0 && page.ready == page.total,
@@ -102,6 +103,7 @@ impl Coordinator {
             waits: upstream.waits,
         });
         CoordinatorSnapshot {
+            is_leading: true,
             leases: scheduled.chain(self.pending.metrics(now)).collect(),
             upstreams: upstreams.collect(),
             logins: self.logins(now).values().map(|login| login_metrics(login, now.wall)).collect(),

@@ -1,26 +1,38 @@
 //! What a coordinator answers while it follows another one.
 
 use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
 
 use deputy_core::InstanceName;
-use deputy_core::schedule::{Lease, ObtainMode, ScheduleEvent};
+use deputy_core::schedule::{Lease, ScheduleEvent};
 use deputy_metrics::CoordinatorSnapshot;
+use deputy_support::pause;
+use tokio::sync::watch;
 
 use super::Replica;
 use super::lease_follower::LeaseFollower;
 use super::requests::Purpose;
 use crate::command::CoordinatorCommand;
 use crate::configuration::{CoordinatorConfig, ReloadSummary};
+use crate::deliveries::Deliveries;
 use crate::leader::{LeaderView, LeaderWatch};
 use crate::request_error::ControlRequestError;
-use crate::status::{CoordinatorStatus, InstanceStatus, ListedInstance, StatusPage, StatusQuery};
+use crate::status::{CoordinatorStatus, FOLLOWING, InstanceStatus, ListedInstance, StatusPage, StatusQuery};
+
+/// How long two coordinators may have different configurations before that is logged.
+const SETTLING: Duration = Duration::from_secs(5);
 
 impl Replica {
     /// Serves the leases of the coordinator that leads, and answers commands, until it is stopped. Cancel safe.
     pub async fn follow(&mut self, leader: &LeaderWatch) {
         let leases = LeaseFollower::new(&self.options);
+        let comparison = warn_of_another_configuration(leader.clone(), self.deliveries());
         tokio::select! {
+            // Neither ends.
             () = leases.run() => {}
+            () = comparison => {}
             () = self.answer_commands(leader) => tracing::info!("coordinator stopped"),
         }
     }
@@ -50,9 +62,8 @@ impl Replica {
                 CoordinatorCommand::Alive(reply) => {
                     reply.send(()).ok();
                 }
-                // The leader has those of the leases.
                 CoordinatorCommand::Metrics(reply) => {
-                    reply.send(CoordinatorSnapshot::default()).ok();
+                    reply.send(self.metrics(&leader.borrow())).ok();
                 }
                 CoordinatorCommand::Status(query, reply) => {
                     reply.send(self.status(&query, &leader.borrow())).ok();
@@ -102,7 +113,7 @@ impl Replica {
 
     fn is_on_demand(&self, instance: &InstanceName) -> bool {
         let plan = self.configuration.as_ref().and_then(|config| config.configuration.plans.get(instance));
-        plan.is_some_and(|plan| matches!(plan.policy.mode, ObtainMode::OnDemand(_)))
+        plan.is_some_and(|plan| plan.policy.mode.is_on_demand())
     }
 
     fn instance_status(&self, name: &InstanceName, leader: &LeaderView) -> Result<InstanceStatus, ControlRequestError> {
@@ -124,16 +135,28 @@ impl Replica {
         }
     }
 
+    /// The leader has those of the leases.
+    fn metrics(&self, leader: &LeaderView) -> CoordinatorSnapshot {
+        let own = self.configuration.as_ref().and_then(|config| config.deliveries.digest());
+        let other = leader.leader.as_ref().and_then(|leader| leader.configuration());
+        CoordinatorSnapshot {
+            is_state_failing: leader.trouble.is_some(),
+            has_other_configuration: own.as_deref().zip(other).is_some_and(|(own, other)| own != other),
+            ..CoordinatorSnapshot::default()
+        }
+    }
+
     fn status(&self, query: &StatusQuery, leader: &LeaderView) -> CoordinatorStatus {
         let now = self.options.clock.now();
         let leases: BTreeMap<&InstanceName, Option<Lease>> =
             self.instances().map(|name| (name, self.lease(name))).collect();
-        let listed = leases.iter().map(|(name, lease)| ListedInstance::Loading(name, lease.as_ref()));
-        let page = StatusPage::of(listed, query, now);
-        let instances = page.instances.iter().map(|listed| match listed {
-            ListedInstance::Loading(name, lease) => self.followed(name, *lease, leader),
-            ListedInstance::Scheduled(snapshot) => InstanceStatus::of(snapshot, None, now),
+        let listed = leases.iter().map(|(name, lease)| ListedInstance::Followed {
+            name,
+            lease: lease.as_ref(),
+            is_on_demand: self.is_on_demand(name),
         });
+        let page = StatusPage::of(listed, query, now);
+        let instances = page.instances.iter().map(|listed| self.followed(listed.name(), listed.lease(), leader));
         CoordinatorStatus {
             starting: self.generation == 0,
             // Whether the leases are there is the leader's to say.
@@ -142,12 +165,40 @@ impl Replica {
             ready_count: page.ready,
             instances: instances.collect(),
             next: page.next.map(|name| name.to_string()),
-            role: "following".to_owned(),
+            role: FOLLOWING.to_owned(),
             leader: leader.leader.as_ref().map(|leader| leader.name().to_owned()),
             leader_configuration: leader.leader.as_ref().and_then(|leader| leader.configuration().map(str::to_owned)),
             configuration: self.configuration.as_ref().and_then(|config| config.deliveries.digest()),
             state_trouble: leader.trouble.clone(),
             ..CoordinatorStatus::of_process(self.started_at, now)
         }
+    }
+}
+
+/// Logs each configuration of the leader that is not the one in use here. Never ends.
+async fn warn_of_another_configuration(mut leader: LeaderWatch, mut deliveries: watch::Receiver<Arc<Deliveries>>) {
+    let mut last = None;
+    loop {
+        let own = deliveries.borrow_and_update().digest();
+        let view = leader.borrow_and_update().clone();
+        let other = view.leader.as_ref().and_then(|leader| leader.configuration().map(str::to_owned));
+        if let Some(pair) = own.zip(other)
+            && last.as_ref() != Some(&pair)
+        {
+            if pair.0 != pair.1 {
+                tracing::warn!(
+                    "{} with another configuration: compare the files and the components, and `deputy reload` both",
+                    view.brief()
+                );
+            }
+            last = Some(pair);
+        }
+        tokio::select! {
+            Ok(()) = leader.changed() => {}
+            Ok(()) = deliveries.changed() => {}
+            else => pending().await,
+        }
+        // Both are applied one after the other.
+        pause(SETTLING).await;
     }
 }

@@ -6,15 +6,12 @@ use deputy_core::{InstanceName, ServiceName};
 use deputy_local::{FailureStatus, signed_millis};
 
 use super::page::is_ready;
-use super::{InstanceStatus, LeaseStatus, NotRevokedStatus, reason};
+use super::{FOLLOWING, InstanceStatus, LeaseStatus, NotRevokedStatus, reason};
 use crate::file_watcher::FileObservation;
 use crate::leader::LeaderView;
 
 /// The state of an instance whose component is being loaded.
 const LOADING: &str = "loading";
-
-/// The state of an instance whose lease another coordinator obtains.
-const FOLLOWING: &str = "following";
 
 impl InstanceStatus {
     pub(crate) fn of(snapshot: &InstanceSnapshot<'_>, file: Option<&FileObservation>, now: Now) -> Self {
@@ -95,10 +92,16 @@ impl InstanceStatus {
         now: Now,
     ) -> Self {
         let exports = plan.component.unwrap_or_default();
-        let lease_state = if lease.is_some() { "held; " } else { reason::NO_LEASE };
+        let is_on_demand = plan.policy.mode.is_on_demand();
+        let lease_state = match lease {
+            Some(_) => "held; ",
+            None if is_on_demand => "on demand; ",
+            None => reason::NO_LEASE,
+        };
         Self {
+            ready: lease.is_some() || is_on_demand,
             service: plan.service.as_ref().map(ServiceName::to_string),
-            reason: format!("{lease_state}{}", leader.words()),
+            reason: format!("{lease_state}{}", leader.brief()),
             state: FOLLOWING.to_owned(),
             upstream: plan.upstream.to_string(),
             component: plan.component.is_some(),
@@ -110,5 +113,10 @@ impl InstanceStatus {
 
     pub fn is_loading(&self) -> bool {
         self.state == LOADING
+    }
+
+    /// Whether another coordinator obtains its lease.
+    pub fn is_followed(&self) -> bool {
+        self.state == FOLLOWING
     }
 }

@@ -19,6 +19,12 @@ pub(crate) use metrics::{lease_metrics, loading_metrics};
 pub use page::StatusQuery;
 pub(crate) use page::{ListedInstance, MAX_LISTED, StatusPage};
 
+/// The role of a coordinator that has the lock on the state.
+pub(crate) const LEADING: &str = "leading";
+
+/// The role of one that has not, and the state of its instances.
+pub(crate) const FOLLOWING: &str = "following";
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CoordinatorStatus {
     /// Grows when a field is removed or changes its meaning.
@@ -28,7 +34,7 @@ pub struct CoordinatorStatus {
     /// `leading` while this coordinator holds the lock on the state, else `following`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub role: String,
-    /// The machine of the coordinator that leads, if it is another one and known.
+    /// The machine of the coordinator that leads, if several may use the state and it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leader: Option<String>,
     /// Identifies what the configuration obtains and delivers, once its components are loaded.
@@ -176,6 +182,15 @@ pub struct UpstreamStatus {
 }
 
 impl CoordinatorStatus {
+    /// Who leads, if several coordinators may use the state and it is known: half a sentence.
+    pub fn leadership(&self) -> Option<String> {
+        let leader = self.leader.as_ref()?;
+        Some(match self.role == LEADING {
+            true => format!("leading as {leader}"),
+            false => format!("following: {leader} leads"),
+        })
+    }
+
     /// What is known without any instance.
     pub(crate) fn of_process(started_at: Now, now: Now) -> Self {
         Self {

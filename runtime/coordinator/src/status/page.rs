@@ -20,6 +20,12 @@ pub struct StatusQuery {
 pub(crate) enum ListedInstance<'s> {
     /// With its published lease.
     Loading(&'s InstanceName, Option<&'s Lease>),
+    /// The same of an instance whose lease another coordinator obtains.
+    Followed {
+        name: &'s InstanceName,
+        lease: Option<&'s Lease>,
+        is_on_demand: bool,
+    },
     Scheduled(InstanceSnapshot<'s>),
 }
 
@@ -47,15 +53,25 @@ impl StatusQuery {
 }
 
 impl ListedInstance<'_> {
-    fn name(&self) -> &InstanceName {
+    pub(crate) fn name(&self) -> &InstanceName {
         match self {
-            Self::Loading(name, _) => name,
+            Self::Followed { name, .. } | Self::Loading(name, _) => name,
             Self::Scheduled(snapshot) => snapshot.name,
+        }
+    }
+
+    pub(crate) fn lease(&self) -> Option<&Lease> {
+        match self {
+            Self::Followed { lease, .. } | Self::Loading(_, lease) => *lease,
+            Self::Scheduled(snapshot) => snapshot.lease,
         }
     }
 
     fn is_ready(&self, now: Now) -> bool {
         match self {
+            Self::Followed { lease, is_on_demand, .. } => {
+                *is_on_demand || lease.is_some_and(|lease| lease.is_valid(now.wall))
+            }
             Self::Loading(_, lease) => lease.is_some_and(|lease| lease.is_valid(now.wall)),
             Self::Scheduled(snapshot) => is_ready(snapshot.readiness),
         }
@@ -132,6 +148,19 @@ mod tests {
         let sizes = |limit| pages(&names, &StatusQuery { limit: Some(limit), ..StatusQuery::default() });
         assert_eq!(sizes(1500).iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000]);
         assert_eq!((sizes(0).len(), sizes(1).len()), (2000, 2000));
+    }
+
+    #[test]
+    fn status_counts_an_instance_on_demand_as_ready_where_another_coordinator_obtains_it() {
+        let names = names("i", 2);
+        let listed = names.iter().enumerate().map(|(at, name)| ListedInstance::Followed {
+            name,
+            lease: None,
+            is_on_demand: at == 0,
+        });
+        let page = StatusPage::of(listed, &StatusQuery { ready: Some(false), ..StatusQuery::default() }, now());
+        let unready: Vec<_> = page.instances.iter().map(ListedInstance::name).collect();
+        assert_eq!((page.total, page.ready, unready), (2, 1, vec![&names[1]]));
     }
 
     #[test]

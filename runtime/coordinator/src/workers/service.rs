@@ -79,8 +79,10 @@ pub enum WorkerRequestError {
     UnknownToken(TokenId),
     #[error("there is no worker {0}: `deputy workers` lists them")]
     UnknownWorker(WorkerId),
-    #[error("cannot save the change: {0}")]
-    Save(String),
+    #[error("nothing was changed: {0}; try again")]
+    Unchanged(String),
+    #[error("it holds here, and is not saved yet: {0}; this coordinator saves it as soon as it can")]
+    Unsaved(String),
     #[error("the coordinator is stopping")]
     Stopping,
 }
@@ -95,6 +97,7 @@ pub struct Workers {
     pub(super) advertise: Arc<AdvertisedAddresses>,
     address: SocketAddr,
     clock: Arc<TrustedClock>,
+    is_shared: bool,
 }
 
 /// The tasks of the service. All of them run and end together.
@@ -168,7 +171,7 @@ impl Workers {
             traces,
         });
         let advertise = Arc::new(options.advertise);
-        let workers = Self { commands, deliveries, feeds, sessions, advertise, address, clock };
+        let workers = Self { commands, deliveries, feeds, sessions, advertise, address, clock, is_shared };
         Ok((workers, WorkerTasks { enrolment, server, fanout }))
     }
 
@@ -185,7 +188,7 @@ impl Workers {
     /// Creates a join token. Returns its join string and expiry.
     ///
     /// # Errors
-    /// If the token cannot be saved.
+    /// If the token cannot be saved. Then there is none.
     pub async fn create_token(
         &self,
         group: GroupName,
@@ -264,9 +267,9 @@ impl Workers {
             for worker in &enrolled {
                 let session = self.sessions.of(worker.id);
                 let is_connected = session.as_ref().is_some_and(|session| session.is_connected());
-                if query.may_match(worker, is_connected) {
+                if query.may_match(worker, is_connected, self.is_shared) {
                     let leases = leases.get(&worker.group).unwrap_or(&none);
-                    if each(WorkerStatus::new(worker, session.as_deref(), leases, now)).is_break() {
+                    if each(WorkerStatus::new(worker, session.as_deref(), leases, self.is_shared, now)).is_break() {
                         return Ok(());
                     }
                 }
@@ -329,6 +332,7 @@ impl Workers {
                 let leases = leases.get(&worker.group).unwrap_or(&none);
                 let count = counts.entry(worker.group).or_default();
                 match self.sessions.of(worker.id).filter(|session| session.is_connected()) {
+                    None if self.is_shared => count.not_here += 1,
                     None => count.away += 1,
                     Some(session) => {
                         count.connected += 1;
@@ -342,8 +346,8 @@ impl Workers {
     /// Removes or bans a worker, and disconnects it.
     ///
     /// # Errors
-    /// If there is no such worker, or the change cannot be saved. In the latter case the worker is disconnected all the
-    /// same, until the next start.
+    /// If there is no such worker, or the change cannot be saved now. In the latter case the worker is disconnected all the
+    /// same, and the change is saved later.
     pub async fn exclude(&self, worker: WorkerId, status: EnrolmentStatus) -> Result<(), WorkerRequestError> {
         self.commands.ask(|reply| EnrolmentCommand::Exclude(worker, status, reply)).await?
     }

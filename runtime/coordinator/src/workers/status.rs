@@ -30,6 +30,9 @@ pub struct WorkerStatus {
     /// `active`, `banned`, `locked` or `removed`.
     pub standing: EnrolmentStatus,
     pub connected: bool,
+    /// Whether other coordinators use the same state, so that it may be connected to one of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
     /// Where it connected from last.
     pub address: Option<String>,
     /// As the worker reports it.
@@ -69,6 +72,8 @@ pub enum WorkerCondition {
     Connected,
     /// Its identity was used twice.
     Locked,
+    /// Enrolled, and connected to another coordinator on the same state or to none.
+    NotHere,
     Removed,
 }
 
@@ -90,6 +95,8 @@ pub struct GroupCount {
     pub connected: u64,
     /// Enrolled, and not connected.
     pub away: u64,
+    /// Enrolled, and connected to another coordinator on the same state or to none.
+    pub not_here: u64,
     /// Connected, and without the newest lease of an instance.
     pub behind: u64,
 }
@@ -144,9 +151,9 @@ impl WorkerPage {
 
 impl WorkerQuery {
     /// A cheap test before the status is made.
-    pub(super) fn may_match(&self, worker: &EnrolledWorker, is_connected: bool) -> bool {
+    pub(super) fn may_match(&self, worker: &EnrolledWorker, is_connected: bool, is_shared: bool) -> bool {
         self.group.as_ref().is_none_or(|group| *group == worker.group)
-            && self.state.is_none_or(|state| state == WorkerCondition::of(worker.status, is_connected))
+            && self.state.is_none_or(|state| state == WorkerCondition::of(worker.status, is_connected, is_shared))
     }
 
     fn select(&self, mut worker: WorkerStatus) -> Option<WorkerStatus> {
@@ -167,15 +174,16 @@ impl WorkerQuery {
 }
 
 impl WorkerCondition {
-    pub const ALL: [Self; 5] = [Self::Away, Self::Banned, Self::Connected, Self::Locked, Self::Removed];
+    pub const ALL: [Self; 6] = [Self::Away, Self::Banned, Self::Connected, Self::Locked, Self::NotHere, Self::Removed];
 
-    fn of(status: EnrolmentStatus, is_connected: bool) -> Self {
-        match (status, is_connected) {
-            (EnrolmentStatus::Active, true) => Self::Connected,
-            (EnrolmentStatus::Active, false) => Self::Away,
-            (EnrolmentStatus::Banned, _) => Self::Banned,
-            (EnrolmentStatus::Locked, _) => Self::Locked,
-            (EnrolmentStatus::Removed, _) => Self::Removed,
+    fn of(status: EnrolmentStatus, is_connected: bool, is_shared: bool) -> Self {
+        match status {
+            EnrolmentStatus::Active if is_connected => Self::Connected,
+            EnrolmentStatus::Active if is_shared => Self::NotHere,
+            EnrolmentStatus::Active => Self::Away,
+            EnrolmentStatus::Banned => Self::Banned,
+            EnrolmentStatus::Locked => Self::Locked,
+            EnrolmentStatus::Removed => Self::Removed,
         }
     }
 
@@ -185,6 +193,7 @@ impl WorkerCondition {
             Self::Banned => "banned",
             Self::Connected => "connected",
             Self::Locked => "locked",
+            Self::NotHere => "not-here",
             Self::Removed => "removed",
         }
     }
@@ -201,13 +210,14 @@ impl FromStr for WorkerCondition {
 
 impl WorkerStatus {
     pub fn condition(&self) -> WorkerCondition {
-        WorkerCondition::of(self.standing, self.connected)
+        WorkerCondition::of(self.standing, self.connected, self.shared)
     }
 
     pub(super) fn new(
         worker: &EnrolledWorker,
         session: Option<&WorkerSession>,
         leases: &BTreeMap<InstanceName, LeaseVersion>,
+        is_shared: bool,
         now: Timestamp,
     ) -> Self {
         let reported = session.map(WorkerSession::applied).unwrap_or_default();
@@ -230,6 +240,7 @@ impl WorkerStatus {
             group: worker.group.to_string(),
             standing: worker.status,
             connected: session.is_some_and(WorkerSession::is_connected),
+            shared: is_shared,
             address: session.map(|session| session.address.to_string()),
             version: about.as_ref().map(|(version, _)| version.clone()),
             host: about.map(|(_, host)| host),

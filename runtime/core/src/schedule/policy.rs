@@ -38,6 +38,12 @@ pub enum ObtainMode {
     OnDemand(Span),
 }
 
+impl ObtainMode {
+    pub fn is_on_demand(self) -> bool {
+        matches!(self, Self::OnDemand(_))
+    }
+}
+
 /// Which source is preferred if an instance has a component and a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PreferredSource {

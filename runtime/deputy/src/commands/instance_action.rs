@@ -2,6 +2,7 @@
 
 use clap::Args;
 use clap_complete::engine::ArgValueCompleter;
+use deputy_coordinator::Performer;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -28,6 +29,8 @@ pub(super) struct InstanceActionJson<'a> {
     schema: u32,
     done: &'static str,
     instance: &'a str,
+    /// `own`, or `leader` if the coordinator that was asked follows another one.
+    by: Performer,
 }
 
 /// Prints that the coordinator has begun it.
@@ -35,10 +38,11 @@ pub(crate) fn print(
     context: &Context,
     arguments: &InstanceArgs,
     action: &'static str,
+    by: Performer,
     text: &str,
 ) -> Result<Exit, CommandError> {
     if arguments.json {
-        context.json(&InstanceActionJson { schema: SCHEMA, done: action, instance: &arguments.instance })?;
+        context.json(&InstanceActionJson { schema: SCHEMA, done: action, instance: &arguments.instance, by })?;
     } else {
         context.stdout(&format!("{}: {text}\n", arguments.instance))?;
     }

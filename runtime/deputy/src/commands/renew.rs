@@ -1,6 +1,7 @@
 //! `deputy renew`
 
 use clap::Args;
+use deputy_coordinator::Performer;
 
 use super::instance_action::{self, InstanceArgs};
 use crate::context::Context;
@@ -20,7 +21,11 @@ pub(crate) struct RenewArgs {
 }
 
 pub(crate) async fn run(context: &Context, RenewArgs { target }: &RenewArgs) -> Result<Exit, CommandError> {
-    target.socket.client(context)?.renew(&target.instance).await?;
-    let text = format!("obtaining a new lease; `{}` shows when it is there", context.command("status"));
-    instance_action::print(context, target, "renew", &text)
+    let by = target.socket.client(context)?.renew(&target.instance).await?;
+    let status = context.command("status");
+    let text = match by {
+        Performer::Own => format!("obtaining a new lease; `{status}` shows when it is there"),
+        Performer::Leader => format!("the leader was asked for a new lease; `{status}` shows when it is here"),
+    };
+    instance_action::print(context, target, "renew", by, &text)
 }

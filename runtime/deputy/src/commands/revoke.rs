@@ -1,6 +1,7 @@
 //! `deputy revoke`
 
 use clap::Args;
+use deputy_coordinator::Performer;
 
 use super::instance_action::{self, InstanceArgs};
 use crate::context::Context;
@@ -21,7 +22,11 @@ pub(crate) struct RevokeArgs {
 }
 
 pub(crate) async fn run(context: &Context, RevokeArgs { target }: &RevokeArgs) -> Result<Exit, CommandError> {
-    target.socket.client(context)?.revoke(&target.instance).await?;
-    let text = format!("revoking its leases; `{}` shows when that is done", context.command("status"));
-    instance_action::print(context, target, "revoke", &text)
+    let by = target.socket.client(context)?.revoke(&target.instance).await?;
+    let status = context.command("status");
+    let text = match by {
+        Performer::Own => format!("revoking its leases; `{status}` shows when that is done"),
+        Performer::Leader => format!("the leader was asked to revoke its leases; `{status}` shows when that is done"),
+    };
+    instance_action::print(context, target, "revoke", by, &text)
 }

@@ -173,7 +173,11 @@ async fn restore(context: &Context, state: &StateDirectory, arguments: &RestoreA
 
 async fn copy(context: &Context, state: &StateDirectory, arguments: &CopyArgs) -> Result<(), CommandError> {
     let (from, next_step) = match arguments.from {
-        CopyFrom::Directory => (CopySource::Directory, "start the coordinator, which uses etcd"),
+        CopyFrom::Directory => (
+            CopySource::Directory,
+            "start the coordinator, which uses etcd, and then move the state directory away: without `store` a start would use what \
+             it holds now",
+        ),
         CopyFrom::Etcd => (CopySource::Etcd, "remove `store` from [coordinator] before the next start"),
     };
     let values = state.copy(from).await?;

@@ -165,8 +165,8 @@ fn summary(status: &CoordinatorStatus) -> String {
     };
     if let Some(trouble) = &status.state_trouble {
         summary.push_str(&format!("; the state in etcd cannot be read: {}", truncated(trouble, MAX_REASON)));
-    } else if let Some(leader) = &status.leader {
-        summary.push_str(&format!("; following: {leader} leads"));
+    } else if let Some(leadership) = status.leadership() {
+        summary.push_str(&format!("; {leadership}"));
         let configurations = status.configuration.as_ref().zip(status.leader_configuration.as_ref());
         if configurations.is_some_and(|(own, other)| own != other) {
             summary.push_str(", with another configuration: compare the files, and `deputy reload` both");

@@ -55,7 +55,7 @@ struct ListWorkersArgs {
     /// Only workers of this group
     #[arg(long, value_name = "GROUP", add = ArgValueCompleter::new(completion::groups))]
     group: Option<GroupName>,
-    /// Only workers in this state: away, banned, connected, locked or removed
+    /// Only workers in this state: away, banned, connected, locked, not-here or removed
     // `--state` is the state directory.
     #[arg(id = "worker-state", long = "worker-state", value_name = "STATE")]
     state: Option<WorkerCondition>,

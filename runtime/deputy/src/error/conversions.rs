@@ -103,8 +103,36 @@ fn exit_of_host(error: &ProcessError) -> Exit {
             Exit::Internal
         }
         ProcessError::Sandbox(error) => exit_of_sandbox(error),
+        ProcessError::EtcdState(error) => exit_of_etcd(error),
+        _ if is_etcd_away(error) => Exit::Unavailable,
         _ => Exit::Failed,
     }
+}
+
+fn exit_of_etcd(error: &StoreError) -> Exit {
+    match error {
+        StoreError::EtcdKeyMismatch { .. } | StoreError::EtcdFormat { .. } => Exit::Misconfigured,
+        error if error.is_denied() => Exit::Denied,
+        error if error.is_temporary() => Exit::Unavailable,
+        _ => Exit::Failed,
+    }
+}
+
+/// Whether etcd did not answer, which may pass.
+fn is_etcd_away(error: &ProcessError) -> bool {
+    match error {
+        ProcessError::CopyLock(error) | ProcessError::EtcdState(error) => error.is_temporary(),
+        ProcessError::Coordinator(error) => error.is_temporary(),
+        ProcessError::Workers(WorkersError::Enrolment(EnrolmentError::Store(error)) | WorkersError::Store(error)) => {
+            error.is_temporary()
+        }
+        _ => false,
+    }
+}
+
+/// Whether etcd answered, and refused by its own rules.
+fn is_etcd_denied(error: &ProcessError) -> bool {
+    matches!(error, ProcessError::EtcdState(error) if error.is_denied())
 }
 
 fn exit_of_enrolment(error: &EnrolmentFailure) -> Exit {
@@ -153,6 +181,16 @@ fn hints(error: &ProcessError) -> Vec<String> {
         ProcessError::Truncated { .. } => {
             vec!["if that is intended, start once with `deputy run --remove`, which withdraws the removed leases".to_owned()]
         }
+        error if is_etcd_denied(error) => vec![
+            "`user` and `password` in [coordinator.store] name a user of etcd, which needs `readwrite` on all keys that begin \
+             with `prefix`: docs/security.md has the commands"
+                .to_owned(),
+        ],
+        error if is_etcd_away(error) => vec![
+            "`etcd` in [coordinator.store] lists the members: `etcdctl endpoint status` says whether they answer and have a \
+             leader"
+                .to_owned(),
+        ],
         ProcessError::Workers(error) if is_authority_damaged(error) => vec![
             "restore the authority with `deputy state restore BACKUP`".to_owned(),
             "without a backup, move `authority.workers.sealed` out of the state directory: the coordinator creates a new \
@@ -221,7 +259,7 @@ impl From<SocketClientError> for CommandError {
                 let exit = match refused.kind.as_str() {
                     // The code that the failed call would have if the command had made it.
                     "not-ready" => refused.cause.as_deref().map_or(Exit::Unavailable, exit_of_failure),
-                    "busy" | "starting" | "stopping" => Exit::Unavailable,
+                    "busy" | "starting" | "stopping" | "unavailable" => Exit::Unavailable,
                     "internal" => Exit::Internal,
                     _ => Exit::Misconfigured,
                 };

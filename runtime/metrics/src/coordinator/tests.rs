@@ -53,6 +53,7 @@ fn metrics_of_a_lease_vanish_with_it() {
         leases: vec![lease],
         upstreams: vec![UpstreamMetrics { name: "sts".into(), waiting: 3, waits: 7 }],
         behind: [("s3".parse().unwrap(), 2)].into(),
+        is_leading: true,
         ..CoordinatorSnapshot::default()
     };
     let text = metrics.encode(&snapshot).unwrap();
@@ -61,7 +62,9 @@ fn metrics_of_a_lease_vanish_with_it() {
     assert!(text.contains("deputy_upstream_waiting{upstream=\"sts\"} 3\n"));
     assert!(text.contains("deputy_budget_waits_total{upstream=\"sts\"} 7\n"));
     assert!(text.contains("deputy_workers_behind{instance=\"s3\"} 2\n"));
+    assert!(text.contains("deputy_leading 1\n") && text.contains("deputy_state_failing 0\n"));
     let text = metrics.encode(&CoordinatorSnapshot::default()).unwrap();
+    assert!(text.contains("deputy_leading 0\n"));
     for name in ["ready", "upstream_waiting", "workers_behind"] {
         assert!(!text.contains(&format!("deputy_{name}{{")), "{name} in\n{text}");
     }

@@ -104,6 +104,9 @@ fn coordinator_text() -> String {
 
 fn coordinator_snapshot() -> CoordinatorSnapshot {
     CoordinatorSnapshot {
+        is_leading: true,
+        is_state_failing: false,
+        has_other_configuration: false,
         leases: vec![LeaseMetrics {
             instance: "s3".into(),
             service: "s3".into(),

@@ -22,7 +22,7 @@ use deputy_core::time::{Clock, MonotonicTime};
 use deputy_link::server::{ServerTls, Sessions};
 use deputy_link::{
     Authority, AuthorityError, CertificateLifetimes, EnrolledWorker, Enrolment, GroupFeeds, JoinToken, ProtocolError,
-    WorkerId,
+    TokenId, WorkerId,
 };
 use deputy_store::{Change, Random, Store, StoreError, StoreKey, StoreKeyError, StoreLock};
 use deputy_support::pause;
@@ -106,6 +106,8 @@ struct LinkParts {
 /// A reply that waits for the records that were changed for it.
 struct PendingReply {
     keys: Vec<StoreKey>,
+    /// The token that it creates, which is revoked if it cannot be saved: nobody gets its join string.
+    undone: Option<TokenId>,
     /// Replies, or returns the command, which is to be decided again.
     reply: Box<dyn FnOnce(WriteOutcome) -> Option<EnrolmentCommand> + Send>,
 }
@@ -208,7 +210,7 @@ impl EnrolmentActor {
         self.maintain().await;
         let written = self.write_dirty().await;
         let mut again = Vec::new();
-        for PendingReply { keys, reply } in replies {
+        for PendingReply { keys, undone, reply } in replies {
             let outcome = if keys.iter().any(|key| written.conflicts.contains(key)) {
                 match retried < MAX_RETRIES {
                     true => WriteOutcome::Conflict,
@@ -219,6 +221,9 @@ impl EnrolmentActor {
             } else {
                 WriteOutcome::Written
             };
+            if let (Some(token), WriteOutcome::Failed(_)) = (undone, &outcome) {
+                self.revoke_token(token).ok();
+            }
             again.extend(reply(outcome));
         }
         again

@@ -67,10 +67,13 @@ impl EnrolmentActor {
             }
             EnrolmentCommand::CreateToken { group, uses, ttl, reply } => {
                 let created = self.create_token(group, uses, ttl);
-                pending(None, move |written| {
-                    reply.send(saved(written).and(created)).ok();
+                let undone = created.as_ref().ok().map(|created| created.id);
+                let answer = move |written| {
+                    reply.send(saved(written).map_err(WorkerRequestError::Unchanged).and(created)).ok();
                     None
-                })
+                };
+                let keys = undone.and_then(token_key).into_iter().collect();
+                Some(PendingReply { keys, undone, reply: Box::new(answer) })
             }
             EnrolmentCommand::Tokens(reply) => {
                 let now = self.clock.now().wall;
@@ -81,12 +84,12 @@ impl EnrolmentActor {
                 let key = token_key(token);
                 let revoked = match is_unread(key.as_ref(), unread) {
                     false => self.revoke_token(token),
-                    true => Err(WorkerRequestError::Save(UNREAD.to_owned())),
+                    true => Err(WorkerRequestError::Unchanged(UNREAD.to_owned())),
                 };
                 pending(key, move |written| match written {
                     WriteOutcome::Conflict => Some(EnrolmentCommand::RevokeToken(token, reply)),
                     written => {
-                        reply.send(revoked.and(saved(written))).ok();
+                        reply.send(revoked.and(saved(written).map_err(WorkerRequestError::Unsaved))).ok();
                         None
                     }
                 })
@@ -101,7 +104,7 @@ impl EnrolmentActor {
                 pending(worker_key(worker), move |written| match written {
                     WriteOutcome::Conflict => Some(EnrolmentCommand::Exclude(worker, status, reply)),
                     written => {
-                        reply.send(excluded.and(saved(written))).ok();
+                        reply.send(excluded.and(saved(written).map_err(WorkerRequestError::Unsaved))).ok();
                         None
                     }
                 })
@@ -203,8 +206,8 @@ impl EnrolmentActor {
     }
 
     fn create_token(&mut self, group: GroupName, uses: u32, ttl: Span) -> Result<CreatedToken, WorkerRequestError> {
-        let id = TokenId::from_bytes(self.random_bytes().map_err(WorkerRequestError::Save)?);
-        let mut bytes = self.random_bytes::<32>().map_err(WorkerRequestError::Save)?;
+        let id = TokenId::from_bytes(self.random_bytes().map_err(WorkerRequestError::Unchanged)?);
+        let mut bytes = self.random_bytes::<32>().map_err(WorkerRequestError::Unchanged)?;
         let secret = TokenSecret::new(&mut bytes);
         let now = self.clock.now().wall;
         let expires = now.plus(ttl);
@@ -222,7 +225,7 @@ impl EnrolmentActor {
         Ok(CreatedToken { id, secret, authority: self.authority.fingerprint(), expires })
     }
 
-    fn revoke_token(&mut self, token: TokenId) -> Result<(), WorkerRequestError> {
+    pub(super) fn revoke_token(&mut self, token: TokenId) -> Result<(), WorkerRequestError> {
         let existed = self.enrolment.revoke_token(token);
         self.dirty.extend(token_key(token));
         if existed { Ok(()) } else { Err(WorkerRequestError::UnknownToken(token)) }
@@ -278,14 +281,14 @@ fn pending(
     key: Option<StoreKey>,
     reply: impl FnOnce(WriteOutcome) -> Option<EnrolmentCommand> + Send + 'static,
 ) -> Option<PendingReply> {
-    Some(PendingReply { keys: key.into_iter().collect(), reply: Box::new(reply) })
+    Some(PendingReply { keys: key.into_iter().collect(), undone: None, reply: Box::new(reply) })
 }
 
-fn saved(written: WriteOutcome) -> Result<(), WorkerRequestError> {
+fn saved(written: WriteOutcome) -> Result<(), String> {
     match written {
         WriteOutcome::Written => Ok(()),
-        WriteOutcome::Conflict => Err(WorkerRequestError::Save("another coordinator changed it: try again".to_owned())),
-        WriteOutcome::Failed(error) => Err(WorkerRequestError::Save(error)),
+        WriteOutcome::Conflict => Err("another coordinator changed it".to_owned()),
+        WriteOutcome::Failed(error) => Err(error),
     }
 }
 

@@ -14,6 +14,7 @@ fn worker(number: usize, instances: usize) -> WorkerStatus {
         group: "etl".into(),
         standing: if number.is_multiple_of(2) { EnrolmentStatus::Active } else { EnrolmentStatus::Banned },
         connected: false,
+        shared: false,
         address: None,
         version: None,
         host: None,
@@ -74,4 +75,13 @@ fn workers_that_need_attention_are_selected() {
     let troubled = WorkerQuery { troubled: true, ..WorkerQuery::default() };
     let found = pages(10, 1, troubled).concat();
     assert!(found.len() == 5 && found.iter().all(|worker| worker.standing == EnrolmentStatus::Active), "{found:?}");
+}
+
+#[test]
+fn workers_of_other_coordinators_are_not_in_trouble() {
+    let shared = WorkerStatus { shared: true, ..worker(2, 1) };
+    assert_eq!((shared.condition(), worker(2, 1).condition()), (WorkerCondition::NotHere, WorkerCondition::Away));
+    let troubled = WorkerQuery { troubled: true, ..WorkerQuery::default() };
+    assert!(troubled.select(shared).is_none() && troubled.select(worker(2, 1)).is_some());
+    assert_eq!("not-here".parse(), Ok(WorkerCondition::NotHere));
 }
