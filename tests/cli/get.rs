@@ -108,7 +108,7 @@ fn get_of_an_on_demand_instance_reports_the_call() {
     s3: obtaining a new lease; `deputy status` shows when it is there
     ");
     let run = coordinator.run(&["renew", "s3", "--json"]);
-    assert_eq!(run.stdout, "{\"schema\":1,\"done\":\"renew\",\"instance\":\"s3\"}\n");
+    assert_eq!(run.stdout, "{\"schema\":1,\"done\":\"renew\",\"instance\":\"s3\",\"by\":\"own\"}\n");
     assert_snapshot!(home.masked_output(&coordinator.run(&["revoke", "s3"])), @"
     exit code 2
     ----- stderr

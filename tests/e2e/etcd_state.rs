@@ -106,7 +106,8 @@ fn etcd_follower_takes_over_when_the_leader_ends() {
     let follower = RunningCoordinator::start_unseen(&second);
     follower.wait_until("it follows", || leads(&follower) == Some(false) && follower.revision("vault") == 1);
     // What asks for a call reaches the leader.
-    second.deputy(&["renew", "vault"]).ends_with(exit::OK);
+    let renewed = second.deputy(&["renew", "vault"]).ends_with(exit::OK);
+    assert!(renewed.stdout.contains("the leader was asked for a new lease"), "{}", renewed.stdout);
     follower.wait_until("the leader's next lease", || follower.revision("vault") == 2);
     assert_eq!(leader.revision("vault"), 2);
     assert_ne!(leader.printed_instance("vault").lease.unwrap(), lease);

@@ -115,7 +115,7 @@ impl HealthCertificate {
             }
         }
         match self.expiry() {
-            // It serves all the same: probes that do not check it still pass.
+            // It still serves: probes that do not check it still pass.
             Err(error) => self.warn(&error, "the health port has a certificate that has ended"),
             Ok(()) => self.failure = None,
         }

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn status_counts_an_instance_on_demand_as_ready_where_another_coordinator_obtains_it() {
+    fn status_of_a_follower_counts_on_demand_instances_as_ready() {
         let names = names("i", 2);
         let listed = names.iter().enumerate().map(|(at, name)| ListedInstance::Followed {
             name,

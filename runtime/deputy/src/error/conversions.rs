@@ -110,11 +110,12 @@ fn exit_of_host(error: &ProcessError) -> Exit {
 }
 
 fn exit_of_etcd(error: &StoreError) -> Exit {
-    match error {
-        StoreError::EtcdKeyMismatch { .. } | StoreError::EtcdFormat { .. } => Exit::Misconfigured,
-        error if error.is_denied() => Exit::Denied,
-        error if error.is_temporary() => Exit::Unavailable,
-        _ => Exit::Failed,
+    if error.is_denied() {
+        Exit::Denied
+    } else if error.is_temporary() {
+        Exit::Unavailable
+    } else {
+        Exit::Failed
     }
 }
 

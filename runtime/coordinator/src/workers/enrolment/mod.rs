@@ -106,7 +106,7 @@ struct LinkParts {
 /// A reply that waits for the records that were changed for it.
 struct PendingReply {
     keys: Vec<StoreKey>,
-    /// The token that it creates, which is revoked if it cannot be saved: nobody gets its join string.
+    /// The token that it creates, which is revoked if it cannot be saved: its join string is not shown.
     undone: Option<TokenId>,
     /// Replies, or returns the command, which is to be decided again.
     reply: Box<dyn FnOnce(WriteOutcome) -> Option<EnrolmentCommand> + Send>,
