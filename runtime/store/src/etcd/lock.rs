@@ -12,6 +12,7 @@ use deputy_etcd::{EtcdClient, Repeat};
 use deputy_support::{pause, time_since_boot, timer_now};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::EtcdState;
 use super::lock_keeper::{KeepAliveResult, LockKeeper};
@@ -57,7 +58,8 @@ impl EtcdState {
         let lease = self.client.grant(i64::try_from(LockKeeper::LEASE.as_secs()).unwrap_or(i64::MAX)).await?;
         let answer = self.client.txn(&self.requests.take(name, id, lease), Repeat::Always).await?;
         let Some(fencing) = self.requests.taken(id, &answer) else {
-            self.client.revoke(lease).await?;
+            // Nothing is under the lease: whether it ends now or by itself, the lock is another one's.
+            timeout(RELEASE, self.client.revoke(lease)).await.ok();
             return Ok(None);
         };
         let held = HeldLock::keep(Arc::clone(&self.client), lease, asked_at, name);
@@ -126,7 +128,7 @@ impl LockGuard for HeldLock {
         if self.is_lost() {
             return;
         }
-        let revoked = tokio::time::timeout(RELEASE, self.client.revoke(self.lease)).await;
+        let revoked = timeout(RELEASE, self.client.revoke(self.lease)).await;
         if !matches!(revoked, Ok(Ok(()))) {
             tracing::warn!("releasing the lock in etcd failed; it ends in {} s", LockKeeper::LEASE.as_secs());
         }

@@ -13,7 +13,7 @@ use crate::{KeyPrefix, StoreError, StoreKey, Version};
 const PAGE: usize = 1000;
 
 /// Keys of one listing: several times those of a hundred thousand workers.
-const MAX_KEYS: usize = 1_000_000;
+pub(super) const MAX_KEYS: usize = 1_000_000;
 
 /// How often a listing begins again, since what it was reading has been compacted.
 const ATTEMPTS: usize = 3;

@@ -14,7 +14,7 @@ use deputy_support::pause;
 use tokio::time::timeout;
 
 use super::EtcdState;
-use super::pages::Listed;
+use super::pages::{Listed, MAX_KEYS};
 use super::requests::version;
 use crate::change::ChangeSender;
 use crate::{Change, ChangeKind, KeyPrefix, StoreError, StoreKey, Version};
@@ -112,7 +112,9 @@ impl Watcher {
             match timeout(SILENCE, stream.next()).await {
                 Ok(Ok(response)) => {
                     is_asked = false;
-                    self.report(response);
+                    if let Err(ended) = self.report(response) {
+                        return ended;
+                    }
                 }
                 Ok(Err(error)) => return error.into(),
                 Err(_) if is_asked => {
@@ -126,24 +128,28 @@ impl Watcher {
         }
     }
 
-    fn report(&mut self, response: WatchResponse) {
+    fn report(&mut self, response: WatchResponse) -> Result<(), WatchEnd> {
         for event in &response.events {
             let Some(found) = &event.kv else { continue };
-            self.revision = self.revision.max(found.mod_revision);
-            let Some(key) = self.state.requests.prefix.parse(&found.key) else { continue };
-            if event.r#type == i32::from(EventType::Delete) {
-                self.versions.remove(&key);
-                self.sender.announce(&Change { key, event: ChangeKind::Deleted });
-            } else {
-                let version = version(found.mod_revision);
-                self.versions.insert(key.clone(), version);
-                self.sender.announce(&Change { key, event: ChangeKind::Put(version) });
+            if let Some(key) = self.state.requests.prefix.parse(&found.key) {
+                let event = match event.r#type == i32::from(EventType::Delete) {
+                    true => ChangeKind::Deleted,
+                    false => ChangeKind::Put(version(found.mod_revision)),
+                };
+                let change = Change { key, event };
+                // A listing tells how many there are.
+                if !note(&mut self.versions, &change, MAX_KEYS) {
+                    return Err(WatchEnd::Outdated);
+                }
+                self.sender.announce(&change);
             }
+            self.revision = self.revision.max(found.mod_revision);
         }
         // A response without events is behind all events up to its revision.
         if response.events.is_empty() {
             self.revision = self.revision.max(response.header.as_ref().map_or(0, |header| header.revision));
         }
+        Ok(())
     }
 
     /// Lists the keys, and reports what differs from what was known.
@@ -160,5 +166,35 @@ impl Watcher {
         self.versions = listed.versions;
         self.revision = listed.revision;
         Ok(())
+    }
+}
+
+/// Notes a change. Returns false for a key beyond the bound: etcd is another program, and does not decide how much is remembered.
+fn note(versions: &mut BTreeMap<StoreKey, Version>, change: &Change, bound: usize) -> bool {
+    match change.event {
+        ChangeKind::Deleted => drop(versions.remove(&change.key)),
+        ChangeKind::Put(_) if versions.len() >= bound && !versions.contains_key(&change.key) => return false,
+        ChangeKind::Put(version) => drop(versions.insert(change.key.clone(), version)),
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn etcd_watch_remembers_a_bounded_number_of_keys() {
+        let mut versions = BTreeMap::new();
+        let mut put = |name: &str, number: u64, event: Option<ChangeKind>| {
+            let event = event.unwrap_or(ChangeKind::Put(Version::new(number)));
+            note(&mut versions, &Change { key: name.parse().unwrap(), event }, 2)
+        };
+        assert!(put("lease/a", 1, None) && put("lease/b", 2, None));
+        assert!(!put("lease/c", 3, None), "one more than there may be");
+        assert!(put("lease/a", 4, None), "a key that is known changes");
+        assert!(put("lease/b", 5, Some(ChangeKind::Deleted)) && put("lease/c", 6, None));
+        let known: Vec<String> = versions.keys().map(ToString::to_string).collect();
+        assert_eq!(known, ["lease/a", "lease/c"]);
     }
 }
