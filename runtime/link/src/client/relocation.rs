@@ -27,6 +27,8 @@ pub(super) struct Stay {
 pub(super) struct Moved {
     pub(super) stream: TlsStream<TcpStream>,
     pub(super) address: HostPort,
+    /// The number of the certificate that it was opened with.
+    pub(super) renewals: u64,
 }
 
 /// A connection that is being opened beside the session.
@@ -48,9 +50,10 @@ impl Stay {
 }
 
 impl Relocation {
-    pub(super) fn start(&mut self, address: HostPort, tls: TlsConnector) {
+    /// `renewals` is the number of the certificate in `tls`.
+    pub(super) fn start(&mut self, address: HostPort, tls: TlsConnector, renewals: u64) {
         // The session goes on, so there is something else to use.
-        let opening = async move { Ok(Moved { stream: dial(&address, tls, Others::Left).await?, address }) };
+        let opening = async move { Ok(Moved { stream: dial(&address, tls, Others::Left).await?, address, renewals }) };
         self.0 = Some(Box::pin(opening));
     }
 

@@ -137,10 +137,14 @@ impl ClientSession<'_> {
                     picked_at = Some(timer_now());
                     stay = self.client.stay.random(&mut self.client.rng);
                     if let Some(address) = self.other_address() {
-                        relocation.start(address, self.client.tls()?);
+                        relocation.start(address, self.client.tls()?, self.client.identity.sequence);
                     }
                 }
                 opened = relocation.opened() => match opened {
+                    // The next renewal would come from a certificate that was replaced, as that of a copy does.
+                    Ok(moved) if moved.renewals != self.client.identity.sequence => {
+                        tracing::debug!("not moving to another address: the certificate was renewed meanwhile");
+                    }
                     Ok(moved) => return Ok(moved),
                     Err(lost) => tracing::debug!(error = in_one_line(&lost), "not moving to another address"),
                 },

@@ -181,3 +181,57 @@ async fn relocation_to_a_dead_address_changes_nothing() {
     })
     .await;
 }
+
+/// Random numbers by which a worker that knows these addresses begins at the first, renews at half of its certificate's life, and
+/// then picks the other one.
+fn rng_that_moves(known: &deputy_core::AdvertisedAddresses, first: SocketAddr) -> fastrand::Rng {
+    let first = HostPort::of(first).unwrap();
+    let moves = |rng: &fastrand::Rng| {
+        let (mut rng, mut round) = (rng.clone(), known.as_slice().to_vec());
+        rng.shuffle(&mut round);
+        let jitter = rng.f64();
+        // How long it stays, now and after it picked.
+        rng.f64();
+        rng.f64();
+        round.last() == Some(&first) && (0.4..0.6).contains(&jitter) && rng.choice(known.as_slice()) != Some(&first)
+    };
+    (0..).map(fastrand::Rng::with_seed).find(moves).unwrap()
+}
+
+#[tokio::test]
+async fn relocation_with_a_replaced_certificate_is_discarded() {
+    let lives = crate::CertificateLifetimes { worker: Span::secs(20), ..LIVES };
+    // Its renewal is due in about a second and a half, and it moves before.
+    let TestLink { authority, tls, listener, mut client, link, .. } = test_link(lives, 8, &[]).await;
+    let next = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let (old, new) = (listener.local_addr().unwrap(), next.local_addr().unwrap());
+    client.identity.addresses = addresses(&[old, new]);
+    client.stay = SHORT;
+    client.rng = rng_that_moves(&client.identity.addresses, old);
+    let before = client.identity.ends();
+    let serving = async {
+        let mut frames = Frames::default();
+        let mut stream = accept_into(&listener, &tls, &mut frames).await;
+        let (socket, _) = next.accept().await.unwrap();
+        // While the handshake waits, the first session renews the certificate.
+        let renew = renewal(&mut stream, &mut frames).await;
+        answer(&mut stream, ServerMessageKind::Certified(certified(&authority, now(), 1, &renew.request))).await;
+        link.state.clone().wait_for(|state| state.certificate_ends > before).await.unwrap();
+        let mut moved = TlsAcceptor::from(tls.config()).accept(socket).await.unwrap();
+        let subscribed = Frames::default().next::<ClientMessage>(&mut moved, MAX_WORKER_FRAME).await;
+        assert!(!matches!(subscribed, Ok(Some(_))), "a session that would renew like a copy: {subscribed:?}");
+        let state = link.state.borrow().clone();
+        assert_eq!((state.phase, state.address), (LinkPhase::Connected, HostPort::of(old)));
+        // It moves later, with its new certificate.
+        let (socket, _) = next.accept().await.unwrap();
+        let mut moved = TlsAcceptor::from(tls.config()).accept(socket).await.unwrap();
+        let shown = moved.get_ref().1.peer_certificates().unwrap().first().and_then(PeerCertificate::parse).unwrap();
+        assert!(shown.ends > before);
+        let up: ClientMessage = Frames::default().next(&mut moved, MAX_WORKER_FRAME).await.unwrap().unwrap();
+        assert!(matches!(up.kind, Some(ClientMessageKind::Subscribe(_))), "{up:?}");
+    };
+    in_time(async {
+        tokio::select! { lost = client.connection() => panic!("{lost}"), () = serving => {} }
+    })
+    .await;
+}
