@@ -3,17 +3,25 @@
 //! A payload is for the groups in `deliver-to` and the receivers that were bound when it was obtained. A reload may give an
 //! instance another component, another account and other groups at once. Until there is a lease of the new configuration,
 //! the old one goes to the groups that had it, and a receiver that gets it stays bound as it is.
+//!
+//! With several coordinators on one state, a lease may also belong to a configuration that this one does not have yet: the one
+//! that leads was reloaded before. Which groups may get it is not known here, so none does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::schedule::Lease;
-use deputy_core::{GroupName, InstanceName, ReceiverName};
+use deputy_core::schedule::{ConfigFingerprint, Lease};
+use deputy_core::{GroupName, InstanceName, ReceiverName, Timestamp};
 use deputy_link::{GroupFeed, ReceiverBinding};
 
 use crate::deliveries::{Deliveries, EarlierDeliveries};
 
-#[derive(Default)]
 pub(super) struct Audience {
+    /// Whether other coordinators obtain leases by their own configurations.
+    is_shared: bool,
+    /// When this process adopted its first configuration.
+    begun_at: Option<Timestamp>,
+    /// The configurations that each instance had in this process.
+    known: BTreeMap<InstanceName, BTreeSet<ConfigFingerprint>>,
     /// What each group got under earlier configurations, also of earlier processes.
     earlier: BTreeMap<GroupName, EarlierDeliveries>,
     /// The receivers as this process bound them.
@@ -21,8 +29,18 @@ pub(super) struct Audience {
 }
 
 impl Audience {
+    pub(super) fn new(is_shared: bool) -> Self {
+        Self { is_shared, begun_at: None, known: BTreeMap::new(), earlier: BTreeMap::new(), bound: BTreeMap::new() }
+    }
+
     /// Adopts another configuration. A group or receiver that it lacks loses its claims.
-    pub(super) fn adopt(&mut self, deliveries: &Deliveries) {
+    pub(super) fn adopt(&mut self, deliveries: &Deliveries, now: Timestamp) {
+        self.begun_at.get_or_insert(now);
+        self.known.retain(|instance, _| deliveries.fingerprints.contains_key(instance));
+        for (instance, fingerprint) in deliveries.fingerprints.iter().filter(|(_, fingerprint)| fingerprint.is_known())
+        {
+            self.known.entry(instance.clone()).or_default().insert(*fingerprint);
+        }
         if self.earlier.is_empty() {
             self.earlier = deliveries.before.clone();
         }
@@ -44,11 +62,22 @@ impl Audience {
         instance: &InstanceName,
         lease: &Lease,
     ) -> bool {
+        if is_current(deliveries, instance, lease) {
+            return true;
+        }
+        if self.is_of_another(instance, lease) {
+            return false;
+        }
         // Names are saved before there is a lease of a new configuration, so a lease from before then is not for the group.
         let earlier = self.earlier.get(group).and_then(|earlier| earlier.instances.get(instance));
-        earlier.is_some_and(|since| lease.obtained_at >= *since)
-            || is_current(deliveries, instance, lease)
-            || feed.leases().contains_key(instance)
+        earlier.is_some_and(|since| lease.obtained_at >= *since) || feed.leases().contains_key(instance)
+    }
+
+    /// Whether another coordinator obtained a lease by a configuration that this one never had, while this one had its own:
+    /// one of before this process began, on the other hand, may be in the saved names.
+    fn is_of_another(&self, instance: &InstanceName, lease: &Lease) -> bool {
+        let is_known = self.known.get(instance).is_some_and(|known| known.contains(&lease.fingerprint));
+        self.is_shared && !is_known && self.begun_at.is_none_or(|begun| lease.obtained_at >= begun)
     }
 
     /// Whether a receiver may be bound. `stale` are the leases of earlier configurations that it would get.

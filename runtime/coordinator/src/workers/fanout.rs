@@ -48,6 +48,8 @@ pub(super) struct FanoutOptions {
     pub(super) feeds: Arc<GroupFeeds>,
     pub(super) sessions: Arc<Sessions>,
     pub(super) deliveries: watch::Receiver<Arc<Deliveries>>,
+    /// Whether other coordinators use the same state.
+    pub(super) is_shared: bool,
     pub(super) handle: CoordinatorHandle,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Arc<CoordinatorMetrics>,
@@ -65,7 +67,7 @@ impl Fanout {
             sessions: options.sessions,
             traces: options.traces,
             cursor: BoardCursor::default(),
-            audience: Audience::default(),
+            audience: Audience::new(options.is_shared),
             receivers_wait: false,
             encoded: BTreeMap::new(),
             has_deliveries: false,
@@ -151,7 +153,7 @@ impl Fanout {
     /// Applies the deliveries of another configuration.
     fn apply_deliveries(&mut self) {
         let deliveries = Arc::clone(&self.deliveries.borrow_and_update());
-        self.audience.adopt(&deliveries);
+        self.audience.adopt(&deliveries, self.clock.now().wall);
         // Withdrawals come first: `all` shows only what is published.
         self.apply_board_changes();
         for (instance, lease) in self.board.all(&mut self.cursor) {

@@ -165,6 +165,7 @@ impl Workers {
             feeds: Arc::clone(&feeds),
             sessions: Arc::clone(&sessions),
             deliveries: deliveries.subscribe(),
+            is_shared,
             handle,
             clock: options.clock,
             metrics,

@@ -117,3 +117,63 @@ async fn delivery_to_another_group_alone_needs_no_other_lease() {
     new.wait_for_lease("s3", 1).await;
     new.wait_for_state(|held| held.receivers.values().any(|binding| binding.settings["is"] == "new")).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_of_a_later_configuration_waits_for_a_reload() {
+    let coordinator = start_coordinator(TestOptions { is_shared: true, ..TestOptions::default() }).await;
+    coordinator.workers.deliver(plan(&["had"], OLD, "old"));
+    coordinator.publish_with_fingerprint(OLD, "s3", 1, "s3 1".to_owned());
+    let had = coordinator.start_worker("had").await;
+    had.wait_for_lease("s3", 1).await;
+    // The coordinator that leads was reloaded: another account, for another group.
+    coordinator.publish_with_fingerprint(NEW, "s3", 2, "s3 2".to_owned());
+    let late = coordinator.start_worker("had").await;
+    late.wait_for_lease("s3", 1).await;
+    late.wait_for_phase(LinkPhase::Connected).await;
+    pause(200).await;
+    assert_eq!((held_revision(&had), held_revision(&late)), (Some(1), Some(1)), "what it had, it has");
+    // This one is reloaded, too.
+    coordinator.workers.deliver(plan(&["new"], NEW, "new"));
+    let new = coordinator.start_worker("new").await;
+    new.wait_for_lease("s3", 2).await;
+    had.wait_for_state(|held| held.deliveries.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_of_a_later_configuration_is_never_guessed() {
+    let coordinator = start_coordinator(TestOptions { is_shared: true, ..TestOptions::default() }).await;
+    let later = ConfigFingerprint([3; 16]);
+    coordinator.workers.deliver(plan(&["had"], OLD, "old"));
+    coordinator.publish_with_fingerprint(OLD, "s3", 1, "s3 1".to_owned());
+    let had = coordinator.start_worker("had").await;
+    had.wait_for_lease("s3", 1).await;
+    coordinator.publish_with_fingerprint(later, "s3", 2, "s3 2".to_owned());
+    // It passes over a configuration, and then its component is being loaded.
+    for fingerprint in [NEW, ConfigFingerprint::UNKNOWN] {
+        coordinator.workers.deliver(plan(&["had", "new"], fingerprint, "new"));
+        pause(200).await;
+        assert_eq!(held_revision(&had), Some(1));
+    }
+    coordinator.workers.deliver(plan(&["had"], later, "new"));
+    had.wait_for_lease("s3", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_goes_on_until_the_leader_is_reloaded() {
+    // Those that follow are reloaded first, and the leader obtains by the old configuration meanwhile.
+    let coordinator = start_coordinator(TestOptions { is_shared: true, ..TestOptions::default() }).await;
+    coordinator.workers.deliver(plan(&["had"], OLD, "old"));
+    coordinator.publish_with_fingerprint(OLD, "s3", 1, "s3 1".to_owned());
+    let had = coordinator.start_worker("had").await;
+    had.wait_for_lease("s3", 1).await;
+    coordinator.workers.deliver(plan(&["had", "new"], NEW, "new"));
+    coordinator.publish_with_fingerprint(OLD, "s3", 2, "s3 2".to_owned());
+    had.wait_for_lease("s3", 2).await;
+    let new = coordinator.start_worker("new").await;
+    new.wait_for_phase(LinkPhase::Connected).await;
+    pause(200).await;
+    assert_eq!(held_revision(&new), None);
+    coordinator.publish_with_fingerprint(NEW, "s3", 3, "s3 3".to_owned());
+    new.wait_for_lease("s3", 3).await;
+    had.wait_for_lease("s3", 3).await;
+}

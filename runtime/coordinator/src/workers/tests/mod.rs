@@ -76,6 +76,8 @@ struct TestOptions {
     clock_ahead: i64,
     /// Whether the leases of other coordinators are still to be read.
     unread: bool,
+    /// Whether other coordinators use the same state.
+    is_shared: bool,
 }
 
 impl Default for TestOptions {
@@ -85,6 +87,7 @@ impl Default for TestOptions {
             heartbeat: Span::secs(10),
             clock_ahead: 0,
             unread: false,
+            is_shared: false,
         }
     }
 }
@@ -158,7 +161,7 @@ async fn start_coordinator_with(
         },
         leading: watch::Sender::new(Some(Arc::clone(&lock))).subscribe(),
         lock: Some(lock),
-        is_shared: false,
+        is_shared: options.is_shared,
         store,
         board: Arc::clone(&board),
         clock: Arc::clone(&clock) as _,
