@@ -170,7 +170,7 @@ impl LeaseStore {
         let written = self.write(key, &lease_record::encode_waiting(lease)?).await;
         if written.is_err() {
             // It may have found what an earlier process left there, which is about to be cleared: it is not known as written.
-            self.writer.forget(key);
+            self.writer.adopt(key, None);
         }
         written
     }

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use deputy_core::SecretBytes;
 use deputy_support::LockUnpoisoned as _;
 
-use crate::{ExpectedVersion, FoundVersion, Store, StoreError, StoreKey, StoreLock, Version, WriteId, WriteRight};
+use crate::{
+    ExpectedVersion, FoundVersion, Store, StoreError, StoreKey, StoreLock, StoredValue, Version, WriteId, WriteRight,
+};
 
 /// Writes without a result that are remembered of each key. More are not in progress at once.
 const MAX_UNRESOLVED: usize = 8;
@@ -42,13 +44,25 @@ impl KeyWriter {
         Self { store, lock: None, keys: Mutex::default() }
     }
 
+    /// Reads a key, and takes what it holds for what the caller goes by from now on.
     pub async fn read(&self, key: &StoreKey) -> Result<Option<SecretBytes>, StoreError> {
-        let Some(entry) = self.store.get(key).await? else {
-            self.note(key, None);
+        let Some(entry) = self.look(key).await? else {
+            self.adopt(key, None);
             return Ok(None);
         };
-        self.note(key, Some(entry.version));
+        self.adopt(key, Some(entry.version));
         Ok(Some(entry.value))
+    }
+
+    /// Reads a key, and remembers nothing: a caller that goes by what it finds [adopts](Self::adopt) it. The next write of one
+    /// that does not would otherwise replace what it never took in.
+    pub async fn look(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
+        self.store.get(key).await
+    }
+
+    /// Takes a version for what the caller goes by from now on; `None` if the key does not exist.
+    pub fn adopt(&self, key: &StoreKey, version: Option<Version>) {
+        self.note(key, version);
     }
 
     /// Whether this key was read or written, and not deleted.
@@ -100,13 +114,8 @@ impl KeyWriter {
     /// Sets a damaged value aside, so that the key is free again.
     pub async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
         self.store.quarantine(key).await?;
-        self.forget(key);
+        self.adopt(key, None);
         Ok(())
-    }
-
-    /// Takes a key for one that does not exist.
-    pub fn forget(&self, key: &StoreKey) {
-        self.note(key, None);
     }
 
     fn writer(&self, id: WriteId) -> WriteRight<'_> {

@@ -29,11 +29,9 @@ impl Enrolment {
     pub fn renew(&mut self, request: &RenewalRequest) -> Result<EnrolledWorker, RenewalDenied> {
         let worker = self.workers.get_mut(&request.worker).ok_or(AdmissionDenied::Unknown(request.worker))?;
         worker.check_active()?;
-        let from_newest = request.current == worker.key;
-        let from_previous = worker.previous == Some(request.current);
         let is_counted = worker.sequence != RenewalCount::UNKNOWN;
         let next = if is_counted { RenewalCount(worker.sequence.0.saturating_add(1)) } else { request.sequence };
-        if from_newest && request.sequence == next {
+        if request.current == worker.key && request.sequence == next {
             worker.previous = Some(worker.key);
             self.by_key.remove(&worker.key);
             self.by_key.insert(request.key, worker.id);
@@ -41,8 +39,11 @@ impl Enrolment {
             worker.sequence = next;
             return Ok(worker.clone());
         }
-        // The answer was lost, and the worker repeats its request.
-        if from_previous && request.sequence == worker.sequence && request.key == worker.key {
+        // The answer was lost, and the worker repeats its request, maybe at another coordinator, which may have seen it use the
+        // new key already. The request is signed with
+        // that key: a copy that has it as well is found out at its next renewal.
+        let is_renewed = is_counted && worker.sequence > RenewalCount(0);
+        if is_renewed && request.sequence == worker.sequence && request.key == worker.key {
             return Ok(worker.clone());
         }
         worker.status = EnrolmentStatus::Locked;

@@ -51,9 +51,11 @@ impl Enrolment {
         workers: impl IntoIterator<Item = EnrolledWorker>,
     ) -> Self {
         let mut enrolment = Self::default();
-        enrolment.tokens.extend(tokens.into_iter().map(|token| (token.id, token)));
         for worker in workers {
             enrolment.reload_worker(worker.id, Some(worker));
+        }
+        for token in tokens {
+            enrolment.reload_token(token.id, Some(token), |_| true);
         }
         enrolment
     }
@@ -87,18 +89,27 @@ impl Enrolment {
         self.by_key.get(&key).copied()
     }
 
-    /// Changes the status of a worker, and returns the worker with its new status.
-    pub fn set_status(&mut self, worker: WorkerId, status: EnrolmentStatus) -> Result<EnrolledWorker, AdmissionDenied> {
+    /// Gives a worker this status, unless its own is more severe: two operators may decide about one worker at two
+    /// coordinators, and the later one must not lift a ban.
+    pub fn exclude_at_least(
+        &mut self,
+        worker: WorkerId,
+        status: EnrolmentStatus,
+    ) -> Result<AdmissionChange, AdmissionDenied> {
         let found = self.workers.get_mut(&worker).ok_or(AdmissionDenied::Unknown(worker))?;
+        if found.status.severity() >= status.severity() {
+            return Ok(AdmissionChange::Unchanged);
+        }
         found.status = status;
-        if status != EnrolmentStatus::Active {
+        // Another worker may have enrolled with its key.
+        if self.by_key.get(&found.key) == Some(&worker) {
             self.by_key.remove(&found.key);
         }
         if status == EnrolmentStatus::Banned {
             self.banned.insert(found.key);
             self.banned.extend(found.previous);
         }
-        Ok(found.clone())
+        Ok(AdmissionChange::Changed)
     }
 }
 

@@ -49,6 +49,10 @@ impl Enrolment {
             if self.by_key.get(&worker.key) == Some(&worker.id) {
                 self.by_key.remove(&worker.key);
             }
+            // Its join must not bring it back.
+            if let Some(token) = self.tokens.get_mut(&worker.token) {
+                token.pending.retain(|join| join.worker != worker.id);
+            }
         }
         pruned
     }

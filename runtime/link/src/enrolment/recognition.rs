@@ -132,7 +132,7 @@ mod tests {
     fn enrolment_recognises_only_active_workers() {
         for status in [EnrolmentStatus::Banned, EnrolmentStatus::Locked, EnrolmentStatus::Removed] {
             let mut enrolment = enrolment();
-            enrolment.set_status(ID, status).unwrap();
+            enrolment.exclude_at_least(ID, status).unwrap();
             assert_eq!(enrolment.recognise(&peer(2)), AdmissionChange::Unchanged);
             assert!(enrolment.admit(ID, key(2)).is_err());
         }

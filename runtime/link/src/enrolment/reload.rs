@@ -5,11 +5,15 @@ use crate::join::TokenId;
 use crate::name::WorkerId;
 
 impl Enrolment {
-    /// Replaces what is known of a token by its record.
-    pub fn reload_token(&mut self, id: TokenId, record: Option<JoinToken>) {
+    /// Replaces what is known of a token by its record. `is_saved` says whether a worker has a record of its own: a join of such
+    /// a worker is complete, whatever the token's record says, which is not written again for that.
+    pub fn reload_token(&mut self, id: TokenId, record: Option<JoinToken>, is_saved: impl Fn(WorkerId) -> bool) {
         self.expired_tokens.remove(&id);
         match record {
-            Some(token) => drop(self.tokens.insert(id, token)),
+            Some(mut token) => {
+                token.pending.retain(|join| !self.workers.contains_key(&join.worker) || !is_saved(join.worker));
+                self.tokens.insert(id, token);
+            }
             None => drop(self.tokens.remove(&id)),
         }
     }

@@ -4,6 +4,8 @@ use deputy_core::time::Now;
 use super::*;
 use crate::join::TokenSecret;
 
+mod shared;
+
 const TOKEN: TokenId = TokenId::from_bytes(*b"token--1");
 
 fn key(number: u8) -> KeyDigest {
@@ -157,7 +159,7 @@ fn renewal_by_a_copy_locks_the_worker() {
 #[test]
 fn enrolment_of_a_removed_worker_may_be_renewed() {
     let mut enrolment = joined();
-    enrolment.set_status(id(1), EnrolmentStatus::Removed).unwrap();
+    enrolment.exclude_at_least(id(1), EnrolmentStatus::Removed).unwrap();
     assert_eq!(enrolment.admit(id(1), key(1)), Err(AdmissionDenied::Removed(id(1))));
     assert_eq!(enrolment.renew(&renewal(1, 1, 2)), Err(AdmissionDenied::Removed(id(1)).into()));
     assert_eq!(join(&mut enrolment, 0, key(1), 2).unwrap().id, id(2));
@@ -169,7 +171,7 @@ fn enrolment_of_a_removed_worker_may_be_renewed() {
 fn enrolment_refuses_every_key_of_a_banned_worker() {
     let mut enrolment = joined();
     enrolment.renew(&renewal(1, 1, 2)).unwrap();
-    enrolment.set_status(id(1), EnrolmentStatus::Banned).unwrap();
+    enrolment.exclude_at_least(id(1), EnrolmentStatus::Banned).unwrap();
     for known in [key(1), key(2)] {
         assert_eq!(join(&mut enrolment, 0, known, 9), Err(JoinDenied::Banned));
     }
@@ -216,7 +218,7 @@ fn enrolment_recovers_a_join_from_its_token() {
     again.record_saved(id(1));
     assert!(again.token(TOKEN).unwrap().pending.is_empty());
     // The record of a worker takes precedence.
-    enrolment.set_status(id(1), EnrolmentStatus::Banned).unwrap();
+    enrolment.exclude_at_least(id(1), EnrolmentStatus::Banned).unwrap();
     let mut third = Enrolment::restored(enrolment.token(TOKEN).cloned(), enrolment.worker(id(1)).cloned());
     assert!(third.recover().is_empty());
     assert_eq!(third.worker(id(1)).unwrap().status, EnrolmentStatus::Banned);
@@ -372,12 +374,12 @@ fn prune_keeps_banned_workers_only() {
     for status in [EnrolmentStatus::Locked, EnrolmentStatus::Removed] {
         let mut enrolment = joined();
         enrolment.record_certificate(id(1), at(5000));
-        enrolment.set_status(id(1), status).unwrap();
+        enrolment.exclude_at_least(id(1), status).unwrap();
         assert!(prune_workers(&mut enrolment, 5000).is_empty(), "{status:?}: its certificate may still be valid");
         assert_eq!(prune_workers(&mut enrolment, LONG), [id(1)], "{status:?}");
     }
     let mut enrolment = joined();
-    enrolment.set_status(id(1), EnrolmentStatus::Banned).unwrap();
+    enrolment.exclude_at_least(id(1), EnrolmentStatus::Banned).unwrap();
     assert!(prune_workers(&mut enrolment, LONG).is_empty());
     let tokens: Vec<_> = enrolment.tokens.values().cloned().collect();
     let mut restored = Enrolment::restored(tokens, enrolment.workers().cloned());
@@ -388,7 +390,7 @@ fn prune_keeps_banned_workers_only() {
 fn prune_keeps_a_key_that_another_worker_took() {
     const LONG: u64 = 8 * 86_400_000;
     let mut enrolment = joined();
-    enrolment.set_status(id(1), EnrolmentStatus::Removed).unwrap();
+    enrolment.exclude_at_least(id(1), EnrolmentStatus::Removed).unwrap();
     join(&mut enrolment, 0, key(1), 2).unwrap();
     enrolment.record_certificate(id(2), at(LONG));
     assert_eq!(prune_workers(&mut enrolment, LONG), [id(1)]);

@@ -113,7 +113,8 @@ impl Enrolment {
         self.tokens.remove(&token).is_some()
     }
 
-    /// Enrols a worker. `fresh` becomes its id if it is new.
+    /// Enrols a worker. `fresh` becomes its id if it is new. A join that another coordinator began, and did not complete, is
+    /// completed: its use is spent.
     pub fn join(
         &mut self,
         now: Timestamp,
@@ -131,6 +132,12 @@ impl Enrolment {
         let known = self.by_key.get(&request.key).and_then(|id| self.workers.get(id));
         if let Some(again) = known.filter(|worker| worker.token == token.id && worker.sequence == RenewalCount(0)) {
             return Ok(again.clone());
+        }
+        let begun =
+            token.pending.iter().find(|join| join.key == request.key && !self.workers.contains_key(&join.worker));
+        if let Some(worker) = begun.map(|join| join.worker(token)) {
+            self.insert_worker(worker.clone());
+            return Ok(worker);
         }
         if now >= token.expires(now) {
             return Err(JoinDenied::Expired(token.id));
@@ -151,12 +158,19 @@ impl Enrolment {
         let pending: Vec<EnrolledWorker> = self.tokens.values().flat_map(JoinToken::pending_workers).collect();
         let mut changed = Vec::new();
         for worker in pending {
-            if !self.workers.contains_key(&worker.id) {
+            let is_over = self.workers.contains_key(&worker.id) || self.has_rejoined(&worker);
+            if !is_over && !self.banned.contains(&worker.key) {
                 changed.push(worker.id);
                 changed.extend(self.insert_worker(worker));
             }
         }
         changed
+    }
+
+    /// Whether the machine of a worker whose join is not complete has joined again since, as another worker.
+    fn has_rejoined(&self, pending: &EnrolledWorker) -> bool {
+        let active = self.active_with(pending.key).and_then(|id| self.workers.get(&id));
+        active.is_some_and(|active| active.token == pending.token || active.joined_ms > pending.joined_ms)
     }
 
     /// Notes that a worker's own record is saved.

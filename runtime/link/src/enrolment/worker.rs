@@ -45,6 +45,18 @@ pub enum EnrolmentStatus {
     Removed,
 }
 
+impl EnrolmentStatus {
+    /// How much it takes from a worker. Of two decisions about one worker, the more severe one stands.
+    pub(super) fn severity(self) -> u8 {
+        match self {
+            Self::Active => 0,
+            Self::Locked => 1,
+            Self::Removed => 2,
+            Self::Banned => 3,
+        }
+    }
+}
+
 impl RenewalCount {
     /// Of a worker that renewed while a state was in use that is lost.
     pub(super) const UNKNOWN: Self = Self(u64::MAX);

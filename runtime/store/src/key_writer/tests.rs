@@ -150,6 +150,22 @@ async fn key_writer_of_a_shared_key_reads_again_before_it_replaces() {
 }
 
 #[tokio::test]
+async fn key_writer_replaces_nothing_that_it_looked_at_and_did_not_adopt() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let writer = KeyWriter::shared(Arc::clone(&store) as _);
+    writer.put(&key(), &value("one")).await.unwrap();
+    let version = store.write(&key(), "another's").await;
+    let looked = writer.look(&key()).await.unwrap().unwrap();
+    assert_eq!((looked.value.expose(), looked.version), (b"another's".as_slice(), version));
+    assert!(matches!(writer.put(&key(), &value("two")).await, Err(StoreError::Conflict { .. })));
+    assert!(matches!(writer.delete(&key()).await, Err(StoreError::Conflict { .. })));
+    writer.adopt(&key(), Some(version));
+    writer.put(&key(), &value("two")).await.unwrap();
+    assert_eq!(text(&store).await.unwrap(), "two");
+}
+
+#[tokio::test]
 async fn key_writer_of_the_holder_reports_another_write_once() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder).await;

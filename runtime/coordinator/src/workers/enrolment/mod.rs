@@ -14,6 +14,7 @@ mod requests;
 mod shared;
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ use crate::replica::Leading;
 pub use persist::authority_key;
 use persist::worker_key;
 use records::{EnrolmentRecords, RecordChanges, TOKEN};
+use rejection::admission_code;
 
 pub(super) use command::{CertificateReply, EnrolmentCommand};
 pub(crate) use records::{AUTHORITY, WORKER};
@@ -56,6 +58,13 @@ pub enum EnrolmentError {
     Key(#[from] StoreKeyError),
     #[error("there is no certificate authority yet: the leader creates it; start it first")]
     NoAuthority,
+}
+
+impl EnrolmentError {
+    /// Whether the state did not answer, and may a little later.
+    fn is_temporary(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_temporary())
+    }
 }
 
 pub(super) struct EnrolmentOptions {
@@ -132,7 +141,8 @@ impl EnrolmentActor {
         let workers = records.all::<EnrolledWorker>(WORKER).await?;
         let mut enrolment = Enrolment::restored(tokens, workers);
         let now = clock.now();
-        let authority = match (records.read(&authority_key()?).await?, &lock) {
+        let seen = records.look(&authority_key()?).await?;
+        let authority = match (seen.value(), &lock) {
             (Some(bytes), _) => Authority::restored(bytes.expose(), lifetimes)?,
             (None, Some(lock)) => {
                 let authority = Authority::generate(now.wall, lifetimes)?;
@@ -142,6 +152,7 @@ impl EnrolmentActor {
             }
             (None, None) => return Err(EnrolmentError::NoAuthority),
         };
+        records.adopt(&authority_key()?, seen);
         let recovered = if lock.is_some() { enrolment.recover() } else { Vec::new() };
         Ok(Self {
             enrolment,
@@ -178,6 +189,8 @@ impl EnrolmentActor {
     pub(super) async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         let clock_check = CLOCK_CHECK.min(self.lifetimes.worker.duration() / 8);
+        // Outlives the turns of the loop: commands that keep coming must not put it off.
+        let mut look = pin!(pause(clock_check));
         let mut retried = 0;
         loop {
             if batch.is_empty() {
@@ -189,7 +202,10 @@ impl EnrolmentActor {
                         continue;
                     }
                     Ok(()) = self.leading.changed() => self.begin_term().await,
-                    () = pause(clock_check) => self.read_outdated().await,
+                    () = &mut look => {
+                        look.set(pause(clock_check));
+                        self.read_outdated().await;
+                    }
                 }
             }
             self.clock.check();
@@ -216,7 +232,7 @@ impl EnrolmentActor {
                     true => WriteOutcome::Conflict,
                     false => WriteOutcome::Failed("other coordinators keep changing the record: try again".to_owned()),
                 }
-            } else if let Some(error) = &written.error {
+            } else if let Some(error) = keys.iter().find_map(|key| written.failed.get(key)) {
                 WriteOutcome::Failed(error.clone())
             } else {
                 WriteOutcome::Written
@@ -227,6 +243,13 @@ impl EnrolmentActor {
             again.extend(reply(outcome));
         }
         again
+    }
+
+    /// Ends the sessions of a worker that is not admitted: it may have been removed, banned or locked elsewhere.
+    fn disconnect_excluded(&self, worker: WorkerId) {
+        if let Err(denied) = self.enrolment.check_active(worker) {
+            self.disconnect(worker, ProtocolError::new(admission_code(&denied), denied));
+        }
     }
 
     /// Ends the sessions of a worker at once.
@@ -248,3 +271,6 @@ async fn next_change(changes: &mut Option<RecordChanges>) -> Option<Change> {
 fn trusted_certificates(authority: &Authority) -> Vec<Vec<u8>> {
     authority.trusted().iter().map(|certificate| certificate.to_vec()).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use deputy_core::SecretBytes;
 use deputy_store::{
-    Change, ChangeKind, Changes, KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreLock, replace,
+    Change, ChangeKind, Changes, KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreLock, Version,
+    replace,
 };
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
@@ -70,16 +71,37 @@ impl EnrolmentRecords {
         Ok(values)
     }
 
-    /// Reads a record, which counts as missing if it is damaged.
-    pub(super) async fn read_any(&self, key: &StoreKey) -> Result<Option<SecretBytes>, StoreError> {
-        match self.writer.read(key).await {
-            Err(StoreError::Damaged { .. }) => self.writer.quarantine(key).await.map(|()| None),
-            read => read,
-        }
+    /// Reads a record, which counts as missing if it is damaged. It is still to be [adopted](Self::adopt): a write replaces only
+    /// what was.
+    pub(super) async fn look(&self, key: &StoreKey) -> Result<SeenRecord, StoreError> {
+        let found = match self.writer.look(key).await {
+            Err(StoreError::Damaged { .. }) => {
+                self.store.quarantine(key).await?;
+                // Another coordinator may have replaced it meanwhile.
+                self.writer.look(key).await?
+            }
+            found => found?,
+        };
+        Ok(found.map_or_else(SeenRecord::default, |found| SeenRecord {
+            version: Some(found.version),
+            value: Some(found.value),
+        }))
     }
 
-    pub(super) async fn read(&self, key: &StoreKey) -> Result<Option<SecretBytes>, StoreError> {
-        self.writer.read(key).await
+    /// Notes that what was read of a record is what this coordinator goes by. Returns its content.
+    pub(super) fn adopt(&self, key: &StoreKey, seen: SeenRecord) -> Option<SecretBytes> {
+        self.writer.adopt(key, seen.version);
+        seen.value
+    }
+
+    /// Whether a record is still the one that this coordinator goes by.
+    pub(super) fn is_current(&self, key: &StoreKey, seen: &SeenRecord) -> bool {
+        self.writer.version(key) == seen.version
+    }
+
+    /// Whether there is such a record, as far as this coordinator has read or written it.
+    pub(super) fn is_saved(&self, key: &StoreKey) -> bool {
+        self.writer.knows(key)
     }
 
     /// Whether what this process read or wrote last is what a change is about.
@@ -91,8 +113,19 @@ impl EnrolmentRecords {
             }
     }
 
-    /// Writes the record of a token or a worker, or deletes it.
+    /// Writes the record of a token or a worker, or deletes it. A damaged one is set aside, and written again.
     pub(super) async fn write(&self, key: &StoreKey, value: Option<&SecretBytes>) -> Result<(), StoreError> {
+        match self.write_once(key, value).await {
+            Err(error @ StoreError::Damaged { .. }) => {
+                tracing::error!(%key, %error, "worker or token record damaged; writing it again");
+                self.writer.quarantine(key).await?;
+                self.write_once(key, value).await
+            }
+            written => written,
+        }
+    }
+
+    async fn write_once(&self, key: &StoreKey, value: Option<&SecretBytes>) -> Result<(), StoreError> {
         match value {
             Some(value) => self.writer.put(key, value).await,
             None => self.writer.delete(key).await,
@@ -113,6 +146,19 @@ impl EnrolmentRecords {
             workers: self.store.watch(workers).await?,
             authority: self.store.watch(authority).await?,
         })
+    }
+}
+
+/// A record as it was read, which this coordinator does not go by yet.
+#[derive(Default)]
+pub(super) struct SeenRecord {
+    version: Option<Version>,
+    value: Option<SecretBytes>,
+}
+
+impl SeenRecord {
+    pub(super) fn value(&self) -> Option<&SecretBytes> {
+        self.value.as_ref()
     }
 }
 

@@ -30,12 +30,12 @@ impl EnrolmentActor {
     ) -> Option<PendingReply> {
         match command {
             EnrolmentCommand::Join { token, secret, request, reply } => {
-                let key = token_key(token);
-                let joined = match is_unread(key.as_ref(), unread) {
-                    false => self.join(token, &secret, &request),
+                let mut keys = Vec::from_iter(token_key(token));
+                let joined = match keys.iter().any(|key| unread.contains(key)) {
+                    false => self.join(token, &secret, &request, &mut keys),
                     true => Err(EnrolmentRejection::internal(UNREAD)),
                 };
-                pending(key, move |written| match written {
+                pending(keys, move |written| match written {
                     WriteOutcome::Conflict => Some(EnrolmentCommand::Join { token, secret, request, reply }),
                     written => {
                         reply(once_written(joined, written));
@@ -112,7 +112,14 @@ impl EnrolmentActor {
         }
     }
 
-    fn join(&mut self, token: TokenId, secret: &TokenSecret, request: &[u8]) -> Result<Certified, EnrolmentRejection> {
+    /// Adds to `keys` the records that the join changes beside that of its token.
+    fn join(
+        &mut self,
+        token: TokenId,
+        secret: &TokenSecret,
+        request: &[u8],
+        keys: &mut Vec<StoreKey>,
+    ) -> Result<Certified, EnrolmentRejection> {
         let now = self.clock.now().wall;
         self.require_steady_clock()?;
         let request = CertificateRequest::new(request).map_err(EnrolmentRejection::malformed_request)?;
@@ -120,8 +127,8 @@ impl EnrolmentActor {
         let join = JoinRequest { token, secret, key: request.key() };
         let replaced = self.enrolment.active_with(request.key());
         let worker = self.enrolment.join(now, &join, new_id).map_err(EnrolmentRejection::join_denied)?;
-        self.dirty.extend(token_key(token));
-        self.dirty.extend(replaced.into_iter().chain([worker.id]).flat_map(worker_key));
+        keys.extend(replaced.into_iter().chain([worker.id]).filter_map(worker_key));
+        self.dirty.extend(keys.iter().cloned());
         self.certify(now, &worker, &request)
     }
 
@@ -196,12 +203,10 @@ impl EnrolmentActor {
     }
 
     fn exclude(&mut self, worker: WorkerId, status: EnrolmentStatus) -> Result<(), WorkerRequestError> {
-        self.enrolment.set_status(worker, status).map_err(|_| WorkerRequestError::UnknownWorker(worker))?;
+        self.enrolment.exclude_at_least(worker, status).map_err(|_| WorkerRequestError::UnknownWorker(worker))?;
         self.dirty.extend(worker_key(worker));
         // Before the write: the worker must not stay connected because a disk is full.
-        if let Err(denied) = self.enrolment.check_active(worker) {
-            self.disconnect(worker, ProtocolError::new(admission_code(&denied), denied));
-        }
+        self.disconnect_excluded(worker);
         Ok(())
     }
 
@@ -278,10 +283,10 @@ fn is_unread(key: Option<&StoreKey>, unread: &BTreeSet<StoreKey>) -> bool {
 }
 
 fn pending(
-    key: Option<StoreKey>,
+    keys: impl IntoIterator<Item = StoreKey>,
     reply: impl FnOnce(WriteOutcome) -> Option<EnrolmentCommand> + Send + 'static,
 ) -> Option<PendingReply> {
-    Some(PendingReply { keys: key.into_iter().collect(), undone: None, reply: Box::new(reply) })
+    Some(PendingReply { keys: keys.into_iter().collect(), undone: None, reply: Box::new(reply) })
 }
 
 fn saved(written: WriteOutcome) -> Result<(), String> {

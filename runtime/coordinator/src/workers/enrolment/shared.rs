@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use deputy_core::time::Clock as _;
 use deputy_core::{Span, in_one_line};
-use deputy_link::{Authority, ProtocolError, RotationOutcome};
+use deputy_link::{Authority, RotationOutcome};
 use deputy_store::{Change, StoreKey};
 use futures::stream::{self, StreamExt as _};
 
-use super::persist::{authority_key, token_key, worker_key, worker_of};
+use super::persist::{authority_key, token_key, worker_key};
 use super::records::AUTHORITY;
-use super::rejection::admission_code;
 use super::{EnrolmentActor, EnrolmentCommand, EnrolmentError};
 
 /// Reads for one batch of ids that are not known: peers without an identity can ask for any.
@@ -48,25 +47,31 @@ impl EnrolmentActor {
         self.read_outdated().await;
     }
 
-    /// Reads what changed, until the state does not answer.
+    /// Reads what changed, until the state does not answer. One record that cannot be used costs no other.
     pub(super) async fn read_outdated(&mut self) {
         if self.has_failed_lately() {
             return;
         }
-        while let Some(key) = self.outdated.first().cloned() {
-            let read = tokio::time::timeout(STATE_ANSWER, self.reload_any(&key)).await;
-            let error = match read {
-                Ok(Ok(())) => {
-                    self.outdated.remove(&key);
-                    self.disconnect_excluded(&key);
-                    continue;
-                }
-                Ok(Err(error)) => in_one_line(&error),
-                Err(_) => UNANSWERED.to_owned(),
+        let mut failed = None;
+        for key in self.outdated.clone() {
+            // What is written here is compared with the store then.
+            if self.dirty.contains(&key) {
+                self.outdated.remove(&key);
+                continue;
+            }
+            let (error, is_unanswered) = match tokio::time::timeout(STATE_ANSWER, self.reload_any(&key)).await {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => (in_one_line(&error), error.is_temporary()),
+                Err(_) => (UNANSWERED.to_owned(), true),
             };
+            failed.get_or_insert((key, error));
+            if is_unanswered {
+                self.note_failure();
+                break;
+            }
+        }
+        if let Some((key, error)) = failed {
             tracing::warn!(%key, error, records = self.outdated.len(), "taking over changed records failed; trying again");
-            self.note_failure();
-            return;
         }
     }
 
@@ -84,15 +89,6 @@ impl EnrolmentActor {
 
     pub(super) fn note_failure(&mut self) {
         self.state_failed_at = Some(self.clock.now().mono);
-    }
-
-    /// Ends the sessions of a worker that may have been removed, banned or locked elsewhere.
-    fn disconnect_excluded(&self, key: &StoreKey) {
-        if let Some(worker) = worker_of(key)
-            && let Err(denied) = self.enrolment.check_active(worker)
-        {
-            self.disconnect(worker, ProtocolError::new(admission_code(&denied), denied));
-        }
     }
 
     /// Takes from a batch what must not be decided on an old record.
@@ -124,60 +120,92 @@ impl EnrolmentActor {
             return keys;
         }
         let records = &self.records;
-        let reads = stream::iter(keys.clone()).map(|key| async move {
-            let read = records.read_any(&key).await;
-            (key, read)
-        });
-        let mut unread = keys;
-        let reads = reads.buffer_unordered(CONCURRENT_READS).collect::<Vec<_>>();
+        let reads = stream::iter(keys.clone()).map(|key| async move { (records.look(&key).await, key) });
+        let mut reads = reads.buffer_unordered(CONCURRENT_READS);
+        let mut looked = Vec::with_capacity(keys.len());
+        let reading = async {
+            while let Some(read) = reads.next().await {
+                looked.push(read);
+            }
+        };
         // Workers that are known wait behind these.
-        let read = tokio::time::timeout(STATE_ANSWER, reads).await;
-        let mut error = read.is_err().then(|| UNANSWERED.to_owned());
-        for (key, record) in read.unwrap_or_default() {
-            match record {
-                Ok(record) => {
-                    unread.remove(&key);
-                    self.adopt_record(&key, record);
+        let mut is_unanswered = tokio::time::timeout(STATE_ANSWER, reading).await.is_err();
+        drop(reads);
+        let mut error = is_unanswered.then(|| UNANSWERED.to_owned());
+        let mut unread = keys;
+        for (read, key) in looked {
+            let taken = match read {
+                Ok(seen) if !self.dirty.contains(&key) => {
+                    self.adopt_record(&key, seen);
+                    Ok(())
                 }
-                Err(failure) => drop(error.get_or_insert_with(|| in_one_line(&failure))),
+                // What could not be written yet stands, unless another coordinator was faster.
+                Ok(seen) if self.records.is_current(&key, &seen) => Ok(()),
+                Ok(_) => match tokio::time::timeout(STATE_ANSWER, self.reload(&key)).await {
+                    Ok(reloaded) => reloaded.map(drop),
+                    Err(_) => {
+                        is_unanswered = true;
+                        error.get_or_insert_with(|| UNANSWERED.to_owned());
+                        continue;
+                    }
+                },
+                Err(failure) => Err(failure),
+            };
+            match taken {
+                Ok(()) => drop(unread.remove(&key)),
+                Err(failure) => {
+                    is_unanswered |= failure.is_temporary();
+                    error.get_or_insert_with(|| in_one_line(&failure));
+                }
             }
         }
         if let Some(error) = error {
             tracing::warn!(records = unread.len(), error, "reading records failed; requests about them are refused");
+        }
+        if is_unanswered {
             self.note_failure();
         }
         unread
     }
 
-    /// The record that has to be fresh for a command, and whether its subject is known here. One that is still to be written is
-    /// compared then.
+    /// The record that has to be fresh for a command, and whether its subject is known here.
     fn fresh_key(&self, command: &EnrolmentCommand) -> Option<(StoreKey, bool)> {
-        let (key, is_known) = match command {
-            EnrolmentCommand::Join { token, .. } => (token_key(*token)?, self.enrolment.token(*token).is_some()),
-            EnrolmentCommand::Renew { peer, .. } => (worker_key(peer.worker)?, true),
-            EnrolmentCommand::Admit { peer, .. } => match self.enrolment.worker(peer.worker) {
-                Some(worker) if worker.key == peer.key => return None,
+        match command {
+            EnrolmentCommand::Join { token, .. } => Some((token_key(*token)?, self.enrolment.token(*token).is_some())),
+            EnrolmentCommand::Renew { peer, .. } => Some((worker_key(peer.worker)?, true)),
+            EnrolmentCommand::Admit { peer, .. } => {
+                let key = worker_key(peer.worker)?;
+                let is_current = self.enrolment.worker(peer.worker).is_some_and(|worker| worker.key == peer.key);
+                if is_current && !self.outdated.contains(&key) {
+                    return None;
+                }
                 // The authority certified it, maybe at another coordinator a moment ago: there are no more such peers than
                 // workers, and each may be told for good that it is not one.
-                _ => (worker_key(peer.worker)?, true),
-            },
-            EnrolmentCommand::RevokeToken(token, _) => (token_key(*token)?, true),
-            EnrolmentCommand::Exclude(worker, ..) => (worker_key(*worker)?, true),
-            EnrolmentCommand::CreateToken { .. } | EnrolmentCommand::Tokens(_) | EnrolmentCommand::WorkersAfter(..) => {
-                return None;
+                Some((key, true))
             }
-        };
-        (!self.dirty.contains(&key)).then_some((key, is_known))
+            EnrolmentCommand::RevokeToken(token, _) => Some((token_key(*token)?, true)),
+            EnrolmentCommand::Exclude(worker, ..) => Some((worker_key(*worker)?, true)),
+            EnrolmentCommand::CreateToken { .. } | EnrolmentCommand::Tokens(_) | EnrolmentCommand::WorkersAfter(..) => {
+                None
+            }
+        }
     }
 
     async fn reload_authority(&mut self) -> Result<(), EnrolmentError> {
-        let Some(bytes) = self.records.read(&authority_key()?).await? else { return Ok(()) };
-        if bytes.expose() == self.authority.encode()?.expose() {
-            return Ok(());
+        let key = authority_key()?;
+        let seen = self.records.look(&key).await?;
+        let present = self.authority.encode()?;
+        let next = match seen.value().filter(|bytes| bytes.expose() != present.expose()) {
+            Some(bytes) => Some(Authority::restored(bytes.expose(), self.lifetimes)?),
+            None => None,
+        };
+        self.records.adopt(&key, seen);
+        self.outdated.remove(&key);
+        if let Some(next) = next {
+            self.authority = next;
+            tracing::info!("worker certificate authority rotated by the leader");
+            self.renew_certificate(self.clock.now().wall, RotationOutcome::Changed);
         }
-        self.authority = Authority::restored(bytes.expose(), self.lifetimes)?;
-        tracing::info!("worker certificate authority rotated by the leader");
-        self.renew_certificate(self.clock.now().wall, RotationOutcome::Changed);
         Ok(())
     }
 
@@ -196,59 +224,5 @@ impl EnrolmentActor {
     /// Whether this coordinator keeps the authority and forgets old records.
     pub(super) fn is_leading(&self) -> bool {
         self.leading.borrow().is_some()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use aws_lc_rs::rand::SystemRandom;
-    use deputy_core::Span;
-    use deputy_link::{CertificateLifetimes, TokenId, TokenSecret};
-    use deputy_store::{DirectoryStore, MasterKey, Store};
-    use deputy_support::SystemClock;
-    use tokio::sync::{mpsc, watch};
-
-    use super::*;
-    use crate::testing::test_lock;
-    use crate::workers::enrolment::EnrolmentOptions;
-    use crate::workers::trusted_clock::TrustedClock;
-
-    #[expect(clippy::disallowed_methods, reason = "a test's own chance")]
-    async fn actor(folder: &std::path::Path) -> EnrolmentActor {
-        let key = MasterKey::parse(&std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap();
-        let random = Arc::new(SystemRandom::new());
-        let store = DirectoryStore::open(folder, key, Arc::clone(&random) as _).await.unwrap();
-        let lock = test_lock(&store).await;
-        let options = EnrolmentOptions {
-            store: Arc::new(store) as Arc<dyn Store>,
-            leading: watch::channel(Some(Arc::clone(&lock))).1,
-            lock: Some(lock),
-            is_shared: true,
-            lifetimes: CertificateLifetimes { authority: Span::secs(864_000), worker: Span::secs(86_400) },
-            random,
-            clock: Arc::new(TrustedClock::new(Arc::new(SystemClock::default()))),
-            commands: mpsc::channel(1).1,
-        };
-        EnrolmentActor::open(options).await.unwrap()
-    }
-
-    fn join(number: u8) -> EnrolmentCommand {
-        EnrolmentCommand::Join {
-            token: TokenId::from_bytes([number; 8]),
-            secret: TokenSecret::new(&mut [number; 32]),
-            request: Vec::new(),
-            reply: Box::new(|_| {}),
-        }
-    }
-
-    #[tokio::test]
-    async fn join_with_one_of_many_unknown_tokens_is_not_refused_for_good() {
-        let folder = tempfile::tempdir().unwrap();
-        let actor = actor(&folder.path().join("state")).await;
-        let (fresh, outdated) = actor.partition((1..=20).chain([3, 20]).map(join).collect());
-        assert!(fresh.is_empty());
-        assert_eq!((outdated.keys.len(), outdated.too_many.len(), outdated.commands.len()), (MAX_UNKNOWN, 4, 22));
     }
 }

@@ -1,0 +1,100 @@
+//! Records that cannot be read or written.
+
+use super::*;
+
+/// Two workers.
+async fn two_workers(site: &mut Site) -> [JoinedWorker; 2] {
+    let token = site.token(2).await;
+    let first = site.join(&token, &new_key()).await.ok().unwrap();
+    [first, site.join(&token, &new_key()).await.ok().unwrap()]
+}
+
+#[tokio::test]
+async fn record_that_cannot_be_written_costs_no_other() {
+    let Pair { mut one, mut other, _folder } = Pair::new().await;
+    let [broken, sound] = two_workers(&mut one).await;
+    one.store.break_record(&worker_key(broken.id).unwrap(), Fault::Unwritable);
+    let (mut replies, mut answers) = (Vec::new(), Vec::new());
+    for worker in [broken.id, sound.id] {
+        let (reply, answer) = oneshot::channel();
+        replies.push(EnrolmentCommand::Exclude(worker, EnrolmentStatus::Removed, reply));
+        answers.push(answer);
+    }
+    one.run(replies).await;
+    let answers: Vec<bool> = answers.iter_mut().map(|answer| answer.try_recv().unwrap().is_ok()).collect();
+    assert_eq!(answers, [false, true]);
+    // Nor is the state taken for one that does not answer.
+    let token = one.token(1).await;
+    one.join(&token, &new_key()).await.ok().unwrap();
+    other.join(&token, &new_key()).await.err().unwrap();
+    assert_eq!(one.stored(sound.id).await.unwrap().status, EnrolmentStatus::Removed);
+}
+
+#[tokio::test]
+async fn record_that_is_damaged_is_set_aside_and_written_again() {
+    let Pair { mut one, mut other, _folder } = Pair::new().await;
+    let [damaged, _] = two_workers(&mut one).await;
+    let record = worker_key(damaged.id).unwrap();
+    // The operator's ban must not fail because a value was damaged in etcd.
+    one.decide(exclude_command(damaged.id, EnrolmentStatus::Banned));
+    one.store.break_record(&record, Fault::Damaged);
+    let written = one.actor.write_dirty().await;
+    assert!(written.failed.is_empty() && written.conflicts.is_empty());
+    assert_eq!(one.stored(damaged.id).await.unwrap().status, EnrolmentStatus::Banned);
+    assert_eq!(other.admit(damaged.peer).await, Err(ErrorCode::Banned));
+}
+
+#[tokio::test]
+async fn record_that_hangs_costs_no_other_its_freshness() {
+    let Pair { mut one, mut other, _folder } = Pair::new().await;
+    let [hanging, banned] = two_workers(&mut one).await;
+    let keys = [hanging.id, banned.id].map(|worker| worker_key(worker).unwrap());
+    for key in &keys {
+        other.actor.reload_record(key).await.unwrap();
+    }
+    for worker in [hanging.id, banned.id] {
+        one.exclude(worker, EnrolmentStatus::Banned).await.unwrap();
+    }
+    other.store.break_record(&keys[0], Fault::Hanging);
+    let unread = other.actor.refresh(BTreeSet::from(keys.clone())).await;
+    assert_eq!(unread, BTreeSet::from([keys[0].clone()]));
+    assert_eq!(other.status(banned.id), Some(EnrolmentStatus::Banned));
+    // Of the one that was not read, nothing was noted: what is written by the old record replaces nothing.
+    other.store.mend();
+    other.wait();
+    other.actor.dirty.insert(keys[0].clone());
+    assert!(other.actor.write_dirty().await.conflicts.contains(&keys[0]));
+    assert_eq!(one.stored(hanging.id).await.unwrap().status, EnrolmentStatus::Banned);
+    assert_eq!(other.status(hanging.id), Some(EnrolmentStatus::Banned));
+}
+
+#[tokio::test]
+async fn record_that_was_only_looked_at_is_not_replaced() {
+    let Pair { mut one, mut other, _folder } = Pair::new().await;
+    let [worker, _] = two_workers(&mut one).await;
+    let record = worker_key(worker.id).unwrap();
+    other.actor.reload_record(&record).await.unwrap();
+    one.exclude(worker.id, EnrolmentStatus::Banned).await.unwrap();
+    drop(other.actor.records.look(&record).await.unwrap());
+    other.actor.dirty.insert(record.clone());
+    assert!(other.actor.write_dirty().await.conflicts.contains(&record));
+    assert_eq!(one.stored(worker.id).await.unwrap().status, EnrolmentStatus::Banned);
+}
+
+#[tokio::test]
+async fn outdated_record_that_cannot_be_used_costs_no_other() {
+    let Pair { mut one, mut other, _folder } = Pair::new().await;
+    let [worker, _] = two_workers(&mut one).await;
+    other.actor.reload_record(&worker_key(worker.id).unwrap()).await.unwrap();
+    one.exclude(worker.id, EnrolmentStatus::Banned).await.unwrap();
+    // What is under the key of the authority, which is read before workers are, is none.
+    let authority = authority_key().unwrap();
+    let found = one.store.get(&authority).await.unwrap().unwrap();
+    let by = deputy_store::WriteRight::shared(one.store.write_id().unwrap());
+    let nonsense = deputy_core::SecretBytes::new(b"nonsense".to_vec());
+    one.store.put(&authority, &nonsense, deputy_store::ExpectedVersion::Version(found.version), by).await.unwrap();
+    other.actor.outdated.extend([authority.clone(), worker_key(worker.id).unwrap()]);
+    other.actor.read_outdated().await;
+    assert_eq!(other.status(worker.id), Some(EnrolmentStatus::Banned));
+    assert_eq!(other.actor.outdated, BTreeSet::from([authority]));
+}

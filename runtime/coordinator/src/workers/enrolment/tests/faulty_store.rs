@@ -1,0 +1,117 @@
+//! A state that two coordinators share, and that fails for single records when the test says so.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use deputy_core::{ByteSize, SecretBytes};
+use deputy_etcd::EtcdError;
+use deputy_store::{
+    Changes, Corruption, DirectoryStore, ExpectedVersion, KeyPrefix, Store, StoreError, StoreKey, StoreLock,
+    StoredValue, Version, WriteId, WriteRight,
+};
+use deputy_support::LockUnpoisoned as _;
+
+/// What happens to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It is damaged, until it is set aside.
+    Damaged,
+    /// It is never read to the end.
+    Hanging,
+    /// The state does not answer when it is read.
+    Unreadable,
+    /// The state takes no such value.
+    Unwritable,
+}
+
+/// As one coordinator sees the state.
+pub(super) struct FaultyStore {
+    pub(super) store: std::sync::Arc<DirectoryStore>,
+    faults: Mutex<BTreeMap<StoreKey, Fault>>,
+}
+
+impl FaultyStore {
+    pub(super) fn new(store: std::sync::Arc<DirectoryStore>) -> Self {
+        Self { store, faults: Mutex::default() }
+    }
+
+    pub(super) fn break_record(&self, key: &StoreKey, fault: Fault) {
+        self.faults.lock_unpoisoned().insert(key.clone(), fault);
+    }
+
+    pub(super) fn mend(&self) {
+        self.faults.lock_unpoisoned().clear();
+    }
+
+    fn fault(&self, key: &StoreKey) -> Option<Fault> {
+        self.faults.lock_unpoisoned().get(key).copied()
+    }
+
+    fn damaged(key: &StoreKey) -> StoreError {
+        StoreError::Damaged { key: key.clone(), why: Corruption::Unsealed }
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn list(&self, prefix: &KeyPrefix) -> Result<Vec<StoreKey>, StoreError> {
+        self.store.list(prefix).await
+    }
+
+    async fn get(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
+        match self.fault(key) {
+            Some(Fault::Damaged) => Err(Self::damaged(key)),
+            Some(Fault::Hanging) => std::future::pending().await,
+            Some(Fault::Unreadable) => Err(StoreError::Etcd(EtcdError::Unreachable)),
+            Some(Fault::Unwritable) | None => self.store.get(key).await,
+        }
+    }
+
+    async fn put(
+        &self,
+        key: &StoreKey,
+        value: &SecretBytes,
+        expected: ExpectedVersion,
+        by: WriteRight<'_>,
+    ) -> Result<Version, StoreError> {
+        match self.fault(key) {
+            Some(Fault::Damaged) => Err(Self::damaged(key)),
+            Some(Fault::Unwritable) => {
+                Err(StoreError::TooLarge { key: key.clone(), size: value.len(), limit: ByteSize::bytes(0) })
+            }
+            Some(Fault::Hanging | Fault::Unreadable) | None => self.store.put(key, value, expected, by).await,
+        }
+    }
+
+    async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError> {
+        self.store.delete(key, expected, by).await
+    }
+
+    async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
+        let is_damaged = self.fault(key) == Some(Fault::Damaged);
+        if is_damaged && let Some(found) = self.store.get(key).await? {
+            self.store.delete(key, found.version, WriteRight::shared(self.write_id()?)).await?;
+        }
+        if is_damaged {
+            self.faults.lock_unpoisoned().remove(key);
+        }
+        Ok(())
+    }
+
+    async fn watch(&self, prefix: KeyPrefix) -> Result<Changes, StoreError> {
+        self.store.watch(prefix).await
+    }
+
+    async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
+        self.store.lock(name).await
+    }
+
+    fn write_id(&self) -> Result<WriteId, StoreError> {
+        self.store.write_id()
+    }
+
+    fn max_value(&self) -> ByteSize {
+        self.store.max_value()
+    }
+}
