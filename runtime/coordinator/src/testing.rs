@@ -1,9 +1,13 @@
 //! What the tests of several modules need.
 
+mod faulty_store;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use deputy_store::{Store, StoreLock};
+
+pub(crate) use faulty_store::{Fault, FaultyStore};
 
 /// A lock of its own name: a test's second keeper of one directory does not wait for the first.
 pub(crate) async fn test_lock(store: &dyn Store) -> Arc<StoreLock> {

@@ -150,7 +150,8 @@ impl LeaseFollower {
         self.board.withdraw(name);
     }
 
-    /// Whether a newer lease is served. Whoever can write to etcd cannot forge a lease, but may bring back one that was replaced.
+    /// Whether a newer lease is served. Write access to etcd forges no lease, but may bring back one that was
+    /// replaced.
     fn is_replaced(&self, name: &InstanceName, lease: &Lease) -> bool {
         let served = self.board.lease(name).filter(|served| served.is_valid(self.clock.now().wall));
         served.is_some_and(|served| version(lease).is_older_than(version(&served)))

@@ -150,7 +150,7 @@ async fn key_writer_of_a_shared_key_reads_again_before_it_replaces() {
 }
 
 #[tokio::test]
-async fn key_writer_replaces_nothing_that_it_looked_at_and_did_not_adopt() {
+async fn key_writer_replaces_nothing_that_it_only_looked_at() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder).await;
     let writer = KeyWriter::shared(Arc::clone(&store) as _);

@@ -149,7 +149,7 @@ impl EnrolmentRecords {
     }
 }
 
-/// A record as it was read, which this coordinator does not go by yet.
+/// What was read of a record, which this coordinator does not go by yet.
 #[derive(Default)]
 pub(super) struct SeenRecord {
     version: Option<Version>,

@@ -10,6 +10,7 @@ mod join;
 mod limits;
 mod listing;
 mod reconnect;
+mod replicas;
 mod slow;
 mod unauthenticated;
 

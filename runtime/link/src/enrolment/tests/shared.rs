@@ -28,7 +28,7 @@ fn enrolment_completes_a_join_that_another_coordinator_began() {
 }
 
 #[test]
-fn enrolment_completes_no_join_for_another_secret_or_a_banned_key() {
+fn enrolment_completes_no_join_of_a_thief_or_a_banned_key() {
     let mut other = enrolment();
     reloaded(&joined(), &mut other, false);
     let wrong = TokenSecret::new(&mut [2; 32]);

@@ -1,9 +1,8 @@
-//! Two coordinators on one state, command by command: what a thief, or an operator who is in a hurry, makes of the moments in
+//! Two coordinators on one state, command by command: what a thief, or an operator in a hurry, makes of the moments in
 //! between.
 
 mod conflicts;
 mod faults;
-mod faulty_store;
 mod joins;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,9 +19,8 @@ use tokio::sync::{oneshot, watch};
 use super::command::CreatedToken;
 use super::persist::token_key;
 use super::*;
-use crate::testing::test_lock;
+use crate::testing::{Fault, FaultyStore, test_lock};
 use crate::workers::WorkerRequestError;
-use faulty_store::{Fault, FaultyStore};
 
 /// A clock that the test moves on.
 #[derive(Default)]

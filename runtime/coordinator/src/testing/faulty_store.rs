@@ -1,20 +1,20 @@
 //! A state that two coordinators share, and that fails for single records when the test says so.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use deputy_core::{ByteSize, SecretBytes};
 use deputy_etcd::EtcdError;
 use deputy_store::{
-    Changes, Corruption, DirectoryStore, ExpectedVersion, KeyPrefix, Store, StoreError, StoreKey, StoreLock,
+    Changes, Corruption, DirectoryStore, ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, StoreLock,
     StoredValue, Version, WriteId, WriteRight,
 };
 use deputy_support::LockUnpoisoned as _;
 
 /// What happens to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// It is damaged, until it is set aside.
     Damaged,
     /// It is never read to the end.
@@ -26,21 +26,28 @@ pub(super) enum Fault {
 }
 
 /// As one coordinator sees the state.
-pub(super) struct FaultyStore {
-    pub(super) store: std::sync::Arc<DirectoryStore>,
+pub(crate) struct FaultyStore {
+    pub(crate) store: Arc<DirectoryStore>,
     faults: Mutex<BTreeMap<StoreKey, Fault>>,
+    /// Whether no change is heard of.
+    is_deaf: bool,
 }
 
 impl FaultyStore {
-    pub(super) fn new(store: std::sync::Arc<DirectoryStore>) -> Self {
-        Self { store, faults: Mutex::default() }
+    pub(crate) fn new(store: Arc<DirectoryStore>) -> Self {
+        Self { store, faults: Mutex::default(), is_deaf: false }
     }
 
-    pub(super) fn break_record(&self, key: &StoreKey, fault: Fault) {
+    /// The state without word of what other coordinators change.
+    pub(crate) fn deaf(store: Arc<DirectoryStore>) -> Self {
+        Self { is_deaf: true, ..Self::new(store) }
+    }
+
+    pub(crate) fn break_record(&self, key: &StoreKey, fault: Fault) {
         self.faults.lock_unpoisoned().insert(key.clone(), fault);
     }
 
-    pub(super) fn mend(&self) {
+    pub(crate) fn mend(&self) {
         self.faults.lock_unpoisoned().clear();
     }
 
@@ -100,7 +107,10 @@ impl Store for FaultyStore {
     }
 
     async fn watch(&self, prefix: KeyPrefix) -> Result<Changes, StoreError> {
-        self.store.watch(prefix).await
+        match self.is_deaf {
+            true => self.store.watch(KeyPrefix::Namespace(Namespace::new("silence"))).await,
+            false => self.store.watch(prefix).await,
+        }
     }
 
     async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
