@@ -25,7 +25,7 @@ pub(super) struct WrittenRecords {
 }
 
 impl EnrolmentActor {
-    /// Tokens come first, since they hold the joins that used them: a worker is written once its token is. What fails stays
+    /// Tokens come first, since they hold the joins that used them: a worker is first written once its token is. What fails stays
     /// to be written.
     pub(super) async fn write_dirty(&mut self) -> WrittenRecords {
         let mut written = WrittenRecords::default();
@@ -72,7 +72,11 @@ impl EnrolmentActor {
         self.write_records(rest, written).await;
     }
 
+    /// A worker that is saved does not wait: its join is complete, and it must be excluded whatever becomes of its token.
     fn waits_for_token(&self, key: &StoreKey) -> bool {
+        if self.records.is_saved(key) {
+            return false;
+        }
         let token = worker_of(key).and_then(|worker| self.enrolment.worker(worker)).map(|worker| worker.token);
         token.and_then(token_key).is_some_and(|token| self.dirty.contains(&token))
     }

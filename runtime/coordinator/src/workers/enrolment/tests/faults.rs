@@ -31,6 +31,17 @@ async fn record_that_cannot_be_written_costs_no_other() {
 }
 
 #[tokio::test]
+async fn record_of_a_token_that_fails_saves_no_worker_from_a_ban() {
+    let Pair { mut one, mut other, _folder } = Pair::new().await;
+    let token = one.token(2).await;
+    let worker = one.join(&token, &new_key()).await.ok().unwrap();
+    one.store.break_record(&token_key(token.id).unwrap(), Fault::Unwritable);
+    assert_eq!(one.join(&token, &new_key()).await.err(), Some(ErrorCode::Internal));
+    one.exclude(worker.id, EnrolmentStatus::Banned).await.unwrap();
+    assert_eq!(other.admit(worker.peer).await, Err(ErrorCode::Banned));
+}
+
+#[tokio::test]
 async fn record_that_is_damaged_is_set_aside_and_written_again() {
     let Pair { mut one, mut other, _folder } = Pair::new().await;
     let [damaged, _] = two_workers(&mut one).await;
