@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use deputy_store::{Store, StoreLock};
 
-pub(crate) use faulty_store::{Fault, FaultyStore};
+pub(crate) use faulty_store::{FaultyStore, RecordFault};
 
 /// A lock of its own name: a test's second keeper of one directory does not wait for the first.
 pub(crate) async fn test_lock(store: &dyn Store) -> Arc<StoreLock> {

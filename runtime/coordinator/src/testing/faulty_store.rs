@@ -14,7 +14,7 @@ use deputy_support::LockUnpoisoned as _;
 
 /// What happens to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum RecordFault {
     /// It is damaged, until it is set aside.
     Damaged,
     /// It is never read to the end.
@@ -28,7 +28,7 @@ pub(crate) enum Fault {
 /// As one coordinator sees the state.
 pub(crate) struct FaultyStore {
     pub(crate) store: Arc<DirectoryStore>,
-    faults: Mutex<BTreeMap<StoreKey, Fault>>,
+    faults: Mutex<BTreeMap<StoreKey, RecordFault>>,
     /// Whether no change is heard of.
     is_deaf: bool,
 }
@@ -43,7 +43,7 @@ impl FaultyStore {
         Self { is_deaf: true, ..Self::new(store) }
     }
 
-    pub(crate) fn break_record(&self, key: &StoreKey, fault: Fault) {
+    pub(crate) fn break_record(&self, key: &StoreKey, fault: RecordFault) {
         self.faults.lock_unpoisoned().insert(key.clone(), fault);
     }
 
@@ -51,7 +51,7 @@ impl FaultyStore {
         self.faults.lock_unpoisoned().clear();
     }
 
-    fn fault(&self, key: &StoreKey) -> Option<Fault> {
+    fn fault(&self, key: &StoreKey) -> Option<RecordFault> {
         self.faults.lock_unpoisoned().get(key).copied()
     }
 
@@ -68,10 +68,10 @@ impl Store for FaultyStore {
 
     async fn get(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
         match self.fault(key) {
-            Some(Fault::Damaged) => Err(Self::damaged(key)),
-            Some(Fault::Hanging) => std::future::pending().await,
-            Some(Fault::Unreadable) => Err(StoreError::Etcd(EtcdError::Unreachable)),
-            Some(Fault::Unwritable) | None => self.store.get(key).await,
+            Some(RecordFault::Damaged) => Err(Self::damaged(key)),
+            Some(RecordFault::Hanging) => std::future::pending().await,
+            Some(RecordFault::Unreadable) => Err(StoreError::Etcd(EtcdError::Unreachable)),
+            Some(RecordFault::Unwritable) | None => self.store.get(key).await,
         }
     }
 
@@ -83,11 +83,13 @@ impl Store for FaultyStore {
         by: WriteRight<'_>,
     ) -> Result<Version, StoreError> {
         match self.fault(key) {
-            Some(Fault::Damaged) => Err(Self::damaged(key)),
-            Some(Fault::Unwritable) => {
+            Some(RecordFault::Damaged) => Err(Self::damaged(key)),
+            Some(RecordFault::Unwritable) => {
                 Err(StoreError::TooLarge { key: key.clone(), size: value.len(), limit: ByteSize::bytes(0) })
             }
-            Some(Fault::Hanging | Fault::Unreadable) | None => self.store.put(key, value, expected, by).await,
+            Some(RecordFault::Hanging | RecordFault::Unreadable) | None => {
+                self.store.put(key, value, expected, by).await
+            }
         }
     }
 
@@ -96,7 +98,7 @@ impl Store for FaultyStore {
     }
 
     async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
-        let is_damaged = self.fault(key) == Some(Fault::Damaged);
+        let is_damaged = self.fault(key) == Some(RecordFault::Damaged);
         if is_damaged && let Some(found) = self.store.get(key).await? {
             self.store.delete(key, found.version, WriteRight::shared(self.write_id()?)).await?;
         }

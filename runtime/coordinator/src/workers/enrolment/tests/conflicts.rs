@@ -37,7 +37,7 @@ async fn ban_outlives_a_renewal_elsewhere_and_a_state_that_is_away() {
     let worker = known_worker(&mut one, &mut other).await;
     // The operator's ban is decided on an old record, and cannot be written.
     let record = worker_key(worker.id).unwrap();
-    one.store.break_record(&record, Fault::Unreadable);
+    one.store.break_record(&record, RecordFault::Unreadable);
     one.exclude(worker.id, EnrolmentStatus::Banned).await.unwrap_err();
     let renewed = other.renew(worker.peer, 1, &new_key()).await.ok().unwrap();
     other.admit(renewed.peer).await.unwrap();
@@ -112,7 +112,7 @@ async fn admission_reads_a_record_that_is_known_to_be_old() {
     other.admit(worker.peer).await.unwrap();
     let record = worker_key(worker.id).unwrap();
     other.actor.outdated.insert(record.clone());
-    other.store.break_record(&record, Fault::Unreadable);
+    other.store.break_record(&record, RecordFault::Unreadable);
     assert_eq!(other.admit(worker.peer).await, Err(ErrorCode::Internal), "it may try elsewhere");
     other.store.mend();
     other.wait();
@@ -127,7 +127,7 @@ async fn outdated_records_are_read_while_commands_keep_coming() {
     let record = worker_key(worker.id).unwrap();
     let Site { actor, store, commands, .. } = other;
     let asking = async {
-        store.break_record(&record, Fault::Unreadable);
+        store.break_record(&record, RecordFault::Unreadable);
         one.exclude(worker.id, EnrolmentStatus::Banned).await.unwrap();
         let mut asked = 0;
         loop {

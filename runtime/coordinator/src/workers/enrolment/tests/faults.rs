@@ -13,7 +13,7 @@ async fn two_workers(site: &mut Site) -> [JoinedWorker; 2] {
 async fn record_that_cannot_be_written_costs_no_other() {
     let Pair { mut one, mut other, _folder } = Pair::new().await;
     let [broken, sound] = two_workers(&mut one).await;
-    one.store.break_record(&worker_key(broken.id).unwrap(), Fault::Unwritable);
+    one.store.break_record(&worker_key(broken.id).unwrap(), RecordFault::Unwritable);
     let (mut replies, mut answers) = (Vec::new(), Vec::new());
     for worker in [broken.id, sound.id] {
         let (reply, answer) = oneshot::channel();
@@ -35,7 +35,7 @@ async fn record_of_a_token_that_fails_saves_no_worker_from_a_ban() {
     let Pair { mut one, mut other, _folder } = Pair::new().await;
     let token = one.token(2).await;
     let worker = one.join(&token, &new_key()).await.ok().unwrap();
-    one.store.break_record(&token_key(token.id).unwrap(), Fault::Unwritable);
+    one.store.break_record(&token_key(token.id).unwrap(), RecordFault::Unwritable);
     assert_eq!(one.join(&token, &new_key()).await.err(), Some(ErrorCode::Internal));
     one.exclude(worker.id, EnrolmentStatus::Banned).await.unwrap();
     assert_eq!(other.admit(worker.peer).await, Err(ErrorCode::Banned));
@@ -48,7 +48,7 @@ async fn record_that_is_damaged_is_set_aside_and_written_again() {
     let record = worker_key(damaged.id).unwrap();
     // The operator's ban must not fail because a value was damaged in etcd.
     one.decide(exclude_command(damaged.id, EnrolmentStatus::Banned));
-    one.store.break_record(&record, Fault::Damaged);
+    one.store.break_record(&record, RecordFault::Damaged);
     let written = one.actor.write_dirty().await;
     assert!(written.failed.is_empty() && written.conflicts.is_empty());
     assert_eq!(one.stored(damaged.id).await.unwrap().status, EnrolmentStatus::Banned);
@@ -66,7 +66,7 @@ async fn record_that_hangs_costs_no_other_its_freshness() {
     for worker in [hanging.id, banned.id] {
         one.exclude(worker, EnrolmentStatus::Banned).await.unwrap();
     }
-    other.store.break_record(&keys[0], Fault::Hanging);
+    other.store.break_record(&keys[0], RecordFault::Hanging);
     let unread = other.actor.refresh(BTreeSet::from(keys.clone())).await;
     assert_eq!(unread, BTreeSet::from([keys[0].clone()]));
     assert_eq!(other.status(banned.id), Some(EnrolmentStatus::Banned));

@@ -10,7 +10,7 @@ async fn join_that_another_coordinator_began_spends_one_use() {
     // The first one saves the use of the token, and ends before it saves the worker.
     one.decide(join_command(&token, &key, oneshot::channel().0));
     let worker = one.actor.enrolment.workers().next().unwrap().id;
-    one.store.break_record(&worker_key(worker).unwrap(), Fault::Unwritable);
+    one.store.break_record(&worker_key(worker).unwrap(), RecordFault::Unwritable);
     one.actor.write_dirty().await;
     assert_eq!((one.stored_uses(token.id).await, one.stored(worker).await), (0, None));
     // A thief with the join string gets nothing of it; the worker goes on where it was.
@@ -59,7 +59,7 @@ async fn join_of_a_worker_that_cannot_be_saved_is_not_answered() {
     let worker = one.actor.enrolment.workers().next().unwrap().id;
     let record = worker_key(worker).unwrap();
     assert!(pending.keys.contains(&record), "the answer depends on the worker's record, too");
-    one.store.break_record(&record, Fault::Unwritable);
+    one.store.break_record(&record, RecordFault::Unwritable);
     let failed = one.actor.write_dirty().await.failed;
     assert_eq!(failed.keys().collect::<Vec<_>>(), [&record]);
     (pending.reply)(WriteOutcome::Failed(failed[&record].clone()));
@@ -79,7 +79,7 @@ async fn join_is_undone_whole_or_not_at_all() {
     let worker = one.actor.enrolment.workers().next().unwrap().id;
     // The one use is spent elsewhere meanwhile.
     other.join(&token, &new_key()).await.ok().unwrap();
-    one.store.break_record(&worker_key(worker).unwrap(), Fault::Unreadable);
+    one.store.break_record(&worker_key(worker).unwrap(), RecordFault::Unreadable);
     let written = one.actor.write_dirty().await;
     assert!(written.failed.contains_key(&token_key(token.id).unwrap()) && written.conflicts.is_empty());
     for _ in 0..2 {
