@@ -1,15 +1,18 @@
 //! Workers of two coordinators that share an authority.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use deputy_core::{Digest, GroupName, HostPort, InstanceName};
+use deputy_core::time::{Clock as _, Now};
+use deputy_core::{AdvertisedAddresses, Digest, GroupName, HostPort, InstanceName};
+use deputy_support::SystemClock;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::*;
 use crate::client::relocation::Stay;
-use crate::message::{Certified, LeaseUpdate};
+use crate::message::{Certified, LeaseUpdate, Ping};
 use crate::server::{LinkHandler, LinkServer, ServerLimits, Sessions};
 use crate::testing::numbered_identity;
 use crate::{PeerCertificate, ProtocolError, TokenId, TokenSecret, WorkerId};
@@ -182,39 +185,45 @@ async fn relocation_to_a_dead_address_changes_nothing() {
     .await;
 }
 
-/// Random numbers by which a worker that knows these addresses begins at the first, renews at half of its certificate's life, and
-/// then picks the other one.
-fn rng_that_moves(known: &deputy_core::AdvertisedAddresses, first: SocketAddr) -> fastrand::Rng {
+/// Random numbers by which a worker that knows these addresses begins at the first, and then picks the other one.
+fn rng_that_moves(known: &AdvertisedAddresses, first: SocketAddr) -> fastrand::Rng {
     let first = HostPort::of(first).unwrap();
     let moves = |rng: &fastrand::Rng| {
         let (mut rng, mut round) = (rng.clone(), known.as_slice().to_vec());
         rng.shuffle(&mut round);
-        let jitter = rng.f64();
-        // How long it stays, now and after it picked.
-        rng.f64();
-        rng.f64();
-        round.last() == Some(&first) && (0.4..0.6).contains(&jitter) && rng.choice(known.as_slice()) != Some(&first)
+        // When it renews, and how long it stays before and after it picks.
+        for _ in 0..3 {
+            rng.f64();
+        }
+        round.last() == Some(&first) && rng.choice(known.as_slice()) != Some(&first)
     };
     (0..).map(fastrand::Rng::with_seed).find(moves).unwrap()
 }
 
 #[tokio::test]
 async fn relocation_with_a_replaced_certificate_is_discarded() {
-    let lives = crate::CertificateLifetimes { worker: Span::secs(20), ..LIVES };
-    // Its renewal is due in about a second and a half, and it moves before.
-    let TestLink { authority, tls, listener, mut client, link, .. } = test_link(lives, 8, &[]).await;
+    let TestLink { authority, tls, listener, mut client, link, .. } = test_link(LIVES, 3600, &[]).await;
     let next = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let (old, new) = (listener.local_addr().unwrap(), next.local_addr().unwrap());
     client.identity.addresses = addresses(&[old, new]);
     client.stay = SHORT;
     client.rng = rng_that_moves(&client.identity.addresses, old);
+    let (hours_ahead, clock) = (Arc::new(AtomicU64::new(0)), SystemClock::default());
+    let ahead = Arc::clone(&hours_ahead);
+    client.clock = Arc::new(move || {
+        let Now { mono, wall } = clock.now();
+        Now { mono, wall: wall.plus(Span::secs(3600 * ahead.load(Ordering::Relaxed))) }
+    });
     let before = client.identity.ends();
     let serving = async {
         let mut frames = Frames::default();
         let mut stream = accept_into(&listener, &tls, &mut frames).await;
         let (socket, _) = next.accept().await.unwrap();
-        // While the handshake waits, the first session renews the certificate.
+        // While the handshake waits, the certificate is half over, and the first session renews it.
+        hours_ahead.store(13, Ordering::Relaxed);
+        answer(&mut stream, ServerMessageKind::Pong(Ping {})).await;
         let renew = renewal(&mut stream, &mut frames).await;
+        hours_ahead.store(0, Ordering::Relaxed);
         answer(&mut stream, ServerMessageKind::Certified(certified(&authority, now(), 1, &renew.request))).await;
         link.state.clone().wait_for(|state| state.certificate_ends > before).await.unwrap();
         let mut moved = TlsAcceptor::from(tls.config()).accept(socket).await.unwrap();
