@@ -20,7 +20,7 @@ pub(super) struct Audience {
     is_shared: bool,
     /// When this process adopted its first configuration.
     begun_at: Option<Timestamp>,
-    /// The configurations that each instance had in this process.
+    /// The configurations that each instance had in this process, and those of leases from before.
     known: BTreeMap<InstanceName, BTreeSet<ConfigFingerprint>>,
     /// What each group got under earlier configurations, also of earlier processes.
     earlier: BTreeMap<GroupName, EarlierDeliveries>,
@@ -54,6 +54,14 @@ impl Audience {
         });
     }
 
+    /// Notes the configuration of a lease from before this process began, whose groups are in the saved names: it stays known
+    /// while the component of its instance cannot be loaded here.
+    pub(super) fn note(&mut self, instance: &InstanceName, lease: &Lease) {
+        if self.begun_at.is_none_or(|begun| lease.obtained_at < begun) {
+            self.known.entry(instance.clone()).or_default().insert(lease.fingerprint);
+        }
+    }
+
     /// Whether a group may get a lease. `feed` is the group's.
     pub(super) fn may_get(
         &self,
@@ -73,11 +81,9 @@ impl Audience {
         earlier.is_some_and(|since| lease.obtained_at >= *since) || feed.leases().contains_key(instance)
     }
 
-    /// Whether another coordinator obtained a lease by a configuration that this one never had, while this one had its own:
-    /// one of before this process began, on the other hand, may be in the saved names.
+    /// Whether another coordinator obtained a lease by a configuration that this one never had.
     fn is_of_another(&self, instance: &InstanceName, lease: &Lease) -> bool {
-        let is_known = self.known.get(instance).is_some_and(|known| known.contains(&lease.fingerprint));
-        self.is_shared && !is_known && self.begun_at.is_none_or(|begun| lease.obtained_at >= begun)
+        self.is_shared && !self.known.get(instance).is_some_and(|known| known.contains(&lease.fingerprint))
     }
 
     /// Whether a receiver may be bound. `stale` are the leases of earlier configurations that it would get.

@@ -125,6 +125,7 @@ impl Fanout {
     }
 
     fn publish(&mut self, deliveries: &Deliveries, instance: &InstanceName, lease: &Lease) {
+        self.audience.note(instance, lease);
         let Some(delivery) = delivery(instance, lease, &self.traces) else { return };
         let encoded = EncodedLease::new(&delivery);
         let groups = deliveries.groups.iter().filter(|(_, group)| group.instances.contains(instance));

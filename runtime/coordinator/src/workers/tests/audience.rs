@@ -177,3 +177,25 @@ async fn delivery_goes_on_until_the_leader_is_reloaded() {
     new.wait_for_lease("s3", 3).await;
     had.wait_for_lease("s3", 3).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_needs_no_component_for_the_same_configuration() {
+    let anywhere = "127.0.0.1:0".parse().unwrap();
+    let options = TestOptions { is_shared: true, ..TestOptions::default() };
+    let coordinator = start_coordinator_in(tempfile::tempdir().unwrap(), anywhere, options).await;
+    coordinator.publish_with_fingerprint(OLD, "s3", 1, "s3 1".to_owned());
+    pause(50).await;
+    // Its component is missing here, or is being loaded.
+    let mut first = plan(&["had", "new"], ConfigFingerprint::UNKNOWN, "old");
+    let instances = BTreeMap::from([(name(), Timestamp::from_millis(0))]);
+    first.before = BTreeMap::from([(group("had"), EarlierDeliveries { instances, ..EarlierDeliveries::default() })]);
+    coordinator.workers.deliver(first);
+    let (had, new) = (coordinator.start_worker("had").await, coordinator.start_worker("new").await);
+    had.wait_for_lease("s3", 1).await;
+    coordinator.publish_with_fingerprint(OLD, "s3", 2, "s3 2".to_owned());
+    had.wait_for_lease("s3", 2).await;
+    coordinator.publish_with_fingerprint(NEW, "s3", 3, "s3 3".to_owned());
+    new.wait_for_phase(LinkPhase::Connected).await;
+    pause(200).await;
+    assert_eq!((held_revision(&had), held_revision(&new)), (Some(2), None));
+}
