@@ -95,8 +95,9 @@ impl KeyWriter {
         }
     }
 
-    /// Deletes a known key.
+    /// Deletes a key that is known, or that a write without a result made.
     pub async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.find_unresolved(key).await?;
         let mut attempts = 0;
         while let Some(version) = self.version(key) {
             attempts += 1;
@@ -123,6 +124,16 @@ impl KeyWriter {
             Some(lock) => WriteRight::holder(lock, id),
             None => WriteRight::shared(id),
         }
+    }
+
+    /// Reads a key of which nothing is known but a write without a result.
+    async fn find_unresolved(&self, key: &StoreKey) -> Result<(), StoreError> {
+        let is_unresolved =
+            self.keys().get(key).is_some_and(|known| known.version.is_none() && !known.unresolved.is_empty());
+        if is_unresolved && let Some(found) = self.look(key).await? {
+            self.accepts(key, Some(FoundVersion { version: found.version, write: found.write }));
+        }
+        Ok(())
     }
 
     /// Notes a write, and returns what it replaces.

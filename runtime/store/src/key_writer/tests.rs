@@ -127,6 +127,23 @@ async fn key_writer_recognises_its_own_write_without_a_result() {
 }
 
 #[tokio::test]
+async fn key_writer_deletes_what_a_first_write_without_a_result_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder).await;
+    let writer = KeyWriter::shared(Arc::clone(&store) as _);
+    store.lose(&[false]);
+    writer.put(&key(), &value("one")).await.unwrap_err();
+    writer.delete(&key()).await.unwrap();
+    assert!(text(&store).await.is_none());
+    // Another process's value is no leftover.
+    store.lose(&[false]);
+    writer.put(&key(), &value("two")).await.unwrap_err();
+    store.write(&key(), "another's").await;
+    writer.delete(&key()).await.unwrap();
+    assert_eq!(text(&store).await.unwrap(), "another's");
+}
+
+#[tokio::test]
 async fn key_writer_of_a_shared_key_reads_again_before_it_replaces() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder).await;
