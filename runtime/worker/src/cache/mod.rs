@@ -284,7 +284,7 @@ impl LeaseCache {
     }
 
     async fn remove(&mut self, key: &StoreKey) -> Result<(), LeaseCacheError> {
-        self.writer.forget(key);
+        self.writer.adopt(key, None);
         match self.store.get(key).await {
             Ok(Some(entry)) => {
                 let by = WriteRight::holder(&self.lock, self.store.write_id()?);
