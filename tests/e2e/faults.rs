@@ -6,7 +6,7 @@ mod damage;
 mod disk;
 mod fleet;
 pub(crate) mod kills;
-mod log;
+pub(crate) mod log;
 pub(crate) mod namespace;
 mod outage;
 mod samples;

@@ -10,7 +10,6 @@ mod containers;
 mod endpoints;
 mod expiry;
 mod fullness;
-mod history;
 mod joining;
 mod kills;
 mod lives;

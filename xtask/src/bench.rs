@@ -1,4 +1,6 @@
-//! `cargo xtask bench`: how fast it is, as ratios from one run.
+//! `cargo xtask bench`: how fast it is, as ratios from one run, and what it bears.
+
+mod chaos;
 
 use std::path::Path;
 
@@ -7,6 +9,9 @@ use crate::process::Run;
 use crate::test::NATIVE;
 use crate::workspace::Workspace;
 use crate::{guests, tools};
+
+/// Coordinators, workers and etcd while processes and networks fail: a test, at full size.
+const CHAOS: &str = "chaos";
 
 /// The bench of leases that go to many workers: a program of its own, which needs no component.
 const FAN_OUT: &str = "fan-out";
@@ -29,6 +34,11 @@ const KERBEROS: &str = "kerberos";
 /// Builds the guests, then runs the benches with our own code optimised. The dependencies are optimised anyway, and
 /// said so they are not built again, as a profile of its own would have them.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    if let [first, rest @ ..] = arguments
+        && first == CHAOS
+    {
+        return chaos::run(workspace, rest);
+    }
     let native = workspace.target("bench-native");
     let (package, arguments) = match arguments {
         [first, rest @ ..] if first == FAN_OUT => ("deputy-fan", rest),

@@ -39,8 +39,8 @@ struct Arguments {
 enum Chore {
     /// Measures how fast it is, as ratios from one run
     Bench {
-        /// The benches to run, and their options; without one all but `enrolment`, `fan-out`, `kerberos`, `page` and
-        /// `takeover`; `--help` lists them
+        /// The benches to run, and their options; without one all but `chaos`, `enrolment`, `fan-out`, `kerberos`, `page`
+        /// and `takeover`; `--help` lists them
         #[arg(value_name = "NAME", trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

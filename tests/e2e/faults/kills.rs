@@ -180,4 +180,17 @@ impl Chance {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % end
     }
+
+    /// One of these.
+    pub(crate) fn one_of<T: Copy>(&mut self, these: &[T]) -> T {
+        these[usize::try_from(self.below(these.len() as u64)).unwrap()]
+    }
+
+    /// These in another order.
+    pub(crate) fn shuffled<T>(&mut self, mut these: Vec<T>) -> Vec<T> {
+        for end in (1..these.len()).rev() {
+            these.swap(end, usize::try_from(self.below(end as u64 + 1)).unwrap());
+        }
+        these
+    }
 }

@@ -56,6 +56,13 @@ impl Replica {
         replica
     }
 
+    /// Replaces a part of its configuration, which must be there once.
+    pub(super) fn edit(&self, old: &str, new: &str) {
+        let text = fs::read_to_string(&self.config).unwrap();
+        assert_eq!(text.matches(old).count(), 1, "{old} in {text}");
+        fs::write(&self.config, text.replace(old, new)).unwrap();
+    }
+
     fn program(&self, site: &TestSite) -> Command {
         let mut command = site.home.program();
         command.arg("--config").arg(&self.config).arg("--state").arg(&self.state);
@@ -99,7 +106,8 @@ impl Replica {
         site.worker_with(name, &["--join".as_ref(), token.as_os_str()])
     }
 
-    fn token(&self, site: &TestSite, name: &str) -> PathBuf {
+    /// Makes a token for one worker, and gives the file with its join string.
+    pub(super) fn token(&self, site: &TestSite, name: &str) -> PathBuf {
         let file = site.home.path(&format!("secrets/join-of-{name}"));
         self.run(site, &["token", "create", "--group", GROUP, "--out", file.to_str().unwrap()]).ends_with(exit::OK);
         site.home.register_secret(&fs::read_to_string(&file).unwrap());

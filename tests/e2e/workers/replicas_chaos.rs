@@ -1,58 +1,108 @@
-//! Three members of etcd and three coordinators. One at a time is killed or paused, while workloads read.
+//! Three members of etcd and three coordinators. One at a time is killed, paused, or parted from the others or from the
+//! workers, while workloads read. `cargo xtask bench chaos` does it with more instances and workers, and for longer.
 #![expect(clippy::print_stderr, reason = "a test says what it did, and how much it saw")]
 
+mod cluster;
+mod faults;
+mod history;
+mod links;
+mod report;
+
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use deputy_coordinator::status::CoordinatorStatus;
-use deputy_test_harness::{PATIENCE, RunningCoordinator, exit};
+use deputy_test_harness::exit;
 use deputy_test_servers::{Etcd, guest};
 
-use super::history::{History, Obtains, Read};
-use super::replicas::{Replica, store_lines, with_shared_key};
+use self::cluster::{Cluster, revisions_of};
+use self::faults::{Fault, Member, Suffered, Way, millis};
+use self::history::{Credential, History, Obtains, Track};
+use self::links::LinkWorkers;
+use self::report::Report;
+use super::replicas::{store_lines, with_shared_key};
 use super::site::{GROUP, RunningWorker, TestSite};
 use super::unit::{Payload, Unit, now};
 use crate::faults::kills::Chance;
+use crate::faults::log;
 use crate::script::ScriptedServer;
 
-const SCRIPTED: [&str; 3] = ["a", "b", "c"];
-/// Its payloads are in a file that changes.
+/// An instance whose payloads are in a file that changes.
 const FILE: &str = "file";
-const INSTANCES: [&str; 4] = ["a", "b", "c", FILE];
-const WORKERS: [&str; 6] = ["w1", "w2", "w3", "w4", "w5", "w6"];
+
+/// Instances of one receiver.
+const OF_RECEIVER: usize = 7;
 
 const LIFE: Duration = Duration::from_secs(60);
 const PACE: Duration = Duration::from_secs(2);
-/// Longer than the lease of the lock.
-const PAUSE: Duration = Duration::from_millis(5500);
 
-#[derive(Debug, Clone, Copy)]
-enum Target {
-    Leader,
-    Follower,
-    EtcdLeader,
-    EtcdFollower,
+/// What stands in the configuration of each coordinator, until the addresses are known.
+const ADDRESSES: &str = "advertise = [\"deputy.example:8271\"]";
+
+/// How much there is of everything.
+struct Size {
+    /// Instances that a service gives credentials.
+    scripted: usize,
+    processes: usize,
+    links: usize,
+    /// Until each instance has had so many leases; without, a few faults are enough.
+    rotations: Option<u64>,
+    /// Between two looks at all workers.
+    look: Duration,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Fault {
-    Kill,
-    Pause,
-}
+impl Size {
+    fn from_environment() -> Self {
+        let rotations = std::env::var("DEPUTY_CHAOS_ROTATIONS").ok().map(|rotations| rotations.parse().unwrap());
+        match rotations {
+            None => Self { scripted: 3, processes: 4, links: 8, rotations, look: Duration::from_millis(5) },
+            Some(_) => Self { scripted: 20, processes: 6, links: 44, rotations, look: Duration::from_millis(50) },
+        }
+    }
 
-const FAULTS: [(Target, Fault); 8] = [
-    (Target::Leader, Fault::Kill),
-    (Target::Leader, Fault::Pause),
-    (Target::Follower, Fault::Kill),
-    (Target::Follower, Fault::Pause),
-    (Target::EtcdLeader, Fault::Kill),
-    (Target::EtcdLeader, Fault::Pause),
-    (Target::EtcdFollower, Fault::Kill),
-    (Target::EtcdFollower, Fault::Pause),
-];
+    /// The names of the instances that a service gives credentials.
+    fn scripted(&self) -> Vec<String> {
+        (1..=self.scripted).map(|number| format!("service-{number}")).collect()
+    }
+
+    fn instances(&self) -> Vec<String> {
+        [self.scripted(), vec![FILE.to_owned()]].concat()
+    }
+
+    /// The receivers, each with its instances.
+    fn receivers(&self) -> Vec<(String, Vec<String>)> {
+        let instances = self.instances();
+        let chunks = instances.chunks(OF_RECEIVER).enumerate();
+        chunks.map(|(number, instances)| (format!("app-{number}"), instances.to_vec())).collect()
+    }
+
+    fn process_names(&self) -> Vec<String> {
+        (1..=self.processes).map(|number| format!("process-{number}")).collect()
+    }
+
+    fn workers(&self) -> Vec<String> {
+        let links = (1..=self.links).map(|number| format!("link-{number}"));
+        self.process_names().into_iter().chain(links).collect()
+    }
+
+    /// The faults of one round, in their order.
+    fn round(&self, chance: &mut Chance) -> Vec<Fault> {
+        if self.rotations.is_some() {
+            return chance.shuffled(Fault::all());
+        }
+        // Two of the leader, so that there are takeovers, and a part of the others.
+        let of_leader = [Way::Kill, Way::Part].map(|way| Fault::Coordinator(Member::Leader, way));
+        let others = Fault::all().into_iter().filter(|fault| !of_leader.contains(fault)).collect();
+        let mut faults = chance.shuffled(others);
+        faults.truncate(6);
+        faults.extend(of_leader);
+        chance.shuffled(faults)
+    }
+}
 
 /// Ends the threads of a test that fails, too.
 struct Ended<'f>([&'f AtomicBool; 2]);
@@ -65,154 +115,73 @@ impl Drop for Ended<'_> {
     }
 }
 
-/// All processes but the workers.
-struct Cluster<'s> {
-    site: &'s TestSite,
-    etcd: Etcd,
-    replicas: Vec<Replica>,
-    running: Vec<RunningCoordinator<'s>>,
-}
-
-impl<'s> Cluster<'s> {
-    fn start(site: &'s TestSite, etcd: Etcd) -> Self {
-        let replicas: Vec<Replica> = ["first", "second", "third"].map(|name| Replica::new(site, name)).into();
-        let running = replicas.iter().map(|replica| replica.start_unseen(site)).collect();
-        Self { site, etcd, replicas, running }
-    }
-
-    /// What all of them say, if all answer.
-    fn statuses(&self) -> Option<Vec<CoordinatorStatus>> {
-        self.replicas.iter().map(Replica::status).collect()
-    }
-
-    /// One leads, two follow, all serve.
-    fn is_well(&self) -> bool {
-        self.statuses()
-            .is_some_and(|all| all.iter().all(serves) && all.iter().filter(|status| leads(status)).count() == 1)
-    }
-
-    /// Waits until something is so.
-    #[track_caller]
-    fn wait_until(&self, what: &str, mut so: impl FnMut() -> bool) {
-        let begun = Instant::now();
-        while !so() {
-            assert!(begun.elapsed() < PATIENCE, "{what}: not in time: {:#?}", self.statuses());
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn wait_until_well(&self) {
-        self.wait_until("all are well", || self.is_well());
-    }
-
-    fn coordinator(&self, is_leader: bool, chance: &mut Chance) -> usize {
-        let statuses = self.statuses().unwrap();
-        let of_role: Vec<usize> = (0..3).filter(|index| leads(&statuses[*index]) == is_leader).collect();
-        of_role[usize::try_from(chance.below(of_role.len() as u64)).unwrap()]
-    }
-
-    fn member(&self, is_leader: bool, chance: &mut Chance) -> usize {
-        let mut leader = None;
-        self.wait_until("etcd has a leader", || {
-            leader = self.etcd.leader();
-            leader.is_some()
-        });
-        let other = 1 + usize::try_from(chance.below(2)).unwrap();
-        if is_leader { leader.unwrap() } else { (leader.unwrap() + other) % 3 }
-    }
-
-    /// Does it, and ends it after a while.
-    fn suffer(&mut self, target: Target, fault: Fault, chance: &mut Chance) {
-        let away = match fault {
-            Fault::Kill => Duration::from_millis(chance.below(4000)),
-            Fault::Pause => PAUSE + Duration::from_millis(chance.below(1500)),
-        };
-        match target {
-            Target::Leader | Target::Follower => {
-                let index = self.coordinator(matches!(target, Target::Leader), chance);
-                match fault {
-                    Fault::Kill => {
-                        // Its socket stays, as after a real kill.
-                        self.running[index].signal("KILL");
-                        self.running[index].end();
-                        thread::sleep(away);
-                        self.running[index] = self.replicas[index].start_unseen(self.site);
-                    }
-                    Fault::Pause => {
-                        self.running[index].signal("STOP");
-                        thread::sleep(away);
-                        self.running[index].signal("CONT");
-                    }
-                }
-            }
-            Target::EtcdLeader | Target::EtcdFollower => {
-                let index = self.member(matches!(target, Target::EtcdLeader), chance);
-                match fault {
-                    Fault::Kill => {
-                        self.etcd.kill(index);
-                        thread::sleep(away);
-                        self.etcd.start_all().unwrap();
-                    }
-                    Fault::Pause => {
-                        self.etcd.signal(index, "STOP").unwrap();
-                        thread::sleep(away);
-                        self.etcd.signal(index, "CONT").unwrap();
-                    }
-                }
-            }
-        }
-    }
-
-    /// The revisions of all instances, if all coordinators agree on them.
-    fn revisions(&self) -> Option<BTreeMap<String, u64>> {
-        let mut all: Vec<_> = self.statuses()?.into_iter().map(revisions_of).collect();
-        all.dedup();
-        if let [agreed] = &all[..] { Some(agreed.clone()) } else { None }
-    }
-}
-
-fn revisions_of(status: CoordinatorStatus) -> BTreeMap<String, u64> {
-    let leases = status.instances.into_iter().map(|instance| (instance.name, instance.lease));
-    leases.map(|(name, lease)| (name, lease.map_or(0, |lease| lease.revision))).collect()
-}
-
-fn leads(status: &CoordinatorStatus) -> bool {
-    status.role == "leading"
-}
-
-fn serves(status: &CoordinatorStatus) -> bool {
-    status.ready && status.state_trouble.is_none()
-}
-
-fn site(etcd: &Etcd, script: &ScriptedServer) -> TestSite {
-    let lines = store_lines(&etcd.endpoints(), "chaos") + "\n[upstreams.default]\ncalls-per-minute = 6000\nburst = 100";
-    let mut site = TestSite::new(&lines).receiver("app", &INSTANCES).instance(FILE, "any", &[GROUP]);
+fn site(size: &Size, etcd: &Etcd, script: &ScriptedServer) -> TestSite {
+    let lines = format!(
+        "{ADDRESSES}\n{}\n[upstreams.default]\ncalls-per-minute = 6000\nburst = 100",
+        store_lines(&etcd.endpoints(), "chaos")
+    );
+    let mut site = TestSite::new(&lines).instance(FILE, "any", &[GROUP]);
     site.home.replace("lifetime = \"1h\"", "lifetime = \"60s\"");
-    for name in SCRIPTED {
+    for name in size.scripted() {
         let policy = format!("deliver-to = [\"{GROUP}\"]\nrenew = {{ interval = \"50ms\", per-hour = 100000 }}\n");
         let component = guest("benign-obtain").unwrap();
-        site.home.append(&format!("[instances.{name}]\ncomponent = {component:?}\n{}", script.lines(name, &policy)));
+        site.home.append(&format!("[instances.{name}]\ncomponent = {component:?}\n{}", script.lines(&name, &policy)));
+    }
+    for (name, instances) in size.receivers() {
+        let instances: Vec<&str> = instances.iter().map(String::as_str).collect();
+        site = site.receiver(&name, &instances);
     }
     with_shared_key(site)
 }
 
-/// Reads all workers again and again, until all is over, and then once more.
-fn read(site: &TestSite, over: &AtomicBool) -> Vec<Read> {
-    let mut reads = Vec::new();
+/// Reads at all workers again and again, until all is over, and then once more.
+fn read(size: &Size, addresses: &Addresses, links: &LinkWorkers, over: &AtomicBool) -> Vec<Track> {
+    let (receivers, instances) = (size.receivers(), size.instances());
+    let workers = size.workers();
+    let tracks = workers.iter().map(|worker| instances.iter().map(|instance| Track::new(worker, instance)).collect());
+    let mut tracks: Vec<Vec<Track>> = tracks.collect();
     loop {
         let is_last = over.load(Ordering::Relaxed);
-        for worker in WORKERS {
-            let at = now().as_millis();
-            let unit = Unit::read(&site.link(worker, "app")).unwrap().unwrap();
-            for payload in unit.payloads().unwrap().into_values() {
-                let instance = INSTANCES.into_iter().find(|name| *name == payload.instance).unwrap();
-                reads.push(Read { at, worker, instance, number: payload.number, until: payload.until });
+        let (processes, of_links) = tracks.split_at_mut(size.processes);
+        for (name, tracks) in size.process_names().iter().zip(processes) {
+            for (receiver, instances) in &receivers {
+                let at = millis();
+                let unit = Unit::read(&addresses.outputs.join(name).join(receiver)).unwrap();
+                let mut payloads = unit.map(|unit| unit.payloads().unwrap()).unwrap_or_default();
+                for track in tracks.iter_mut().filter(|track| instances.contains(&track.instance)) {
+                    track.add(at, None, payloads.remove(&track.instance).map(published));
+                }
+            }
+        }
+        for (worker, tracks) in links.all().iter().zip(of_links) {
+            let (at, coordinator) = (millis(), addresses.coordinator(worker.port()));
+            let mut credentials = worker.credentials();
+            for track in tracks {
+                track.add(at, coordinator, credentials.remove(&track.instance));
             }
         }
         if is_last {
-            return reads;
+            return tracks.into_iter().flatten().collect();
         }
-        thread::sleep(Duration::from_millis(5));
+        thread::sleep(size.look);
+    }
+}
+
+fn published(payload: Payload) -> Credential {
+    Credential { number: payload.number, until: u64::try_from(payload.until).unwrap(), revision: None }
+}
+
+/// What a reader knows of the cluster.
+struct Addresses {
+    /// The folder with a folder for each worker.
+    outputs: PathBuf,
+    /// Where workers reach each coordinator.
+    ports: Vec<u16>,
+}
+
+impl Addresses {
+    fn coordinator(&self, port: Option<u16>) -> Option<usize> {
+        self.ports.iter().position(|known| Some(*known) == port)
     }
 }
 
@@ -227,12 +196,65 @@ fn write(site: &TestSite, over: &AtomicBool) -> u64 {
     number
 }
 
-fn is_newest(worker: &RunningWorker<'_>, newest: &BTreeMap<&str, u64>) -> bool {
-    newest.iter().all(|(instance, number)| worker.published_number("app", instance) == *number)
+fn is_newest(worker: &RunningWorker<'_>, size: &Size, newest: &BTreeMap<String, u64>) -> bool {
+    size.receivers().iter().all(|(receiver, instances)| {
+        instances.iter().all(|instance| worker.published_number(receiver, instance) == newest[instance])
+    })
+}
+
+fn has_newest(links: &LinkWorkers, newest: &BTreeMap<String, u64>) -> bool {
+    links.all().iter().all(|worker| {
+        let credentials = worker.credentials();
+        newest.iter().all(|(instance, number)| credentials.get(instance).is_some_and(|held| held.number == *number))
+    })
+}
+
+/// Until there were faults and rotations enough.
+fn suffer(size: &Size, cluster: &mut Cluster<'_>, links: &LinkWorkers) -> Vec<Suffered> {
+    let mut chance = Chance::from_environment();
+    let mut all = Vec::new();
+    loop {
+        for fault in size.round(&mut chance) {
+            thread::sleep(Duration::from_millis(chance.below(1000)));
+            let suffered = cluster.suffer(fault, links, &mut chance);
+            let over = Duration::from_millis(suffered.until - suffered.from);
+            eprintln!("{} for {over:?}: well after {:?}", fault.name(), suffered.well);
+            all.push(suffered);
+            let Some(rotations) = size.rotations else { continue };
+            let revisions = cluster.statuses().into_iter().flatten().map(revisions_of).next().unwrap_or_default();
+            if size.scripted().iter().all(|name| revisions.get(name) >= Some(&rotations)) {
+                return all;
+            }
+        }
+        if size.rotations.is_none() {
+            return all;
+        }
+    }
+}
+
+/// When another term began, from the log of all coordinators. The first leader of a state does not say this.
+fn takeovers(cluster: &Cluster<'_>) -> Vec<u64> {
+    let lines = log::lines(&cluster.machines[0].running);
+    let lead = lines.iter().filter(|line| line.message == "this coordinator leads now");
+    let mut times: Vec<u64> =
+        lead.map(|line| u64::try_from(log::millis_between("1970-01-01T00:00:00.000Z", &line.at)).unwrap()).collect();
+    times.sort_unstable();
+    times
+}
+
+fn obtains(script: &ScriptedServer, instance: String, revisions: &BTreeMap<String, u64>) -> Obtains {
+    let began = script.calls(&instance, "obtain").iter().map(|call| since_1970(call.at)).collect();
+    Obtains { began, revision: revisions[&instance], instance }
+}
+
+fn since_1970(at: Instant) -> u64 {
+    let ago = u64::try_from(at.elapsed().as_millis()).unwrap();
+    millis() - ago
 }
 
 #[test]
 fn replicas_chaos_keeps_every_credential_good() {
+    let size = Size::from_environment();
     let calm = Arc::new(AtomicBool::new(false));
     let at_rest = Arc::clone(&calm);
     let script = ScriptedServer::new(move |call| {
@@ -240,77 +262,73 @@ fn replicas_chaos_keeps_every_credential_good() {
         let next = now() + if at_rest.load(Ordering::Relaxed) { LIFE } else { PACE };
         format!("payload {}\nvalid-until {}\nnext-at {}\n", payload.text(), payload.until, next.as_millis())
     });
-    let etcd = Etcd::start_three(&[]).unwrap();
-    let site = site(&etcd, &script);
-    let mut cluster = Cluster::start(&site, etcd);
+    let etcd = Etcd::start_three_to_part(&[]).unwrap();
+    let site = site(&size, &etcd, &script);
+    let mut cluster = Cluster::start(&site, etcd, ADDRESSES);
     cluster.wait_until_well();
-    let workers: Vec<RunningWorker<'_>> = WORKERS
-        .iter()
-        .zip(cluster.replicas.iter().cycle())
-        .map(|(name, replica)| replica.worker(&site, name))
-        .collect();
+    let begun = Instant::now();
+    let mut machines = cluster.machines.iter().map(|machine| &machine.replica).cycle();
+    let workers: Vec<RunningWorker<'_>> =
+        size.process_names().iter().zip(machines.by_ref()).map(|(name, replica)| replica.worker(&site, name)).collect();
+    let mut links = LinkWorkers::new();
+    for (name, replica) in size.workers().iter().skip(size.processes).zip(machines) {
+        links.join(name, &fs::read_to_string(replica.token(&site, name)).unwrap());
+    }
     for worker in &workers {
-        worker.wait_until("all are there", || INSTANCES.iter().all(|name| worker.published_number("app", name) > 0));
+        worker.wait_until("all are there", || {
+            size.receivers().iter().all(|(receiver, instances)| {
+                instances.iter().all(|instance| worker.published_number(receiver, instance) > 0)
+            })
+        });
     }
 
-    let mut chance = Chance::from_environment();
-    let rounds = std::env::var("DEPUTY_CHAOS_ROUNDS").map_or(1, |rounds| rounds.parse().unwrap());
+    let addresses = Addresses {
+        outputs: site.home.path("secrets"),
+        ports: cluster.machines.iter().map(|machine| machine.from_workers.address().port()).collect(),
+    };
     let read_over = AtomicBool::new(false);
-    let (reads, newest, revisions) = thread::scope(|scope| {
+    let (tracks, newest, revisions, suffered) = thread::scope(|scope| {
         let _ended = Ended([&calm, &read_over]);
-        let reading = scope.spawn(|| read(&site, &read_over));
+        let reading = scope.spawn(|| read(&size, &addresses, &links, &read_over));
         let writing = scope.spawn(|| write(&site, &calm));
-        for _ in 0..rounds {
-            let mut faults = FAULTS.to_vec();
-            while !faults.is_empty() {
-                let (target, fault) = faults.swap_remove(usize::try_from(chance.below(faults.len() as u64)).unwrap());
-                thread::sleep(Duration::from_millis(chance.below(1000)));
-                let begun = Instant::now();
-                cluster.suffer(target, fault, &mut chance);
-                let over = begun.elapsed();
-                cluster.wait_until_well();
-                eprintln!("{fault:?} {target:?} for {over:?}: well after {:?}", begun.elapsed());
-            }
-        }
+        let suffered = suffer(&size, &mut cluster, &links);
         calm.store(true, Ordering::Relaxed);
         let file = writing.join().unwrap();
         let mut newest = BTreeMap::new();
         cluster.wait_until("every worker has the newest", || {
-            let scripted = SCRIPTED.iter().map(|name| (*name, script.count(name, "obtain") as u64));
-            newest = scripted.chain([(FILE, file)]).collect();
-            workers.iter().all(|worker| is_newest(worker, &newest))
+            let scripted = size.scripted().into_iter().map(|name| (script.count(&name, "obtain") as u64, name));
+            newest = scripted.chain([(file, FILE.to_owned())]).map(|(number, name)| (name, number)).collect();
+            has_newest(&links, &newest) && workers.iter().all(|worker| is_newest(worker, &size, &newest))
         });
         cluster.wait_until("all coordinators agree", || cluster.revisions().is_some());
         let revisions = cluster.revisions().unwrap();
         read_over.store(true, Ordering::Relaxed);
-        (reading.join().unwrap(), newest, revisions)
+        (reading.join().unwrap(), newest, revisions, suffered)
     });
 
-    let takeovers = cluster.running[0].log().matches("this coordinator leads now").count();
-    let obtains = SCRIPTED.map(|instance| {
-        let calls = script.calls(instance, "obtain");
-        let began = calls.iter().map(|call| call.at - calls[0].at).collect();
-        Obtains { instance, began, revision: revisions[instance] }
-    });
-    let called = obtains.iter().map(|obtains| obtains.began.len()).sum::<usize>();
-    let saved = SCRIPTED.iter().map(|name| revisions[*name]).sum::<u64>();
-    let gap = obtains
-        .iter()
-        .flat_map(|obtains| obtains.began.windows(2))
-        .map(|two| two[1].saturating_sub(two[0]))
-        .max()
-        .unwrap();
-    let read = reads.len();
-    eprintln!("{read} reads, {called} obtains at most {gap:?} apart, {saved} leases, {takeovers} takeovers");
-    // One when the leader was killed, one when it was paused. The first leader of a state does not say this.
-    assert!(takeovers >= 2, "{takeovers}");
-    let history =
-        History { reads, obtains: obtains.into(), pace: PACE, takeovers, newest, workers: WORKERS.to_vec(), least: 8 };
+    let history = History {
+        tracks,
+        obtains: size.scripted().into_iter().map(|instance| obtains(&script, instance, &revisions)).collect(),
+        pace: u64::try_from(PACE.as_millis()).unwrap(),
+        takeovers: takeovers(&cluster),
+        cuts: suffered.iter().filter_map(|suffered| suffered.cut.clone()).collect(),
+        newest,
+        workers: size.workers(),
+        least: 8,
+    };
+    let report = Report::new(&history, &suffered, size.processes, begun.elapsed());
+    eprintln!("{}", report.text());
+    if let Some(folder) = std::env::var_os("DEPUTY_CHAOS_REPORT") {
+        report.write(&history, &cluster.machines[0].running.log(), &PathBuf::from(folder));
+    }
+    // A fault that ends no term shows nothing.
+    let ended = suffered.iter().filter(|suffered| suffered.fault.ends_the_leader()).count();
+    assert!(history.takeovers.len() >= ended, "{ended} faults of leaders");
     assert_eq!(history.violations(), [""; 0]);
     for worker in workers {
         assert_eq!(worker.stop(), Some(exit::OK));
     }
-    for running in cluster.running {
-        assert_eq!(running.stop(), Some(exit::OK));
+    for machine in cluster.machines {
+        assert_eq!(machine.running.stop(), Some(exit::OK));
     }
 }

@@ -33,7 +33,8 @@ impl Payload {
         format!("{CANARY} {} {} {}", self.instance, self.number, self.until)
     }
 
-    fn parsed(text: &str) -> Option<Self> {
+    /// What [`text`](Self::text) made.
+    pub(crate) fn parsed(text: &str) -> Option<Self> {
         let words: Vec<&str> = text.split(' ').collect();
         let [CANARY, instance, number, until] = words[..] else { return None };
         Some(Self { instance: instance.to_owned(), number: number.parse().ok()?, until: until.parse().ok()? })

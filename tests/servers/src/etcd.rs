@@ -1,10 +1,12 @@
-//! etcd: one member, or a cluster of three.
+//! etcd: one member, or a cluster of three, whose members can be parted from each other.
 
-use std::path::Path;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::{Error, EtcdCertificates, Lasting, Server, Start, get, lasting_ports, tool};
+use crate::{DroppingProxy, Error, EtcdCertificates, Lasting, Server, Start, get, lasting_ports, tool};
 
 /// Where one member listens: for clients, for members, and for a look at its health.
 #[derive(Debug, Clone, Copy)]
@@ -14,9 +16,15 @@ struct MemberPorts {
     health: u16,
 }
 
+/// The folder of each member that was started.
+type Folders = Arc<Mutex<Vec<PathBuf>>>;
+
 /// A cluster whose members can be stopped and started again. The data ends with this value.
 pub struct Etcd {
     members: Vec<(MemberPorts, Option<Server>)>,
+    /// Before each member, for the others; none if they reach each other without.
+    proxies: Vec<DroppingProxy>,
+    folders: Folders,
     data: Lasting,
     certificates: Option<Arc<EtcdCertificates>>,
     options: Vec<String>,
@@ -30,7 +38,7 @@ impl Etcd {
     /// # Errors
     /// When it is not installed, or does not start.
     pub fn start(options: &[&str]) -> Result<Self, Error> {
-        Self::launch(1, None, options)
+        Self::new(1, None, options)?.started()
     }
 
     /// Starts a cluster of three.
@@ -38,7 +46,21 @@ impl Etcd {
     /// # Errors
     /// When it is not installed, or does not start.
     pub fn start_three(options: &[&str]) -> Result<Self, Error> {
-        Self::launch(3, None, options)
+        Self::new(3, None, options)?.started()
+    }
+
+    /// Starts a cluster of three that can be [parted](Self::part).
+    ///
+    /// # Errors
+    /// When it is not installed, or does not start.
+    pub fn start_three_to_part(options: &[&str]) -> Result<Self, Error> {
+        let mut etcd = Self::new(3, None, options)?;
+        for (ports, _) in &etcd.members {
+            let folders = Arc::clone(&etcd.folders);
+            let server = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.peer));
+            etcd.proxies.push(DroppingProxy::recognising(server, move |caller| member_at(caller, &folders))?);
+        }
+        etcd.started()
     }
 
     /// Starts one member that wants a certificate of its clients.
@@ -46,23 +68,28 @@ impl Etcd {
     /// # Errors
     /// When it is not installed, or does not start.
     pub fn start_with_tls(certificates: Arc<EtcdCertificates>, options: &[&str]) -> Result<Self, Error> {
-        Self::launch(1, Some(certificates), options)
+        Self::new(1, Some(certificates), options)?.started()
     }
 
-    fn launch(members: usize, certificates: Option<Arc<EtcdCertificates>>, options: &[&str]) -> Result<Self, Error> {
+    fn new(members: usize, certificates: Option<Arc<EtcdCertificates>>, options: &[&str]) -> Result<Self, Error> {
         let ports = (0..members).map(|_| {
             let [client, peer, health] = lasting_ports()?;
             Ok((MemberPorts { client, peer, health }, None))
         });
-        let mut etcd = Self {
+        Ok(Self {
             members: ports.collect::<Result<_, Error>>()?,
+            proxies: Vec::new(),
+            folders: Arc::new(Mutex::new(vec![PathBuf::new(); members])),
             data: Lasting::new("etcd-data")?,
             certificates,
             options: options.iter().map(ToString::to_string).collect(),
             restored: 0,
-        };
-        etcd.start_all()?;
-        Ok(etcd)
+        })
+    }
+
+    fn started(mut self) -> Result<Self, Error> {
+        self.start_all()?;
+        Ok(self)
     }
 
     /// Where clients connect, for each member.
@@ -88,6 +115,18 @@ impl Etcd {
         }
     }
 
+    /// Parts a member of [such a cluster](Self::start_three_to_part) from the others. Clients reach it as before.
+    pub fn part(&self, member: usize) {
+        for (index, proxy) in self.proxies.iter().enumerate() {
+            if index == member { proxy.part() } else { proxy.part_from(member) }
+        }
+    }
+
+    /// Lets the members reach each other again.
+    pub fn heal(&self) {
+        self.proxies.iter().for_each(DroppingProxy::heal);
+    }
+
     /// Starts the members that do not run, and waits until all are ready.
     ///
     /// # Errors
@@ -96,6 +135,9 @@ impl Etcd {
         for index in 0..self.members.len() {
             if self.members.get(index).is_some_and(|(_, server)| server.is_none()) {
                 let server = self.member(index)?.begin()?;
+                if let Some(folder) = self.folders.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
+                    server.folder().clone_into(folder);
+                }
                 if let Some((_, place)) = self.members.get_mut(index) {
                     *place = Some(server);
                 }
@@ -112,10 +154,14 @@ impl Etcd {
     /// The member that leads.
     #[must_use]
     pub fn leader(&self) -> Option<usize> {
-        let is_leader = |ports: &MemberPorts| {
-            get(ports.health, "/metrics").is_some_and(|answer| answer.body.contains("\netcd_server_is_leader 1"))
-        };
-        self.members.iter().position(|(ports, server)| server.is_some() && is_leader(ports))
+        (0..self.members.len()).find(|member| self.leads(*member))
+    }
+
+    /// Whether a member says that it leads.
+    #[must_use]
+    pub fn leads(&self, member: usize) -> bool {
+        let Some((ports, Some(_))) = self.members.get(member) else { return false };
+        get(ports.health, "/metrics").is_some_and(|answer| answer.body.contains("\netcd_server_is_leader 1"))
     }
 
     /// Runs `etcdctl`, and returns what it printed.
@@ -123,8 +169,20 @@ impl Etcd {
     /// # Errors
     /// When it fails: with what it printed.
     pub fn ctl(&self, arguments: &[&str]) -> Result<String, Error> {
+        self.ctl_of(&self.endpoints().join(","), arguments)
+    }
+
+    /// Runs it with one member alone.
+    ///
+    /// # Errors
+    /// When it fails: with what it printed.
+    pub fn ctl_at(&self, member: usize, arguments: &[&str]) -> Result<String, Error> {
+        self.ctl_of(&self.endpoints().into_iter().nth(member).unwrap_or_default(), arguments)
+    }
+
+    fn ctl_of(&self, endpoints: &str, arguments: &[&str]) -> Result<String, Error> {
         let mut command = Command::new(tool("etcdctl")?);
-        command.arg("--endpoints").arg(self.endpoints().join(",")).args(["--command-timeout=20s", "--dial-timeout=5s"]);
+        command.args(["--endpoints", endpoints, "--command-timeout=20s", "--dial-timeout=5s"]);
         if let Some(certificates) = &self.certificates {
             command.arg("--cacert").arg(certificates.file("roots.pem"));
             command.arg("--cert").arg(certificates.file("client.pem"));
@@ -167,7 +225,10 @@ impl Etcd {
 
     /// What a member and its restored data have to agree on.
     fn cluster_options(&self, member: usize) -> Vec<String> {
-        let peer = |index: usize| self.members.get(index).map_or(0, |(ports, _)| ports.peer);
+        let peer = |index: usize| {
+            let proxy = self.proxies.get(index).map(|proxy| proxy.address().port());
+            proxy.or_else(|| self.members.get(index).map(|(ports, _)| ports.peer)).unwrap_or(0)
+        };
         let all = (0..self.members.len()).map(|index| format!("member-{index}=http://127.0.0.1:{}", peer(index)));
         vec![
             format!("--name=member-{member}"),
@@ -211,4 +272,25 @@ fn run(command: &mut Command) -> Result<String, Error> {
         true => Ok(out),
         false => Err(Error::new(format!("{out}{}", String::from_utf8_lossy(&output.stderr)))),
     }
+}
+
+/// Which member has the other end of a connection. The kernel lists connections with their inodes, and a process has its own.
+fn member_at(caller: SocketAddr, folders: &Folders) -> Option<usize> {
+    let connections = fs::read_to_string("/proc/net/tcp").ok()?;
+    let ending = format!(":{:04X}", caller.port());
+    let inode = connections.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        words.get(1).filter(|local| local.starts_with("0100007F") && local.ends_with(&ending))?;
+        words.get(9).copied()
+    })?;
+    let socket = PathBuf::from(format!("socket:[{inode}]"));
+    let folders = folders.lock().unwrap_or_else(PoisonError::into_inner);
+    folders.iter().position(|folder| has_open(folder, &socket).unwrap_or(false))
+}
+
+/// Whether the server of a folder has this open.
+fn has_open(folder: &Path, socket: &Path) -> std::io::Result<bool> {
+    let pid = fs::read_to_string(folder.join("pid"))?;
+    let mut open = fs::read_dir(format!("/proc/{}/fd", pid.trim()))?;
+    Ok(open.any(|entry| entry.is_ok_and(|entry| fs::read_link(entry.path()).is_ok_and(|link| link == socket))))
 }
