@@ -219,7 +219,7 @@ impl Etcd {
         self.start_all()
     }
 
-    fn data_dir(&self, member: usize) -> std::path::PathBuf {
+    fn data_dir(&self, member: usize) -> PathBuf {
         self.data.path().join(format!("member-{member}-{}", self.restored))
     }
 

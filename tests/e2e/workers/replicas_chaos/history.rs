@@ -125,8 +125,8 @@ impl History {
         self.runs().map(|run| run.reads).sum()
     }
 
-    /// How many runs there are at workers whose coordinator was parted from them.
-    pub(super) fn runs_while_cut(&self) -> usize {
+    /// How many credentials were read at workers while their coordinator was parted from them.
+    pub(super) fn read_while_cut(&self) -> usize {
         self.cuts.iter().map(|cut| self.runs().filter(|run| cut.has(run)).count()).sum()
     }
 
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn history_counts_what_was_read() {
         let history = good();
-        assert_eq!((history.reads(), history.runs_while_cut(), history.moves()), (10, 1, 1));
+        assert_eq!((history.reads(), history.read_while_cut(), history.moves()), (10, 1, 1));
         assert_eq!(history.least_left(), Some(8999));
         let mut track = Track::new("one", "a");
         let seen = run(1, 0, 1).found;

@@ -21,10 +21,7 @@ pub(super) struct LinkWorkers {
     runtime: Runtime,
 }
 
-pub(super) struct LinkWorker {
-    pub(super) name: String,
-    link: Link,
-}
+pub(super) struct LinkWorker(Link);
 
 /// They run for as long as the test.
 struct NoStore;
@@ -60,7 +57,7 @@ impl LinkWorkers {
         });
         self.runtime.spawn(client.run());
         self.runtime.spawn(report(link.clone()));
-        self.links.push(LinkWorker { name: name.to_owned(), link });
+        self.links.push(LinkWorker(link));
     }
 
     pub(super) fn all(&self) -> &[LinkWorker] {
@@ -87,13 +84,13 @@ async fn report(mut link: Link) {
 impl LinkWorker {
     /// The port of the coordinator that it is connected to.
     pub(super) fn port(&self) -> Option<u16> {
-        let state = self.link.state.borrow();
+        let state = self.0.state.borrow();
         state.address.as_ref().filter(|_| state.phase == LinkPhase::Connected).map(|address| address.port)
     }
 
     /// What it holds of each instance.
     pub(super) fn credentials(&self) -> BTreeMap<String, Credential> {
-        let held = self.link.held.borrow().clone();
+        let held = self.0.held.borrow().clone();
         held.deliveries.values().map(|delivery| (delivery.instance.to_string(), credential(delivery))).collect()
     }
 }

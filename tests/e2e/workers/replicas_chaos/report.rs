@@ -25,7 +25,7 @@ pub(super) struct Report {
     /// The longest time between two calls of one instance.
     longest_without_obtain_ms: u64,
     reads: u64,
-    runs_while_cut: usize,
+    read_while_cut: usize,
     least_left_ms: u64,
     moves: usize,
     rotations: u64,
@@ -87,7 +87,7 @@ impl Report {
             takeovers: history.takeovers.len(),
             longest_without_obtain_ms: gaps.max().unwrap_or(0),
             reads: history.reads(),
-            runs_while_cut: history.runs_while_cut(),
+            read_while_cut: history.read_while_cut(),
             least_left_ms: history.least_left().unwrap_or(0),
             moves: history.moves(),
             rotations,
@@ -102,7 +102,7 @@ impl Report {
     /// The table.
     pub(super) fn text(&self) -> String {
         let mut lines = vec![format!(
-            "{:<62}{:>6}{:>18}{:>10}",
+            "{:<62}{:>6}{:>20}{:>10}",
             format!("{} instances, {} workers, {} s", self.instances, self.workers, self.seconds),
             "times",
             "until well: median",
@@ -112,7 +112,7 @@ impl Report {
         lines.push(row("another term began, after a fault of the leader", self.takeovers, &self.takeover));
         for (name, figure) in [
             ("reads", self.reads.to_string()),
-            ("different reads at workers that were cut off", self.runs_while_cut.to_string()),
+            ("credentials read at workers while they were cut off", self.read_while_cut.to_string()),
             ("workers that moved to another coordinator", self.moves.to_string()),
             ("least time left of a credential that was read", seconds(self.least_left_ms)),
             ("longest time without a call of an instance", seconds(self.longest_without_obtain_ms)),
@@ -136,7 +136,7 @@ impl Report {
 }
 
 fn row(name: &str, times: usize, well: &Times) -> String {
-    format!("{name:<62}{times:>6}{:>18}{:>10}", seconds(well.median_ms), seconds(well.worst_ms))
+    format!("{name:<62}{times:>6}{:>20}{:>10}", seconds(well.median_ms), seconds(well.worst_ms))
 }
 
 fn seconds(millis: u64) -> String {
