@@ -2,6 +2,7 @@
 //! workers, while workloads read. `cargo xtask bench chaos` does it with more instances and workers, and for longer.
 #![expect(clippy::print_stderr, reason = "a test says what it did, and how much it saw")]
 
+mod calls;
 mod cluster;
 mod faults;
 mod history;
@@ -19,9 +20,10 @@ use std::time::{Duration, Instant};
 use deputy_test_harness::exit;
 use deputy_test_servers::{Etcd, guest};
 
+use self::calls::Obtains;
 use self::cluster::{Cluster, revisions_of};
 use self::faults::{Fault, Member, Suffered, Way, millis};
-use self::history::{Credential, History, Obtains, Track};
+use self::history::{Credential, History, Track};
 use self::links::LinkWorkers;
 use self::report::Report;
 use super::replicas::{store_lines, with_shared_key};
@@ -49,7 +51,7 @@ struct Size {
     scripted: usize,
     processes: usize,
     links: usize,
-    /// Until each instance has had so many leases; without, a few faults are enough.
+    /// Until each instance has had this number of leases; without one, eight faults are enough.
     rotations: Option<u64>,
     /// Between two looks at all workers.
     look: Duration,

@@ -48,7 +48,7 @@ impl DroppingProxy {
         Self::recognising(server, |_| None)
     }
 
-    /// The same with callers that are told apart by their addresses.
+    /// The same with callers that can be parted one by one. `caller` knows them by their addresses.
     pub(crate) fn recognising(
         server: SocketAddr,
         caller: impl Fn(SocketAddr) -> Option<usize> + Send + Sync + 'static,

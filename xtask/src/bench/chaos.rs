@@ -14,7 +14,11 @@ use crate::{guests, tools};
 const TEST: &str = "workers::replicas_chaos::replicas_chaos_keeps_every_credential_good";
 
 #[derive(Parser)]
-#[command(name = "cargo xtask bench chaos", about = "Kills, pauses and parts coordinators and etcd while workers read")]
+#[command(
+    name = "cargo xtask bench chaos",
+    about = "Kills, pauses and parts coordinators and members of etcd while workers read",
+    max_term_width = 120
+)]
 struct Arguments {
     /// How many leases each instance has had at the end; one takes two seconds, and longer while there is no leader
     #[arg(long, default_value_t = 200)]

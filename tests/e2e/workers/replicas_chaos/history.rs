@@ -5,13 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// How long before a coordinator says that it leads a call of the former one may have begun that is repeated. One that was
-/// paused may send a call that was due when it wakes up.
-const BEFORE_TAKEOVER: u64 = 3000;
-
-/// How many calls of an instance may have begun between that and one that was early because of the takeover: one that is due, the one
-/// that was repeated, and that of the former leader.
-const CALLS_AT_TAKEOVER: usize = 4;
+use super::calls::Obtains;
 
 /// A credential as a worker has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -41,16 +35,6 @@ pub(super) struct Track {
     pub(super) worker: String,
     pub(super) instance: String,
     pub(super) runs: Vec<Run>,
-}
-
-/// What a service saw of one instance, and what was kept of it.
-#[derive(Debug, Clone, Serialize)]
-pub(super) struct Obtains {
-    pub(super) instance: String,
-    /// When each call began.
-    pub(super) began: Vec<u64>,
-    /// The revision of the last lease, which is the number of those that were saved.
-    pub(super) revision: u64,
 }
 
 /// A coordinator that was parted from its workers.
@@ -208,35 +192,23 @@ impl History {
         found
     }
 
-    /// A takeover may repeat one call: that of the leader that ended meanwhile.
     fn needless(&self) -> Vec<String> {
-        let takeovers = self.takeovers.len();
-        let mut found = Vec::new();
-        for Obtains { instance, began, revision } in &self.obtains {
-            let saved = usize::try_from(*revision).unwrap();
-            if began.len() > saved + takeovers {
-                found.push(format!("{instance}: {} calls for {saved} leases and {takeovers} takeovers", began.len()));
-            }
-            let early: Vec<u64> = self.early(began);
-            if early.len() > takeovers {
-                found.push(format!("{instance}: {} early calls in {takeovers} takeovers", early.len()));
-            }
-            for at in early {
-                if !self.takeovers.iter().any(|takeover| is_of_takeover(*takeover, at, began)) {
-                    found.push(format!("{instance}: the early call at {at} is of no takeover"));
+        let mut leases: BTreeMap<&str, BTreeMap<u64, u64>> = BTreeMap::new();
+        for track in &self.tracks {
+            for (_, credential) in track.found() {
+                if let Some(revision) = credential.revision {
+                    leases.entry(&track.instance).or_default().insert(revision, credential.number);
                 }
             }
         }
-        found
+        let needless = self.obtains.iter().map(|obtains| {
+            let leases = leases.get(obtains.instance.as_str()).cloned().unwrap_or_default();
+            obtains.needless(&leases, &self.takeovers, self.pace)
+        });
+        needless.collect::<Vec<_>>().concat()
     }
 
-    /// The calls that began before the one before them was to be replaced.
-    pub(super) fn early(&self, began: &[u64]) -> Vec<u64> {
-        let two = began.windows(2).filter(|two| two[1].saturating_sub(two[0]) < self.pace * 9 / 10);
-        two.map(|two| two[1]).collect()
-    }
-
-    /// A partition in which nobody reads shows nothing.
+    /// A partition without a read at the workers shows nothing.
     fn unread_cuts(&self) -> Vec<String> {
         let unread = self.cuts.iter().filter(|cut| cut.workers > 0 && !self.runs().any(|run| cut.has(run)));
         unread.map(|cut| format!("nothing was read at a worker during {cut:?}")).collect()
@@ -271,18 +243,12 @@ impl Cut {
     }
 }
 
-fn is_of_takeover(takeover: u64, early: u64, began: &[u64]) -> bool {
-    let begin = takeover.saturating_sub(BEFORE_TAKEOVER);
-    let between = began.iter().filter(|at| (begin..early).contains(*at)).count();
-    begin <= early && between <= CALLS_AT_TAKEOVER
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn run(at: u64, coordinator: usize, number: u64) -> Run {
-        let found = Some(Credential { number, until: at + 10_000, revision: Some(number) });
+    fn run(at: u64, coordinator: usize, number: u64, revision: u64) -> Run {
+        let found = Some(Credential { number, until: at + 10_000, revision: Some(revision) });
         Run { found, coordinator: Some(coordinator), first: at, last: at + 1, reads: 2 }
     }
 
@@ -291,20 +257,19 @@ mod tests {
     }
 
     fn good() -> History {
-        let mut repeated = run(4000, 2, 2);
-        repeated.found = run(3000, 1, 2).found;
+        let mut moved = run(4000, 2, 2, 2);
+        moved.found = run(3000, 1, 2, 2).found;
         History {
-            // The second moves.
             tracks: vec![
-                track("one", vec![run(1000, 0, 1), run(5000, 0, 3)]),
-                track("two", vec![run(3000, 1, 2), repeated, run(5000, 2, 3)]),
+                track("one", vec![run(1000, 0, 1, 1), run(5000, 0, 4, 3)]),
+                track("two", vec![run(3000, 1, 2, 2), moved, run(5000, 2, 4, 3)]),
             ],
             // The third call was the last of a leader that was killed.
-            obtains: vec![Obtains { instance: "a".to_owned(), began: vec![0, 2000, 3000, 5000], revision: 3 }],
+            obtains: vec![Obtains { instance: "a".to_owned(), began: vec![0, 2000, 4000, 5000], revision: 3 }],
             pace: 2000,
-            takeovers: vec![2500],
+            takeovers: vec![4500],
             cuts: vec![Cut { coordinator: 1, workers: 1, from: 2500, until: 3500 }],
-            newest: BTreeMap::from([("a".to_owned(), 3)]),
+            newest: BTreeMap::from([("a".to_owned(), 4)]),
             workers: vec!["one".to_owned(), "two".to_owned()],
             least: 2,
         }
@@ -320,7 +285,7 @@ mod tests {
     #[test]
     fn history_check_detects_planted_violations() {
         assert_eq!(good().violations(), [""; 0]);
-        let plants: [(&str, Plant); 16] = [
+        let plants: [(&str, Plant); 18] = [
             ("a at two: expired 1 ms ago", |history| found(history, 1, 2).until = 5000),
             // The last of several looks.
             ("a at two: expired 2000 ms ago", |history| history.tracks[1].runs[2].last = 17_000),
@@ -330,19 +295,26 @@ mod tests {
             ("a at two: went back from", |history| found(history, 1, 2).number = 1),
             // With a newer credential, that a coordinator gave out which was replaced.
             ("a at two: went back from", |history| found(history, 1, 1).revision = Some(1)),
-            ("a at two: two leases of one revision", |history| found(history, 1, 2).number = 4),
+            ("a at two: two leases of one revision", |history| found(history, 1, 2).number = 5),
             ("4 calls for 2 leases", |history| history.obtains[0].revision = 2),
             ("4 calls for 3 leases and 0 takeovers", |history| history.takeovers.clear()),
-            ("2 early calls in 1 takeovers", |history| history.obtains[0].began[3] = 4000),
-            // Such as one of a coordinator that was cut off.
-            ("the early call at 3000 is of no takeover", |history| history.takeovers[0] = 7000),
-            ("the early call at 20000 is of no takeover", |history| {
-                history.takeovers.push(2600);
-                history.obtains[0].began.extend([7000, 9000, 11_000, 19_000, 20_000]);
-                history.obtains[0].revision = 8;
+            // A call of a coordinator that was cut off, for which there was no takeover.
+            ("1 calls between 2 and 4 were not saved, with 0", |history| history.takeovers[0] = 5001),
+            ("2 calls between 2 and 5 were not saved, with 1", |history| {
+                history.obtains[0].began.push(7000);
+                found(history, 0, 1).number = 5;
+                found(history, 1, 2).number = 5;
             }),
+            // One takeover for two calls.
+            ("1 calls between 4 and 6 were not saved, with 0", |history| {
+                history.obtains[0].began.extend([7000, 7500]);
+                history.tracks[0].runs.push(run(8000, 0, 6, 4));
+            }),
+            // A new leader that does not use what it finds.
+            ("call 2 began 1700 ms after one whose lease was saved", |history| history.obtains[0].began[1] = 1700),
+            ("credential 5 is of no call", |history| found(history, 1, 2).number = 5),
             ("nothing was read at a worker during", |history| history.cuts[0].coordinator = 3),
-            ("two ends with Some(3) of a, not 4", |history| *history.newest.get_mut("a").unwrap() = 4),
+            ("two ends with Some(4) of a, not 5", |history| *history.newest.get_mut("a").unwrap() = 5),
             ("three ends with None of a", |history| history.workers.push("three".to_owned())),
             ("one has read only 2 credentials", |history| history.least = 3),
         ];
@@ -360,7 +332,7 @@ mod tests {
         assert_eq!((history.reads(), history.read_while_cut(), history.moves()), (10, 1, 1));
         assert_eq!(history.least_left(), Some(8999));
         let mut track = Track::new("one", "a");
-        let seen = run(1, 0, 1).found;
+        let seen = run(1, 0, 1, 1).found;
         for (at, coordinator, found) in [(1, 0, None), (2, 0, seen.clone()), (3, 0, seen.clone()), (4, 1, seen)] {
             track.add(at, Some(coordinator), found);
         }
