@@ -1,5 +1,6 @@
 //! etcd starts as one member and as three, survives its leader, also one that is parted from it, and is restored from a
 //! snapshot.
+#![expect(clippy::disallowed_methods, reason = "plain blocking test code, which waits for servers on this machine")]
 
 use std::sync::Arc;
 use std::thread;
