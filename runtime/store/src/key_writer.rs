@@ -126,7 +126,7 @@ impl KeyWriter {
         }
     }
 
-    /// Reads a key of which nothing is known but a write without a result.
+    /// Reads a key that only a write without a result may have made.
     async fn find_unresolved(&self, key: &StoreKey) -> Result<(), StoreError> {
         let is_unresolved =
             self.keys().get(key).is_some_and(|known| known.version.is_none() && !known.unresolved.is_empty());

@@ -208,7 +208,8 @@ fn traces_delay_no_lease_if_the_collector_is_silent() {
         site.home.deputy(&["renew", "creds"]).ends_with(exit::OK);
         worker.wait_until_published("app", "creds", number);
     }
-    assert!(!silent.received().is_empty() && silent.spans().is_empty());
+    coordinator.wait_until("spans are sent", || !silent.received().is_empty());
+    assert!(silent.spans().is_empty());
     worker.wait_until("the worker counts them", || {
         counter(worker_health, "deputy_worker_trace_spans_dropped_total") >= 3
     });

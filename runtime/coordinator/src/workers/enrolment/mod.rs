@@ -141,7 +141,7 @@ impl EnrolmentActor {
         let workers = records.all::<EnrolledWorker>(WORKER).await?;
         let mut enrolment = Enrolment::restored(tokens, workers);
         let now = clock.now();
-        let seen = records.look(&authority_key()?).await?;
+        let seen = records.look_for_authority().await?;
         let authority = match (seen.value(), &lock) {
             (Some(bytes), _) => Authority::restored(bytes.expose(), lifetimes)?,
             (None, Some(lock)) => {

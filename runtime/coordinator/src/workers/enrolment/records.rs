@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use deputy_core::SecretBytes;
 use deputy_store::{
-    Change, ChangeKind, Changes, KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreLock, Version,
-    replace,
+    Change, ChangeKind, Changes, KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreLock, StoredValue,
+    Version, replace,
 };
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::Serialize;
@@ -82,10 +82,12 @@ impl EnrolmentRecords {
             }
             found => found?,
         };
-        Ok(found.map_or_else(SeenRecord::default, |found| SeenRecord {
-            version: Some(found.version),
-            value: Some(found.value),
-        }))
+        Ok(found.into())
+    }
+
+    /// Reads the authority. One that is damaged is an error, and stays where it is: without it all workers are lost.
+    pub(super) async fn look_for_authority(&self) -> Result<SeenRecord, EnrolmentError> {
+        Ok(self.writer.look(&authority_key()?).await?.into())
     }
 
     /// Notes that what was read of a record is what this coordinator goes by. Returns its content.
@@ -159,6 +161,12 @@ pub(super) struct SeenRecord {
 impl SeenRecord {
     pub(super) fn value(&self) -> Option<&SecretBytes> {
         self.value.as_ref()
+    }
+}
+
+impl From<Option<StoredValue>> for SeenRecord {
+    fn from(found: Option<StoredValue>) -> Self {
+        found.map_or_else(Self::default, |found| Self { version: Some(found.version), value: Some(found.value) })
     }
 }
 

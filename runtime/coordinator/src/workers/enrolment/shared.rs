@@ -7,7 +7,7 @@ use std::time::Duration;
 use deputy_core::time::Clock as _;
 use deputy_core::{Span, in_one_line};
 use deputy_link::{Authority, RotationOutcome};
-use deputy_store::{Change, StoreKey};
+use deputy_store::{Change, StoreError, StoreKey};
 use futures::stream::{self, StreamExt as _};
 
 use super::persist::{authority_key, token_key, worker_key};
@@ -193,7 +193,16 @@ impl EnrolmentActor {
 
     async fn reload_authority(&mut self) -> Result<(), EnrolmentError> {
         let key = authority_key()?;
-        let seen = self.records.look(&key).await?;
+        let seen = match self.records.look_for_authority().await {
+            Ok(seen) => seen,
+            // Requests that need other records do not wait for a person.
+            Err(EnrolmentError::Store(error @ StoreError::Damaged { .. })) => {
+                tracing::error!(%error, "worker certificate authority damaged in the state; the one before it stays in use");
+                self.outdated.remove(&key);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         let present = self.authority.encode()?;
         let next = match seen.value().filter(|bytes| bytes.expose() != present.expose()) {
             Some(bytes) => Some(Authority::restored(bytes.expose(), self.lifetimes)?),

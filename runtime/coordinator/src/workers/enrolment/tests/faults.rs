@@ -56,6 +56,22 @@ async fn record_that_is_damaged_is_set_aside_and_written_again() {
 }
 
 #[tokio::test]
+async fn authority_that_is_damaged_stays_and_holds_up_no_other_record() {
+    let Pair { mut one, mut other, _folder } = Pair::new().await;
+    let [banned, _] = two_workers(&mut one).await;
+    let worker = worker_key(banned.id).unwrap();
+    other.actor.reload_record(&worker).await.unwrap();
+    one.exclude(banned.id, EnrolmentStatus::Banned).await.unwrap();
+    let authority = authority_key().unwrap();
+    other.store.break_record(&authority, RecordFault::Damaged);
+    other.actor.outdated.extend([authority.clone(), worker]);
+    other.actor.read_outdated().await;
+    assert_eq!(other.status(banned.id), Some(EnrolmentStatus::Banned));
+    other.store.mend();
+    assert!(other.store.get(&authority).await.unwrap().is_some(), "it was set aside");
+}
+
+#[tokio::test]
 async fn record_that_hangs_costs_no_other_its_freshness() {
     let Pair { mut one, mut other, _folder } = Pair::new().await;
     let [hanging, banned] = two_workers(&mut one).await;
