@@ -236,7 +236,8 @@ impl History {
         self.look_at = None;
         self.note(|_| "a new process begins".to_owned());
         let mut restored = BTreeSet::new();
-        for (name, record) in self.store.clone() {
+        for (name, mut record) in self.store.clone() {
+            record.pause = self.pauses.get(&name).copied();
             if self.weather == Weather::Faults && generate::once_in(&mut self.dice, 60) {
                 self.note(|_| format!("the record of {name} is damaged"));
                 self.store.remove(&name);

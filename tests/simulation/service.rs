@@ -158,6 +158,8 @@ pub(crate) fn file(dice: &mut Rng, now: Timestamp, payload: u64) -> Option<FileP
     let age = Span::millis(millis(dice, 1, 3_600_000));
     let since = if dice.bool() { now } else { now.minus(age) };
     let life = Span::millis(millis(dice, 10_000, 7_200_000));
-    let found = FilePayload { payload: Arc::new(bytes(payload)), since, valid_until: since.plus(life) };
+    let payload = Arc::new(bytes(payload));
+    let digest = deputy_test_support::digest_of(payload.expose());
+    let found = FilePayload { payload, digest, since, valid_until: since.plus(life) };
     (!once_in(dice, 4)).then_some(found)
 }

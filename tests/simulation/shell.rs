@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{
     CallOutcome, InstanceActivity, LeaseOrigin, LeaseRecord, OperatorEvent, ProviderCall, SaveId, ScheduleAction,
-    ScheduleEvent, ScheduledCallId,
+    ScheduleEvent, ScheduledCallId, ServicePause,
 };
 use deputy_core::time::MonotonicTime;
 use deputy_core::{CallFailure, InstanceName, Span};
@@ -19,6 +19,8 @@ use crate::pace::{self, Caller};
 pub(crate) enum Pending {
     Call(ScheduledCallId, CallOutcome),
     Write(Write),
+    /// The save of a pause; whether it succeeds.
+    Pause(SaveId, bool),
 }
 
 pub(crate) struct Write {
@@ -111,7 +113,7 @@ impl History {
                 let held = |name: &InstanceName| leases.record(name).or_else(|| stored(name));
                 let writes = self.pending.values().filter_map(|pending| match pending {
                     Pending::Write(write) => Some(&write.name),
-                    Pending::Call(..) => None,
+                    Pending::Call(..) | Pending::Pause(..) => None,
                 });
                 let writing = writes.cloned().collect();
                 removal.configured(configuration, &self.places.known, held, &writing, now);
@@ -209,6 +211,7 @@ impl History {
                 self.checks.keeps(&name, &record, self.process, now, &self.configuration);
                 self.write(ticket, name, Some(record));
             }
+            ScheduleAction::SavePause(ticket, name, pause) => self.save_pause(ticket, name, pause),
             ScheduleAction::Notify(notice) => self.notified(&notice),
             ScheduleAction::Withdraw(name) => {
                 let lease = self.published.remove(&name);
@@ -309,6 +312,7 @@ impl History {
                 self.checks.expired(name);
             }
             OperatorEvent::ExpiryAssumed(..) => self.counts.assumed += 1,
+            OperatorEvent::PauseSaveFailed(..) => {}
             OperatorEvent::PublishedUnsaved(name, revision) => {
                 self.saves.published(name, *revision, self.published.get(name), self.clocks.now());
                 self.counts.unsaved += 1;
@@ -387,8 +391,22 @@ impl History {
         self.pending.insert((at, serial), Pending::Write(Write { ticket, name, record, succeeds }));
     }
 
+    fn save_pause(&mut self, ticket: SaveId, name: InstanceName, pause: Option<ServicePause>) {
+        let succeeds = self.disk != Disk::Full;
+        if succeeds {
+            match pause {
+                Some(pause) => self.pauses.insert(name, pause),
+                None => self.pauses.remove(&name),
+            };
+        }
+        let serial = self.serial();
+        self.pending.insert((self.clocks.truth, serial), Pending::Pause(ticket, succeeds));
+    }
+
     pub(crate) fn ends(&mut self, pending: Pending) {
         match pending {
+            Pending::Pause(ticket, true) => self.tell(ScheduleEvent::Saved(ticket)),
+            Pending::Pause(ticket, false) => self.tell(ScheduleEvent::SaveFailed(ticket, "no".to_owned())),
             Pending::Call(call, outcome) => self.tell(ScheduleEvent::Finished(call, outcome)),
             Pending::Write(write) => {
                 // Some of what is said to have failed is on the disk nevertheless.
@@ -410,9 +428,10 @@ impl History {
     fn put(&mut self, name: &InstanceName, record: Option<LeaseRecord>) {
         self.orphans.remove(name);
         if let Some(record) = record {
-            self.store.insert(name.clone(), record);
+            self.store.insert(name.clone(), LeaseRecord { pause: None, ..record });
         } else {
             self.store.remove(name);
+            self.pauses.remove(name);
             self.checks.lost(name);
             self.counts.forgotten += 1;
         }

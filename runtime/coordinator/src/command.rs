@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::configuration::{CoordinatorConfig, LoadedInstances, ReloadSummary};
 use crate::file_watcher::{FileObservation, FileWatcher};
+use crate::replica::LeftLease;
 use crate::request_error::ControlRequestError;
 use crate::status::{CoordinatorStatus, InstanceStatus, StatusQuery};
 
@@ -32,6 +33,8 @@ pub(crate) enum CoordinatorCommand {
     },
     /// Whether workers of other coordinators use an instance.
     UsedElsewhere(InstanceName, bool),
+    /// Revoke a lease that another coordinator left, unless it is saved. The reply says whether no more is to be done.
+    Revoke(Box<LeftLease>, oneshot::Sender<bool>),
     Instance(InstanceName, oneshot::Sender<Result<InstanceStatus, ControlRequestError>>),
     Alive(oneshot::Sender<()>),
     Metrics(oneshot::Sender<CoordinatorSnapshot>),

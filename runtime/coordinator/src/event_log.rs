@@ -27,6 +27,10 @@ pub(crate) fn log(event: &OperatorEvent) {
             %instance, kept_until = %until,
             "instance no longer configured; what it holds is kept sealed and not revoked. Configure the instance again to use it"
         ),
+        OperatorEvent::PauseSaveFailed(instance, error) => tracing::warn!(
+            %instance, %error,
+            "saving the delay that the service asked for failed; after a restart or a takeover it may be called sooner"
+        ),
         OperatorEvent::PublishedUnsaved(instance, revision) => tracing::error!(
             %instance, %revision,
             "lease published unsaved, since the previous one is about to expire: a restart would lose it"

@@ -7,7 +7,7 @@ use std::time::Duration;
 use deputy_core::schedule::FilePayload;
 use deputy_core::{ByteSize, FileSource, InstanceName, Timestamp, in_one_line};
 use deputy_sources::{FileFingerprint, SourceContext, SourceError, ValueShape, read_file};
-use deputy_support::pause;
+use deputy_support::{pause, sha256};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -123,7 +123,8 @@ impl PayloadFile {
                 let since: Timestamp = fingerprint.modified();
                 let valid_until = since.plus(self.source.lifetime);
                 self.last = Some(LastObservation::Payload(fingerprint));
-                Some(Ok(FilePayload { payload: Arc::new(payload), since, valid_until }))
+                let digest = sha256(payload.expose());
+                Some(Ok(FilePayload { payload: Arc::new(payload), digest, since, valid_until }))
             }
             // Its writer has not finished: the next check sees it whole.
             Err(SourceError::Changing(_)) => None,

@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
-use deputy_core::schedule::{ConfigFingerprint, Lease, LeaseOrigin, LeaseRecord, RetiredLease};
-use deputy_core::{Fact, Revision, SecretBytes, Timestamp, TokenExpiry};
+use deputy_core::schedule::{ConfigFingerprint, ConsumedPayload, Lease, LeaseOrigin, LeaseRecord, RetiredLease};
+use deputy_core::{Digest, Fact, Revision, SecretBytes, Timestamp, TokenExpiry};
 use deputy_store::framing;
+use deputy_support::sha256;
 use serde::{Deserialize, Serialize};
 
 const FORMAT: u32 = 1;
@@ -43,6 +44,18 @@ struct RecordHead {
     waiting: Vec<WaitingHead>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     removed: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<[u8; 32]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    consumed: Option<ConsumedHead>,
+}
+
+/// A payload of the file that had its turn.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ConsumedHead {
+    Passed([u8; 32]),
+    Revoked([u8; 32]),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -116,6 +129,11 @@ pub(crate) fn encode(record: &LeaseRecord) -> Result<SecretBytes, serde_json::Er
         retired: Vec::new(),
         waiting: waiting.collect(),
         removed: record.removed.map(Timestamp::as_millis),
+        file: record.file.map(|digest| *digest.as_bytes()),
+        consumed: record.consumed.map(|consumed| match consumed {
+            ConsumedPayload::Passed(digest) => ConsumedHead::Passed(*digest.as_bytes()),
+            ConsumedPayload::Revoked(digest) => ConsumedHead::Revoked(*digest.as_bytes()),
+        }),
     })?;
     Ok(framing::join(&head, record.lease.iter().flat_map(|lease| [&*lease.payload, &*lease.handle])))
 }
@@ -148,8 +166,23 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<DecodedRecord, LeaseRecordError> {
     let waiting = head.waiting.iter();
     let waiting = waiting.map(|head| (Revision(head.revision), Timestamp::from_millis(head.revoke_at))).collect();
     let removed = head.removed.map(Timestamp::from_millis);
+    let held_file = lease.as_ref().filter(|lease| lease.origin == LeaseOrigin::File);
+    // Earlier versions did not write it.
+    let file = head.file.map(Digest::new).or(held_file.map(|lease| sha256(lease.payload.expose())));
+    let consumed = head.consumed.map(|consumed| match consumed {
+        ConsumedHead::Passed(digest) => ConsumedPayload::Passed(Digest::new(digest)),
+        ConsumedHead::Revoked(digest) => ConsumedPayload::Revoked(Digest::new(digest)),
+    });
     Ok(DecodedRecord {
-        record: LeaseRecord { revision: Revision(head.revision), lease, retired, removed, keeps_state: false },
+        record: LeaseRecord {
+            revision: Revision(head.revision),
+            lease,
+            retired,
+            removed,
+            file,
+            consumed,
+            ..LeaseRecord::default()
+        },
         waiting,
     })
 }
@@ -242,7 +275,9 @@ mod tests {
             lease: Some(lease(9, b"the payload")),
             retired: vec![retired(lease(7, b"")), retired(lease(8, b"another"))],
             removed: Some(Timestamp::from_millis(77)),
-            keeps_state: false,
+            file: Some(Digest::new([4; 32])),
+            consumed: Some(ConsumedPayload::Revoked(Digest::new([5; 32]))),
+            ..LeaseRecord::default()
         }
     }
 
@@ -254,6 +289,8 @@ mod tests {
             retired: vec![RetiredHead { lease: encode_lease(&lease(8, b"another")), revoke_at: 99 }],
             waiting: Vec::new(),
             removed: None,
+            file: None,
+            consumed: None,
         });
         let payloads = ["the payload", "handle", "another", "handle"].map(|text| SecretBytes::new(text.into()));
         framing::join(&head.unwrap(), payloads.iter()).expose().to_vec()

@@ -3,11 +3,13 @@
 //! An instance has one record, and one more for each lease that waits for revocation. Those are written before the record
 //! that names them, and deleted after the record that no longer does. After a crash in between, everything that the record
 //! names exists, and what it does not name is deleted.
+//!
+//! The delay that a service asked for has a record of its own: it changes without the lease, and is small.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use deputy_core::schedule::{Lease, LeaseRecord, RetiredLease};
+use deputy_core::schedule::{Lease, LeaseRecord, RetiredLease, ServicePause};
 use deputy_core::{InstanceName, Revision};
 use deputy_store::{
     KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreKeyError, StoreLock, Version, WriteRight,
@@ -15,11 +17,15 @@ use deputy_store::{
 use tokio::sync::Semaphore;
 
 use crate::lease_record::{self, DecodedRecord, LeaseRecordError};
+use crate::pause_record;
 
 pub(crate) const LEASE: Namespace = Namespace::new("lease");
 
 /// Leases that wait for revocation, as `INSTANCE-REVISION`.
 const RETIRED: Namespace = Namespace::new("retired");
+
+/// Delays that services asked for.
+const PAUSE: Namespace = Namespace::new("pause");
 
 /// Each write waits for the disk; together they share its journal.
 const CONCURRENT_WRITES: usize = 16;
@@ -64,6 +70,7 @@ impl LeaseStore {
     /// Reads all records. A damaged one costs no other.
     pub(crate) async fn restore(&self) -> Result<RestoredLeases, LeaseStoreError> {
         let mut restored = RestoredLeases::default();
+        let mut pauses = self.restore_pauses(&mut restored).await?;
         let mut unreferenced: BTreeMap<StoreKey, ()> =
             self.store.list(&KeyPrefix::Namespace(RETIRED)).await?.into_iter().map(|key| (key, ())).collect();
         for key in self.store.list(&KeyPrefix::Namespace(LEASE)).await? {
@@ -80,10 +87,34 @@ impl LeaseStore {
                     None => restored.damaged.push(LeaseStoreError::Missing(key)),
                 }
             }
+            record.pause = pauses.remove(&name);
             restored.records.push((name, record));
         }
+        // One may pause before its first lease.
+        let without_lease = pauses.into_iter().map(|(name, pause)| (name, Some(pause)));
+        restored
+            .records
+            .extend(without_lease.map(|(name, pause)| (name, LeaseRecord { pause, ..LeaseRecord::default() })));
         restored.leftovers.extend(unreferenced.into_keys());
         Ok(restored)
+    }
+
+    async fn restore_pauses(
+        &self,
+        restored: &mut RestoredLeases,
+    ) -> Result<BTreeMap<InstanceName, ServicePause>, LeaseStoreError> {
+        let mut pauses = BTreeMap::new();
+        for key in self.store.list(&KeyPrefix::Namespace(PAUSE)).await? {
+            let Ok(name) = key.name().parse::<InstanceName>() else { continue };
+            match self.writer.read(&key).await {
+                Ok(found) => pauses
+                    .extend(found.and_then(|value| pause_record::decode(value.expose())).map(|pause| (name, pause))),
+                // Without it the service is called once too early.
+                Err(StoreError::Damaged { .. }) => restored.leftovers.push(key),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(pauses)
     }
 
     /// Reads a record. Reports one that cannot be used, and returns `None`.
@@ -186,9 +217,23 @@ impl LeaseStore {
         }
     }
 
+    pub(crate) async fn save_pause(
+        &self,
+        name: &InstanceName,
+        pause: Option<&ServicePause>,
+    ) -> Result<(), LeaseStoreError> {
+        let _slot = self.writes.acquire().await;
+        let key = StoreKey::of_instance(&PAUSE, name);
+        match pause {
+            Some(pause) => self.write(&key, &pause_record::encode(pause)?).await,
+            None => Ok(self.writer.delete(&key).await?),
+        }
+    }
+
     /// Deletes the records of an instance.
     pub(crate) async fn forget(&self, name: &InstanceName) -> Result<(), LeaseStoreError> {
         let _slot = self.writes.acquire().await;
+        self.writer.delete(&StoreKey::of_instance(&PAUSE, name)).await?;
         self.writer.delete(&StoreKey::of_instance(&LEASE, name)).await?;
         for key in self.waiting_keys(name) {
             self.writer.delete(&key).await?;

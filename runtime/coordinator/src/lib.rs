@@ -31,6 +31,7 @@ mod local_worker_view;
 mod login_snapshot;
 mod page_urls;
 mod parameters;
+mod pause_record;
 mod pending_instances;
 mod provider;
 mod reload;

@@ -4,14 +4,21 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use deputy_core::InstanceName;
-use deputy_core::schedule::{LeaseRecord, SaveId};
+use deputy_core::schedule::{LeaseRecord, SaveId, ServicePause};
 
 #[derive(Debug)]
 pub(crate) struct PendingWrite {
     pub(crate) save: SaveId,
     pub(crate) name: InstanceName,
-    /// `None` deletes what is saved.
-    pub(crate) record: Option<LeaseRecord>,
+    pub(crate) content: WriteContent,
+}
+
+#[derive(Debug)]
+pub(crate) enum WriteContent {
+    Record(LeaseRecord),
+    Pause(Option<ServicePause>),
+    /// Deletes what is saved.
+    Nothing,
 }
 
 /// The instances with a write in progress, and the writes that wait behind it.
@@ -48,7 +55,7 @@ mod tests {
     use super::*;
 
     fn write(number: u64, name: &str) -> PendingWrite {
-        PendingWrite { save: SaveId(number), name: name.parse().unwrap(), record: None }
+        PendingWrite { save: SaveId(number), name: name.parse().unwrap(), content: WriteContent::Nothing }
     }
 
     fn id(write: Option<PendingWrite>) -> Option<u64> {

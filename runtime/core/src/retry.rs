@@ -36,9 +36,15 @@ impl RetryPolicy {
         let Some(after) = failure.retry_after else { return backoff };
         let requested = lengthened(after.min(LONGEST_THROTTLE), random).max(backoff);
         match left {
-            Some(left) => requested.min(Span::millis(left.as_millis() / 3 * 2)).max(self.floor_of(failure.kind)),
+            Some(left) => requested.min(two_thirds(left)).max(self.floor_of(failure.kind)),
             None => requested,
         }
+    }
+
+    /// What is left of the delay that a service asked for before this process began, with the same bounds.
+    pub fn rest(&self, after: Span, left: Option<Span>, random: u16) -> Span {
+        let requested = lengthened(after.min(LONGEST_THROTTLE), random);
+        left.map_or(requested, |left| requested.min(two_thirds(left))).max(self.least())
     }
 
     /// The delay if the service asks for none: it doubles up to the configured maximum, or to a third of what is left.
@@ -66,6 +72,10 @@ pub fn exponential(base: Span, max: Span, doublings: u32, random: u16) -> Span {
     let doubled = base.as_millis().saturating_mul(1 << doublings.min(40)).min(max.as_millis());
     let cut = u128::from(doubled / 2) * u128::from(random) / u128::from(u16::MAX);
     Span::millis(doubled - u64::try_from(cut).unwrap_or(doubled))
+}
+
+fn two_thirds(span: Span) -> Span {
+    Span::millis(span.as_millis() / 3 * 2)
 }
 
 /// Adds up to a tenth, so that callers with the same stated delay do not return together.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use deputy_core::SecretBytes;
+use deputy_core::{SecretBytes, Span};
 use deputy_support::LockUnpoisoned as _;
 
 use crate::{
@@ -78,13 +78,26 @@ impl KeyWriter {
     }
 
     pub async fn put(&self, key: &StoreKey, value: &SecretBytes) -> Result<(), StoreError> {
+        self.put_with(key, value, None).await
+    }
+
+    /// Writes a shared value that [need not outlive](Store::put_for) this time.
+    pub async fn put_for(&self, lifetime: Span, key: &StoreKey, value: &SecretBytes) -> Result<(), StoreError> {
+        self.put_with(key, value, Some(lifetime)).await
+    }
+
+    async fn put_with(&self, key: &StoreKey, value: &SecretBytes, lifetime: Option<Span>) -> Result<(), StoreError> {
         let mut attempts = 0;
         loop {
             attempts += 1;
             let id = self.store.write_id()?;
             // Before the write, whose future may be dropped.
             let expected = self.begin(key, id);
-            match self.store.put(key, value, expected, self.writer(id)).await {
+            let put = match lifetime {
+                Some(lifetime) => self.store.put_for(lifetime, key, value, expected, id).await,
+                None => self.store.put(key, value, expected, self.writer(id)).await,
+            };
+            match put {
                 Ok(version) => {
                     self.note(key, Some(version));
                     return Ok(());

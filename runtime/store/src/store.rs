@@ -8,7 +8,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use deputy_core::{ByteSize, SecretBytes};
+use deputy_core::{ByteSize, SecretBytes, Span};
 
 use crate::{Changes, KeyPrefix, StoreError, StoreKey, StoreLock, WriteId, WriteRight};
 
@@ -65,6 +65,19 @@ pub trait Store: Send + Sync {
         expected: ExpectedVersion,
         by: WriteRight<'_>,
     ) -> Result<Version, StoreError>;
+
+    /// Writes a value that any process may write, and that need not outlive this time unless it is written again. Where several
+    /// processes share the store it is gone a little later; where one has it alone, that one deletes it.
+    async fn put_for(
+        &self,
+        _lifetime: Span,
+        key: &StoreKey,
+        value: &SecretBytes,
+        expected: ExpectedVersion,
+        id: WriteId,
+    ) -> Result<Version, StoreError> {
+        self.put(key, value, expected, WriteRight::shared(id)).await
+    }
 
     /// Deletes a value; [`StoreError::Conflict`] if the key holds something else or nothing.
     async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError>;

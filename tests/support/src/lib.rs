@@ -18,10 +18,10 @@ use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{
     Budget, CallOutcome, ConfigFingerprint, FilePayload, InitialBudget, InstancePlan, InstanceSnapshot, Lease,
     LeaseRecord, OperatorEvent, OptionalExports, Policy, ProviderCall, Ratio, RevocationPolicy, SaveId, Schedule,
-    ScheduleAction, ScheduleConfig, ScheduleEvent, ScheduledCallId, UpstreamName,
+    ScheduleAction, ScheduleConfig, ScheduleEvent, ScheduledCallId, ServicePause, UpstreamName,
 };
 use deputy_core::time::{MonotonicTime, Now};
-use deputy_core::{CallFailure, InstanceName, PayloadKind, SecretBytes, Span, Timestamp, TokenExpiry, Tokens};
+use deputy_core::{CallFailure, Digest, InstanceName, PayloadKind, SecretBytes, Span, Timestamp, TokenExpiry, Tokens};
 
 /// What was done, and when: milliseconds since the test began.
 pub type Entry = (u64, Performed);
@@ -34,6 +34,7 @@ pub enum Performed {
     Forget(String),
     Publish(String, u64),
     Save(String),
+    SavePause(String),
     Notify(OperatorEvent),
     Withdraw(String),
 }
@@ -54,6 +55,7 @@ pub struct TestSchedule {
     pub machine: Schedule,
     pub configuration: ScheduleConfig,
     pub disk: BTreeMap<InstanceName, LeaseRecord>,
+    pub pauses: BTreeMap<InstanceName, ServicePause>,
     pub published: BTreeMap<InstanceName, Lease>,
     pub log: Vec<Entry>,
     pub saves: SaveMode,
@@ -91,6 +93,7 @@ impl TestSchedule {
                 calls: 100,
             },
             disk: BTreeMap::new(),
+            pauses: BTreeMap::new(),
             published: BTreeMap::new(),
             log: Vec::new(),
             saves: SaveMode::Succeed,
@@ -138,7 +141,11 @@ impl TestSchedule {
         self.published.clear();
         self.seed += 1;
         self.machine = Schedule::new(InitialBudget::Empty, self.seed);
-        for (name, record) in self.disk.clone() {
+        let mut records = self.disk.clone();
+        for (name, pause) in &self.pauses {
+            records.entry(name.clone()).or_default().pause = Some(*pause);
+        }
+        for (name, record) in records {
             self.handle(ScheduleEvent::Restored(name, record));
         }
         self.reload();
@@ -273,6 +280,10 @@ impl TestSchedule {
                 self.store(ticket, name.clone(), Some(record), events);
                 Performed::Save(name.to_string())
             }
+            ScheduleAction::SavePause(ticket, name, pause) => {
+                self.store_pause(ticket, &name, pause, events);
+                Performed::SavePause(name.to_string())
+            }
             ScheduleAction::Notify(notice) => Performed::Notify(notice),
             ScheduleAction::Withdraw(name) => {
                 assert!(self.published.remove(&name).is_some(), "there was nothing to withdraw from {name}");
@@ -299,11 +310,32 @@ impl TestSchedule {
         }
     }
 
+    fn store_pause(
+        &mut self,
+        ticket: SaveId,
+        name: &InstanceName,
+        pause: Option<ServicePause>,
+        events: &mut VecDeque<ScheduleEvent>,
+    ) {
+        if self.saves == SaveMode::Fail {
+            events.push_back(ScheduleEvent::SaveFailed(ticket, "disk full".to_owned()));
+            return;
+        }
+        match pause {
+            Some(pause) => self.pauses.insert(name.clone(), pause),
+            None => self.pauses.remove(name),
+        };
+        events.push_back(ScheduleEvent::Saved(ticket));
+    }
+
     fn write(&mut self, name: InstanceName, record: Option<LeaseRecord>) {
         match record {
-            Some(record) => self.disk.insert(name, record),
-            None => self.disk.remove(&name),
-        };
+            Some(record) => drop(self.disk.insert(name, LeaseRecord { pause: None, ..record })),
+            None => {
+                self.pauses.remove(&name);
+                self.disk.remove(&name);
+            }
+        }
     }
 
     /// The saves that were held succeed, and so do all that follow.
@@ -406,6 +438,15 @@ impl TestSchedule {
     }
 }
 
+/// What stands for the digest of a payload: others have others.
+pub fn digest_of(payload: &[u8]) -> Digest {
+    let mut digest = [0; 32];
+    for (at, byte) in payload.iter().enumerate() {
+        digest[at % 32] = u8::wrapping_mul(digest[at % 32], 31) ^ byte;
+    }
+    Digest::new(digest)
+}
+
 pub fn instance_name(text: &str) -> InstanceName {
     text.parse().expect("a name")
 }
@@ -480,7 +521,8 @@ pub fn throttled(after: Span) -> CallOutcome {
 /// What a file holds.
 pub fn file_payload(text: &str, since: Timestamp, life: Span) -> Option<FilePayload> {
     let payload = Arc::new(SecretBytes::new(text.as_bytes().to_vec()));
-    Some(FilePayload { payload, since, valid_until: since.plus(life) })
+    let digest = digest_of(payload.expose());
+    Some(FilePayload { payload, digest, since, valid_until: since.plus(life) })
 }
 
 /// The names in a log, once each.

@@ -5,6 +5,7 @@ use deputy_core::schedule::{OperatorEvent, ScheduleAction};
 
 use super::Coordinator;
 use crate::event_log;
+use crate::write_queue::WriteContent;
 
 impl Coordinator {
     /// Runs the actions of the schedule, in its order, for as long as the lock is held.
@@ -29,7 +30,7 @@ impl Coordinator {
                         );
                     }
                 }
-                ScheduleAction::Forget(save, name) => self.write(save, name, None),
+                ScheduleAction::Forget(save, name) => self.write(save, name, WriteContent::Nothing),
                 ScheduleAction::Publish(name, lease) => {
                     tracing::info!(
                         instance = %name, revision = %lease.revision, valid_until = %lease.valid_until,
@@ -40,7 +41,8 @@ impl Coordinator {
                     self.traces.publish(&name, stamp, self.replica.workers.is_some());
                     self.replica.options.board.publish(name, lease);
                 }
-                ScheduleAction::Save(save, name, record) => self.write(save, name, Some(record)),
+                ScheduleAction::Save(save, name, record) => self.write(save, name, WriteContent::Record(record)),
+                ScheduleAction::SavePause(save, name, pause) => self.write(save, name, WriteContent::Pause(pause)),
                 ScheduleAction::Notify(event) => {
                     self.count_event(&event);
                     event_log::log(&event);

@@ -8,13 +8,14 @@ mod reconfigure;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod unsaved;
 
 #[cfg(test)]
 pub(crate) use open::new_schedule;
 
 use deputy_core::failure::FailureKind;
 use deputy_core::time::{MonotonicTime, Now};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use crate::leader::announce;
 use crate::lease_store::LeaseStore;
 use crate::pending_instances::PendingInstances;
 use crate::provider::Providers;
-use crate::replica::{Replica, RequestReader};
+use crate::replica::{Replica, RequestReader, UnsavedReader};
 use crate::users::InstanceUsers;
 use crate::write_queue::WriteQueue;
 use lease_traces::LeaseTraces;
@@ -60,6 +61,8 @@ pub struct Coordinator {
     leftovers: Vec<StoreKey>,
     pending: PendingInstances,
     users: InstanceUsers,
+    /// The leases that another coordinator left and that were taken in.
+    left: BTreeSet<StoreKey>,
     stop_at: Option<MonotonicTime>,
     lock: Arc<StoreLock>,
     /// Whether a write found the lock in other hands.
@@ -91,14 +94,19 @@ impl Coordinator {
         let lease_store = Arc::clone(&self.lease_store);
         let leftovers = std::mem::take(&mut self.leftovers);
         tasks.spawn(async move { lease_store.clear(leftovers).await });
-        if self.replica.options.is_shared {
+        let options = &self.replica.options;
+        let (store, clock) = (Arc::clone(&options.store), Arc::clone(&options.clock));
+        tasks.spawn(UnsavedReader::new(store, clock, self.replica.command_sender.clone()).run());
+        if options.is_shared {
             tasks.spawn(RequestReader::new(&self.replica).run());
-            let options = &self.replica.options;
             let (name, store) = (options.name.clone(), Arc::clone(&options.store));
             tasks.spawn(announce(name, store, Arc::clone(&self.lock), self.replica.deliveries()));
         }
         let ended = self.run_until_stopped().await;
         drop(tasks);
+        if ended.is_err() && self.replica.options.is_shared {
+            self.leave_unsaved();
+        }
         // Calls that were cancelled may still try to save.
         drop(self.tasks);
         self.replica.state_keeper.close().await;
@@ -171,6 +179,9 @@ impl Coordinator {
             CoordinatorCommand::UsedElsewhere(name, is_used) => {
                 let users = self.users.note_others(&name, is_used);
                 self.handle(ScheduleEvent::Used(name, users));
+            }
+            CoordinatorCommand::Revoke(left, reply) => {
+                reply.send(self.revoke_left(*left)).ok();
             }
             CoordinatorCommand::Instance(name, reply) => {
                 reply.send(self.instance_status(&name)).ok();

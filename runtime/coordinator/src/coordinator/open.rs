@@ -131,6 +131,7 @@ impl Coordinator {
             leftovers: restored.leftovers,
             pending,
             users: InstanceUsers::default(),
+            left: BTreeSet::new(),
             stop_at: None,
             is_lock_lost: false,
             replica,

@@ -5,7 +5,7 @@ use deputy_core::time::MonotonicTime;
 use std::sync::Arc;
 
 use deputy_audit::AuditOutcome;
-use deputy_core::schedule::{CallOutcome, LeaseRecord, ProviderCall, SaveId, ScheduleEvent, ScheduledCallId};
+use deputy_core::schedule::{CallOutcome, ProviderCall, SaveId, ScheduleEvent, ScheduledCallId};
 use deputy_core::{CallFailure, InstanceName, in_one_line};
 use tokio::task::{AbortHandle, JoinError};
 use tracing::Instrument;
@@ -13,7 +13,7 @@ use tracing::Instrument;
 use super::Coordinator;
 use crate::lease_store::{LeaseStore, LeaseStoreError};
 use crate::state_keeper::{StateKeeper, StateKeeperError};
-use crate::write_queue::PendingWrite;
+use crate::write_queue::{PendingWrite, WriteContent};
 
 pub(super) struct ActiveCall {
     pub(super) abort: AbortHandle,
@@ -75,24 +75,28 @@ impl Coordinator {
         self.calls.insert(id, ActiveCall { abort, instance, function, began: now.mono });
     }
 
-    /// Saves a record, or deletes what is saved, once earlier writes of the instance have ended.
-    pub(super) fn write(&mut self, save: SaveId, name: InstanceName, record: Option<LeaseRecord>) {
-        if let Some(write) = self.write_queue.enter(PendingWrite { save, name, record }) {
+    /// Saves or deletes what is saved, once earlier writes of the instance have ended.
+    pub(super) fn write(&mut self, save: SaveId, name: InstanceName, content: WriteContent) {
+        if let Some(write) = self.write_queue.enter(PendingWrite { save, name, content }) {
             self.begin_write(write);
         }
     }
 
     fn begin_write(&mut self, write: PendingWrite) {
-        let PendingWrite { save, name, record } = write;
-        let lease = record.as_ref().and_then(|record| record.lease.as_ref());
-        self.traces.begin_save(save, &name, lease.map(|lease| lease.obtained_at));
+        let PendingWrite { save, name, content } = write;
+        if let WriteContent::Record(record) = &content {
+            self.traces.begin_save(save, &name, record.lease.as_ref().map(|lease| lease.obtained_at));
+        }
         let lease_store = Arc::clone(&self.lease_store);
         let state_keeper = Arc::clone(&self.replica.state_keeper);
         let subject = TaskSubject::Write(save, name.clone());
         self.tasks.spawn(subject, async move {
-            let written = match record {
-                Some(record) => lease_store.save(&name, &record).await.map_err(WriteError::from),
-                None => forget(&lease_store, &state_keeper, &name).await,
+            let written = match content {
+                WriteContent::Record(record) => lease_store.save(&name, &record).await.map_err(WriteError::from),
+                WriteContent::Pause(pause) => {
+                    lease_store.save_pause(&name, pause.as_ref()).await.map_err(WriteError::from)
+                }
+                WriteContent::Nothing => forget(&lease_store, &state_keeper, &name).await,
             };
             TaskOutcome::Written(save, written)
         });
@@ -183,7 +187,7 @@ async fn forget(lease_store: &LeaseStore, state_keeper: &StateKeeper, name: &Ins
 }
 
 /// Turns tokens that can never be saved into a failure of their call: they must not be published.
-fn reject_oversized(outcome: CallOutcome, lease_store: &LeaseStore) -> CallOutcome {
+pub(super) fn reject_oversized(outcome: CallOutcome, lease_store: &LeaseStore) -> CallOutcome {
     match outcome {
         CallOutcome::Obtained(tokens) if !lease_store.fits(tokens.payload.len() + tokens.handle.len()) => {
             let size = tokens.payload.len() + tokens.handle.len();

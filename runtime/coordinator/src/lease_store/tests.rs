@@ -49,8 +49,7 @@ fn record(waiting: std::ops::Range<u64>, size: ByteSize) -> LeaseRecord {
         revision: Revision(waiting.end),
         lease: Some(lease(waiting.end, size)),
         retired: waiting.map(|revision| RetiredLease { lease: lease(revision, size), revoke_at }).collect(),
-        removed: None,
-        keeps_state: false,
+        ..LeaseRecord::default()
     }
 }
 

@@ -55,7 +55,9 @@ impl Replica {
                     reply.send(is_current).ok();
                 }
                 // The leader observes its own files.
-                CoordinatorCommand::FileObserved { .. } | CoordinatorCommand::UsedElsewhere(..) => {}
+                CoordinatorCommand::FileObserved { .. }
+                | CoordinatorCommand::UsedElsewhere(..)
+                | CoordinatorCommand::Revoke(..) => {}
                 CoordinatorCommand::Instance(name, reply) => {
                     reply.send(self.instance_status(&name, &leader.borrow())).ok();
                 }

@@ -7,10 +7,12 @@
 mod commands;
 mod lease_follower;
 mod requests;
+mod unsaved;
 
 use std::sync::Arc;
 
 use deputy_core::InstanceName;
+use deputy_core::schedule::Lease;
 use deputy_core::time::Now;
 use deputy_store::StoreLock;
 use tokio::sync::{mpsc, watch};
@@ -24,8 +26,12 @@ use crate::state_keeper::StateKeeper;
 use crate::workers::Workers;
 
 use requests::RequestSender;
+use unsaved::UnsavedSender;
 
 pub(crate) use requests::{INTEREST, REQUEST, RequestReader};
+#[cfg(test)]
+pub(crate) use unsaved::{LeaveError, UNSAVED, leave_lease};
+pub(crate) use unsaved::{LeftLease, UnsavedReader};
 
 /// The lock, while this coordinator leads.
 pub type Leading = watch::Receiver<Option<Arc<StoreLock>>>;
@@ -51,6 +57,7 @@ pub struct Replica {
     pub(crate) started_at: Now,
     leading: watch::Sender<Option<Arc<StoreLock>>>,
     requests: RequestSender,
+    unsaved: UnsavedSender,
 }
 
 impl Replica {
@@ -58,6 +65,7 @@ impl Replica {
         let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
         let configured = watch::Sender::new(false);
         let requests = RequestSender::new(Arc::clone(&options.store), Arc::clone(&options.clock));
+        let unsaved = UnsavedSender::new(Arc::clone(&options.store), Arc::clone(&options.clock));
         let handle =
             CoordinatorHandle::new(command_sender.clone(), Arc::clone(&options.surroundings), configured.subscribe());
         let replica = Self {
@@ -73,6 +81,7 @@ impl Replica {
             workers: None,
             leading: watch::Sender::new(None),
             requests,
+            unsaved,
         };
         (replica, handle)
     }
@@ -101,6 +110,11 @@ impl Replica {
     /// Tells all that write under the lock that this coordinator leads, or does not.
     pub(crate) fn set_leading(&self, lock: Option<Arc<StoreLock>>) {
         self.leading.send_replace(lock);
+    }
+
+    /// Leaves leases of a leadership that has ended to the coordinator that leads: they may be unsaved.
+    pub(crate) fn leave_unsaved(&mut self, fencing: u64, leases: Vec<(InstanceName, Lease)>) {
+        self.unsaved.leave(fencing, leases);
     }
 
     /// Takes over a configuration. Its deliveries are still to be [passed on](Self::deliver).

@@ -1,7 +1,8 @@
 //! What a coordinator that follows asks of the one that leads, through the state that both have: to renew or revoke an
 //! instance, or to obtain a lease on demand; and which instances on demand its workers use.
 //!
-//! There is one record for each instance and purpose at most, however often it is asked for. The leader deletes it.
+//! There is one record for each instance and purpose at most, however often it is asked for. The leader deletes requests. A
+//! use that is not written again ends by itself, also while nobody leads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -98,7 +99,7 @@ impl RequestSender {
         let writer = Arc::clone(&self.writer);
         self.write(instance, async move {
             writer.read(&key).await?;
-            match writer.put(&key, &encode(&record)).await {
+            match writer.put_for(INTEREST_LIFE, &key, &encode(&record)).await {
                 // Another coordinator has noted its own at this moment.
                 Err(StoreError::Conflict { .. }) => Ok(()),
                 written => written,

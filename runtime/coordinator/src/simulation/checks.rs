@@ -4,22 +4,34 @@
 //! - A published lease is in the store, and what is in the store was written by the holder of the lock.
 //! - At most one call of an instance counts: each revision has one payload, and each leadership obtains at most one payload of
 //!   an instance that is never saved. A holder of the lock obtains nothing that is not due.
+//! - No instance without a lease is called before the time that its service asked for, as it is saved, whoever leads.
+//! - What a process leaves that lost the lock is revoked if it is not saved, in any case when the faults are over; and what is
+//!   saved is not.
 //! - No budget is spent twice: all calls of all coordinators fit the budget of one. A call begins only under the lock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::InstanceName;
-use deputy_core::schedule::{Budget, Lease, ProviderCall, ScheduleConfig, UpstreamName};
+use deputy_core::schedule::{Budget, Lease, ProviderCall, ScheduleConfig, ServicePause, UpstreamName};
+use deputy_core::{InstanceName, Span};
 use deputy_etcd::message::{KeyValue, Requested, TxnRequest};
+use deputy_store::StoreKey;
 
+use super::clock::right;
 use super::etcd::{EtcdAnswer, EtcdCall};
 use super::machine::Process;
 use super::service::{CallInFlight, payload};
-use super::world::SimulatedWorld;
-use crate::lease_record;
+use super::world::{FAULTS, SimulatedWorld};
+use crate::replica::UNSAVED;
+use crate::{lease_record, pause_record};
 
 /// For how long after a request of an operator, or a jump of a clock, calls need no other reason.
 const EXCUSED: u64 = 30_000;
+
+/// How far clocks may be apart, with what they drift.
+const CLOCKS: Span = Span::secs(1);
+
+/// Until when what was left is revoked, after the faults or after it was left.
+const SETTLED: u64 = 12_000;
 
 pub(super) struct Checks {
     /// The payload of each revision that was ever saved.
@@ -30,6 +42,11 @@ pub(super) struct Checks {
     /// Payloads that a leadership obtained and did not save.
     unsaved: BTreeMap<(u64, InstanceName), BTreeSet<u64>>,
     excused: BTreeMap<InstanceName, u64>,
+    /// The pauses that the store holds.
+    pauses: BTreeMap<InstanceName, ServicePause>,
+    /// Payloads that were left to be revoked unless they are saved, with the time at which the store had them.
+    left: BTreeMap<u64, (InstanceName, u64)>,
+    revoked: BTreeSet<u64>,
     budgets: BTreeMap<UpstreamName, Spent>,
     /// Which process took the lock at which revision.
     owners: BTreeMap<i64, (usize, u64)>,
@@ -62,6 +79,9 @@ impl Checks {
             obtained: BTreeMap::new(),
             unsaved: BTreeMap::new(),
             excused: BTreeMap::new(),
+            pauses: BTreeMap::new(),
+            left: BTreeMap::new(),
+            revoked: BTreeSet::new(),
             budgets: budgets.collect(),
             owners: BTreeMap::new(),
         }
@@ -86,7 +106,8 @@ impl Checks {
     }
 
     /// A token is revoked.
-    pub(super) fn revoked(&self, name: &InstanceName, number: u64) {
+    pub(super) fn revoked(&mut self, name: &InstanceName, number: u64) {
+        self.revoked.insert(number);
         let current = self.current.get(name).and_then(|(_, payload)| *payload);
         assert_ne!(current, Some(number), "the lease of {name} in the store is revoked");
     }
@@ -140,10 +161,28 @@ impl SimulatedWorld {
         if matches!(work, ProviderCall::Revoke(_)) || is_excused {
             return;
         }
+        self.check_pause(machine, name);
         if let Some(number) = self.checks.current.get(name).and_then(|(_, payload)| *payload) {
             let age = self.truth - self.checks.obtained[&number].began;
             assert!(age * 10 >= self.lives[name] * 6, "{name} is obtained again after {age} ms");
         }
+    }
+
+    /// One whose lease was valid when the service asked has an attempt before the end of that.
+    fn check_pause(&self, machine: usize, name: &InstanceName) {
+        let Some(pause) = self.checks.pauses.get(name) else { return };
+        let current = self.checks.current.get(name).and_then(|(_, payload)| *payload);
+        let end = current.map_or(0, |number| self.checks.obtained[&number].at + self.lives[name]);
+        if right(end).plus(CLOCKS) >= pause.asked_at {
+            return;
+        }
+        let now = self.machines[machine].clock.now(self.truth).wall;
+        assert!(
+            now.plus(CLOCKS) >= pause.until,
+            "{name} is called at {now}, and its service asked at {} for {}",
+            pause.asked_at,
+            pause.until
+        );
     }
 
     /// A change was carried out, or not, while this process held the lock.
@@ -167,8 +206,19 @@ impl SimulatedWorld {
             self.counts.refused_writes += u64::from(!holds);
             return;
         }
-        assert!(holds, "a coordinator writes that does not hold the lock");
+        assert!(holds || self.is_left(request), "a coordinator writes that does not hold the lock");
         self.note_written(request);
+    }
+
+    /// Whether it is about what processes leave that lost the lock.
+    fn is_left(&self, request: &TxnRequest) -> bool {
+        let names = request.success.iter().map(|operation| match operation.requested.as_ref().unwrap() {
+            Requested::RequestPut(put) => &put.key,
+            Requested::RequestDeleteRange(range) => &range.key,
+            Requested::RequestRange(range) => &range.key,
+        });
+        let mut keys = names.map(|name| self.requests.key(name));
+        keys.all(|key| key.is_some_and(|key| *key.namespace() == UNSAVED))
     }
 
     fn note_written(&mut self, request: &TxnRequest) {
@@ -176,18 +226,56 @@ impl SimulatedWorld {
             match operation.requested.as_ref().unwrap() {
                 Requested::RequestPut(put) => {
                     let key = self.requests.key(&put.key).unwrap();
-                    if key.namespace().as_str() != "lease" {
-                        continue;
-                    }
                     let value = KeyValue { value: put.value.clone(), ..KeyValue::default() };
                     let value = self.requests.opened(&key, value).unwrap().value;
-                    let record = lease_record::decode(value.expose()).unwrap().record;
-                    let name = key.name().parse().unwrap();
-                    self.note(|_| format!("etcd has {name} {}", record.revision));
-                    self.checks.saved(&name, record.revision.0, record.lease.as_ref());
+                    self.note_value(&key, value.expose());
                 }
-                Requested::RequestDeleteRange(_) | Requested::RequestRange(_) => {}
+                Requested::RequestDeleteRange(range) => {
+                    let key = self.requests.key(&range.key).unwrap();
+                    if key.namespace().as_str() == "pause" {
+                        self.checks.pauses.remove(&key.name().parse::<InstanceName>().unwrap());
+                    }
+                }
+                Requested::RequestRange(_) => {}
             }
+        }
+    }
+
+    fn note_value(&mut self, key: &StoreKey, value: &[u8]) {
+        match key.namespace().as_str() {
+            "lease" => {
+                let record = lease_record::decode(value).unwrap().record;
+                let name = key.name().parse().unwrap();
+                self.note(|_| format!("etcd has {name} {}", record.revision));
+                self.checks.saved(&name, record.revision.0, record.lease.as_ref());
+            }
+            "pause" => {
+                let pause = pause_record::decode(value).unwrap();
+                self.note(|_| format!("etcd has {key} until {}", pause.until));
+                self.checks.pauses.insert(key.name().parse().unwrap(), pause);
+            }
+            "unsaved" => {
+                let number = payload(&lease_record::decode(value).unwrap().record.lease.unwrap());
+                let name = key.name().split('-').next().unwrap().parse().unwrap();
+                self.note(|_| format!("etcd has {key}: {number}"));
+                self.counts.left += 1;
+                self.checks.left.entry(number).or_insert((name, self.truth));
+            }
+            _ => {}
+        }
+    }
+
+    /// What was left in vain, long ago, and is still good.
+    fn check_left(&mut self) {
+        for (number, (name, at)) in &self.checks.left {
+            let is_saved = self.checks.stored.iter().any(|((other, _), stored)| other == name && stored == number);
+            let end = self.checks.obtained[number].at + self.lives[name];
+            let is_revoked = self.checks.revoked.contains(number);
+            self.counts.left_revoked += u64::from(is_revoked);
+            assert!(
+                is_saved || is_revoked || end < FAULTS.max(*at) + SETTLED,
+                "{number} of {name} was left at {at}, and is never revoked"
+            );
         }
     }
 
@@ -196,6 +284,7 @@ impl SimulatedWorld {
         let leaders: Vec<usize> = (0..self.machines.len())
             .filter(|machine| matches!(self.machines[*machine].process, Process::Leading(_)))
             .collect();
+        self.check_left();
         let [leader] = leaders[..] else { panic!("after the faults, {leaders:?} lead") };
         let leader = (leader, self.machines[leader].number);
         assert_eq!(self.lock_holder(), Some(leader), "the leader has no lock");

@@ -43,5 +43,10 @@ counts! {
     expired,
     delivered,
     refused_older,
+    paused,
+    paused_takeovers,
+    left,
+    left_taken,
+    left_revoked,
     requested,
 }

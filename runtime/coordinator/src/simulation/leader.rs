@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use deputy_core::InstanceName;
 use deputy_core::schedule::{
-    LeaseRecord, OperatorEvent, ProviderCall, SaveId, Schedule, ScheduleAction, ScheduleEvent, ScheduledCallId,
+    Lease, OperatorEvent, ProviderCall, SaveId, Schedule, ScheduleAction, ScheduleEvent, ScheduledCallId,
 };
+use deputy_core::{InstanceName, Timestamp};
 use deputy_store::{StoreKey, StoreLock};
 
 use super::machine::{MachineEvent, Process, Task, poll};
 use super::service::CallInFlight;
+use super::unsaved::LeftLeases;
 use super::world::{SimulatedWorld, WorldEvent, millis, once_in};
 use crate::coordinator::new_schedule;
 use crate::lease_store::{LeaseStore, LeaseStoreError, RestoredLeases};
-use crate::write_queue::{PendingWrite, WriteQueue};
+use crate::write_queue::{PendingWrite, WriteContent, WriteQueue};
 
 /// The longest wait between two looks at the clocks.
 const CLOCK_CHECK: u64 = 1000;
@@ -37,6 +38,7 @@ pub(super) struct LeadingProcess {
     is_stopping: bool,
     /// Removes leases that no record names.
     cleanup: Option<Task<()>>,
+    left: LeftLeases,
 }
 
 impl SimulatedWorld {
@@ -59,11 +61,14 @@ impl SimulatedWorld {
             is_lock_lost: false,
             is_stopping: false,
             cleanup: Some(Box::pin(clear(lease_store, restored.leftovers))),
+            left: LeftLeases::new(&it.store),
         };
         it.process = Process::Leading(Box::new(leader));
         self.counts.leaders += 1;
         self.note(|_| format!("{machine} leads with {} records", restored.records.len()));
         for (name, record) in restored.records {
+            let now = self.machines[machine].clock.now(self.truth).wall;
+            self.counts.paused_takeovers += u64::from(record.pause.is_some_and(|pause| pause.until > now));
             self.handle(machine, ScheduleEvent::Restored(name, record));
         }
         self.lead(machine, ScheduleEvent::Configured(self.configuration.clone()));
@@ -118,8 +123,10 @@ impl SimulatedWorld {
         self.lead(machine, ScheduleEvent::TimerFired);
         let now = self.machines[machine].clock.now(self.truth);
         let Some(leader) = self.leader(machine) else { return };
+        leader.left.begin_to_look(now.wall);
         let due = leader.schedule.wake_at(now).map_or(CLOCK_CHECK, |at| at.since(now.mono).as_millis());
         self.later(machine, due.clamp(1, CLOCK_CHECK), MachineEvent::Timer);
+        self.poll_look(machine);
     }
 
     pub(super) fn stop(&mut self, machine: usize) {
@@ -153,9 +160,14 @@ impl SimulatedWorld {
                 self.leader(machine).and_then(|leader| leader.calls.remove(&id));
             }
             ScheduleAction::Detach(_) => {}
-            ScheduleAction::Forget(id, name) => self.write(machine, PendingWrite { save: id, name, record: None }),
+            ScheduleAction::Forget(id, name) => {
+                self.write(machine, PendingWrite { save: id, name, content: WriteContent::Nothing })
+            }
             ScheduleAction::Save(id, name, record) => {
-                self.write(machine, PendingWrite { save: id, name, record: Some(record) });
+                self.write(machine, PendingWrite { save: id, name, content: WriteContent::Record(record) });
+            }
+            ScheduleAction::SavePause(id, name, pause) => {
+                self.write(machine, PendingWrite { save: id, name, content: WriteContent::Pause(pause) });
             }
             ScheduleAction::Publish(name, lease) => {
                 self.checks.publish(&name, &lease);
@@ -236,8 +248,24 @@ impl SimulatedWorld {
 }
 
 impl LeadingProcess {
-    fn begin_write(&mut self, PendingWrite { save, name, record }: PendingWrite) {
-        let task = write(Arc::clone(&self.lease_store), name.clone(), record);
+    pub(super) fn fencing(&self) -> u64 {
+        self.lock.fencing()
+    }
+
+    pub(super) fn left(&mut self) -> &mut LeftLeases {
+        &mut self.left
+    }
+
+    pub(super) fn unsaved_leases(&self, now: Timestamp) -> Vec<(InstanceName, Lease)> {
+        self.schedule.unsaved_leases(now).map(|(name, lease)| (name.clone(), lease.clone())).collect()
+    }
+
+    pub(super) fn has_unsaved(&self, name: &InstanceName, now: Timestamp) -> bool {
+        self.schedule.has_unsaved(name, now)
+    }
+
+    fn begin_write(&mut self, PendingWrite { save, name, content }: PendingWrite) {
+        let task = write(Arc::clone(&self.lease_store), name.clone(), content);
         self.writes.push((save, name, Box::pin(task)));
     }
 }
@@ -246,14 +274,11 @@ async fn clear(lease_store: Arc<LeaseStore>, leftovers: Vec<StoreKey>) {
     lease_store.clear(leftovers).await;
 }
 
-async fn write(
-    lease_store: Arc<LeaseStore>,
-    name: InstanceName,
-    record: Option<LeaseRecord>,
-) -> Result<(), LeaseStoreError> {
-    match record {
-        Some(record) => lease_store.save(&name, &record).await,
-        None => lease_store.forget(&name).await,
+async fn write(lease_store: Arc<LeaseStore>, name: InstanceName, content: WriteContent) -> Result<(), LeaseStoreError> {
+    match content {
+        WriteContent::Record(record) => lease_store.save(&name, &record).await,
+        WriteContent::Pause(pause) => lease_store.save_pause(&name, pause.as_ref()).await,
+        WriteContent::Nothing => lease_store.forget(&name).await,
     }
 }
 

@@ -46,8 +46,12 @@ impl SimulatedWorld {
                 Some(restored) => self.opened(machine, restored),
                 None => self.send_outgoing(machine),
             },
-            Process::Leading(_) => self.poll_writes(machine),
-            Process::Following(None) | Process::Down | Process::Ending => {}
+            Process::Leading(_) => {
+                self.poll_writes(machine);
+                self.poll_look(machine);
+            }
+            Process::Ending => self.poll_leaving(machine),
+            Process::Following(None) | Process::Down => {}
         }
     }
 
@@ -89,7 +93,9 @@ impl SimulatedWorld {
         if matches!(self.machines[machine].process, Process::Leading(_) | Process::Opening(..)) {
             self.note(|_| format!("{machine} has lost the lock"));
             self.counts.locks_lost += 1;
+            self.begin_to_leave(machine);
             self.end(machine);
+            self.poll_leaving(machine);
         }
     }
 
@@ -107,6 +113,16 @@ impl SimulatedWorld {
         it.keeper = None;
         let delay = millis(&mut self.dice, 1, 3000);
         self.later(machine, delay, MachineEvent::Exit);
+    }
+
+    /// The process has nothing more to do, unless it still has leases to leave.
+    pub(super) fn end_process(&mut self, machine: usize) {
+        if self.machines[machine].leaving.is_empty() {
+            self.exit(machine);
+        } else {
+            self.poll_leaving(machine);
+            self.later(machine, RETRY, MachineEvent::Exit);
+        }
     }
 
     pub(super) fn exit(&mut self, machine: usize) {

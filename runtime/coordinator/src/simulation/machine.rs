@@ -17,6 +17,7 @@ use super::leader::LeadingProcess;
 use super::network::{Ask, NetworkWeather};
 use super::store::{EtcdMailbox, SimulatedStore};
 use crate::lease_store::{LeaseStore, LeaseStoreError, RestoredLeases};
+use crate::replica::LeaveError;
 
 pub(super) type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -36,6 +37,8 @@ pub(super) struct Machine {
     /// When a lease was asked for last, by the time since its start.
     pub(super) asked_at: std::time::Duration,
     pub(super) keeper: Option<Keeper>,
+    /// What its process obtained before it lost the lock, and leaves to the one that leads.
+    pub(super) leaving: Vec<LeavingLease>,
     /// What its workers are given.
     pub(super) board: BTreeMap<InstanceName, Lease>,
 }
@@ -50,6 +53,15 @@ pub(super) struct Pause {
 pub(super) struct Keeper {
     pub(super) times: LockKeeper,
     pub(super) lease: i64,
+}
+
+/// A lease that may be unsaved, and the attempt to write it.
+pub(super) struct LeavingLease {
+    pub(super) name: InstanceName,
+    pub(super) lease: Lease,
+    pub(super) fencing: u64,
+    pub(super) number: usize,
+    pub(super) write: Option<Task<Result<(), LeaveError>>>,
 }
 
 /// The lock with its lease, if it was free.
@@ -95,6 +107,7 @@ impl Machine {
             last_ask: 0,
             asked_at: std::time::Duration::ZERO,
             keeper: None,
+            leaving: Vec::new(),
             board: BTreeMap::new(),
         }
     }
@@ -107,6 +120,7 @@ impl Machine {
         self.store = new_store(&self.store.requests);
         self.asks.clear();
         self.keeper = None;
+        self.leaving.clear();
         self.board.clear();
     }
 

@@ -21,6 +21,7 @@ mod machine;
 mod network;
 mod service;
 mod store;
+mod unsaved;
 mod workers;
 mod world;
 

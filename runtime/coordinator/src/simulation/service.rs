@@ -26,6 +26,11 @@ impl SimulatedWorld {
     pub(super) fn reach_service(&mut self, call: CallInFlight) {
         let fails = self.is_faulty() && (self.truth < self.service_fails_until || once_in(&mut self.dice, 20));
         let outcome = match &call.work {
+            _ if self.is_faulty() && once_in(&mut self.dice, 12) => {
+                let retry_after = Some(Span::millis(millis(&mut self.dice, 1000, 20_000)));
+                self.counts.paused += 1;
+                CallOutcome::Failed(CallFailure { retry_after, ..CallFailure::new(FailureKind::Throttled, "") })
+            }
             _ if fails => CallOutcome::Failed(CallFailure::new(FailureKind::Unavailable, "")),
             ProviderCall::Revoke(lease) => {
                 self.checks.revoked(&call.name, payload(lease));

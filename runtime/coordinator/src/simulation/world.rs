@@ -19,7 +19,7 @@ use super::workers::{SimulatedWorker, WorkerNews};
 use crate::coordinator::LOCK;
 
 /// For how long there are faults, in milliseconds.
-const FAULTS: u64 = 60_000;
+pub(super) const FAULTS: u64 = 60_000;
 
 /// After this time without faults, all is well.
 const CALM: u64 = 40_000;
@@ -177,7 +177,7 @@ impl SimulatedWorld {
             MachineEvent::Poll => self.ask_for_lock(machine),
             MachineEvent::Timer => self.timer(machine),
             MachineEvent::Deadline => self.release(machine),
-            MachineEvent::Exit => self.exit(machine),
+            MachineEvent::Exit => self.end_process(machine),
             MachineEvent::Send(id) => self.send_call(machine, id),
             MachineEvent::Ended(id, outcome) => self.end_call(machine, id, outcome),
             MachineEvent::Tell(ScheduleEvent::Stop) => self.stop(machine),

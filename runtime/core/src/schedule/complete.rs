@@ -11,7 +11,7 @@ use super::{RunningCall, Schedule};
 impl Schedule {
     pub(super) fn complete_call(&mut self, call: ScheduledCallId, outcome: CallOutcome, now: Now) {
         let Some(running) = self.release_call(call) else { return };
-        self.pace_upstream(&running, call, &outcome, now.mono);
+        let account_pause = self.pace_upstream(&running, call, &outcome, now.mono);
         let name = running.name;
         let Some(instance) = self.instances.get_mut(&name) else { return };
         if let Some(outcome) = instance.end_detached_call(call, outcome, now) {
@@ -20,9 +20,11 @@ impl Schedule {
                 let tokens = if let CallOutcome::Obtained(tokens) = outcome { Some(tokens) } else { None };
                 instance.end_stale_call(ended, tokens, now);
             } else {
+                instance.note_account_pause(account_pause, ended.fingerprint, now.wall);
                 self.use_outcome(&name, ended, outcome, now);
             }
         }
+        self.save_pause(&name, now);
         self.advance(&name, now);
     }
 
@@ -38,7 +40,7 @@ impl Schedule {
                 instance.revoked(lease.revision);
                 self.save(name);
             }
-            (work, CallOutcome::Failed(failure)) => self.call_failed(name, work, failure, now),
+            (_, CallOutcome::Failed(failure)) => self.call_failed(name, &ended, failure, now),
             (_, CallOutcome::Obtained(tokens)) => self.hold(name, &ended, tokens, now),
             (_, CallOutcome::NotRequired | CallOutcome::Revoked) => instance.not_required(now),
         }
@@ -63,15 +65,15 @@ impl Schedule {
                 self.save(name);
             }
             Err(expired) => {
-                self.call_failed(name, &ended.work, expired_on_arrival(expired), now);
+                self.call_failed(name, ended, expired_on_arrival(expired), now);
             }
         }
     }
 
-    fn call_failed(&mut self, name: &InstanceName, work: &ProviderCall, failure: CallFailure, now: Now) {
+    fn call_failed(&mut self, name: &InstanceName, ended: &EndedCall, failure: CallFailure, now: Now) {
         let random = self.random.u16(..);
         let Some(instance) = self.instances.get_mut(name) else { return };
-        let (failure, wait) = instance.call_failed(work, failure, now, random);
+        let (failure, wait) = instance.call_failed(ended, failure, now, random);
         self.notify(OperatorEvent::Failed(name.clone(), failure, wait));
     }
 
@@ -82,19 +84,19 @@ impl Schedule {
         Some(running)
     }
 
-    /// What the end of a call says about how fast its account may be called.
+    /// What the end of a call says about how fast its account may be called. Returns the pause of the account that it began.
     fn pace_upstream(
         &mut self,
         running: &RunningCall,
         call: ScheduledCallId,
         outcome: &CallOutcome,
         now: MonotonicTime,
-    ) {
+    ) -> Option<Span> {
         let RunningCall { name, upstream, account, began, .. } = running;
         let instance = self.instances.get(name);
         // What a former configuration's service says is not about the one that is called now.
         if instance.is_some_and(|instance| instance.calls_former(call)) {
-            return;
+            return None;
         }
         match outcome {
             CallOutcome::Failed(failure) if failure.kind == FailureKind::Throttled => {
@@ -102,11 +104,13 @@ impl Schedule {
                 let most = instance.map_or(Span::millis(0), |instance| instance.plan().policy.retry.most);
                 let pause = failure.retry_after.map(|after| after.min(most)).filter(|pause| *pause > Span::millis(0));
                 self.queue.throttled(upstream, *account, *began, pause, now);
+                return pause;
             }
             CallOutcome::Failed(failure) if !failure.kind.is_answer() => {}
             CallOutcome::Failed(_) | CallOutcome::Obtained(_) | CallOutcome::NotRequired | CallOutcome::Revoked => {
                 self.queue.answered(upstream, *account, *began, now);
             }
         }
+        None
     }
 }

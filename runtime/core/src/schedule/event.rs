@@ -6,7 +6,7 @@ use std::fmt;
 use crate::{InstanceName, Revision, Span, Timestamp, Tokens};
 
 use super::budget::{Budget, UpstreamName};
-use super::lease::{FilePayload, Lease, LeaseRecord};
+use super::lease::{FilePayload, Lease, LeaseRecord, ServicePause};
 use super::policy::{ConfigFingerprint, InstancePlan};
 use super::revocation::NotRevoked;
 use crate::failure::{CallFailure, FailureRecord};
@@ -41,6 +41,9 @@ pub enum ScheduleEvent {
     Saved(SaveId),
     /// The coordinator is asked to stop.
     Stop,
+    /// A lease that a coordinator obtained before it lost the lock, and that may not be saved: then it is revoked. It is part of
+    /// what is saved as soon as the instance has no [unsaved lease](super::Schedule::has_unsaved).
+    UnsavedLease(InstanceName, Lease),
     /// The number of workers that use an instance now. Ignored for an instance that is not configured.
     Used(InstanceName, u32),
     /// The time of [`Schedule::wake_at`](super::Schedule::wake_at) has come.
@@ -86,6 +89,8 @@ pub enum ScheduleAction {
     Publish(InstanceName, Lease),
     /// Keep this for an instance, instead of what was kept.
     Save(SaveId, InstanceName, LeaseRecord),
+    /// Keep this pause for an instance, or none, instead of what was kept.
+    SavePause(SaveId, InstanceName, Option<ServicePause>),
     Notify(OperatorEvent),
     /// Withdraw the lease that is published.
     Withdraw(InstanceName),
@@ -115,6 +120,8 @@ pub enum OperatorEvent {
     Failed(InstanceName, FailureRecord, Option<Span>),
     /// An instance for which something is kept is not configured: it is deleted then, unless the instance comes back.
     Orphaned(InstanceName, Timestamp),
+    /// The delay that a service asked for could not be saved: whoever calls it next may call it sooner.
+    PauseSaveFailed(InstanceName, String),
     /// A lease is given out although it could not be saved: the one before is about to end.
     PublishedUnsaved(InstanceName, Revision),
     /// A lease could not be revoked; it is tried again after this time.

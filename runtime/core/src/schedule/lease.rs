@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::time::Timestamp;
-use crate::{Fact, PayloadKind, Revision, SecretBytes, ServiceName, TokenExpiry};
+use crate::{Digest, Fact, PayloadKind, Revision, SecretBytes, ServiceName, TokenExpiry};
 
 use super::policy::ConfigFingerprint;
 
@@ -69,6 +69,33 @@ pub struct LeaseRecord {
     pub removed: Option<Timestamp>,
     /// Whether state may be kept for the instance as well. It is saved on its own, and deleted with this record.
     pub keeps_state: bool,
+    /// What is in the file that was held last, and a payload of it that had its turn.
+    pub file: Option<Digest>,
+    pub consumed: Option<ConsumedPayload>,
+    /// The delay that the service asked for last. It is saved on its own as well.
+    pub pause: Option<ServicePause>,
+}
+
+/// A delay that a service asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServicePause {
+    /// When it said so last.
+    pub asked_at: Timestamp,
+    /// Until when it wants no call of the instance.
+    pub until: Timestamp,
+    /// Until when it wants none of the account, if it throttled.
+    pub account_until: Option<Timestamp>,
+    /// Under which configuration it was called.
+    pub fingerprint: ConfigFingerprint,
+}
+
+/// A payload of the file that is not published again while the file does not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsumedPayload {
+    /// It grew old, and the component was called: it is published only where there is nothing else.
+    Passed(Digest),
+    /// The operator revoked it.
+    Revoked(Digest),
 }
 
 /// A payload that another program maintains.
@@ -76,6 +103,8 @@ pub struct LeaseRecord {
 pub struct FilePayload {
     /// What the file holds.
     pub payload: Arc<SecretBytes>,
+    /// Its SHA-256.
+    pub digest: Digest,
     pub since: Timestamp,
     /// Until when it is good.
     pub valid_until: Timestamp,

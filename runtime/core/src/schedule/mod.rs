@@ -47,6 +47,9 @@
 //!   whose lease is at risk may borrow what that brings in ten seconds, at most the burst of the budget.
 //! - Q5. A delay that the service asks for, up to `most`, pauses its account, and no other. Instances whose lease is at
 //!   risk pass the pause.
+//! - Q6. The delays that a service asked for (R3, Q5) outlive the process. They are saved when they begin and when they change
+//!   by five seconds, and hold for what is called as it was then. None is longer than one that would begin now, whatever is
+//!   saved.
 //!
 //! Leases (`instance/lease`, `instance/due`):
 //! - L1. An expiry that is not in the future is a failure, unless a lifetime is configured, which holds then. The same rule
@@ -94,7 +97,7 @@ pub use budget::{Budget, InitialBudget, UpstreamName};
 pub use event::{
     CallOutcome, OperatorEvent, ProviderCall, SaveId, ScheduleAction, ScheduleConfig, ScheduleEvent, ScheduledCallId,
 };
-pub use lease::{FilePayload, Lease, LeaseOrigin, LeaseRecord, RetiredLease};
+pub use lease::{ConsumedPayload, FilePayload, Lease, LeaseOrigin, LeaseRecord, RetiredLease, ServicePause};
 pub use orphans::{ORPHAN_GRACE, REMOVAL_GRACE};
 pub use policy::{
     ASSUMED_LIFETIME, CallRate, ConfigFingerprint, InstancePlan, LONGEST_LIFE, ObtainMode, OptionalExports, Policy,
@@ -127,6 +130,8 @@ pub struct Schedule {
     shares: Shares,
     calls: BTreeMap<ScheduledCallId, RunningCall>,
     saves: BTreeMap<SaveId, InstanceName>,
+    /// Saves of pauses. No instance waits for one.
+    pause_saves: BTreeMap<SaveId, InstanceName>,
     actions: VecDeque<ScheduleAction>,
     random: fastrand::Rng,
     run_state: RunState,
@@ -174,6 +179,7 @@ impl Schedule {
             shares: Shares::new(),
             calls: BTreeMap::new(),
             saves: BTreeMap::new(),
+            pause_saves: BTreeMap::new(),
             actions: VecDeque::new(),
             random: fastrand::Rng::with_seed(seed),
             run_state: RunState::Running,
@@ -217,6 +223,9 @@ impl Schedule {
             ScheduleEvent::Saved(id) => self.save_succeeded(id, now),
             ScheduleEvent::Stop => self.stop(now),
             ScheduleEvent::TimerFired => {}
+            ScheduleEvent::UnsavedLease(name, lease) => {
+                self.update(&name, now, |instance| instance.find_unsaved(lease));
+            }
             ScheduleEvent::Used(name, users) => self.use_by(&name, Some(users), now),
         }
         self.advance_due(now);
@@ -240,6 +249,7 @@ impl Schedule {
     pub fn is_stopped(&self) -> bool {
         self.run_state == RunState::Stopping
             && self.actions.is_empty()
+            && self.pause_saves.is_empty()
             && self.instances.values().all(InstanceState::is_idle)
     }
 
@@ -274,6 +284,17 @@ impl Schedule {
     pub fn fingerprints(&self, name: &InstanceName) -> impl Iterator<Item = ConfigFingerprint> {
         let instance = self.instances.get(name).into_iter();
         instance.flat_map(|instance| instance.used_fingerprints().chain([instance.plan().fingerprint]))
+    }
+
+    /// Whether an instance has leases that are not known to be saved.
+    pub fn has_unsaved(&self, name: &InstanceName, now: Timestamp) -> bool {
+        self.instances.get(name).is_some_and(|instance| instance.unsaved(now).next().is_some())
+    }
+
+    /// The leases that are not known to be saved, and that another process should revoke if they are not.
+    pub fn unsaved_leases(&self, now: Timestamp) -> impl Iterator<Item = (&InstanceName, &Lease)> {
+        let revoking = self.instances.iter().filter(|(_, instance)| instance.revokes_unused());
+        revoking.flat_map(move |(name, instance)| instance.revocable_unsaved(now).map(move |lease| (name, lease)))
     }
 
     fn detect_clock_jump(&mut self, now: Now) {

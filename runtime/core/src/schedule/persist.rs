@@ -26,7 +26,19 @@ impl Schedule {
         self.actions.push_back(ScheduleAction::Forget(id, name.clone()));
     }
 
+    /// Saves what the service of an instance said about when to call again, if that changed.
+    pub(super) fn save_pause(&mut self, name: &InstanceName, now: Now) {
+        let changed = self.instances.get_mut(name).and_then(|instance| instance.changed_pause(now.wall));
+        let Some(pause) = changed else { return };
+        let id = SaveId(self.next_id());
+        self.pause_saves.insert(id, name.clone());
+        self.actions.push_back(ScheduleAction::SavePause(id, name.clone(), pause));
+    }
+
     pub(super) fn save_succeeded(&mut self, id: SaveId, now: Now) {
+        if self.pause_saves.remove(&id).is_some() {
+            return;
+        }
         let Some(name) = self.saves.remove(&id) else { return };
         let Some(instance) = self.instances.get_mut(&name) else { return };
         match instance.save_succeeded(id) {
@@ -44,6 +56,13 @@ impl Schedule {
     }
 
     pub(super) fn save_failed(&mut self, id: SaveId, why: String, now: Now) {
+        if let Some(name) = self.pause_saves.remove(&id) {
+            if let Some(instance) = self.instances.get_mut(&name) {
+                instance.pause_save_failed();
+            }
+            self.notify(OperatorEvent::PauseSaveFailed(name, why));
+            return;
+        }
         let random = self.random.u16(..);
         let Some(name) = self.saves.remove(&id) else { return };
         let Some(instance) = self.instances.get_mut(&name) else { return };

@@ -45,7 +45,20 @@ impl Schedule {
             self.shares.reserve_for_leases();
             self.actions.push_back(ScheduleAction::Publish(name.clone(), lease));
         }
+        self.resume_pause(name, now);
         self.advance(name, now);
+    }
+
+    /// Waits as the service of an instance asked a process before this one.
+    fn resume_pause(&mut self, name: &InstanceName, now: Now) {
+        let Some(instance) = self.instances.get_mut(name).filter(|instance| instance.is_paused(now.wall)) else {
+            return;
+        };
+        let random = self.random.u16(..);
+        if let Some(pause) = instance.resume_pause(now, random) {
+            let InstancePlan { upstream, account, .. } = instance.plan();
+            self.queue.pause(upstream, *account, pause, now.mono);
+        }
     }
 
     fn replan(&mut self, name: &InstanceName, plan: InstancePlan, now: Now) {
@@ -60,7 +73,12 @@ impl Schedule {
         }
         let random = self.random.u16(..);
         let Some(instance) = self.instances.get_mut(name) else { return };
+        let was_unknown = !instance.plan().fingerprint.is_known();
         instance.replan(plan, change, now, random);
+        if was_unknown {
+            self.resume_pause(name, now);
+        }
+        let Some(instance) = self.instances.get_mut(name) else { return };
         if change.returned
             && let Some(lease) = instance.republish(self.run_state, now)
         {

@@ -345,3 +345,48 @@ fn files_lease_that_expired_unpublished_is_published_when_valid() {
     schedule.jump_clock(-120_000);
     assert_eq!(schedule.published_payload(), Some(("one", LeaseOrigin::File)));
 }
+
+#[test]
+fn files_payload_that_was_revoked_stays_so_after_a_restart() {
+    for prefer in [PreferredSource::File, PreferredSource::Component] {
+        let mut schedule = TestSchedule::unconfigured(1);
+        schedule.write_file("one", HOUR);
+        schedule.configure("a", preferring(prefer));
+        let written = schedule.now().wall;
+        schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
+        schedule.crash();
+        schedule.observe_file(file_payload("one", written, HOUR));
+        schedule.advance(Span::secs(1));
+        assert_eq!(schedule.published_payload(), None, "{prefer:?}");
+        schedule.write_file("two", HOUR);
+        schedule.fail_call("a", FailureKind::Unavailable);
+        assert_eq!(schedule.published_payload(), Some(("two", LeaseOrigin::File)), "{prefer:?}");
+    }
+}
+
+#[test]
+fn files_payload_that_is_held_is_revoked_although_the_file_is_not_read_yet() {
+    let mut schedule = TestSchedule::new([("a", file_only())]);
+    schedule.write_file("one", HOUR);
+    let written = schedule.now().wall;
+    schedule.crash();
+    schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
+    schedule.observe_file(file_payload("one", written, HOUR));
+    assert_eq!(schedule.published_payload(), None);
+}
+
+#[test]
+fn files_payload_that_had_its_turn_does_not_come_back_after_a_restart() {
+    let mut schedule = TestSchedule::unconfigured(1);
+    schedule.write_file("one", HOUR);
+    schedule.configure("a", preferring(PreferredSource::File));
+    let written = schedule.now().wall;
+    schedule.advance_until_called("a");
+    schedule.complete("a", HOUR);
+    assert_eq!(schedule.published_payload(), Some(("tokens", LeaseOrigin::Component)));
+    // A clock that was set back makes the file look young.
+    schedule.set_clock(-1_800_000);
+    schedule.crash();
+    schedule.observe_file(file_payload("one", written, HOUR));
+    assert_eq!(schedule.published_payload(), Some(("tokens", LeaseOrigin::Component)));
+}

@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `<prefix>value/<namespace>/<name>` | a sealed value |
+//! | `<prefix>value/<namespace>/<name>` | a sealed value; under an etcd lease if it ends by itself |
 //! | `<prefix>lock/<namespace>/<name>` | the id of the write that took the lock, under an etcd lease |
 //! | `<prefix>damaged/<namespace>/<name>/<n>` | a quarantined value |
 //! | `<prefix>record` | sealed: shows whether the master key fits |
@@ -11,6 +11,7 @@
 //! a lock's holder, the lock. etcd sees sealed bytes and the names of keys. Reads are linearizable.
 
 mod keys;
+mod lifetimes;
 mod lock;
 mod lock_keeper;
 mod pages;
@@ -22,11 +23,12 @@ mod watcher;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use deputy_core::{ByteSize, EtcdPrefix, MAX_ETCD_PAYLOAD, SecretBytes};
+use deputy_core::{ByteSize, EtcdPrefix, MAX_ETCD_PAYLOAD, SecretBytes, Span};
 use deputy_etcd::{EtcdClient, EtcdError};
 use deputy_support::LockUnpoisoned as _;
 use tokio::task::JoinSet;
 
+use self::lifetimes::LifetimeLeases;
 pub use self::lock_keeper::{KeepAliveResult, LockKeeper};
 pub use self::requests::EtcdRequests;
 use self::watcher::Watcher;
@@ -49,6 +51,7 @@ pub struct EtcdStore {
 struct EtcdState {
     client: Arc<EtcdClient>,
     requests: EtcdRequests,
+    lifetimes: LifetimeLeases,
 }
 
 impl EtcdStore {
@@ -60,7 +63,8 @@ impl EtcdStore {
         master: MasterKey,
         random: Random,
     ) -> Result<Self, StoreError> {
-        let state = EtcdState { client: Arc::new(client), requests: EtcdRequests::new(prefix, master, random) };
+        let requests = EtcdRequests::new(prefix, master, random);
+        let state = EtcdState { client: Arc::new(client), requests, lifetimes: LifetimeLeases::default() };
         state.check_record().await?;
         Ok(Self { state: Arc::new(state), watches: Mutex::default() })
     }
@@ -87,6 +91,20 @@ impl Store for EtcdStore {
             return Err(StoreError::TooLarge { key: key.clone(), size: value.len(), limit: MAX_VALUE });
         }
         self.state.put(key, value, expected, by).await
+    }
+
+    async fn put_for(
+        &self,
+        lifetime: Span,
+        key: &StoreKey,
+        value: &SecretBytes,
+        expected: ExpectedVersion,
+        id: WriteId,
+    ) -> Result<Version, StoreError> {
+        if value.len() > MAX_VALUE.as_usize() {
+            return Err(StoreError::TooLarge { key: key.clone(), size: value.len(), limit: MAX_VALUE });
+        }
+        self.state.put_for(lifetime, key, value, expected, id).await
     }
 
     async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError> {

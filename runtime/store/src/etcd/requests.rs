@@ -86,10 +86,25 @@ impl EtcdRequests {
         expected: ExpectedVersion,
         by: WriteRight<'_>,
     ) -> Result<(TxnRequest, Repeat), StoreError> {
+        self.put_under(0, key, value, expected, by)
+    }
+
+    /// The same under a lease of etcd's, with which the value ends.
+    ///
+    /// # Errors
+    /// [`StoreError::Random`] if there is none for the seal.
+    pub(super) fn put_under(
+        &self,
+        lease: i64,
+        key: &StoreKey,
+        value: &SecretBytes,
+        expected: ExpectedVersion,
+        by: WriteRight<'_>,
+    ) -> Result<(TxnRequest, Repeat), StoreError> {
         let stamp = WriteStamp { write: by.id, replaced: expected.version() };
         let sealed =
             Plaintext::new(value.expose()).seal(&SealLabel::of_key(key), stamp, &self.master, &*self.random)?;
-        let put = RequestOp::put(&self.prefix.value(key), sealed, 0);
+        let put = RequestOp::put(&self.prefix.value(key), sealed, lease);
         // A shared key that was created and deleted again by another process must not come back with a repetition.
         let repeat = match (expected, by.lock) {
             (ExpectedVersion::Absent, None) => Repeat::Unsent,

@@ -1,13 +1,13 @@
 //! Single values: one read, or one transaction.
 
-use deputy_core::SecretBytes;
+use deputy_core::{SecretBytes, Span};
 use deputy_etcd::Repeat;
 use deputy_etcd::message::{Compare, KeyValue, RequestOp, TxnRequest};
 
 use super::requests::get;
 use super::{EtcdState, MAX_VALUE};
 use crate::seal::OVERHEAD;
-use crate::{ExpectedVersion, StoreError, StoreKey, StoredValue, Version, WriteRight};
+use crate::{ExpectedVersion, StoreError, StoreKey, StoredValue, Version, WriteId, WriteRight};
 
 /// How many damaged values are kept of one key: the first ones, and the last.
 const MAX_QUARANTINED: u8 = 3;
@@ -35,6 +35,28 @@ impl EtcdState {
         let (transaction, repeat) = self.requests.put(key, value, expected, by)?;
         let answer = self.client.txn(&transaction, repeat).await?;
         self.requests.written(key, by, &answer)
+    }
+
+    /// Writes a value that ends with a lease of etcd's.
+    pub(super) async fn put_for(
+        &self,
+        lifetime: Span,
+        key: &StoreKey,
+        value: &SecretBytes,
+        expected: ExpectedVersion,
+        id: WriteId,
+    ) -> Result<Version, StoreError> {
+        let by = WriteRight::shared(id);
+        let lease = self.lifetimes.lease(&self.client, lifetime).await?;
+        let (transaction, repeat) = self.requests.put_under(lease, key, value, expected, by)?;
+        match self.client.txn(&transaction, repeat).await {
+            Ok(answer) => self.requests.written(key, by, &answer),
+            Err(error) => {
+                // It may be about the lease, which a person can end.
+                self.lifetimes.forget(lease).await;
+                Err(error.into())
+            }
+        }
     }
 
     pub(super) async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError> {

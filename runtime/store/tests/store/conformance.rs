@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use deputy_core::SecretBytes;
+use deputy_core::{SecretBytes, Span};
 use deputy_store::{
     Change, ChangeKind, Corruption, ExpectedVersion, KeyPrefix, KeyWriter, Namespace, Store, StoreError, WriteRight,
     replace,
@@ -17,6 +17,7 @@ async fn all(store: Arc<dyn Store>) {
     fenced(Arc::clone(&store)).await;
     lists(&*store).await;
     watches(&*store).await;
+    lifetimes(&*store).await;
     sizes(&*store).await;
 }
 
@@ -109,6 +110,25 @@ async fn watches(store: &dyn Store) {
     assert_eq!(changes.next().await.unwrap(), Change { key: key("lease/e"), event: ChangeKind::Put(version) });
     store.delete(&key("lease/e"), version, WriteRight::shared(store.write_id().unwrap())).await.unwrap();
     assert_eq!(changes.next().await.unwrap(), Change { key: key("lease/e"), event: ChangeKind::Deleted });
+}
+
+/// A value with a lifetime is there for that time at least, and is as any other in all else.
+async fn lifetimes(store: &dyn Store) {
+    let lifetime = Span::secs(60);
+    let id = store.write_id().unwrap();
+    let mut changes = store.watch(KeyPrefix::Namespace(Namespace::new("interest"))).await.unwrap();
+    let first = store.put_for(lifetime, &key("interest/a"), &value("one"), ExpectedVersion::Absent, id).await.unwrap();
+    assert_eq!(changes.next().await.unwrap(), Change { key: key("interest/a"), event: ChangeKind::Put(first) });
+    let found = store.get(&key("interest/a")).await.unwrap().unwrap();
+    assert_eq!((found.value.expose(), found.version, found.write), (b"one".as_slice(), first, id));
+    let id = store.write_id().unwrap();
+    let error = store.put_for(lifetime, &key("interest/a"), &value("x"), ExpectedVersion::Absent, id).await;
+    assert!(matches!(error, Err(StoreError::Conflict { found: Some(_), .. })), "{error:?}");
+    let expected = ExpectedVersion::Version(first);
+    let second = store.put_for(lifetime, &key("interest/a"), &value("two"), expected, id).await.unwrap();
+    assert!(second > first);
+    store.delete(&key("interest/a"), second, WriteRight::shared(id)).await.unwrap();
+    assert!(text(store, "interest/a").await.is_none());
 }
 
 async fn sizes(store: &dyn Store) {

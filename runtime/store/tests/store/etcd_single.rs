@@ -1,12 +1,15 @@
 //! One member: keys that do not fit, thousands of values, and a full database.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deputy_core::SecretBytes;
-use deputy_store::{EtcdStore, ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, WriteRight};
+use deputy_core::{SecretBytes, Span};
+use deputy_store::{
+    Change, ChangeKind, EtcdStore, ExpectedVersion, KeyPrefix, KeyWriter, Namespace, Store, StoreError, WriteRight,
+};
 use deputy_test_servers::Etcd;
 
-use super::{client, key, master, open_etcd, put, random, text, write};
+use super::{client, key, master, open_etcd, put, random, text, value, write};
 
 #[tokio::test]
 async fn etcd_state_with_another_key_is_not_touched() {
@@ -52,6 +55,60 @@ async fn etcd_lock_outlives_its_holder_by_seconds() {
     let value = SecretBytes::new(b"x".to_vec());
     let error = store.put(&key("lease/a"), &value, ExpectedVersion::Absent, by).await.unwrap_err();
     assert!(error.is_lock_lost(), "{error}");
+}
+
+#[tokio::test]
+async fn etcd_value_with_a_lifetime_ends_unless_it_is_written_again() {
+    let etcd = Etcd::start(&[]).unwrap();
+    let store = open_etcd(&etcd.endpoints(), "deputy/").await.unwrap();
+    let writer = KeyWriter::shared(Arc::new(open_etcd(&etcd.endpoints(), "deputy/").await.unwrap()));
+    let mut changes = store.watch(KeyPrefix::Namespace(Namespace::new("interest"))).await.unwrap();
+    let lifetime = Span::secs(2);
+    for name in ["interest/once", "interest/often"] {
+        writer.put_for(lifetime, &key(name), &value("used")).await.unwrap();
+    }
+    assert_eq!(leases(&etcd), 1, "values of one moment share a lease");
+    for name in ["interest/once", "interest/often"] {
+        let change = changes.next().await.unwrap();
+        assert!(change.key == key(name) && matches!(change.event, ChangeKind::Put(_)), "{change:?}");
+    }
+    // etcd ends leases late rather than early: the other one is written until this one is gone.
+    let begin = Instant::now();
+    while text(&store, "interest/once").await.is_some() {
+        assert!(begin.elapsed() < Duration::from_secs(60), "it never ends");
+        writer.put_for(lifetime, &key("interest/often"), &value("used again")).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert!(begin.elapsed() >= lifetime.duration(), "it ended after {:?}", begin.elapsed());
+    assert_eq!(text(&store, "interest/often").await.unwrap(), "used again");
+    // A watcher hears of the end, and what ends by itself leaves nothing behind.
+    loop {
+        let change = changes.next().await.unwrap();
+        if change == (Change { key: key("interest/often"), event: ChangeKind::Deleted }) {
+            break;
+        }
+    }
+    assert!(text(&store, "interest/once").await.is_none());
+    // A lease that a person has ended is not used again.
+    writer.put_for(lifetime, &key("interest/other"), &value("used")).await.unwrap();
+    for lease in lease_names(&etcd) {
+        etcd.ctl(&["lease", "revoke", &lease]).unwrap();
+    }
+    writer.read(&key("interest/other")).await.unwrap();
+    let mut attempts = 0;
+    while writer.put_for(lifetime, &key("interest/other"), &value("used")).await.is_err() {
+        attempts += 1;
+        assert!(attempts < 3, "the lease that ended is used for ever");
+    }
+}
+
+fn lease_names(etcd: &Etcd) -> Vec<String> {
+    let listed = etcd.ctl(&["lease", "list"]).unwrap();
+    listed.lines().skip(1).map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+fn leases(etcd: &Etcd) -> usize {
+    lease_names(etcd).len()
 }
 
 #[tokio::test]

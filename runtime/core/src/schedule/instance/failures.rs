@@ -5,7 +5,7 @@ use crate::retry::RetryPolicy;
 use crate::time::{Now, Timestamp};
 use crate::{Revision, Span};
 
-use super::{DueTime, InstanceState, Renewable};
+use super::{DueTime, EndedCall, InstanceState, Renewable};
 use crate::schedule::event::ProviderCall;
 
 impl InstanceState {
@@ -13,13 +13,13 @@ impl InstanceState {
     /// waits for a person.
     pub(in crate::schedule) fn call_failed(
         &mut self,
-        work: &ProviderCall,
+        ended: &EndedCall,
         mut failure: CallFailure,
         now: Now,
         random: u16,
     ) -> (FailureRecord, Option<Span>) {
         self.count_failure(now.wall);
-        let is_renewal = matches!(work, ProviderCall::Renew(_));
+        let is_renewal = matches!(ended.work, ProviderCall::Renew(_));
         let retry = self.retry_policy(now.wall);
         let has_ended = failure.kind == FailureKind::Ended && !is_renewal;
         if has_ended && self.has_ended {
@@ -34,6 +34,8 @@ impl InstanceState {
             wait = retry.least();
         } else if failure.kind == FailureKind::Ended {
             wait = retry.least();
+        } else {
+            self.note_pause(failure.retry_after, ended.fingerprint, now.wall);
         }
         let waits_for_person = failure.kind == FailureKind::Attention && failure.retry_after.is_none();
         let wait = Some(wait).filter(|_| !waits_for_person || is_renewal);

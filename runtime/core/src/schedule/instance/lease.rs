@@ -84,6 +84,7 @@ impl InstanceState {
         self.obtained = None;
         self.distrusted = false;
         let revision = self.next_revision();
+        self.record.file = Some(file.digest);
         self.record.lease = Some(Lease {
             revision,
             service: self.plan.service.clone(),
@@ -154,6 +155,7 @@ impl InstanceState {
         self.distrusted = false;
         self.usual_life = Some(valid_until.since(obtained_at));
         self.forget_failures();
+        self.end_pause(now.wall);
         self.required = Required::Yes;
         self.last_success = Some(now.wall);
         // A renewal that gained nothing has come to the end of what can be renewed.
@@ -249,6 +251,7 @@ impl InstanceState {
     /// The component says that it needs no tokens.
     pub(in crate::schedule) fn not_required(&mut self, now: Now) {
         self.forget_failures();
+        self.end_pause(now.wall);
         self.request = None;
         self.required = Required::No;
         self.last_success = Some(now.wall);

@@ -9,20 +9,20 @@ mod failures;
 mod lease;
 mod membership;
 mod operator;
+mod pause;
 mod revocation;
 mod save;
 mod snapshot;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use crate::failure::FailureRecord;
 use crate::time::{MonotonicTime, Now};
-use crate::{Revision, SecretBytes, Span, Timestamp};
+use crate::{Revision, Span, Timestamp};
 
 use super::budget::{Budget, BudgetLevel, InitialBudget};
 use super::event::{ProviderCall, SaveId, ScheduledCallId};
-use super::lease::{FilePayload, Lease, LeaseRecord};
+use super::lease::{FilePayload, Lease, LeaseRecord, ServicePause};
 use super::policy::{ConfigFingerprint, InstancePlan, ObtainMode, OptionalExports};
 use super::queue::{CallPurpose, QueueEntry};
 use super::revocation::{NotRevoked, UnrevokedLeases};
@@ -45,6 +45,9 @@ pub(super) struct InstanceState {
 
     /// What is saved, or being saved.
     record: LeaseRecord,
+    /// The greatest revision that is known to be saved, and the one that is being saved.
+    saved_revision: Revision,
+    saving_revision: Revision,
     /// When the call began that brought what is held, if this process made it.
     obtained: Option<MonotonicTime>,
     /// Whether the clock was set back while it was held: then it may have ended already.
@@ -60,7 +63,6 @@ pub(super) struct InstanceState {
     required: Required,
 
     file: Option<FilePayload>,
-    consumed: Option<ConsumedPayload>,
 
     /// When to obtain or renew next.
     next: DueTime,
@@ -88,6 +90,9 @@ pub(super) struct InstanceState {
     /// Whether the last call to obtain failed as ended.
     has_ended: bool,
     last_failure: Option<FailureRecord>,
+
+    /// The pause that is saved, or being saved.
+    saved_pause: Option<ServicePause>,
 
     /// When to revoke next, after a failure.
     revoke_after: MonotonicTime,
@@ -161,15 +166,6 @@ struct DueTime {
     wall: Option<Timestamp>,
 }
 
-/// A payload of the file that is not published again while the file does not change.
-#[derive(Debug)]
-enum ConsumedPayload {
-    /// It grew old, and the component was called: it is published only where there is nothing else.
-    Passed(Arc<SecretBytes>),
-    /// The operator revoked it.
-    Revoked(Arc<SecretBytes>),
-}
-
 /// Whether the lease that is held may be renewed, as far as the component can at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Renewable {
@@ -229,6 +225,9 @@ impl InstanceState {
             membership: Membership::Configured,
             leaves_at: None,
             phase: InstancePhase::Resting,
+            saved_pause: record.pause,
+            saved_revision: record.revision,
+            saving_revision: record.revision,
             record,
             obtained: None,
             distrusted: false,
@@ -239,7 +238,6 @@ impl InstanceState {
             renewable: Renewable::Perhaps,
             required: Required::Yes,
             file,
-            consumed: None,
             next: DueTime::at(now),
             changes: BudgetLevel::new(CHANGES, InitialBudget::Full, now),
             hourly: BudgetLevel::hourly(plan.policy.calls, now),

@@ -1,11 +1,9 @@
 //! What operators, workers, files and clocks do to an instance.
 
-use std::sync::Arc;
-
 use crate::time::MonotonicTime;
 
-use super::{ConsumedPayload, DueTime, InstanceState, OperatorRequest, Required};
-use crate::schedule::lease::{FilePayload, LeaseOrigin};
+use super::{DueTime, InstanceState, OperatorRequest, Required};
+use crate::schedule::lease::{ConsumedPayload, FilePayload, LeaseOrigin};
 
 impl InstanceState {
     /// A number of workers use it now; `None` is a single use.
@@ -46,17 +44,20 @@ impl InstanceState {
 
     /// The file's payload is not to be published: it was, or would be next.
     fn disown_file(&mut self) {
-        let held = self.record.lease.as_ref().filter(|lease| lease.origin == LeaseOrigin::File);
-        let payload = self.file.as_ref().map(|file| &file.payload).or(held.map(|lease| &lease.payload));
-        self.consumed = payload.map(|payload| ConsumedPayload::Revoked(Arc::clone(payload))).or(self.consumed.take());
+        let is_held = self.record.lease.as_ref().is_some_and(|lease| lease.origin == LeaseOrigin::File);
+        let held = self.record.file.filter(|_| is_held);
+        if let Some(digest) = self.file.as_ref().map(|file| file.digest).or(held) {
+            self.record.consumed = Some(ConsumedPayload::Revoked(digest));
+            self.is_dirty = true;
+        }
     }
 
     /// The component is called instead: what the file holds now had its turn.
     pub(super) fn pass_file(&mut self) {
         let Some(file) = &self.file else { return };
-        if !matches!(&self.consumed, Some(ConsumedPayload::Revoked(payload)) if payload.expose() == file.payload.expose())
-        {
-            self.consumed = Some(ConsumedPayload::Passed(Arc::clone(&file.payload)));
+        if self.record.consumed != Some(ConsumedPayload::Revoked(file.digest)) {
+            // It is saved with what the call brings.
+            self.record.consumed = Some(ConsumedPayload::Passed(file.digest));
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What an instance holds, retired and lets go of, and which component may revoke it.
 
-use crate::Revision;
 use crate::time::Now;
+use crate::{Revision, Timestamp};
 
 use super::lease::NotRevokedLeases;
-use super::{InstancePhase, InstanceState};
+use super::{InstancePhase, InstanceState, Membership};
 use crate::schedule::event::{ProviderCall, ScheduledCallId};
 use crate::schedule::lease::{Lease, LeaseOrigin, RetiredLease};
 use crate::schedule::policy::{ConfigFingerprint, InstancePlan};
@@ -87,6 +87,33 @@ impl InstanceState {
         }
         self.record.retired = kept;
         self.record.retired.len() != before
+    }
+
+    /// Whether leases that nobody uses are revoked.
+    pub(in crate::schedule) fn revokes_unused(&self) -> bool {
+        let revoke = &self.plan.policy.revoke;
+        match self.membership {
+            Membership::Leaving => revoke.removed.is_some(),
+            Membership::Configured => revoke.replaced.is_some(),
+        }
+    }
+
+    /// Those of the unsaved leases that a component can revoke.
+    pub(in crate::schedule) fn revocable_unsaved(&self, now: Timestamp) -> impl Iterator<Item = &Lease> {
+        self.unsaved(now).filter(|lease| self.revocation(lease.fingerprint).refusal().is_none())
+    }
+
+    /// A coordinator that lost the lock obtained this lease, and does not know whether it was saved. If it was, it is here, or
+    /// what it was renewed to. Else nobody uses it.
+    pub(in crate::schedule) fn find_unsaved(&mut self, lease: Lease) {
+        let record = &self.record;
+        let mut kept = record.lease.iter().chain(record.retired.iter().map(|retired| &retired.lease)).chain(&self.late);
+        // What was renewed is the same token at the service.
+        let is_here =
+            kept.any(|kept| kept.issued_at == lease.issued_at || kept.payload.expose() == lease.payload.expose());
+        if !is_here && self.revokes_unused() {
+            self.late.push(lease);
+        }
     }
 
     /// The retired lease that is to be revoked now.

@@ -12,7 +12,7 @@ use crate::time::{Now, Timestamp};
 
 use super::{InstancePhase, InstanceState, Membership, PendingSave, RunState};
 use crate::schedule::event::SaveId;
-use crate::schedule::lease::{Lease, LeaseRecord};
+use crate::schedule::lease::{Lease, LeaseOrigin, LeaseRecord};
 
 /// How saving is retried: state is small, and an operator empties a full disk.
 const SAVE_RETRY: RetryPolicy = RetryPolicy { floor: Span::millis(500), most: Span::secs(15), slow: Span::millis(500) };
@@ -37,6 +37,7 @@ impl InstanceState {
         self.phase = InstancePhase::Saving { id, failures: self.save_failures(), again: None };
         self.is_dirty = false;
         self.pending_save = None;
+        self.saving_revision = self.record.revision;
         self.record.clone()
     }
 
@@ -48,7 +49,7 @@ impl InstanceState {
 
     pub(in crate::schedule) fn save_succeeded(&mut self, saved: SaveId) -> SaveEnd {
         match self.phase {
-            InstancePhase::Saving { id, .. } if id == saved => {}
+            InstancePhase::Saving { id, .. } if id == saved => self.saved_revision = self.saving_revision,
             InstancePhase::Forgetting { id, .. } if id == saved => {
                 if self.membership == Membership::Leaving {
                     return SaveEnd::Forgotten;
@@ -146,6 +147,13 @@ impl InstanceState {
             Some(lease) => Some(last_part(lease)),
             None => Some(now.wall),
         }
+    }
+
+    /// The leases that a component brought and that are not known to be saved. Their writes may have taken place.
+    pub(in crate::schedule) fn unsaved(&self, now: Timestamp) -> impl Iterator<Item = &Lease> {
+        let kept = self.record.lease.iter().chain(self.record.retired.iter().map(|retired| &retired.lease));
+        let unsaved = kept.filter(|lease| lease.revision > self.saved_revision).chain(&self.late);
+        unsaved.filter(move |lease| lease.origin == LeaseOrigin::Component && lease.is_valid(now))
     }
 
     /// Whether the published lease is unsaved, also when another one is held by now.

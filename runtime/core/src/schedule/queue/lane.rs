@@ -68,8 +68,12 @@ impl AccountLane {
     pub(super) fn throttled(&mut self, budget: Budget, began: MonotonicTime, pause: Option<Span>, now: MonotonicTime) {
         self.pace.get_or_insert_with(|| Pace::new(budget, now)).slow_down(began, now);
         if let Some(pause) = pause {
-            self.paused_until = self.paused_until.max(now.plus(pause));
+            self.pause(pause, now);
         }
+    }
+
+    pub(super) fn pause(&mut self, pause: Span, now: MonotonicTime) {
+        self.paused_until = self.paused_until.max(now.plus(pause));
     }
 
     /// Returns whether the pace increased.

@@ -161,6 +161,18 @@ impl CallQueue {
         self.place_lane(upstream, account, now);
     }
 
+    /// The service asked for no calls of an account for a time.
+    pub(super) fn pause(
+        &mut self,
+        upstream: &UpstreamName,
+        account: Option<UpstreamAccount>,
+        pause: Span,
+        now: MonotonicTime,
+    ) {
+        self.lane(upstream, account, now).pause(pause, now);
+        self.place_lane(upstream, account, now);
+    }
+
     /// The service answered a call that began at `began` without throttling it.
     pub(super) fn answered(
         &mut self,

@@ -1,0 +1,238 @@
+//! Leases that a coordinator obtained before it lost the lock, and could not save.
+//!
+//! It does not know whether its last writes took place, must not call services any more, and nobody else knows of these
+//! leases. So it leaves them in the state, sealed as all others, as soon as that can be written again. The coordinator that
+//! leads then has the lock: nothing of an earlier holder is written any more, and what it holds is what was saved. What is
+//! left behind and not among that is revoked, as whatever else nobody uses.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deputy_core::schedule::{Lease, ORPHAN_GRACE};
+use deputy_core::time::Clock;
+use deputy_core::{InstanceName, Timestamp, in_one_line};
+use deputy_store::{
+    ExpectedVersion, KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreKeyError, WriteRight,
+};
+use deputy_support::pause;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::command::CoordinatorCommand;
+use crate::lease_record::{self, LeaseRecordError};
+
+/// As `INSTANCE-FENCING-NUMBER`, after the leadership that obtained them.
+pub(crate) const UNSAVED: Namespace = Namespace::new("unsaved");
+
+/// Leases that one process keeps until it can write them, and their bytes. Others are left to expire.
+const MAX_LEASES: usize = 1024;
+const MAX_BYTES: usize = 16 << 20;
+
+/// After a failure of the store.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How often the leader looks at those that are not settled yet.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// The half of the coordinator that lost the lock.
+pub(super) struct UnsavedSender {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    writes: JoinSet<()>,
+}
+
+impl UnsavedSender {
+    pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, writes: JoinSet::new() }
+    }
+
+    /// Leaves the leases of a leadership in the state, and does not wait for that.
+    pub(super) fn leave(&mut self, fencing: u64, leases: Vec<(InstanceName, Lease)>) {
+        // What an earlier leadership could not leave is older.
+        while self.writes.try_join_next().is_some() {}
+        if leases.is_empty() {
+            return;
+        }
+        let found = leases.len();
+        let kept = bounded(leases);
+        if kept.len() < found {
+            tracing::warn!(
+                leases = found - kept.len(),
+                "too many leases may be unsaved; some are left to expire at their services"
+            );
+        }
+        tracing::info!(
+            leases = kept.len(),
+            "leases may be unsaved; the coordinator that leads is asked to revoke those that are"
+        );
+        self.writes.spawn(write_all(Arc::clone(&self.store), Arc::clone(&self.clock), fencing, kept));
+    }
+}
+
+fn bounded(mut leases: Vec<(InstanceName, Lease)>) -> Vec<(InstanceName, Lease)> {
+    let mut bytes = 0_usize;
+    leases.truncate(MAX_LEASES);
+    leases.retain(|(_, lease)| {
+        bytes = bytes.saturating_add(lease.payload.len()).saturating_add(lease.handle.len());
+        bytes <= MAX_BYTES
+    });
+    leases
+}
+
+async fn write_all(store: Arc<dyn Store>, clock: Arc<dyn Clock>, fencing: u64, leases: Vec<(InstanceName, Lease)>) {
+    let mut last = String::new();
+    for (number, (name, lease)) in leases.into_iter().enumerate() {
+        while lease.is_valid(clock.now().wall) {
+            match leave_lease(&*store, &name, fencing, number, &lease).await {
+                Ok(()) => break,
+                Err(error) => {
+                    let error = in_one_line(&error);
+                    if last != error {
+                        tracing::warn!(error, "leaving unsaved leases in the state failed; trying again");
+                        last = error;
+                    }
+                    pause(RETRY).await;
+                }
+            }
+        }
+    }
+}
+
+/// Leaves a lease of a leadership in the state. There may be more of an instance, under other numbers.
+pub(crate) async fn leave_lease(
+    store: &dyn Store,
+    name: &InstanceName,
+    fencing: u64,
+    number: usize,
+    lease: &Lease,
+) -> Result<(), LeaveError> {
+    let key = StoreKey::new(&UNSAVED, &format!("{name}-{fencing}-{number}"))?;
+    let by = WriteRight::shared(store.write_id()?);
+    match store.put(&key, &lease_record::encode_waiting(lease)?, ExpectedVersion::Absent, by).await {
+        // An attempt before this one wrote it.
+        Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LeaveError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Key(#[from] StoreKeyError),
+    #[error("cannot encode the record; this is a bug, please report it")]
+    Encode(#[from] serde_json::Error),
+}
+
+/// A lease that was left behind, for the coordinator that leads.
+pub(crate) struct LeftLease {
+    pub(crate) key: StoreKey,
+    pub(crate) instance: InstanceName,
+    pub(crate) lease: Lease,
+}
+
+/// The leader's half.
+pub(crate) struct UnsavedReader {
+    writer: KeyWriter,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    commands: mpsc::Sender<CoordinatorCommand>,
+}
+
+impl UnsavedReader {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        commands: mpsc::Sender<CoordinatorCommand>,
+    ) -> Self {
+        Self { writer: KeyWriter::shared(Arc::clone(&store)), store, clock, commands }
+    }
+
+    /// Runs for as long as this coordinator leads.
+    pub(crate) async fn run(self) {
+        let mut last = String::new();
+        loop {
+            if let Err(error) = self.follow().await {
+                let error = in_one_line(&error);
+                if last != error {
+                    tracing::warn!(error, "reading the unsaved leases of other coordinators failed; trying again");
+                    last = error;
+                }
+            }
+            pause(RETRY).await;
+        }
+    }
+
+    async fn follow(&self) -> Result<(), StoreError> {
+        // Before the listing, so that nothing is missed.
+        let mut changes = self.store.watch(KeyPrefix::Namespace(UNSAVED)).await?;
+        loop {
+            let is_settled = self.look(self.clock.now().wall).await?;
+            tokio::select! {
+                change = changes.next() => if change.is_none() { return Ok(()) },
+                () = pause(LOOK), if !is_settled => {}
+            }
+        }
+    }
+
+    /// Takes in what others left. Whether no more is to be done about any of it.
+    pub(crate) async fn look(&self, now: Timestamp) -> Result<bool, StoreError> {
+        let mut is_settled = true;
+        for key in self.store.list(&KeyPrefix::Namespace(UNSAVED)).await? {
+            is_settled &= self.settle(&key, now).await?;
+        }
+        Ok(is_settled)
+    }
+
+    async fn settle(&self, key: &StoreKey, now: Timestamp) -> Result<bool, StoreError> {
+        let Some(instance) = instance_of(key) else { return Ok(true) };
+        let found = match self.writer.read(key).await {
+            Ok(Some(bytes)) => lease_record::decode(bytes.expose()),
+            Ok(None) => return Ok(true),
+            Err(StoreError::Damaged { .. }) => return self.writer.quarantine(key).await.map(|()| true),
+            Err(error) => return Err(error),
+        };
+        let lease = match found {
+            Ok(decoded) => decoded.record.lease,
+            Err(error @ LeaseRecordError::Malformed) => {
+                tracing::error!(%key, %error, "unsaved lease unusable; it is valid at its service until it expires");
+                None
+            }
+            // A newer version of deputy can read it.
+            Err(_) => return Ok(true),
+        };
+        let is_settled = match lease.filter(|lease| is_worth_revoking(lease, now)) {
+            Some(lease) => self.revoke(LeftLease { key: key.clone(), instance, lease }).await,
+            None => true,
+        };
+        if is_settled {
+            self.delete(key).await?;
+        }
+        Ok(is_settled)
+    }
+
+    /// Whether what is saved has it by now, or needs not have it.
+    async fn revoke(&self, left: LeftLease) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(CoordinatorCommand::Revoke(Box::new(left), reply)).await.ok();
+        answer.await.unwrap_or(false)
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<(), StoreError> {
+        match self.writer.delete(key).await {
+            Err(StoreError::Conflict { .. }) => Ok(()),
+            deleted => deleted,
+        }
+    }
+}
+
+/// It is kept for an instance that is not configured as long as other leases are.
+fn is_worth_revoking(lease: &Lease, now: Timestamp) -> bool {
+    lease.is_valid(now) && now < lease.obtained_at.plus(ORPHAN_GRACE)
+}
+
+fn instance_of(key: &StoreKey) -> Option<InstanceName> {
+    let mut parts = key.name().rsplitn(3, '-');
+    parts.nth(2)?.parse().ok()
+}
