@@ -6,10 +6,12 @@ mod snapshots;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use deputy_core::retry::LONGEST_THROTTLE;
 use deputy_core::schedule::{
     ConfigFingerprint, FilePayload, InstancePlan, LeaseRecord, ProviderCall, ScheduleConfig, ScheduleEvent,
+    ServicePause,
 };
-use deputy_core::time::MonotonicTime;
+use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{InstanceName, Revision, Span};
 
 use crate::backoff::Backoff;
@@ -39,6 +41,8 @@ pub(crate) struct Checks {
     published: BTreeMap<InstanceName, (Revision, u64)>,
     /// What of this process is known.
     seen: BTreeMap<InstanceName, Seen>,
+    /// Until when services want no calls, by what an earlier process saved.
+    paused: BTreeMap<InstanceName, MonotonicTime>,
     /// Payloads up to this number were revoked by the operator.
     revoked: BTreeMap<InstanceName, u64>,
     /// There is another configuration just now.
@@ -122,6 +126,28 @@ impl Checks {
     /// The configuration that obtained something.
     pub(crate) fn owner(&self, name: &InstanceName, fingerprint: ConfigFingerprint) -> &InstancePlan {
         &self.former[&(name.clone(), fingerprint)]
+    }
+
+    /// A process begins with what services asked for before.
+    pub(crate) fn pauses(
+        &mut self,
+        pauses: &BTreeMap<InstanceName, ServicePause>,
+        configuration: &ScheduleConfig,
+        now: Now,
+    ) {
+        let caller = |plan: &InstancePlan| (plan.upstream.clone(), plan.account);
+        for (name, pause) in pauses {
+            let Some(plan) = configuration.plans.get(name) else { continue };
+            let last = pause.account_until.map_or(pause.until, |until| until.max(pause.until));
+            let rest = last.since(now.wall.max(pause.asked_at)).min(LONGEST_THROTTLE);
+            let until = now.mono.plus(Span::millis(rest.as_millis() / 10 * 11));
+            for (other, its) in &configuration.plans {
+                if other == name || (pause.account_until.is_some() && caller(its) == caller(plan)) {
+                    let paused = self.paused.entry(other.clone()).or_default();
+                    *paused = (*paused).max(until);
+                }
+            }
+        }
     }
 
     fn seen(&mut self, name: &InstanceName) -> &mut Seen {
@@ -213,6 +239,7 @@ impl Checks {
         self.published.retain(|name, (revision, _)| is_saved(name, *revision));
         self.unsaved.clear();
         self.seen.clear();
+        self.paused.clear();
         self.revoked.clear();
         self.replaces = None;
         self.passed.clear();

@@ -54,6 +54,7 @@ counts! {
     crashes,
     crashes_between_actions,
     lost_records,
+    resumed_pauses,
     stops,
     reloads,
     jumps,

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::InstanceName;
 use deputy_core::schedule::{
     ConfigFingerprint, InitialBudget, Lease, LeaseRecord, ProviderCall, Schedule, ScheduleConfig, ScheduleEvent,
-    ScheduledCallId,
+    ScheduledCallId, ServicePause,
 };
 use deputy_core::time::MonotonicTime;
+use deputy_core::{InstanceName, Span};
 use fastrand::Rng;
 
 use crate::budget::Budgets;
@@ -37,6 +37,8 @@ pub(crate) struct History {
     pub(crate) configuration: ScheduleConfig,
     pub(crate) instances: BTreeMap<InstanceName, Instance>,
     pub(crate) store: BTreeMap<InstanceName, LeaseRecord>,
+    /// What services asked for, in the store.
+    pub(crate) pauses: BTreeMap<InstanceName, ServicePause>,
     /// What is on the disk and was said to be deleted.
     pub(crate) orphans: BTreeSet<InstanceName>,
     pub(crate) published: BTreeMap<InstanceName, Lease>,
@@ -117,6 +119,7 @@ impl History {
             configuration,
             instances,
             store: BTreeMap::new(),
+            pauses: BTreeMap::new(),
             orphans: BTreeSet::new(),
             published: BTreeMap::new(),
             running: BTreeMap::new(),
@@ -237,7 +240,10 @@ impl History {
         self.note(|_| "a new process begins".to_owned());
         let mut restored = BTreeSet::new();
         for (name, mut record) in self.store.clone() {
-            record.pause = self.pauses.get(&name).copied();
+            let plan = self.configuration.plans.get(&name);
+            // One whose component is not loaded finds its pause later: that has a test of its own.
+            record.pause =
+                self.pauses.get(&name).copied().filter(|_| plan.is_some_and(|plan| plan.fingerprint.is_known()));
             if self.weather == Weather::Faults && generate::once_in(&mut self.dice, 60) {
                 self.note(|_| format!("the record of {name} is damaged"));
                 self.store.remove(&name);
@@ -245,6 +251,9 @@ impl History {
                 self.counts.lost_records += 1;
             } else {
                 restored.insert(name.clone());
+                if let Some(pause) = &record.pause {
+                    self.resumes(&name, pause);
+                }
                 self.tell(ScheduleEvent::Restored(name, record));
             }
         }
@@ -254,8 +263,20 @@ impl History {
         self.tell_files(|_| !first);
         self.tell_users();
         if self.process == Process::Up {
+            self.checks.pauses(&self.pauses, &self.configuration, self.clocks.now());
             self.checks.restored(&self.published, &self.store, &self.configuration, self.clocks.now(), &restored);
         }
+    }
+
+    /// What an earlier process saved of an account holds for all of its instances.
+    fn resumes(&mut self, name: &InstanceName, pause: &ServicePause) {
+        let now = self.clocks.now();
+        let Some(plan) = self.configuration.plans.get(name) else { return };
+        let Some(until) = pause.account_until.filter(|_| pause.fingerprint == plan.fingerprint) else { return };
+        let rest = until.since(now.wall.max(pause.asked_at)).min(plan.policy.retry.most);
+        self.counts.resumed_pauses += u64::from(rest > Span::millis(0));
+        self.waits.resumes(plan, rest, now.mono);
+        self.paces.resumes(plan, rest, now.mono);
     }
 
     /// What the shell says after each configuration, because the schedule remembers no users of what it does not have.

@@ -117,6 +117,12 @@ impl Paces {
         }
     }
 
+    /// A process begins, and an earlier one saved that the service asked for this delay of the account.
+    pub(crate) fn resumes(&mut self, plan: &InstancePlan, rest: Span, now: MonotonicTime) {
+        let pace = self.0.entry(caller(plan)).or_default();
+        pace.paused = pace.paused.max(now.plus(rest));
+    }
+
     /// A call begins: its account has a call left by its pace, or the lease is at risk and it borrows one. Returns whether it
     /// does.
     pub(crate) fn called(&mut self, name: &InstanceName, caller: &Caller, at_risk: bool, now: MonotonicTime) -> bool {

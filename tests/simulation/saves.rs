@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::{InstanceActivity, InstanceSnapshot, Lease, LeaseRecord};
+use deputy_core::schedule::{ConsumedPayload, InstanceActivity, InstanceSnapshot, Lease, LeaseRecord};
 use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{InstanceName, Revision, Span, Timestamp};
 
@@ -32,6 +32,7 @@ struct Written {
     lease: Option<Revision>,
     retired: Vec<(Revision, Timestamp)>,
     removed: Option<Timestamp>,
+    consumed: Option<ConsumedPayload>,
 }
 
 fn written(record: &LeaseRecord) -> Written {
@@ -40,6 +41,7 @@ fn written(record: &LeaseRecord) -> Written {
         lease: record.lease.as_ref().map(|lease| lease.revision),
         retired: record.retired.iter().map(|retired| (retired.lease.revision, retired.revoke_at)).collect(),
         removed: record.removed,
+        consumed: record.consumed,
     }
 }
 

@@ -82,6 +82,12 @@ impl Waits {
         }
     }
 
+    /// A process begins, and an earlier one saved that the service asked it to leave the account of this plan alone.
+    pub(crate) fn resumes(&mut self, plan: &InstancePlan, rest: Span, now: MonotonicTime) {
+        let until = self.paused.entry(caller(plan)).or_default();
+        *until = (*until).max(now.plus(rest));
+    }
+
     /// Whether an account goes as fast as its budget allows.
     pub(crate) fn is_at_full_pace(&self, plan: &InstancePlan, now: MonotonicTime) -> bool {
         self.throttled.get(&caller(plan)).is_none_or(|at| now.since(*at) > RECOVERED)

@@ -19,7 +19,8 @@ const FOREVER: Span = Span::millis(u64::MAX);
 impl Checks {
     /// For how long an instance rests as it said, without a call.
     pub(crate) fn promised(&mut self, name: &InstanceName, now: MonotonicTime) -> Span {
-        let rationed = self.rates.wait(name, now);
+        let paused = self.paused.get(name).map_or(Span::millis(0), |until| until.since(now));
+        let rationed = self.rates.wait(name, now).max(paused);
         let Some(seen) = self.seen.get(name) else { return rationed };
         // What waits for a person is attended to before this is asked.
         let rests = seen.rests.filter(|(_, least)| *least != FOREVER);

@@ -46,10 +46,10 @@ impl InstanceState {
     fn disown_file(&mut self) {
         let is_held = self.record.lease.as_ref().is_some_and(|lease| lease.origin == LeaseOrigin::File);
         let held = self.record.file.filter(|_| is_held);
-        if let Some(digest) = self.file.as_ref().map(|file| file.digest).or(held) {
-            self.record.consumed = Some(ConsumedPayload::Revoked(digest));
-            self.is_dirty = true;
-        }
+        let Some(digest) = self.file.as_ref().map(|file| file.digest).or(held) else { return };
+        let revoked = Some(ConsumedPayload::Revoked(digest));
+        self.is_dirty |= self.record.consumed != revoked;
+        self.record.consumed = revoked;
     }
 
     /// The component is called instead: what the file holds now had its turn.
