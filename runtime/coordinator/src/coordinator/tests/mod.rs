@@ -1,6 +1,7 @@
 //! The loop from outside: configurations, restarts and the control socket.
 
 mod lock;
+mod takeover;
 
 use deputy_audit::Audit;
 use deputy_core::time::Clock;

@@ -1,0 +1,263 @@
+//! What the next coordinator on a state knows of what the last one could not finish.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use deputy_core::failure::FailureKind;
+use deputy_core::{ByteSize, CallFailure, SecretBytes};
+use deputy_etcd::EtcdError;
+use deputy_store::{
+    Changes, ExpectedVersion, KeyPrefix, LockGuard, Namespace, StoreError, StoreLock, StoredValue, Version, WriteId,
+    WriteRight,
+};
+use deputy_support::LockUnpoisoned as _;
+use tokio::sync::watch;
+
+use super::*;
+
+/// What becomes of the writes of leases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LeaseWrites {
+    Good,
+    /// They fail, and none takes place.
+    Refused,
+    /// They take place, and their answers are lost.
+    Unanswered,
+}
+
+/// A store that loses its lock, and answers, when the test says so.
+struct UnreliableStore {
+    store: DirectoryStore,
+    lost: watch::Receiver<bool>,
+    writes: watch::Receiver<LeaseWrites>,
+}
+
+struct UnreliableGuard {
+    lock: StoreLock,
+    lost: watch::Receiver<bool>,
+}
+
+#[async_trait]
+impl LockGuard for UnreliableGuard {
+    async fn lost(&self) {
+        self.lost.clone().wait_for(|lost| *lost).await.unwrap();
+    }
+
+    async fn release(&self) {
+        self.lock.release().await;
+    }
+}
+
+#[async_trait]
+impl Store for UnreliableStore {
+    async fn list(&self, prefix: &KeyPrefix) -> Result<Vec<StoreKey>, StoreError> {
+        self.store.list(prefix).await
+    }
+
+    async fn get(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
+        self.store.get(key).await
+    }
+
+    async fn put(
+        &self,
+        key: &StoreKey,
+        value: &SecretBytes,
+        expected: ExpectedVersion,
+        by: WriteRight<'_>,
+    ) -> Result<Version, StoreError> {
+        let writes = *self.writes.borrow();
+        if key.namespace().as_str() != "lease" && writes == LeaseWrites::Unanswered {
+            return self.store.put(key, value, expected, by).await;
+        }
+        match writes {
+            LeaseWrites::Good => self.store.put(key, value, expected, by).await,
+            LeaseWrites::Refused => Err(StoreError::Etcd(EtcdError::Unreachable)),
+            LeaseWrites::Unanswered => {
+                self.store.put(key, value, expected, by).await?;
+                Err(StoreError::Etcd(EtcdError::Unreachable))
+            }
+        }
+    }
+
+    async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError> {
+        self.store.delete(key, expected, by).await
+    }
+
+    async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
+        self.store.quarantine(key).await
+    }
+
+    async fn watch(&self, prefix: KeyPrefix) -> Result<Changes, StoreError> {
+        self.store.watch(prefix).await
+    }
+
+    async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
+        let lock = self.store.lock(name).await?;
+        let (fencing, id) = (lock.fencing(), lock.id());
+        Ok(StoreLock::new(name.clone(), fencing, id, Box::new(UnreliableGuard { lock, lost: self.lost.clone() })))
+    }
+
+    fn write_id(&self) -> Result<WriteId, StoreError> {
+        self.store.write_id()
+    }
+
+    fn max_value(&self) -> ByteSize {
+        self.store.max_value()
+    }
+}
+
+/// A service that remembers what it was asked for, and issues another payload each time.
+#[derive(Default)]
+struct Service {
+    calls: Mutex<Vec<String>>,
+    called: watch::Sender<usize>,
+    /// Asks for this delay instead.
+    retry_after: Option<Span>,
+}
+
+impl Service {
+    fn calls(&self) -> Vec<String> {
+        self.calls.lock_unpoisoned().clone()
+    }
+
+    async fn wait_for(&self, calls: usize) {
+        self.called.subscribe().wait_for(|count| *count >= calls).await.unwrap();
+    }
+}
+
+#[async_trait]
+impl ConfiguredProvider for Service {
+    async fn call(&self, call: &ProviderCall, _: &deputy_traces::OpenSpan) -> CallOutcome {
+        let number = {
+            let mut calls = self.calls.lock_unpoisoned();
+            let text = match call {
+                ProviderCall::Obtain => "obtain".to_owned(),
+                ProviderCall::Renew(lease) | ProviderCall::Revoke(lease) => {
+                    format!("{} {}", call.word(), String::from_utf8_lossy(lease.payload.expose()))
+                }
+            };
+            calls.push(text);
+            calls.len()
+        };
+        self.called.send_replace(number);
+        if matches!(call, ProviderCall::Revoke(_)) {
+            return CallOutcome::Revoked;
+        }
+        if let Some(retry_after) = self.retry_after {
+            let failure = CallFailure::new(FailureKind::Throttled, "later");
+            return CallOutcome::Failed(CallFailure { retry_after: Some(retry_after), ..failure });
+        }
+        let payload = SecretBytes::new(format!("payload-{number}").into_bytes());
+        let expiry = TokenExpiry::At(SystemClock::default().now().wall.plus(Span::secs(3600)));
+        CallOutcome::Obtained(Tokens { expiry, ..Tokens::new("test/1".parse().unwrap(), payload) })
+    }
+}
+
+fn config_with(service: &Arc<Service>) -> CoordinatorConfig {
+    let mut config = config_of("s3");
+    for plan in config.configuration.plans.values_mut() {
+        plan.component = Some(OptionalExports { renews: false, revokes: true });
+    }
+    config.providers.insert("s3".parse().unwrap(), Arc::clone(service) as Arc<dyn ConfiguredProvider>);
+    config
+}
+
+async fn eventually(is_so: impl AsyncFn() -> bool) {
+    for _ in 0..600 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it has not happened for half a minute");
+}
+
+async fn keys(store: &dyn Store, namespace: &'static str) -> Vec<StoreKey> {
+    store.list(&KeyPrefix::Namespace(Namespace::new(namespace))).await.unwrap()
+}
+
+/// One coordinator obtains a lease, does not learn whether it was saved, and loses the lock; another one takes over. Returns
+/// what the service was asked for, and what is published then.
+async fn lose_lock_while(writes: LeaseWrites, settled: usize) -> (Vec<String>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let service = Arc::new(Service::default());
+    {
+        let (lose, lost) = watch::channel(false);
+        let (change, changes) = watch::channel(writes);
+        let store = DirectoryStore::open(&state, test_key(), random()).await.unwrap();
+        let store = Arc::new(UnreliableStore { store, lost, writes: changes });
+        let options = CoordinatorOptions { is_shared: true, ..options(Arc::clone(&store) as _, Arc::default(), &[]) };
+        let (coordinator, handle) = Coordinator::open(options).await.unwrap();
+        let lose_lock = async {
+            handle.configure(config_with(&service)).await.unwrap();
+            service.wait_for(1).await;
+            eventually(async || handle.instance("s3").await.unwrap().state.contains("sav")).await;
+            let is_written = async || !keys(&*store, "lease").await.is_empty();
+            eventually(async || writes == LeaseWrites::Refused || is_written().await).await;
+            lose.send_replace(true);
+        };
+        let ((replica, ended), ()) = tokio::join!(coordinator.run_term(), lose_lock);
+        ended.unwrap_err();
+        // Without the lock it may call nobody, and it leaves what it has as soon as the state can be written.
+        assert!(writes == LeaseWrites::Unanswered || keys(&*store, "unsaved").await.is_empty());
+        change.send_replace(LeaseWrites::Good);
+        eventually(async || !keys(&*store, "unsaved").await.is_empty()).await;
+        assert_eq!(service.calls(), ["obtain"]);
+        drop(replica);
+    }
+    let board = Arc::new(LeaseBoard::default());
+    let (coordinator, handle) = open_with(&state, Arc::clone(&board), &[]).await;
+    let store = Arc::clone(&coordinator.replica.options.store);
+    let name: InstanceName = "s3".parse().unwrap();
+    let take_over = async {
+        handle.configure(config_with(&service)).await.unwrap();
+        service.wait_for(settled).await;
+        eventually(async || board.lease(&name).is_some() && keys(&*store, "unsaved").await.is_empty()).await;
+        handle.stop().await.unwrap();
+    };
+    run_while(coordinator, take_over).await;
+    let published = board.lease(&name).unwrap();
+    (service.calls(), String::from_utf8_lossy(published.payload.expose()).into_owned())
+}
+
+#[tokio::test]
+async fn takeover_revokes_a_lease_that_was_not_saved() {
+    let (mut calls, published) = lose_lock_while(LeaseWrites::Refused, 3).await;
+    let revoked = calls.iter().position(|call| call == "revoke payload-1").unwrap_or_else(|| panic!("{calls:?}"));
+    calls.remove(revoked);
+    assert_eq!(calls, ["obtain", "obtain"]);
+    assert!(["payload-2", "payload-3"].contains(&published.as_str()), "{published}");
+}
+
+#[tokio::test]
+async fn takeover_keeps_a_lease_whose_write_was_not_answered() {
+    let (calls, published) = lose_lock_while(LeaseWrites::Unanswered, 1).await;
+    assert_eq!((calls.as_slice(), published.as_str()), (["obtain".to_owned()].as_slice(), "payload-1"));
+}
+
+#[tokio::test]
+async fn takeover_leaves_a_service_alone_that_asked_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let service = Arc::new(Service { retry_after: Some(Span::secs(3000)), ..Service::default() });
+    let (coordinator, handle) = open(&state).await;
+    let ask = async {
+        handle.configure(config_with(&service)).await.unwrap();
+        service.wait_for(1).await;
+        // The call has ended, and what it brought is saved before the coordinator has stopped.
+        eventually(async || handle.instance("s3").await.unwrap().failures > 0).await;
+        handle.stop().await.unwrap();
+    };
+    run_while(coordinator, ask).await;
+    let (coordinator, handle) = open(&state).await;
+    let ask = async {
+        handle.configure(config_with(&service)).await.unwrap();
+        // It would be called as soon as there is budget, ten times a second.
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        assert_eq!(service.calls(), ["obtain"]);
+        handle.stop().await.unwrap();
+    };
+    run_while(coordinator, ask).await;
+}
