@@ -134,7 +134,7 @@ fn failed(failure: CallFailure) -> CallOutcome {
 
 fn call_failure(dice: &mut Rng) -> CallFailure {
     let kinds = FailureKind::ALL;
-    let kind = if once_in(dice, 6) { FailureKind::Throttled } else { kinds[dice.usize(..kinds.len())] };
+    let kind = if once_in(dice, 3) { FailureKind::Throttled } else { kinds[dice.usize(..kinds.len())] };
     let retry_after = match kind {
         FailureKind::Throttled if once_in(dice, 6) => Some(Span::secs(1_000_000)),
         FailureKind::Throttled => Some(Span::millis(millis(dice, 1, 200_000))),
