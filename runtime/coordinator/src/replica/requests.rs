@@ -2,7 +2,7 @@
 //! instance, or to obtain a lease on demand; and which instances on demand its workers use.
 //!
 //! There is one record for each instance and purpose at most, however often it is asked for. The leader deletes requests. A
-//! use that is not written again ends by itself, also while nobody leads.
+//! use that is not written again ends by itself, also while no coordinator leads.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Leases that a coordinator obtained before it lost the lock, and could not save.
 //!
-//! It does not know whether its last writes took place, must not call services any more, and nobody else knows of these
+//! It does not know whether its last writes took place, and must not call services any more; no other coordinator knows of these
 //! leases. So it leaves them in the state, sealed as all others, as soon as that can be written again. The coordinator that
 //! leads then has the lock: nothing of an earlier holder is written any more, and what it holds is what was saved. What is
-//! left behind and not among that is revoked, as whatever else nobody uses.
+//! left behind and not among that is revoked, as whatever else is unused.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,7 +4,7 @@
 //! - A published lease is in the store, and what is in the store was written by the holder of the lock.
 //! - At most one call of an instance counts: each revision has one payload, and each leadership obtains at most one payload of
 //!   an instance that is never saved. A holder of the lock obtains nothing that is not due.
-//! - No instance without a lease is called before the time that its service asked for, as it is saved, whoever leads.
+//! - No instance without a lease is called before the time that its service asked for, as it is saved, whichever coordinator leads.
 //! - What a process leaves that lost the lock is revoked if it is not saved, in any case when the faults are over; and what is
 //!   saved is not.
 //! - No budget is spent twice: all calls of all coordinators fit the budget of one. A call begins only under the lock.

@@ -23,7 +23,7 @@ pub(super) struct LeftLeases {
     look: Option<Task<Result<bool, StoreError>>>,
 }
 
-/// The reader is told the time.
+/// Each look has its time.
 struct NoClock;
 
 impl Clock for NoClock {

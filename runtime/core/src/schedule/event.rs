@@ -120,7 +120,7 @@ pub enum OperatorEvent {
     Failed(InstanceName, FailureRecord, Option<Span>),
     /// An instance for which something is kept is not configured: it is deleted then, unless the instance comes back.
     Orphaned(InstanceName, Timestamp),
-    /// The delay that a service asked for could not be saved: whoever calls it next may call it sooner.
+    /// The delay that a service asked for could not be saved: the next process may call it sooner.
     PauseSaveFailed(InstanceName, String),
     /// A lease is given out although it could not be saved: the one before is about to end.
     PublishedUnsaved(InstanceName, Revision),

@@ -48,7 +48,7 @@
 //! - Q5. A delay that the service asks for, up to `most`, pauses its account, and no other. Instances whose lease is at
 //!   risk pass the pause.
 //! - Q6. The delays that a service asked for (R3, Q5) outlive the process. They are saved when they begin and when they change
-//!   by five seconds, and hold for what is called as it was then. None is longer than one that would begin now, whatever is
+//!   by five seconds, and hold while the configuration is unchanged. None is longer than one that would begin now, whatever is
 //!   saved.
 //!
 //! Leases (`instance/lease`, `instance/due`):

@@ -365,7 +365,7 @@ fn files_payload_that_was_revoked_stays_so_after_a_restart() {
 }
 
 #[test]
-fn files_payload_that_is_held_is_revoked_although_the_file_is_not_read_yet() {
+fn files_payload_is_revoked_before_the_file_is_read_again() {
     let mut schedule = TestSchedule::new([("a", file_only())]);
     schedule.write_file("one", HOUR);
     let written = schedule.now().wall;
@@ -376,7 +376,7 @@ fn files_payload_that_is_held_is_revoked_although_the_file_is_not_read_yet() {
 }
 
 #[test]
-fn files_payload_that_had_its_turn_does_not_come_back_after_a_restart() {
+fn files_payload_has_one_turn_also_after_a_restart() {
     let mut schedule = TestSchedule::unconfigured(1);
     schedule.write_file("one", HOUR);
     schedule.configure("a", preferring(PreferredSource::File));

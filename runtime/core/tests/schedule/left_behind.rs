@@ -107,7 +107,7 @@ fn left_behind_lease_waits_for_a_call_that_is_under_way() {
 }
 
 #[test]
-fn left_behind_lease_goes_to_no_other_component_and_not_against_the_policy() {
+fn left_behind_lease_reaches_no_other_component() {
     let lease = unsaved(revoking_plan());
     let other = plan_with(|plan| {
         plan.component = Some(OptionalExports { renews: false, revokes: true });

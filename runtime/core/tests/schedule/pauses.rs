@@ -135,7 +135,7 @@ fn pause_of_another_configuration_holds_nothing_back() {
 }
 
 #[test]
-fn pause_is_known_when_the_component_of_its_instance_is_loaded_late() {
+fn pause_waits_for_a_component_that_is_loaded_late() {
     let unloaded = plan_with(|plan| {
         plan.component = None;
         plan.fingerprint = ConfigFingerprint::default();

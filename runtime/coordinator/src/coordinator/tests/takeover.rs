@@ -200,7 +200,7 @@ async fn lose_lock_while(writes: LeaseWrites, settled: usize) -> (Vec<String>, S
         };
         let ((replica, ended), ()) = tokio::join!(coordinator.run_term(), lose_lock);
         ended.unwrap_err();
-        // Without the lock it may call nobody, and it leaves what it has as soon as the state can be written.
+        // Without the lock it may call no service, and it leaves what it has as soon as the state can be written.
         assert!(writes == LeaseWrites::Unanswered || keys(&*store, "unsaved").await.is_empty());
         change.send_replace(LeaseWrites::Good);
         eventually(async || !keys(&*store, "unsaved").await.is_empty()).await;

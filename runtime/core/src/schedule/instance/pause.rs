@@ -63,7 +63,7 @@ impl InstanceState {
         self.saved_pause = None;
     }
 
-    /// Whether the service asked an earlier process not to be called yet, as it would be called now.
+    /// Whether the service asked an earlier process not to be called yet, under this configuration.
     pub(in crate::schedule) fn is_paused(&self, now: Timestamp) -> bool {
         self.record.pause.is_some_and(|pause| pause.fingerprint == self.plan.fingerprint && pause.end() > now)
     }
@@ -71,7 +71,7 @@ impl InstanceState {
     /// Waits for what is left of the pause. Returns what is left of that of the account.
     pub(in crate::schedule) fn resume_pause(&mut self, now: Now, random: u16) -> Option<Span> {
         let pause = self.record.pause?;
-        // If the clock was set back since, it is as long as it was.
+        // If the clock was set back since, it keeps its length.
         let reading = now.wall.max(pause.asked_at);
         if pause.until > reading {
             let rest = self.plan.policy.retry.rest(pause.until.since(reading), self.left(now.wall), random);

@@ -89,7 +89,7 @@ impl InstanceState {
         self.record.retired.len() != before
     }
 
-    /// Whether leases that nobody uses are revoked.
+    /// Whether unused leases are revoked.
     pub(in crate::schedule) fn revokes_unused(&self) -> bool {
         let revoke = &self.plan.policy.revoke;
         match self.membership {
@@ -104,7 +104,7 @@ impl InstanceState {
     }
 
     /// A coordinator that lost the lock obtained this lease, and does not know whether it was saved. If it was, it is here, or
-    /// what it was renewed to. Else nobody uses it.
+    /// what it was renewed to. Else it is unused.
     pub(in crate::schedule) fn find_unsaved(&mut self, lease: Lease) {
         let record = &self.record;
         let mut kept = record.lease.iter().chain(record.retired.iter().map(|retired| &retired.lease)).chain(&self.late);
