@@ -122,7 +122,9 @@ impl Service {
     }
 
     async fn wait_for(&self, calls: usize) {
-        self.called.subscribe().wait_for(|count| *count >= calls).await.unwrap();
+        let mut called = self.called.subscribe();
+        let waited = tokio::time::timeout(Duration::from_secs(30), called.wait_for(|count| *count >= calls)).await;
+        assert!(waited.is_ok(), "called {:?}, and no more for half a minute", self.calls());
     }
 }
 
