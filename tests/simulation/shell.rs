@@ -18,7 +18,7 @@ use crate::pace::{self, Caller};
 /// What ends later.
 pub(crate) enum Pending {
     Call(ScheduledCallId, CallOutcome),
-    Write(Write),
+    Write(Box<Write>),
     /// The save of a pause; whether it succeeds.
     Pause(SaveId, bool),
 }
@@ -388,7 +388,7 @@ impl History {
         let last = own.map(|((at, _), _)| *at).max().unwrap_or_default();
         let at = last.max(self.clocks.truth + millis(&mut self.dice, 1, slowest) - 1);
         let serial = self.serial();
-        self.pending.insert((at, serial), Pending::Write(Write { ticket, name, record, succeeds }));
+        self.pending.insert((at, serial), Pending::Write(Box::new(Write { ticket, name, record, succeeds })));
     }
 
     fn save_pause(&mut self, ticket: SaveId, name: InstanceName, pause: Option<ServicePause>) {
@@ -409,6 +409,7 @@ impl History {
             Pending::Pause(ticket, false) => self.tell(ScheduleEvent::SaveFailed(ticket, "no".to_owned())),
             Pending::Call(call, outcome) => self.tell(ScheduleEvent::Finished(call, outcome)),
             Pending::Write(write) => {
+                let write = *write;
                 // Some of what is said to have failed is on the disk nevertheless.
                 let failed = !write.succeeds;
                 if !failed {

@@ -15,7 +15,7 @@ pub(crate) struct PendingWrite {
 
 #[derive(Debug)]
 pub(crate) enum WriteContent {
-    Record(LeaseRecord),
+    Record(Box<LeaseRecord>),
     Pause(Option<ServicePause>),
     /// Deletes what is saved.
     Nothing,

@@ -41,7 +41,9 @@ impl Coordinator {
                     self.traces.publish(&name, stamp, self.replica.workers.is_some());
                     self.replica.options.board.publish(name, lease);
                 }
-                ScheduleAction::Save(save, name, record) => self.write(save, name, WriteContent::Record(record)),
+                ScheduleAction::Save(save, name, record) => {
+                    self.write(save, name, WriteContent::Record(Box::new(record)))
+                }
                 ScheduleAction::SavePause(save, name, pause) => self.write(save, name, WriteContent::Pause(pause)),
                 ScheduleAction::Notify(event) => {
                     self.count_event(&event);

@@ -48,7 +48,7 @@ impl SimulatedWorld {
     }
 
     fn tell(&mut self, machine: usize, event: ScheduleEvent) {
-        self.later(machine, 0, MachineEvent::Tell(event));
+        self.later(machine, 0, MachineEvent::Tell(Box::new(event)));
     }
 
     fn kill(&mut self, machine: usize) {

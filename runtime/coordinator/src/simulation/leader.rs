@@ -164,7 +164,7 @@ impl SimulatedWorld {
                 self.write(machine, PendingWrite { save: id, name, content: WriteContent::Nothing })
             }
             ScheduleAction::Save(id, name, record) => {
-                self.write(machine, PendingWrite { save: id, name, content: WriteContent::Record(record) });
+                self.write(machine, PendingWrite { save: id, name, content: WriteContent::Record(Box::new(record)) });
             }
             ScheduleAction::SavePause(id, name, pause) => {
                 self.write(machine, PendingWrite { save: id, name, content: WriteContent::Pause(pause) });

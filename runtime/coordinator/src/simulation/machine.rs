@@ -90,7 +90,7 @@ pub(super) enum MachineEvent {
     /// The task of a call begins.
     Send(ScheduledCallId),
     Ended(ScheduledCallId, CallOutcome),
-    Tell(ScheduleEvent),
+    Tell(Box<ScheduleEvent>),
 }
 
 impl Machine {

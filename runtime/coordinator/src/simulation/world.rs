@@ -180,8 +180,10 @@ impl SimulatedWorld {
             MachineEvent::Exit => self.end_process(machine),
             MachineEvent::Send(id) => self.send_call(machine, id),
             MachineEvent::Ended(id, outcome) => self.end_call(machine, id, outcome),
-            MachineEvent::Tell(ScheduleEvent::Stop) => self.stop(machine),
-            MachineEvent::Tell(event) => self.lead(machine, event),
+            MachineEvent::Tell(event) => match *event {
+                ScheduleEvent::Stop => self.stop(machine),
+                event => self.lead(machine, event),
+            },
         }
     }
 

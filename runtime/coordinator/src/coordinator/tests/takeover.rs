@@ -11,7 +11,7 @@ use deputy_store::{
     Changes, ExpectedVersion, KeyPrefix, LockGuard, Namespace, StoreError, StoreLock, StoredValue, Version, WriteId,
     WriteRight,
 };
-use deputy_support::LockUnpoisoned as _;
+use deputy_support::{LockUnpoisoned as _, pause};
 use tokio::sync::watch;
 
 use super::*;
@@ -170,7 +170,7 @@ async fn eventually(is_so: impl AsyncFn() -> bool) {
         if is_so().await {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        pause(Duration::from_millis(50)).await;
     }
     panic!("it has not happened for half a minute");
 }
@@ -257,7 +257,7 @@ async fn takeover_leaves_a_service_alone_that_asked_for_it() {
     let ask = async {
         handle.configure(config_with(&service)).await.unwrap();
         // It would be called as soon as there is budget, ten times a second.
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        pause(Duration::from_millis(1500)).await;
         assert_eq!(service.calls(), ["obtain"]);
         handle.stop().await.unwrap();
     };
