@@ -50,6 +50,8 @@ impl Schedule {
                 if let Some(lease) = instance.publish_held(self.run_state, now) {
                     self.actions.push_back(ScheduleAction::Publish(name.clone(), lease));
                 }
+                // One that failed before: what is written is written again by now.
+                self.save_pause(&name, now);
             }
         }
         self.advance(&name, now);

@@ -204,6 +204,30 @@ fn pause_that_cannot_be_saved_is_reported_and_delays_nothing() {
 }
 
 #[test]
+fn pause_whose_end_cannot_be_saved_ends_with_the_next_save() {
+    let mut schedule = TestSchedule::new([("a", plain_plan())]);
+    schedule.end_call("a", unavailable(Span::secs(1800)));
+    schedule.handle(ScheduleEvent::Renew(instance_name("a")));
+    schedule.saves = SaveMode::Fail;
+    schedule.complete("a", HOUR);
+    assert!(pause_of(&schedule, "a").is_some(), "its deletion failed");
+    schedule.saves = SaveMode::Succeed;
+    schedule.advance(Span::secs(30));
+    assert_eq!(schedule.published_revision("a"), Some(1));
+    assert_eq!(pause_of(&schedule, "a"), None);
+}
+
+#[test]
+fn pause_of_an_account_by_a_clock_that_was_ahead_ends_with_the_next_answer() {
+    let mut schedule = TestSchedule::new([("a", of_account(1))]);
+    schedule.throttle_call("a", Span::secs(200));
+    schedule.set_clock(-20 * 86_400_000);
+    schedule.advance(Span::secs(1000));
+    schedule.complete("a", HOUR);
+    assert_eq!(pause_of(&schedule, "a"), None);
+}
+
+#[test]
 fn pause_of_a_throttled_revocation_is_kept_for_the_account() {
     let mut schedule = TestSchedule::new([(
         "a",

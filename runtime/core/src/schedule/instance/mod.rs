@@ -91,8 +91,8 @@ pub(super) struct InstanceState {
     has_ended: bool,
     last_failure: Option<FailureRecord>,
 
-    /// The pause that is saved, or being saved.
-    saved_pause: Option<ServicePause>,
+    /// The pause that is saved, or being saved; `None` if it is not known what is, since a write of it failed.
+    saved_pause: Option<Option<ServicePause>>,
 
     /// When to revoke next, after a failure.
     revoke_after: MonotonicTime,
@@ -225,7 +225,7 @@ impl InstanceState {
             membership: Membership::Configured,
             leaves_at: None,
             phase: InstancePhase::Resting,
-            saved_pause: record.pause,
+            saved_pause: Some(record.pause),
             saved_revision: record.revision,
             saving_revision: record.revision,
             record,

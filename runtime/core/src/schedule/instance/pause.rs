@@ -31,34 +31,38 @@ impl InstanceState {
         now: Timestamp,
     ) {
         let Some(pause) = pause else { return };
-        let account_until = self.account_pause(fingerprint).max(Some(now.plus(pause)));
+        let before = self.account_pause(fingerprint).filter(|until| is_plausible(*until, now));
+        let account_until = before.max(Some(now.plus(pause)));
         let own = self.record.pause.filter(|pause| pause.fingerprint == fingerprint).map(|pause| pause.until);
+        let own = own.filter(|until| is_plausible(*until, now));
         let until = own.into_iter().chain(account_until).max().unwrap_or(now);
         self.record.pause = Some(ServicePause { asked_at: now, until, account_until, fingerprint });
     }
 
     /// A call for tokens succeeded. What the service said of the account holds on.
     pub(super) fn end_pause(&mut self, now: Timestamp) {
-        let account = self.record.pause.and_then(|pause| pause.account_until).filter(|until| *until > now);
+        let account = self.record.pause.and_then(|pause| pause.account_until);
+        let account = account.filter(|until| *until > now && is_plausible(*until, now));
         self.record.pause = self.record.pause.zip(account).map(|(pause, until)| ServicePause { until, ..pause });
     }
 
     /// What is to be saved instead of the pause that is.
     pub(in crate::schedule) fn changed_pause(&mut self, now: Timestamp) -> Option<Option<ServicePause>> {
         let is_other = match (self.record.pause, self.saved_pause) {
-            (Some(pause), Some(saved)) => differ(pause, saved),
-            (Some(pause), None) => pause.end() >= now.plus(LEAST_CHANGE),
-            (None, Some(_)) => true,
-            (None, None) => false,
+            // A write that failed may have taken place all the same.
+            (_, None) | (None, Some(Some(_))) => true,
+            (Some(pause), Some(Some(saved))) => differ(pause, saved),
+            (Some(pause), Some(None)) => pause.end() >= now.plus(LEAST_CHANGE),
+            (None, Some(None)) => false,
         };
         if !is_other {
             return None;
         }
-        self.saved_pause = self.record.pause;
-        Some(self.saved_pause)
+        self.saved_pause = Some(self.record.pause);
+        Some(self.record.pause)
     }
 
-    /// The next pause is saved in any case.
+    /// The next pause is saved in any case, and so is that there is none.
     pub(in crate::schedule) fn pause_save_failed(&mut self) {
         self.saved_pause = None;
     }
@@ -96,6 +100,11 @@ impl ServicePause {
     fn end(&self) -> Timestamp {
         self.account_until.map_or(self.until, |until| until.max(self.until))
     }
+}
+
+/// Whether a pause may end then. One by a clock that was ahead would be kept for as long as it was ahead.
+fn is_plausible(until: Timestamp, now: Timestamp) -> bool {
+    until <= now.plus(LONGEST_THROTTLE)
 }
 
 fn differ(one: ServicePause, other: ServicePause) -> bool {
