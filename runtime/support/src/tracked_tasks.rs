@@ -24,14 +24,30 @@ impl<K, T: Send + 'static> TrackedTasks<K, T> {
     /// Cancel safe.
     pub async fn join_next(&mut self) -> Option<(K, Result<T, JoinError>)> {
         loop {
-            let (id, result) = match self.tasks.join_next_with_id().await? {
-                Ok((id, output)) => (id, Ok(output)),
-                Err(error) => (error.id(), Err(error)),
-            };
-            if let Some(key) = self.keys.remove(&id) {
-                return Some((key, result));
+            let ended = self.tasks.join_next_with_id().await?;
+            if let Some(ended) = self.take_key(ended) {
+                return Some(ended);
             }
         }
+    }
+
+    /// The same of a task that has ended by now; `None` if none has. However many there are: `join_next` asks its caller to
+    /// yield after some.
+    pub fn try_join_next(&mut self) -> Option<(K, Result<T, JoinError>)> {
+        loop {
+            let ended = self.tasks.try_join_next_with_id()?;
+            if let Some(ended) = self.take_key(ended) {
+                return Some(ended);
+            }
+        }
+    }
+
+    fn take_key(&mut self, ended: Result<(Id, T), JoinError>) -> Option<(K, Result<T, JoinError>)> {
+        let (id, result) = match ended {
+            Ok((id, output)) => (id, Ok(output)),
+            Err(error) => (error.id(), Err(error)),
+        };
+        Some((self.keys.remove(&id)?, result))
     }
 
     /// The keys of the tasks whose end has not been reported.
@@ -56,6 +72,10 @@ impl<K, T> Default for TrackedTasks<K, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::sync::Barrier;
+
     use super::*;
 
     #[tokio::test]
@@ -71,5 +91,26 @@ mod tests {
         ended.sort();
         assert_eq!(ended, [("aborted", Err(false)), ("panics", Err(true)), ("returns", Ok(1))]);
         assert!(tasks.is_empty());
+    }
+    #[tokio::test]
+    async fn tracked_tasks_report_all_that_have_ended_at_once() {
+        let mut tasks = TrackedTasks::default();
+        let barrier = Arc::new(Barrier::new(1001));
+        for number in 0..1000 {
+            let barrier = Arc::clone(&barrier);
+            tasks.spawn(number, async move {
+                barrier.wait().await;
+                number
+            });
+        }
+        tasks.spawn(1000, std::future::pending());
+        barrier.wait().await;
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        let mut ended: Vec<i32> =
+            std::iter::from_fn(|| tasks.try_join_next()).map(|(_, result)| result.unwrap()).collect();
+        ended.sort_unstable();
+        assert!(ended.into_iter().eq(0..1000));
     }
 }

@@ -2,7 +2,6 @@
 //! of others.
 
 use deputy_core::schedule::ScheduleEvent;
-use futures::FutureExt as _;
 
 use super::Coordinator;
 use super::tasks::{TaskOutcome, reject_oversized};
@@ -20,7 +19,7 @@ impl Coordinator {
 
     /// What ended before the lock was found to be lost may have brought leases, or saved them.
     fn take_in_ended(&mut self) {
-        while let Some(Some((_, result))) = self.tasks.join_next().now_or_never() {
+        while let Some((_, result)) = self.tasks.try_join_next() {
             match result {
                 Ok(TaskOutcome::Called(id, outcome)) if self.calls.remove(&id).is_some() => {
                     let outcome = reject_oversized(outcome, &self.lease_store);

@@ -15,6 +15,7 @@ use deputy_store::{
     ExpectedVersion, KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreKeyError, WriteRight,
 };
 use deputy_support::pause;
+use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
@@ -24,15 +25,22 @@ use crate::lease_record::{self, LeaseRecordError};
 /// As `INSTANCE-FENCING-NUMBER`, after the leadership that obtained them.
 pub(crate) const UNSAVED: Namespace = Namespace::new("unsaved");
 
-/// Leases that one process keeps until it can write them, and their bytes. Others are left to expire.
+/// Leases of one leadership that are kept until they can be written, and their bytes. Others are left to expire.
 const MAX_LEASES: usize = 1024;
 const MAX_BYTES: usize = 16 << 20;
+
+/// Leaderships whose leases are kept at once. They end one after the other, so more are only kept if the state takes none.
+const MAX_LEADERSHIPS: usize = 4;
 
 /// After a failure of the store.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How often the leader looks at those that are not settled yet.
+/// After what time the leader looks again at those that are not settled yet: at first, and at most.
 const LOOK: Duration = Duration::from_secs(2);
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
+
+/// What is left at about the same time is looked at together.
+const GATHER: Duration = Duration::from_millis(500);
 
 /// The half of the coordinator that lost the lock.
 pub(super) struct UnsavedSender {
@@ -48,18 +56,20 @@ impl UnsavedSender {
 
     /// Leaves the leases of a leadership in the state, and does not wait for that.
     pub(super) fn leave(&mut self, fencing: u64, leases: Vec<(InstanceName, Lease)>) {
-        // What an earlier leadership could not leave is older.
         while self.writes.try_join_next().is_some() {}
         if leases.is_empty() {
             return;
         }
         let found = leases.len();
-        let kept = bounded(leases);
+        let kept = if self.writes.len() < MAX_LEADERSHIPS { bounded(leases) } else { Vec::new() };
         if kept.len() < found {
             tracing::warn!(
                 leases = found - kept.len(),
                 "too many leases may be unsaved; some are left to expire at their services"
             );
+        }
+        if kept.is_empty() {
+            return;
         }
         tracing::info!(
             leases = kept.len(),
@@ -80,21 +90,35 @@ fn bounded(mut leases: Vec<(InstanceName, Lease)>) -> Vec<(InstanceName, Lease)>
 }
 
 async fn write_all(store: Arc<dyn Store>, clock: Arc<dyn Clock>, fencing: u64, leases: Vec<(InstanceName, Lease)>) {
+    let mut waiting: Vec<_> = leases.into_iter().enumerate().collect();
     let mut last = String::new();
-    for (number, (name, lease)) in leases.into_iter().enumerate() {
-        while lease.is_valid(clock.now().wall) {
-            match leave_lease(&*store, &name, fencing, number, &lease).await {
-                Ok(()) => break,
-                Err(error) => {
-                    let error = in_one_line(&error);
-                    if last != error {
-                        tracing::warn!(error, "leaving unsaved leases in the state failed; trying again");
-                        last = error;
-                    }
-                    pause(RETRY).await;
+    loop {
+        let now = clock.now().wall;
+        waiting.retain(|(_, (_, lease))| is_worth_revoking(lease, now));
+        let mut failed = None;
+        let mut unwritten = Vec::new();
+        for (number, (name, lease)) in waiting {
+            // One that the state does not take holds up no other.
+            if !failed.as_ref().is_some_and(LeaveError::is_temporary) {
+                match leave_lease(&*store, &name, fencing, number, &lease).await {
+                    Ok(()) => continue,
+                    Err(error) => failed = Some(error),
                 }
             }
+            unwritten.push((number, (name, lease)));
         }
+        let Some(error) = failed else { return };
+        let error = in_one_line(&error);
+        if last != error {
+            tracing::warn!(
+                error,
+                leases = unwritten.len(),
+                "leaving unsaved leases in the state failed; trying again until they have expired"
+            );
+            last = error;
+        }
+        waiting = unwritten;
+        pause(RETRY).await;
     }
 }
 
@@ -123,6 +147,13 @@ pub(crate) enum LeaveError {
     Key(#[from] StoreKeyError),
     #[error("cannot encode the record; this is a bug, please report it")]
     Encode(#[from] serde_json::Error),
+}
+
+impl LeaveError {
+    /// Whether the state did not answer, rather than refuse this lease.
+    fn is_temporary(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_temporary())
+    }
 }
 
 /// A lease that was left behind, for the coordinator that leads.
@@ -167,11 +198,24 @@ impl UnsavedReader {
     async fn follow(&self) -> Result<(), StoreError> {
         // Before the listing, so that nothing is missed.
         let mut changes = self.store.watch(KeyPrefix::Namespace(UNSAVED)).await?;
+        let mut wait = LOOK;
         loop {
             let is_settled = self.look(self.clock.now().wall).await?;
             tokio::select! {
-                change = changes.next() => if change.is_none() { return Ok(()) },
-                () = pause(LOOK), if !is_settled => {}
+                change = changes.next() => {
+                    if change.is_none() {
+                        return Ok(());
+                    }
+                    pause(GATHER).await;
+                    wait = LOOK;
+                }
+                () = pause(wait), if !is_settled => wait = (wait * 2).min(LONGEST_LOOK),
+            }
+            // A look reads all of them, so it is for all changes until now.
+            while let Some(change) = changes.next().now_or_never() {
+                if change.is_none() {
+                    return Ok(());
+                }
             }
         }
     }
@@ -236,3 +280,6 @@ fn instance_of(key: &StoreKey) -> Option<InstanceName> {
     let mut parts = key.name().rsplitn(3, '-');
     parts.nth(2)?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;
