@@ -218,7 +218,7 @@ fn pause_whose_end_cannot_be_saved_ends_with_the_next_save() {
 }
 
 #[test]
-fn pause_of_an_account_by_a_clock_that_was_ahead_ends_with_the_next_answer() {
+fn pause_of_an_account_by_a_clock_that_was_ahead_ends() {
     let mut schedule = TestSchedule::new([("a", of_account(1))]);
     schedule.throttle_call("a", Span::secs(200));
     schedule.set_clock(-20 * 86_400_000);

@@ -40,8 +40,7 @@ impl Enrolment {
             return Ok(worker.clone());
         }
         // The answer was lost, and the worker repeats its request, maybe at another coordinator, which may have seen it use the
-        // new key already. The request is signed with
-        // that key: a copy that has it as well is found out at its next renewal.
+        // new key already. The request is signed with that key: a copy that has it as well is found out at its next renewal.
         let is_renewed = is_counted && worker.sequence > RenewalCount(0);
         if is_renewed && request.sequence == worker.sequence && request.key == worker.key {
             return Ok(worker.clone());

@@ -49,7 +49,7 @@ impl InstanceState {
     /// What is to be saved instead of the pause that is.
     pub(in crate::schedule) fn changed_pause(&mut self, now: Timestamp) -> Option<Option<ServicePause>> {
         let is_other = match (self.record.pause, self.saved_pause) {
-            // A write that failed may have taken place all the same.
+            // A write that failed may have taken place.
             (_, None) | (None, Some(Some(_))) => true,
             (Some(pause), Some(Some(saved))) => differ(pause, saved),
             (Some(pause), Some(None)) => pause.end() >= now.plus(LEAST_CHANGE),
@@ -102,7 +102,7 @@ impl ServicePause {
     }
 }
 
-/// Whether a pause may end then. One by a clock that was ahead would be kept for as long as it was ahead.
+/// Whether a pause may end then. One by a clock that was ahead would otherwise outlast all answers.
 fn is_plausible(until: Timestamp, now: Timestamp) -> bool {
     until <= now.plus(LONGEST_THROTTLE)
 }
