@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::{ConsumedPayload, InstanceActivity, InstanceSnapshot, Lease, LeaseRecord};
+use deputy_core::schedule::{InstanceActivity, InstanceSnapshot, Lease, LeaseRecord};
 use deputy_core::time::{MonotonicTime, Now};
-use deputy_core::{InstanceName, Revision, Span, Timestamp};
+use deputy_core::{Digest, InstanceName, Revision, Span, Timestamp};
 
 /// The last part of a lease's life, in which it is about to expire: one tenth.
 const LAST_PART: u64 = 10;
@@ -32,7 +32,8 @@ struct Written {
     lease: Option<Revision>,
     retired: Vec<(Revision, Timestamp)>,
     removed: Option<Timestamp>,
-    consumed: Option<ConsumedPayload>,
+    passed: Option<Digest>,
+    revoked: Option<Digest>,
 }
 
 fn written(record: &LeaseRecord) -> Written {
@@ -41,7 +42,8 @@ fn written(record: &LeaseRecord) -> Written {
         lease: record.lease.as_ref().map(|lease| lease.revision),
         retired: record.retired.iter().map(|retired| (retired.lease.revision, retired.revoke_at)).collect(),
         removed: record.removed,
-        consumed: record.consumed,
+        passed: record.passed,
+        revoked: record.revoked,
     }
 }
 

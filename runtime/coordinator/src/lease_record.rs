@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use deputy_core::schedule::{ConfigFingerprint, ConsumedPayload, Lease, LeaseOrigin, LeaseRecord, RetiredLease};
+use deputy_core::schedule::{ConfigFingerprint, Lease, LeaseOrigin, LeaseRecord, RetiredLease};
 use deputy_core::{Digest, Fact, Revision, SecretBytes, Timestamp, TokenExpiry};
 use deputy_store::framing;
 use deputy_support::sha256;
@@ -47,15 +47,9 @@ struct RecordHead {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     file: Option<[u8; 32]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    consumed: Option<ConsumedHead>,
-}
-
-/// A payload of the file that had its turn.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum ConsumedHead {
-    Passed([u8; 32]),
-    Revoked([u8; 32]),
+    passed: Option<[u8; 32]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revoked: Option<[u8; 32]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -130,10 +124,8 @@ pub(crate) fn encode(record: &LeaseRecord) -> Result<SecretBytes, serde_json::Er
         waiting: waiting.collect(),
         removed: record.removed.map(Timestamp::as_millis),
         file: record.file.map(|digest| *digest.as_bytes()),
-        consumed: record.consumed.map(|consumed| match consumed {
-            ConsumedPayload::Passed(digest) => ConsumedHead::Passed(*digest.as_bytes()),
-            ConsumedPayload::Revoked(digest) => ConsumedHead::Revoked(*digest.as_bytes()),
-        }),
+        passed: record.passed.map(|digest| *digest.as_bytes()),
+        revoked: record.revoked.map(|digest| *digest.as_bytes()),
     })?;
     Ok(framing::join(&head, record.lease.iter().flat_map(|lease| [&*lease.payload, &*lease.handle])))
 }
@@ -169,10 +161,6 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<DecodedRecord, LeaseRecordError> {
     let held_file = lease.as_ref().filter(|lease| lease.origin == LeaseOrigin::File);
     // Earlier versions did not write it.
     let file = head.file.map(Digest::new).or(held_file.map(|lease| sha256(lease.payload.expose())));
-    let consumed = head.consumed.map(|consumed| match consumed {
-        ConsumedHead::Passed(digest) => ConsumedPayload::Passed(Digest::new(digest)),
-        ConsumedHead::Revoked(digest) => ConsumedPayload::Revoked(Digest::new(digest)),
-    });
     Ok(DecodedRecord {
         record: LeaseRecord {
             revision: Revision(head.revision),
@@ -180,7 +168,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<DecodedRecord, LeaseRecordError> {
             retired,
             removed,
             file,
-            consumed,
+            passed: head.passed.map(Digest::new),
+            revoked: head.revoked.map(Digest::new),
             ..LeaseRecord::default()
         },
         waiting,
@@ -276,7 +265,8 @@ mod tests {
             retired: vec![retired(lease(7, b"")), retired(lease(8, b"another"))],
             removed: Some(Timestamp::from_millis(77)),
             file: Some(Digest::new([4; 32])),
-            consumed: Some(ConsumedPayload::Revoked(Digest::new([5; 32]))),
+            passed: Some(Digest::new([5; 32])),
+            revoked: Some(Digest::new([6; 32])),
             ..LeaseRecord::default()
         }
     }
@@ -290,7 +280,8 @@ mod tests {
             waiting: Vec::new(),
             removed: None,
             file: None,
-            consumed: None,
+            passed: None,
+            revoked: None,
         });
         let payloads = ["the payload", "handle", "another", "handle"].map(|text| SecretBytes::new(text.into()));
         framing::join(&head.unwrap(), payloads.iter()).expose().to_vec()

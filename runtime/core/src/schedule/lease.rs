@@ -69,9 +69,12 @@ pub struct LeaseRecord {
     pub removed: Option<Timestamp>,
     /// Whether state may be kept for the instance as well. It is saved on its own, and deleted with this record.
     pub keeps_state: bool,
-    /// What is in the file that was held last, and a payload of it that had its turn.
+    /// What is in the file that was held last.
     pub file: Option<Digest>,
-    pub consumed: Option<ConsumedPayload>,
+    /// A payload of the file that grew old before the component was called: it is published only where there is nothing else.
+    pub passed: Option<Digest>,
+    /// A payload of the file that the operator revoked: it is not published again.
+    pub revoked: Option<Digest>,
     /// The delay that the service asked for last. It is saved on its own as well.
     pub pause: Option<ServicePause>,
 }
@@ -87,15 +90,6 @@ pub struct ServicePause {
     pub account_until: Option<Timestamp>,
     /// Under which configuration it was called.
     pub fingerprint: ConfigFingerprint,
-}
-
-/// A payload of the file that is not published again while the file does not change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConsumedPayload {
-    /// It grew old, and the component was called: it is published only where there is nothing else.
-    Passed(Digest),
-    /// The operator revoked it.
-    Revoked(Digest),
 }
 
 /// A payload that another program maintains.

@@ -97,7 +97,7 @@ pub use budget::{Budget, InitialBudget, UpstreamName};
 pub use event::{
     CallOutcome, OperatorEvent, ProviderCall, SaveId, ScheduleAction, ScheduleConfig, ScheduleEvent, ScheduledCallId,
 };
-pub use lease::{ConsumedPayload, FilePayload, Lease, LeaseOrigin, LeaseRecord, RetiredLease, ServicePause};
+pub use lease::{FilePayload, Lease, LeaseOrigin, LeaseRecord, RetiredLease, ServicePause};
 pub use orphans::{ORPHAN_GRACE, REMOVAL_GRACE};
 pub use policy::{
     ASSUMED_LIFETIME, CallRate, ConfigFingerprint, InstancePlan, LONGEST_LIFE, ObtainMode, OptionalExports, Policy,

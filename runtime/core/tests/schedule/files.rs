@@ -1,8 +1,8 @@
 use deputy_core::Span;
 use deputy_core::failure::FailureKind;
 use deputy_core::schedule::{
-    ConfigFingerprint, FilePayload, InstanceActivity, InstancePlan, LeaseOrigin, PreferredSource, Readiness,
-    ScheduleEvent,
+    CallOutcome, ConfigFingerprint, FilePayload, InstanceActivity, InstancePlan, LeaseOrigin, PreferredSource,
+    Readiness, ScheduleEvent,
 };
 use deputy_test_support::{SaveMode, TestSchedule, failure, file_payload, instance_name, plan_with, revoking_plan};
 
@@ -362,6 +362,32 @@ fn files_payload_that_was_revoked_stays_so_after_a_restart() {
         schedule.fail_call("a", FailureKind::Unavailable);
         assert_eq!(schedule.published_payload(), Some(("two", LeaseOrigin::File)), "{prefer:?}");
     }
+}
+
+#[test]
+fn files_payload_stays_revoked_after_another_one_had_its_turn() {
+    let life = Span::secs(36_000);
+    let mut schedule = TestSchedule::unconfigured(1);
+    schedule.write_file("one", life);
+    schedule.configure("a", preferring(PreferredSource::File));
+    let written = schedule.now().wall;
+    schedule.handle(ScheduleEvent::Revoke(instance_name("a")));
+    schedule.complete("a", HOUR);
+    schedule.write_file("two", life);
+    assert_eq!(schedule.published_payload(), Some(("two", LeaseOrigin::File)));
+    // The lease that it replaced is revoked first.
+    schedule.advance_until_called("a");
+    schedule.end_call("a", CallOutcome::Revoked);
+    schedule.advance_until_called("a");
+    schedule.complete("a", HOUR);
+    assert_eq!(schedule.published_payload(), Some(("tokens", LeaseOrigin::Component)));
+    // The coordinator that takes over has the file of before, and a service that is away until the lease has ended.
+    schedule.crash();
+    schedule.observe_file(file_payload("one", written, life));
+    schedule.advance(Span::secs(4_000));
+    schedule.fail_call("a", FailureKind::Unavailable);
+    assert!(schedule.now().wall < written.plus(life));
+    assert_eq!(schedule.published_payload(), Some(("tokens", LeaseOrigin::Component)), "nothing newer");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::{InstanceName, Revision, SecretBytes, Span, Timestamp};
 use super::{DueTime, InstancePhase, InstanceState, Membership, OperatorRequest, Renewable, Required, RunState};
 use crate::schedule::CLOCK_TOLERANCE;
 use crate::schedule::event::ProviderCall;
-use crate::schedule::lease::{ConsumedPayload, FilePayload, Lease, LeaseOrigin};
+use crate::schedule::lease::{FilePayload, Lease, LeaseOrigin};
 use crate::schedule::policy::{PreferredSource, Switch};
 use crate::schedule::queue::{CallPurpose, QueueEntry};
 use crate::schedule::wake_index::WakeTime;
@@ -67,8 +67,8 @@ impl InstanceState {
     pub(super) fn adoptable(&self, now: Now) -> Option<&FilePayload> {
         let file = self.file.as_ref().filter(|file| file.valid_until > now.wall)?;
         let is_in_file = |payload: &Arc<SecretBytes>| payload.expose() == file.payload.expose();
-        let passed = self.record.consumed == Some(ConsumedPayload::Passed(file.digest));
-        let revoked = self.record.consumed == Some(ConsumedPayload::Revoked(file.digest));
+        let passed = self.record.passed == Some(file.digest);
+        let revoked = self.record.revoked == Some(file.digest);
         if revoked || self.membership != Membership::Configured || !self.in_use(now.mono) {
             return None;
         }

@@ -3,7 +3,7 @@
 use crate::time::MonotonicTime;
 
 use super::{DueTime, InstanceState, OperatorRequest, Required};
-use crate::schedule::lease::{ConsumedPayload, FilePayload, LeaseOrigin};
+use crate::schedule::lease::{FilePayload, LeaseOrigin};
 
 impl InstanceState {
     /// A number of workers use it now; `None` is a single use.
@@ -47,17 +47,15 @@ impl InstanceState {
         let is_held = self.record.lease.as_ref().is_some_and(|lease| lease.origin == LeaseOrigin::File);
         let held = self.record.file.filter(|_| is_held);
         let Some(digest) = self.file.as_ref().map(|file| file.digest).or(held) else { return };
-        let revoked = Some(ConsumedPayload::Revoked(digest));
-        self.is_dirty |= self.record.consumed != revoked;
-        self.record.consumed = revoked;
+        self.is_dirty |= self.record.revoked != Some(digest);
+        self.record.revoked = Some(digest);
     }
 
     /// The component is called instead: what the file holds now had its turn.
     pub(super) fn pass_file(&mut self) {
-        let Some(file) = &self.file else { return };
-        if self.record.consumed != Some(ConsumedPayload::Revoked(file.digest)) {
+        if let Some(file) = &self.file {
             // It is saved with what the call brings.
-            self.record.consumed = Some(ConsumedPayload::Passed(file.digest));
+            self.record.passed = Some(file.digest);
         }
     }
 }
