@@ -34,7 +34,7 @@ pub(crate) enum CoordinatorCommand {
     /// Whether workers of other coordinators use an instance.
     UsedElsewhere(InstanceName, bool),
     /// Revoke a lease that another coordinator left, unless it is saved. The reply says whether no more is to be done.
-    Revoke(Box<LeftLease>, oneshot::Sender<bool>),
+    RevokeUnsaved(Box<LeftLease>, oneshot::Sender<bool>),
     Instance(InstanceName, oneshot::Sender<Result<InstanceStatus, ControlRequestError>>),
     Alive(oneshot::Sender<()>),
     Metrics(oneshot::Sender<CoordinatorSnapshot>),

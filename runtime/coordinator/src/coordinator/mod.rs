@@ -180,7 +180,7 @@ impl Coordinator {
                 let users = self.users.note_others(&name, is_used);
                 self.handle(ScheduleEvent::Used(name, users));
             }
-            CoordinatorCommand::Revoke(left, reply) => {
+            CoordinatorCommand::RevokeUnsaved(left, reply) => {
                 reply.send(self.revoke_left(*left)).ok();
             }
             CoordinatorCommand::Instance(name, reply) => {

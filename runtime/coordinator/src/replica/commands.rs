@@ -57,7 +57,7 @@ impl Replica {
                 // The leader observes its own files.
                 CoordinatorCommand::FileObserved { .. }
                 | CoordinatorCommand::UsedElsewhere(..)
-                | CoordinatorCommand::Revoke(..) => {}
+                | CoordinatorCommand::RevokeUnsaved(..) => {}
                 CoordinatorCommand::Instance(name, reply) => {
                     reply.send(self.instance_status(&name, &leader.borrow())).ok();
                 }

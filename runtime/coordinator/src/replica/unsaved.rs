@@ -259,7 +259,7 @@ impl UnsavedReader {
     /// Whether what is saved has it by now, or needs not have it.
     async fn revoke(&self, left: LeftLease) -> bool {
         let (reply, answer) = oneshot::channel();
-        self.commands.send(CoordinatorCommand::Revoke(Box::new(left), reply)).await.ok();
+        self.commands.send(CoordinatorCommand::RevokeUnsaved(Box::new(left), reply)).await.ok();
         answer.await.unwrap_or(false)
     }
 

@@ -92,7 +92,7 @@ impl SimulatedWorld {
             let command = left.commands.try_recv();
             self.send_outgoing(machine);
             match command {
-                Ok(CoordinatorCommand::Revoke(left, reply)) => {
+                Ok(CoordinatorCommand::RevokeUnsaved(left, reply)) => {
                     let is_settled = self.revoke_left(machine, *left);
                     reply.send(is_settled).ok();
                 }

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use deputy_core::schedule::{ConfigFingerprint, Lease};
-use deputy_core::{GroupName, InstanceName, ReceiverName, Timestamp};
+use deputy_core::{GroupName, InstanceName, ReceiverName};
 use deputy_link::{GroupFeed, ReceiverBinding};
 
 use crate::deliveries::{Deliveries, EarlierDeliveries};
@@ -18,8 +18,6 @@ use crate::deliveries::{Deliveries, EarlierDeliveries};
 pub(super) struct Audience {
     /// Whether other coordinators obtain leases by their own configurations.
     is_shared: bool,
-    /// When this process adopted its first configuration.
-    begun_at: Option<Timestamp>,
     /// The configurations that each instance had in this process, and those of leases from before.
     known: BTreeMap<InstanceName, BTreeSet<ConfigFingerprint>>,
     /// What each group got under earlier configurations, also of earlier processes.
@@ -30,12 +28,11 @@ pub(super) struct Audience {
 
 impl Audience {
     pub(super) fn new(is_shared: bool) -> Self {
-        Self { is_shared, begun_at: None, known: BTreeMap::new(), earlier: BTreeMap::new(), bound: BTreeMap::new() }
+        Self { is_shared, known: BTreeMap::new(), earlier: BTreeMap::new(), bound: BTreeMap::new() }
     }
 
     /// Adopts another configuration. A group or receiver that it lacks loses its claims.
-    pub(super) fn adopt(&mut self, deliveries: &Deliveries, now: Timestamp) {
-        self.begun_at.get_or_insert(now);
+    pub(super) fn adopt(&mut self, deliveries: &Deliveries) {
         self.known.retain(|instance, _| deliveries.fingerprints.contains_key(instance));
         for (instance, fingerprint) in deliveries.fingerprints.iter().filter(|(_, fingerprint)| fingerprint.is_known())
         {
@@ -54,12 +51,10 @@ impl Audience {
         });
     }
 
-    /// Notes the configuration of a lease from before this process began, whose groups are in the saved names: it stays known
-    /// while the component of its instance cannot be loaded here.
+    /// Notes the configuration of a lease that is there when this process begins, whose groups are in the saved names: it stays
+    /// known while the component of its instance cannot be loaded here.
     pub(super) fn note(&mut self, instance: &InstanceName, lease: &Lease) {
-        if self.begun_at.is_none_or(|begun| lease.obtained_at < begun) {
-            self.known.entry(instance.clone()).or_default().insert(lease.fingerprint);
-        }
+        self.known.entry(instance.clone()).or_default().insert(lease.fingerprint);
     }
 
     /// Whether a group may get a lease. `feed` is the group's.

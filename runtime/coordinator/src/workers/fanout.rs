@@ -125,7 +125,9 @@ impl Fanout {
     }
 
     fn publish(&mut self, deliveries: &Deliveries, instance: &InstanceName, lease: &Lease) {
-        self.audience.note(instance, lease);
+        if !*self.ready.borrow() {
+            self.audience.note(instance, lease);
+        }
         let Some(delivery) = delivery(instance, lease, &self.traces) else { return };
         let encoded = EncodedLease::new(&delivery);
         let groups = deliveries.groups.iter().filter(|(_, group)| group.instances.contains(instance));
@@ -154,7 +156,7 @@ impl Fanout {
     /// Applies the deliveries of another configuration.
     fn apply_deliveries(&mut self) {
         let deliveries = Arc::clone(&self.deliveries.borrow_and_update());
-        self.audience.adopt(&deliveries, self.clock.now().wall);
+        self.audience.adopt(&deliveries);
         // Withdrawals come first: `all` shows only what is published.
         self.apply_board_changes();
         for (instance, lease) in self.board.all(&mut self.cursor) {

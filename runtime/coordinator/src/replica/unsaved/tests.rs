@@ -89,7 +89,7 @@ async fn unsaved_leases_that_are_left_together_are_looked_at_together() {
     };
     let mut asked = 0;
     let refusing = async {
-        while let Some(CoordinatorCommand::Revoke(_, reply)) = received.recv().await {
+        while let Some(CoordinatorCommand::RevokeUnsaved(_, reply)) = received.recv().await {
             asked += 1;
             reply.send(false).unwrap();
         }

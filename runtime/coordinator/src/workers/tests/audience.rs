@@ -199,3 +199,26 @@ async fn delivery_needs_no_component_for_the_same_configuration() {
     pause(200).await;
     assert_eq!((held_revision(&had), held_revision(&new)), (Some(2), None));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn delivery_of_a_later_configuration_waits_whatever_the_clocks_say() {
+    let anywhere = "127.0.0.1:0".parse().unwrap();
+    let options = TestOptions { is_shared: true, ..TestOptions::default() };
+    let coordinator = start_coordinator_in(tempfile::tempdir().unwrap(), anywhere, options).await;
+    coordinator.publish_with_fingerprint(OLD, "s3", 1, "s3 1".to_owned());
+    pause(50).await;
+    let mut first = plan(&["had"], OLD, "old");
+    let instances = BTreeMap::from([(name(), Timestamp::from_millis(0))]);
+    first.before = BTreeMap::from([(group("had"), EarlierDeliveries { instances, ..EarlierDeliveries::default() })]);
+    coordinator.workers.deliver(first);
+    let had = coordinator.start_worker("had").await;
+    had.wait_for_lease("s3", 1).await;
+    // The leader's clock is behind: its lease looks as old as this process.
+    let mut lease = coordinator.board.lease(&name()).unwrap();
+    lease.revision = Revision(2);
+    lease.obtained_at = lease.obtained_at.plus(Span::millis(1));
+    lease.fingerprint = NEW;
+    coordinator.board.publish(name(), lease);
+    pause(200).await;
+    assert_eq!(held_revision(&had), Some(1));
+}
