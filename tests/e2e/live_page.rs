@@ -187,7 +187,9 @@ fn live_page_shows_a_rotation_and_a_failure() {
     for (scheme, width) in [("light", 1280), ("dark", 1280), ("dark", 390), ("light", 390)] {
         let look = format!("{scheme}-{width}");
         let height = if width < 500 { 844 } else { 900 };
-        let script = "await page.emulateMedia({ colorScheme: SCHEME }); await page.setViewportSize(SIZE);";
+        // A row that fades while the scheme changes has colours of both.
+        let script = "await page.emulateMedia({ colorScheme: SCHEME, reducedMotion: 'reduce' }); \
+                      await page.setViewportSize(SIZE);";
         let size = json!({"width": width, "height": height}).to_string();
         browser.run(&script.replace("SCHEME", &format!("{scheme:?}")).replace("SIZE", &size)).unwrap();
         let overflow = "return page.evaluate(() => document.documentElement.scrollWidth - innerWidth)";

@@ -203,7 +203,7 @@ fn replicas_serve_on_while_etcd_is_away() {
     assert!(created.stderr.contains("nothing was changed: "), "{}", created.stderr);
     assert_eq!(created.stdout, "");
     // It knows the worker, which may come back; another one cannot join.
-    worker.signal("TERM");
+    assert_eq!(worker.stop(), Some(exit::OK));
     let again = site.restart_worker("worker");
     again.wait_for_link("connected");
     let late = site.worker_with("late", &["--join".as_ref(), token.as_os_str()]);
