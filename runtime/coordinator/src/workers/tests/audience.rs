@@ -201,7 +201,7 @@ async fn delivery_needs_no_component_for_the_same_configuration() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn delivery_of_a_later_configuration_waits_whatever_the_clocks_say() {
+async fn delivery_of_a_later_configuration_depends_on_no_clock() {
     let anywhere = "127.0.0.1:0".parse().unwrap();
     let options = TestOptions { is_shared: true, ..TestOptions::default() };
     let coordinator = start_coordinator_in(tempfile::tempdir().unwrap(), anywhere, options).await;
