@@ -50,7 +50,8 @@ pub struct EarlierReceiver {
 }
 
 impl Deliveries {
-    /// Identifies what the configuration obtains and delivers, without limits, so that coordinators can compare theirs. `None` while components are being loaded.
+    /// Identifies what the configuration obtains and delivers, but not its limits, so that coordinators can compare theirs. `None`
+    /// while components are being loaded.
     pub fn digest(&self) -> Option<String> {
         let are_loaded = self.fingerprints.values().all(|fingerprint| fingerprint.is_known());
         let are_bound = self.groups.values().all(|group| group.receivers.values().all(Option::is_some));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use deputy_core::{SecretBytes, in_one_line};
 use deputy_store::{Store, StoreError, StoreKey, StoreLock, replace};
-use deputy_support::pause;
+use deputy_support::{RepeatedError, pause};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -44,6 +44,12 @@ pub struct LeaderView {
 pub type LeaderWatch = watch::Receiver<LeaderView>;
 
 impl LeaderView {
+    /// Whether the leader has another configuration than this one, as far as both are known.
+    pub fn has_other_configuration(&self, own: Option<&str>) -> bool {
+        let leaders = self.leader.as_ref().and_then(Leader::configuration);
+        own.zip(leaders).is_some_and(|(own, leaders)| own != leaders)
+    }
+
     /// Says who leads, in a few words.
     pub fn brief(&self) -> String {
         match &self.trouble {
@@ -110,7 +116,7 @@ pub(crate) async fn announce(
     mut deliveries: watch::Receiver<Arc<Deliveries>>,
 ) {
     let mut written = None;
-    let mut is_failing = false;
+    let mut last = RepeatedError::default();
     loop {
         let configuration = deliveries.borrow_and_update().digest();
         let leader = Leader::new(&name, configuration.as_deref());
@@ -118,12 +124,12 @@ pub(crate) async fn announce(
             match leader.save(&*store, &lock).await {
                 Ok(()) => {
                     written = Some(leader);
-                    is_failing = false;
+                    last.clear();
                 }
                 // If the lock is lost, this ends with what it belongs to.
                 Err(error) => {
-                    if !std::mem::replace(&mut is_failing, true) {
-                        let error = in_one_line(&error);
+                    let error = in_one_line(&error);
+                    if last.is_new(&error) {
                         tracing::warn!(error, "writing the name of the leader failed; trying again");
                     }
                     pause(RETRY).await;

@@ -17,7 +17,10 @@ pub struct WaitingHealth(pub LeaderWatch);
 
 /// Says what is waited for.
 pub fn waiting_for(view: &LeaderView) -> String {
-    format!("starting: {}, and has not created the state yet", view.words())
+    match &view.trouble {
+        None => format!("starting: {}, and has not created the state yet", view.words()),
+        Some(_) => format!("starting: {}", view.words()),
+    }
 }
 
 impl HttpHandler for WaitingControl {

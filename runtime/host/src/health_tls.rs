@@ -9,8 +9,8 @@ use deputy_core::grant::Host;
 use deputy_core::time::Clock as _;
 use deputy_core::{ByteSize, Timestamp, in_one_line};
 use deputy_sources::{SourceContext, SourceError, ValueShape, read};
-use deputy_support::{SystemClock, blocking, pause};
-use deputy_tls::{CertificatesError, KeyError, ServerIdentity, certificates, end, identity, is_for, server_config};
+use deputy_support::{RepeatedError, SystemClock, blocking, pause};
+use deputy_tls::{CertificatesError, KeyError, ServerIdentity, certificates, expiry, identity, is_for, server_config};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::CertifiedKey;
@@ -47,8 +47,8 @@ pub(crate) struct HealthCertificate {
     identity: Arc<ServerIdentity>,
     /// The chain that is in use.
     chain: Vec<CertificateDer<'static>>,
-    /// Why the file cannot be used any more: what was logged last.
-    failure: Option<String>,
+    /// Why the file cannot be used any more.
+    failure: RepeatedError,
 }
 
 /// Checks what `health-tls` names.
@@ -56,7 +56,7 @@ pub(crate) struct HealthCertificate {
 /// # Errors
 /// If the certificate or its key cannot be used, or the certificate has ended.
 pub async fn check(section: &HealthTls, platform: &Platform) -> Result<(), HealthTlsError> {
-    HealthCertificate::open(section, platform).await?.expiry()
+    HealthCertificate::open(section, platform).await?.check_expiry()
 }
 
 impl HealthCertificate {
@@ -65,12 +65,12 @@ impl HealthCertificate {
         let chain = read_chain(section).await?;
         let identity = with_key(section, &sources, chain.clone()).await?;
         let identity = Arc::new(ServerIdentity::new(identity));
-        Ok(Self { section: section.clone(), sources, identity, chain, failure: None })
+        Ok(Self { section: section.clone(), sources, identity, chain, failure: RepeatedError::default() })
     }
 
     /// An error if the certificate has ended.
-    fn expiry(&self) -> Result<(), HealthTlsError> {
-        match end(&self.chain).filter(|end| *end <= SystemClock::default().now().wall) {
+    fn check_expiry(&self) -> Result<(), HealthTlsError> {
+        match expiry(&self.chain).filter(|end| *end <= SystemClock::default().now().wall) {
             Some(ended) => Err(HealthTlsError::Expired { chain: self.section.chain.clone(), ended }),
             None => Ok(()),
         }
@@ -114,19 +114,18 @@ impl HealthCertificate {
                 );
             }
         }
-        match self.expiry() {
+        match self.check_expiry() {
             // It still serves: probes that do not check it still pass.
-            Err(error) => self.warn(&error, "the health port has a certificate that has ended"),
-            Ok(()) => self.failure = None,
+            Err(error) => self.warn(&error, "the certificate of the health port has ended"),
+            Ok(()) => self.failure.clear(),
         }
     }
 
     fn warn(&mut self, error: &HealthTlsError, what: &str) {
         let failure = in_one_line(error);
-        if self.failure.as_ref() != Some(&failure) {
+        if self.failure.is_new(&failure) {
             tracing::warn!(error = %failure, "{what}");
         }
-        self.failure = Some(failure);
     }
 }
 

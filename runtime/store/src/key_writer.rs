@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use deputy_core::{SecretBytes, Span};
 use deputy_support::LockUnpoisoned as _;
 
-use crate::{
-    ExpectedVersion, FoundVersion, Store, StoreError, StoreKey, StoreLock, StoredValue, Version, WriteId, WriteRight,
-};
+use crate::{ExpectedVersion, FoundVersion, Store, StoreError, StoreKey, StoreLock, Version, WriteId, WriteRight};
 
 /// Writes without a result that are remembered of each key. More are not in progress at once.
 const MAX_UNRESOLVED: usize = 8;
@@ -46,23 +44,12 @@ impl KeyWriter {
 
     /// Reads a key, and takes what it holds for what the caller goes by from now on.
     pub async fn read(&self, key: &StoreKey) -> Result<Option<SecretBytes>, StoreError> {
-        let Some(entry) = self.look(key).await? else {
+        let Some(entry) = self.store.get(key).await? else {
             self.adopt(key, None);
             return Ok(None);
         };
         self.adopt(key, Some(entry.version));
         Ok(Some(entry.value))
-    }
-
-    /// Reads a key, and remembers nothing: a caller that goes by what it finds [adopts](Self::adopt) it. The next write of one
-    /// that does not would otherwise replace what it never took in.
-    pub async fn look(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
-        self.store.get(key).await
-    }
-
-    /// Takes a version for what the caller goes by from now on; `None` if the key does not exist.
-    pub fn adopt(&self, key: &StoreKey, version: Option<Version>) {
-        self.note(key, version);
     }
 
     /// Whether this key was read or written, and not deleted.
@@ -99,7 +86,7 @@ impl KeyWriter {
             };
             match put {
                 Ok(version) => {
-                    self.note(key, Some(version));
+                    self.adopt(key, Some(version));
                     return Ok(());
                 }
                 Err(StoreError::Conflict { found, .. }) if attempts < MAX_ATTEMPTS && self.accepts(key, found) => {}
@@ -117,7 +104,7 @@ impl KeyWriter {
             let by = self.writer(self.store.write_id()?);
             match self.store.delete(key, version, by).await {
                 // It is gone, which is what was wanted.
-                Ok(()) | Err(StoreError::Conflict { found: None, .. }) => self.note(key, None),
+                Ok(()) | Err(StoreError::Conflict { found: None, .. }) => self.adopt(key, None),
                 Err(StoreError::Conflict { found, .. }) if attempts < MAX_ATTEMPTS && self.accepts(key, found) => {}
                 failed => return failed,
             }
@@ -143,7 +130,7 @@ impl KeyWriter {
     async fn find_unresolved(&self, key: &StoreKey) -> Result<(), StoreError> {
         let is_unresolved =
             self.keys().get(key).is_some_and(|known| known.version.is_none() && !known.unresolved.is_empty());
-        if is_unresolved && let Some(found) = self.look(key).await? {
+        if is_unresolved && let Some(found) = self.store.get(key).await? {
             self.accepts(key, Some(FoundVersion { version: found.version, write: found.write }));
         }
         Ok(())
@@ -176,7 +163,8 @@ impl KeyWriter {
         is_own || is_unread
     }
 
-    fn note(&self, key: &StoreKey, version: Option<Version>) {
+    /// Takes a version for what the caller goes by from now on; `None` if the key does not exist.
+    pub fn adopt(&self, key: &StoreKey, version: Option<Version>) {
         let mut keys = self.keys();
         match version {
             Some(version) => keys.entry(key.clone()).or_default().version = Some(version),

@@ -100,6 +100,14 @@ pub trait Store: Send + Sync {
     fn max_value(&self) -> ByteSize;
 }
 
+/// Refuses a value that the store does not take.
+pub(crate) fn check_size(key: &StoreKey, value: &SecretBytes, limit: ByteSize) -> Result<(), StoreError> {
+    match value.len() {
+        size if size > limit.as_usize() => Err(StoreError::TooLarge { key: key.clone(), size, limit }),
+        _ => Ok(()),
+    }
+}
+
 /// How often a value that changes meanwhile is read again before it is replaced.
 const REPLACE_ATTEMPTS: usize = 3;
 

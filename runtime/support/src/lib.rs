@@ -5,6 +5,7 @@
 //! | the time, where no `Clock` is handed over; timers that tests can pause | [`SystemClock`], [`timer_now`], [`pause`] |
 //! | delays that grow with each failure | [`Backoff`] |
 //! | a bound on events per time, alone or by key | [`RateLimiter`], [`KeyedRateLimiter`] |
+//! | an error that is logged once while it lasts | [`RepeatedError`] |
 //! | what changed since a reader last looked | [`ChangeOrder`] |
 //! | asking a task that owns some state | [`Mailbox`] |
 //! | tasks whose end, or panic, is reported under a key | [`TrackedTasks`] |
@@ -21,6 +22,7 @@ mod clock;
 mod digest;
 mod mailbox;
 mod rate_limiter;
+mod repeated_error;
 mod sync;
 mod text;
 mod timer;
@@ -33,6 +35,7 @@ pub use self::clock::{SystemClock, time_since_boot, wall_nanos};
 pub use self::digest::sha256;
 pub use self::mailbox::{ActorStopped, Mailbox};
 pub use self::rate_limiter::{KeyedRateLimiter, RateLimiter};
+pub use self::repeated_error::RepeatedError;
 pub use self::sync::{LockUnpoisoned, RwLockUnpoisoned};
 pub use self::text::{hex, single_line};
 pub use self::timer::{pause, timer_now};

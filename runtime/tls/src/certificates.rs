@@ -70,7 +70,7 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Certifi
 }
 
 /// When the first certificate of a chain ends. `None` if that cannot be read.
-pub fn end(chain: &[CertificateDer<'_>]) -> Option<Timestamp> {
+pub fn expiry(chain: &[CertificateDer<'_>]) -> Option<Timestamp> {
     let (_, certificate) = X509Certificate::from_der(chain.first()?).ok()?;
     let seconds = u64::try_from(certificate.validity().not_after.timestamp()).ok()?;
     Some(Timestamp::from_millis(seconds.saturating_mul(1000)))

@@ -140,10 +140,9 @@ impl Replica {
     /// The leader has those of the leases.
     fn metrics(&self, leader: &LeaderView) -> CoordinatorSnapshot {
         let own = self.configuration.as_ref().and_then(|config| config.deliveries.digest());
-        let other = leader.leader.as_ref().and_then(|leader| leader.configuration());
         CoordinatorSnapshot {
             is_state_failing: leader.trouble.is_some(),
-            has_other_configuration: own.as_deref().zip(other).is_some_and(|(own, other)| own != other),
+            has_other_configuration: leader.has_other_configuration(own.as_deref()),
             ..CoordinatorSnapshot::default()
         }
     }
@@ -183,18 +182,15 @@ async fn warn_of_another_configuration(mut leader: LeaderWatch, mut deliveries: 
     loop {
         let own = deliveries.borrow_and_update().digest();
         let view = leader.borrow_and_update().clone();
-        let other = view.leader.as_ref().and_then(|leader| leader.configuration().map(str::to_owned));
-        if let Some(pair) = own.zip(other)
-            && last.as_ref() != Some(&pair)
-        {
-            if pair.0 != pair.1 {
-                tracing::warn!(
-                    "{} with another configuration: compare the files and the components, and `deputy reload` both",
-                    view.brief()
-                );
-            }
-            last = Some(pair);
+        let differing =
+            Some((own, view.leader.clone())).filter(|(own, _)| view.has_other_configuration(own.as_deref()));
+        if differing.is_some() && last != differing {
+            tracing::warn!(
+                "{} with another configuration: compare the files and the components, and `deputy reload` both",
+                view.brief()
+            );
         }
+        last = differing;
         tokio::select! {
             Ok(()) = leader.changed() => {}
             Ok(()) = deliveries.changed() => {}

@@ -9,7 +9,7 @@ use deputy_core::schedule::Lease;
 use deputy_core::time::Clock;
 use deputy_core::{InstanceName, LeaseVersion, Timestamp, in_one_line};
 use deputy_store::{Changes, KeyPrefix, Store, StoreError, StoreKey};
-use deputy_support::{LockUnpoisoned as _, pause};
+use deputy_support::{LockUnpoisoned as _, RepeatedError, pause};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use crate::coordinator::CoordinatorOptions;
@@ -50,25 +50,21 @@ impl LeaseFollower {
 
     /// Never ends.
     async fn follow(&self) {
-        let mut is_failing = false;
+        let mut last = RepeatedError::default();
         loop {
-            let (begun, followed) = self.follow_once().await;
-            is_failing &= !begun;
-            if let Err(error) = followed
-                && !std::mem::replace(&mut is_failing, true)
-            {
-                tracing::warn!(error = %in_one_line(&error), "reading leases from the state failed; what is held is served");
+            if let Err(error) = self.follow_once().await {
+                let error = in_one_line(&error);
+                if last.is_new(&error) {
+                    tracing::warn!(error, "reading leases from the state failed; what is held is served");
+                }
             }
             pause(RETRY).await;
         }
     }
 
-    /// Returns whether all leases were read, and why no more are.
-    async fn follow_once(&self) -> (bool, Result<(), StoreError>) {
-        match self.read_all().await {
-            Ok(mut changes) => (true, self.apply_changes(&mut changes).await),
-            Err(error) => (false, Err(error)),
-        }
+    async fn follow_once(&self) -> Result<(), StoreError> {
+        let mut changes = self.read_all().await?;
+        self.apply_changes(&mut changes).await
     }
 
     async fn read_all(&self) -> Result<Changes, StoreError> {

@@ -12,7 +12,7 @@ use deputy_core::schedule::ScheduleEvent;
 use deputy_core::time::{Clock, MonotonicTime};
 use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, in_one_line};
 use deputy_store::{KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey};
-use deputy_support::pause;
+use deputy_support::{RepeatedError, pause};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -167,13 +167,12 @@ impl RequestReader {
 
     /// Runs for as long as this coordinator leads.
     pub(crate) async fn run(mut self) {
-        let mut last = String::new();
+        let mut last = RepeatedError::default();
         loop {
             if let Err(error) = self.follow().await {
                 let error = in_one_line(&error);
-                if last != error {
+                if last.is_new(&error) {
                     tracing::warn!(error, "reading what other coordinators ask for failed; trying again");
-                    last = error;
                 }
             }
             pause(RETRY).await;

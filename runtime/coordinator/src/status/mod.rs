@@ -182,6 +182,12 @@ pub struct UpstreamStatus {
 }
 
 impl CoordinatorStatus {
+    /// Whether the coordinator that leads has another configuration, as far as both are known.
+    pub fn has_other_configuration(&self) -> bool {
+        let configurations = self.configuration.as_ref().zip(self.leader_configuration.as_ref());
+        configurations.is_some_and(|(own, leaders)| own != leaders)
+    }
+
     /// Who leads, if several coordinators may use the state and it is known: half a sentence.
     pub fn leadership(&self) -> Option<String> {
         let leader = self.leader.as_ref()?;

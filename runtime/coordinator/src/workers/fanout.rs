@@ -125,6 +125,7 @@ impl Fanout {
     }
 
     fn publish(&mut self, deliveries: &Deliveries, instance: &InstanceName, lease: &Lease) {
+        // Later on, a lease of an unknown configuration is of one that another coordinator was reloaded with.
         if !*self.ready.borrow() {
             self.audience.note(instance, lease);
         }

@@ -81,7 +81,9 @@ pub enum WorkerRequestError {
     UnknownWorker(WorkerId),
     #[error("nothing was changed: {0}; try again")]
     Unchanged(String),
-    #[error("it holds here, and is not saved yet: {0}; this coordinator saves it as soon as it can")]
+    #[error(
+        "the change holds at this coordinator, and is not saved yet: {0}; it is saved, and holds everywhere, as soon as the state can be written"
+    )]
     Unsaved(String),
     #[error("the coordinator is stopping")]
     Stopping,
@@ -347,8 +349,8 @@ impl Workers {
     /// Removes or bans a worker, and disconnects it.
     ///
     /// # Errors
-    /// If there is no such worker, or the change cannot be saved now. In the latter case the worker is disconnected all the
-    /// same, and the change is saved later.
+    /// If there is no such worker, or the change cannot be saved now. In the latter case the worker is disconnected,
+    /// and the change is saved later.
     pub async fn exclude(&self, worker: WorkerId, status: EnrolmentStatus) -> Result<(), WorkerRequestError> {
         self.commands.ask(|reply| EnrolmentCommand::Exclude(worker, status, reply)).await?
     }

@@ -167,9 +167,10 @@ fn summary(status: &CoordinatorStatus) -> String {
         summary.push_str(&format!("; the state in etcd cannot be read: {}", truncated(trouble, MAX_REASON)));
     } else if let Some(leadership) = status.leadership() {
         summary.push_str(&format!("; {leadership}"));
-        let configurations = status.configuration.as_ref().zip(status.leader_configuration.as_ref());
-        if configurations.is_some_and(|(own, other)| own != other) {
-            summary.push_str(", with another configuration: compare the files, and `deputy reload` both");
+        if status.has_other_configuration() {
+            summary.push_str(
+                ", with another configuration: compare the files and the components, and `deputy reload` both",
+            );
         }
     }
     if status.instances.len() < status.instance_count {

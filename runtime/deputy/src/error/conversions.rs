@@ -131,9 +131,18 @@ fn is_etcd_away(error: &ProcessError) -> bool {
     }
 }
 
-/// Whether etcd answered, and refused by its own rules.
-fn is_etcd_denied(error: &ProcessError) -> bool {
-    matches!(error, ProcessError::EtcdState(error) if error.is_denied())
+const ETCD_AWAY: &str = "`etcdctl endpoint status` shows whether the members run and see a leader; `etcd` and `roots` in \
+                         [coordinator.store] name their ports for clients, and the authority of their certificates";
+
+/// What fixes that etcd refused or did not answer.
+pub(crate) fn etcd_hint(error: &StoreError) -> &'static str {
+    match error.is_denied() {
+        true => {
+            "`user` and `password` in [coordinator.store] name a user of etcd, which needs `readwrite` on all keys that begin \
+             with `prefix`: docs/security.md has the commands"
+        }
+        false => ETCD_AWAY,
+    }
 }
 
 fn exit_of_enrolment(error: &EnrolmentFailure) -> Exit {
@@ -182,16 +191,8 @@ fn hints(error: &ProcessError) -> Vec<String> {
         ProcessError::Truncated { .. } => {
             vec!["if that is intended, start once with `deputy run --remove`, which withdraws the removed leases".to_owned()]
         }
-        error if is_etcd_denied(error) => vec![
-            "`user` and `password` in [coordinator.store] name a user of etcd, which needs `readwrite` on all keys that begin \
-             with `prefix`: docs/security.md has the commands"
-                .to_owned(),
-        ],
-        error if is_etcd_away(error) => vec![
-            "`etcd` in [coordinator.store] lists the members: `etcdctl endpoint status` says whether they answer and have a \
-             leader"
-                .to_owned(),
-        ],
+        ProcessError::EtcdState(error) if error.is_denied() => vec![etcd_hint(error).to_owned()],
+        error if is_etcd_away(error) => vec![ETCD_AWAY.to_owned()],
         ProcessError::Workers(error) if is_authority_damaged(error) => vec![
             "restore the authority with `deputy state restore BACKUP`".to_owned(),
             "without a backup, move `authority.workers.sealed` out of the state directory: the coordinator creates a new \

@@ -14,6 +14,8 @@ use crate::exit::Exit;
 use crate::failed_setting::FailedSetting;
 use crate::print::{ERROR, HINT, Printer, indented, sanitize};
 
+pub(crate) use conversions::etcd_hint;
+
 #[derive(Debug)]
 pub(crate) struct CommandError {
     exit: Exit,

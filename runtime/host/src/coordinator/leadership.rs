@@ -11,7 +11,7 @@ use deputy_coordinator::{
 use deputy_core::in_one_line;
 use deputy_core::time::Clock as _;
 use deputy_store::{Store, StoreError, StoreKey, StoreLock};
-use deputy_support::{SystemClock, pause};
+use deputy_support::{RepeatedError, SystemClock, pause};
 use tokio::sync::watch;
 
 use super::listeners::Listeners;
@@ -144,7 +144,7 @@ impl Leadership {
             }
         };
         let lock = async {
-            let mut last = String::new();
+            let mut last = RepeatedError::default();
             loop {
                 match self.store.lock(&lock_name()?).await {
                     Ok(lock) => return Ok(lock),
@@ -152,12 +152,11 @@ impl Leadership {
                     // Even one that a person has to mend: the workers here have what is held meanwhile.
                     Err(error) => {
                         let error = in_one_line(&error);
-                        if last != error {
+                        if last.is_new(&error) {
                             tracing::warn!(
                                 error,
                                 "asking etcd for the lock failed; trying again, and serving what is held"
                             );
-                            last = error;
                         }
                         pause(RETRY).await;
                     }

@@ -37,6 +37,7 @@ use self::record::VersionRange;
 pub use self::rekey::rekey;
 use crate::change::Watchers;
 use crate::seal::{Plaintext, WriteStamp};
+use crate::store::check_size;
 use crate::{
     Change, ChangeKind, Changes, Corruption, ExpectedVersion, FoundVersion, KeyPrefix, MAX_VALUE, MasterKey, Random,
     Store, StoreError, StoreKey, StoreLock, StoredValue, Version, WriteId, WriteRight,
@@ -292,9 +293,7 @@ impl Store for DirectoryStore {
         expected: ExpectedVersion,
         by: WriteRight<'_>,
     ) -> Result<Version, StoreError> {
-        if value.len() > MAX_VALUE.as_usize() {
-            return Err(StoreError::TooLarge { key: key.clone(), size: value.len(), limit: MAX_VALUE });
-        }
+        check_size(key, value, MAX_VALUE)?;
         let plaintext = Plaintext::new(value.expose());
         let write = DirectoryWrite { expected, id: by.id, fence: by.lock.map(Fence::of) };
         self.with_key(key, move |inner, key| inner.put(key, plaintext, write)).await

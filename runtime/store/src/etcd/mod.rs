@@ -33,6 +33,7 @@ pub use self::lock_keeper::{KeepAliveResult, LockKeeper};
 pub use self::requests::EtcdRequests;
 use self::watcher::Watcher;
 use crate::change;
+use crate::store::check_size;
 use crate::{
     Changes, ExpectedVersion, KeyPrefix, MasterKey, Random, Store, StoreError, StoreKey, StoreLock, StoredValue,
     Version, WriteId, WriteRight,
@@ -87,9 +88,7 @@ impl Store for EtcdStore {
         expected: ExpectedVersion,
         by: WriteRight<'_>,
     ) -> Result<Version, StoreError> {
-        if value.len() > MAX_VALUE.as_usize() {
-            return Err(StoreError::TooLarge { key: key.clone(), size: value.len(), limit: MAX_VALUE });
-        }
+        check_size(key, value, MAX_VALUE)?;
         self.state.put(key, value, expected, by).await
     }
 
@@ -101,9 +100,7 @@ impl Store for EtcdStore {
         expected: ExpectedVersion,
         id: WriteId,
     ) -> Result<Version, StoreError> {
-        if value.len() > MAX_VALUE.as_usize() {
-            return Err(StoreError::TooLarge { key: key.clone(), size: value.len(), limit: MAX_VALUE });
-        }
+        check_size(key, value, MAX_VALUE)?;
         self.state.put_for(lifetime, key, value, expected, id).await
     }
 

@@ -173,7 +173,7 @@ async fn key_writer_replaces_nothing_that_it_only_looked_at() {
     let writer = KeyWriter::shared(Arc::clone(&store) as _);
     writer.put(&key(), &value("one")).await.unwrap();
     let version = store.write(&key(), "another's").await;
-    let looked = writer.look(&key()).await.unwrap().unwrap();
+    let looked = store.get(&key()).await.unwrap().unwrap();
     assert_eq!((looked.value.expose(), looked.version), (b"another's".as_slice(), version));
     assert!(matches!(writer.put(&key(), &value("two")).await, Err(StoreError::Conflict { .. })));
     assert!(matches!(writer.delete(&key()).await, Err(StoreError::Conflict { .. })));

@@ -74,11 +74,11 @@ impl EnrolmentRecords {
     /// Reads a record, which counts as missing if it is damaged. It is still to be [adopted](Self::adopt): a write replaces only
     /// what was.
     pub(super) async fn look(&self, key: &StoreKey) -> Result<SeenRecord, StoreError> {
-        let found = match self.writer.look(key).await {
+        let found = match self.store.get(key).await {
             Err(StoreError::Damaged { .. }) => {
                 self.store.quarantine(key).await?;
                 // Another coordinator may have replaced it meanwhile.
-                self.writer.look(key).await?
+                self.store.get(key).await?
             }
             found => found?,
         };
@@ -87,7 +87,7 @@ impl EnrolmentRecords {
 
     /// Reads the authority. One that is damaged is an error, and stays where it is: without it all workers are lost.
     pub(super) async fn look_for_authority(&self) -> Result<SeenRecord, EnrolmentError> {
-        Ok(self.writer.look(&authority_key()?).await?.into())
+        Ok(self.store.get(&authority_key()?).await?.into())
     }
 
     /// Notes that what was read of a record is what this coordinator goes by. Returns its content.

@@ -3,11 +3,10 @@
 use deputy_config::EtcdSection;
 use deputy_core::in_one_line;
 use deputy_host::state::ask_etcd_members;
-use deputy_store::StoreError;
 
 use super::finding::{FindingJson, Health};
 use crate::context::Context;
-use crate::error::CommandError;
+use crate::error::{CommandError, etcd_hint};
 
 /// Whether each member answers, and what fixes that it does not.
 pub(super) async fn check(context: &Context, etcd: &EtcdSection) -> Result<Vec<FindingJson>, CommandError> {
@@ -23,18 +22,9 @@ pub(super) async fn check(context: &Context, etcd: &EtcdSection) -> Result<Vec<F
             Err(error) => {
                 // Deputy uses another one meanwhile.
                 let health = if has_answer { Health::Warning } else { Health::Failed };
-                FindingJson::new("etcd", member, health, in_one_line(&error)).fix(fix(&error))
+                FindingJson::new("etcd", member, health, in_one_line(&error)).fix(etcd_hint(&error))
             }
         }
     });
     Ok(findings.collect())
-}
-
-fn fix(error: &StoreError) -> &'static str {
-    if error.is_denied() {
-        return "`user` and `password` in [coordinator.store] name a user of etcd, which needs `readwrite` on all keys that begin \
-                with `prefix`: docs/security.md has the commands";
-    }
-    "`etcdctl endpoint status` shows whether the member runs and sees a leader; `etcd` and `roots` in [coordinator.store] name \
-     its port for clients, and the authority of its certificate"
 }

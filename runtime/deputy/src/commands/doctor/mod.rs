@@ -25,8 +25,9 @@ use finding::{FindingJson, Health};
 ///
 /// Looks at the modes of files, the limits on open files, the free space, the control socket and, for each host that an instance
 /// is granted, at its name, the way to it, its TLS and its clock, and says what fixes each. It sends each HTTP server one HEAD
-/// request without a secret. If the state is in etcd, it reads a key at each member as Deputy's user. Of a worker, it looks at its own socket and at the way to its coordinator. It calls no component:
-/// `deputy check --online` does. Exits with 1 if something failed.
+/// request without a secret. If the state is in etcd, it reads a key at each member as Deputy's user. Of a worker, it looks at its
+/// own socket and at the way to its coordinator. It calls no component: `deputy check --online` does. Exits with 1 if something
+/// failed.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   deputy doctor
