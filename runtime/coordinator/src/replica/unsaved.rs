@@ -5,24 +5,26 @@
 //! leads then has the lock: nothing of an earlier holder is written any more, and what it holds is what was saved. What is
 //! left behind and not among that is revoked, as whatever else is unused.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deputy_core::schedule::{Lease, ORPHAN_GRACE};
-use deputy_core::time::Clock;
+use deputy_core::time::{Clock, Now};
 use deputy_core::{InstanceName, Timestamp, in_one_line};
 use deputy_store::{
-    ExpectedVersion, KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreKeyError, WriteRight,
+    ExpectedVersion, KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreKeyError, WriteId, WriteRight,
 };
-use deputy_support::pause;
+use deputy_support::{LockUnpoisoned as _, pause};
 use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::command::CoordinatorCommand;
 use crate::lease_record::{self, LeaseRecordError};
+use crate::workers::ClockJudgement;
 
-/// As `INSTANCE-FENCING-NUMBER`, after the leadership that obtained them.
+/// As `INSTANCE-FENCING-WRITE`: after the leadership that obtained them, whose number comes again in a copy of the state, and
+/// after the write that left it.
 pub(crate) const UNSAVED: Namespace = Namespace::new("unsaved");
 
 /// Leases of one leadership that are kept until they can be written, and their bytes. Others are left to expire.
@@ -90,22 +92,25 @@ fn bounded(mut leases: Vec<(InstanceName, Lease)>) -> Vec<(InstanceName, Lease)>
 }
 
 async fn write_all(store: Arc<dyn Store>, clock: Arc<dyn Clock>, fencing: u64, leases: Vec<(InstanceName, Lease)>) {
-    let mut waiting: Vec<_> = leases.into_iter().enumerate().collect();
+    let mut waiting: Vec<_> = leases.into_iter().map(|(name, lease)| (name, lease, None)).collect();
+    let mut judgement = ClockJudgement::new(clock.now());
     let mut last = String::new();
     loop {
-        let now = clock.now().wall;
-        waiting.retain(|(_, (_, lease))| is_worth_revoking(lease, now));
+        let now = clock.now();
+        judgement.judge(now);
+        // A clock that is ahead for a moment must not lose them.
+        waiting.retain(|(_, lease, _)| is_worth_revoking(lease, now.wall) || !judgement.is_settled(now));
         let mut failed = None;
         let mut unwritten = Vec::new();
-        for (number, (name, lease)) in waiting {
+        for (name, lease, mut write) in waiting {
             // One that the state does not take holds up no other.
             if !failed.as_ref().is_some_and(LeaveError::is_temporary) {
-                match leave_lease(&*store, &name, fencing, number, &lease).await {
+                match leave_lease(&*store, &name, fencing, &mut write, &lease).await {
                     Ok(()) => continue,
                     Err(error) => failed = Some(error),
                 }
             }
-            unwritten.push((number, (name, lease)));
+            unwritten.push((name, lease, write));
         }
         let Some(error) = failed else { return };
         let error = in_one_line(&error);
@@ -122,16 +127,21 @@ async fn write_all(store: Arc<dyn Store>, clock: Arc<dyn Clock>, fencing: u64, l
     }
 }
 
-/// Leaves a lease of a leadership in the state. There may be more of an instance, under other numbers.
+/// Leaves a lease of a leadership in the state. There may be more of an instance, of other writes. `write` is empty at first, and
+/// the same at each attempt.
 pub(crate) async fn leave_lease(
     store: &dyn Store,
     name: &InstanceName,
     fencing: u64,
-    number: usize,
+    write: &mut Option<WriteId>,
     lease: &Lease,
 ) -> Result<(), LeaveError> {
-    let key = StoreKey::new(&UNSAVED, &format!("{name}-{fencing}-{number}"))?;
-    let by = WriteRight::shared(store.write_id()?);
+    let id = match *write {
+        Some(id) => id,
+        None => *write.insert(store.write_id()?),
+    };
+    let key = StoreKey::new(&UNSAVED, &format!("{name}-{fencing}-{id}"))?;
+    let by = WriteRight::shared(id);
     match store.put(&key, &lease_record::encode_waiting(lease)?, ExpectedVersion::Absent, by).await {
         // An attempt before this one wrote it.
         Ok(_) | Err(StoreError::Conflict { .. }) => Ok(()),
@@ -168,6 +178,8 @@ pub(crate) struct UnsavedReader {
     writer: KeyWriter,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
+    /// What has expired is deleted for good, so only by a clock that has been steady.
+    judgement: Mutex<Option<ClockJudgement>>,
     commands: mpsc::Sender<CoordinatorCommand>,
 }
 
@@ -177,7 +189,7 @@ impl UnsavedReader {
         clock: Arc<dyn Clock>,
         commands: mpsc::Sender<CoordinatorCommand>,
     ) -> Self {
-        Self { writer: KeyWriter::shared(Arc::clone(&store)), store, clock, commands }
+        Self { writer: KeyWriter::shared(Arc::clone(&store)), store, clock, judgement: Mutex::default(), commands }
     }
 
     /// Runs for as long as this coordinator leads.
@@ -200,7 +212,7 @@ impl UnsavedReader {
         let mut changes = self.store.watch(KeyPrefix::Namespace(UNSAVED)).await?;
         let mut wait = LOOK;
         loop {
-            let is_settled = self.look(self.clock.now().wall).await?;
+            let is_settled = self.look(self.clock.now()).await?;
             tokio::select! {
                 change = changes.next() => {
                     if change.is_none() {
@@ -221,15 +233,24 @@ impl UnsavedReader {
     }
 
     /// Takes in what others left. Whether no more is to be done about any of it.
-    pub(crate) async fn look(&self, now: Timestamp) -> Result<bool, StoreError> {
+    pub(crate) async fn look(&self, now: Now) -> Result<bool, StoreError> {
+        let is_steady = self.judge(now);
         let mut is_settled = true;
         for key in self.store.list(&KeyPrefix::Namespace(UNSAVED)).await? {
-            is_settled &= self.settle(&key, now).await?;
+            is_settled &= self.settle(&key, now.wall, is_steady).await?;
         }
         Ok(is_settled)
     }
 
-    async fn settle(&self, key: &StoreKey, now: Timestamp) -> Result<bool, StoreError> {
+    /// Whether the clock has been steady for long enough.
+    fn judge(&self, now: Now) -> bool {
+        let mut judgement = self.judgement.lock_unpoisoned();
+        let judgement = judgement.get_or_insert_with(|| ClockJudgement::new(now));
+        judgement.judge(now);
+        judgement.is_settled(now)
+    }
+
+    async fn settle(&self, key: &StoreKey, now: Timestamp, is_steady: bool) -> Result<bool, StoreError> {
         let Some(instance) = instance_of(key) else { return Ok(true) };
         let found = match self.writer.read(key).await {
             Ok(Some(bytes)) => lease_record::decode(bytes.expose()),
@@ -246,8 +267,11 @@ impl UnsavedReader {
             // A newer version of deputy can read it.
             Err(_) => return Ok(true),
         };
-        let is_settled = match lease.filter(|lease| is_worth_revoking(lease, now)) {
-            Some(lease) => self.revoke(LeftLease { key: key.clone(), instance, lease }).await,
+        let is_settled = match lease {
+            Some(lease) if is_worth_revoking(&lease, now) => {
+                self.revoke(LeftLease { key: key.clone(), instance, lease }).await
+            }
+            Some(_) => is_steady,
             None => true,
         };
         if is_settled {

@@ -123,7 +123,7 @@ impl SimulatedWorld {
         self.lead(machine, ScheduleEvent::TimerFired);
         let now = self.machines[machine].clock.now(self.truth);
         let Some(leader) = self.leader(machine) else { return };
-        leader.left.begin_to_look(now.wall);
+        leader.left.begin_to_look(now);
         let due = leader.schedule.wake_at(now).map_or(CLOCK_CHECK, |at| at.since(now.mono).as_millis());
         self.later(machine, due.clamp(1, CLOCK_CHECK), MachineEvent::Timer);
         self.poll_look(machine);

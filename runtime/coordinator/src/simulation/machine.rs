@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use deputy_core::InstanceName;
 use deputy_core::schedule::{CallOutcome, Lease, ScheduleEvent, ScheduledCallId};
-use deputy_store::{EtcdRequests, LockKeeper, StoreError, StoreLock};
+use deputy_store::{EtcdRequests, LockKeeper, StoreError, StoreLock, WriteId};
 use fastrand::Rng;
 
 use super::clock::MachineClock;
@@ -60,7 +60,7 @@ pub(super) struct LeavingLease {
     pub(super) name: InstanceName,
     pub(super) lease: Lease,
     pub(super) fencing: u64,
-    pub(super) number: usize,
+    pub(super) id: WriteId,
     pub(super) write: Option<Task<Result<(), LeaveError>>>,
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use deputy_core::InstanceName;
 use deputy_core::schedule::{Lease, ScheduleEvent};
 use deputy_core::time::{Clock, Now};
-use deputy_core::{InstanceName, Timestamp};
-use deputy_store::{StoreError, StoreKey};
+use deputy_store::{Store as _, StoreError, StoreKey, WriteId};
 use tokio::sync::mpsc;
 
 use super::machine::{LeavingLease, Process, Task, poll};
@@ -40,7 +40,7 @@ impl LeftLeases {
     }
 
     /// Looks at what there is, unless it does already.
-    pub(super) fn begin_to_look(&mut self, now: Timestamp) {
+    pub(super) fn begin_to_look(&mut self, now: Now) {
         let reader = Arc::clone(&self.reader);
         self.look.get_or_insert_with(|| Box::pin(async move { reader.look(now).await }));
     }
@@ -53,9 +53,10 @@ impl SimulatedWorld {
         let Process::Leading(leader) = &it.process else { return };
         let now = it.clock.now(self.truth).wall;
         let fencing = leader.fencing();
-        let unsaved = leader.unsaved_leases(now).into_iter().enumerate();
-        it.leaving =
-            unsaved.map(|(number, (name, lease))| LeavingLease { name, lease, fencing, number, write: None }).collect();
+        let unsaved = leader.unsaved_leases(now).into_iter();
+        it.leaving = unsaved
+            .map(|(name, lease)| LeavingLease { name, lease, fencing, id: it.store.write_id().unwrap(), write: None })
+            .collect();
     }
 
     /// Goes on with leaving what may be unsaved.
@@ -64,10 +65,9 @@ impl SimulatedWorld {
         let store = &it.store;
         let now = it.clock.now(self.truth).wall;
         it.leaving.retain_mut(|leaving| {
-            let LeavingLease { name, lease, fencing, number, write } = leaving;
-            let task = write.get_or_insert_with(|| {
-                Box::pin(leave(Arc::clone(store), name.clone(), *fencing, *number, lease.clone()))
-            });
+            let LeavingLease { name, lease, fencing, id, write } = leaving;
+            let task = write
+                .get_or_insert_with(|| Box::pin(leave(Arc::clone(store), name.clone(), *fencing, *id, lease.clone())));
             match poll(task) {
                 Some(Ok(())) => false,
                 Some(Err(_)) => {
@@ -105,12 +105,16 @@ impl SimulatedWorld {
     /// As the coordinator does.
     fn revoke_left(&mut self, machine: usize, left: LeftLease) -> bool {
         let LeftLease { key, instance, lease } = left;
+        let now = self.machines[machine].clock.now(self.truth).wall;
         let Process::Leading(leader) = &mut self.machines[machine].process else { return false };
+        if !lease.is_valid(now) {
+            leader.left().taken.remove(&key);
+            return false;
+        }
         if leader.left().taken.insert(key) {
             self.counts.left_taken += 1;
             self.lead(machine, ScheduleEvent::UnsavedLease(instance.clone(), lease));
         }
-        let now = self.machines[machine].clock.now(self.truth).wall;
         let Process::Leading(leader) = &self.machines[machine].process else { return false };
         !leader.has_unsaved(&instance, now)
     }
@@ -120,8 +124,8 @@ async fn leave(
     store: Arc<SimulatedStore>,
     name: InstanceName,
     fencing: u64,
-    number: usize,
+    id: WriteId,
     lease: Lease,
 ) -> Result<(), LeaveError> {
-    leave_lease(&*store, &name, fencing, number, &lease).await
+    leave_lease(&*store, &name, fencing, &mut Some(id), &lease).await
 }

@@ -29,13 +29,15 @@ pub(crate) enum RecordFault {
 pub(crate) struct FaultyStore {
     pub(crate) store: Arc<DirectoryStore>,
     faults: Mutex<BTreeMap<StoreKey, RecordFault>>,
+    /// The beginnings of names that it takes no value for.
+    unwritable: Mutex<Vec<String>>,
     /// Whether no change is heard of.
     is_deaf: bool,
 }
 
 impl FaultyStore {
     pub(crate) fn new(store: Arc<DirectoryStore>) -> Self {
-        Self { store, faults: Mutex::default(), is_deaf: false }
+        Self { store, faults: Mutex::default(), unwritable: Mutex::default(), is_deaf: false }
     }
 
     /// The state without word of what other coordinators change.
@@ -47,12 +49,20 @@ impl FaultyStore {
         self.faults.lock_unpoisoned().insert(key.clone(), fault);
     }
 
+    /// Takes no values whose names begin so.
+    pub(crate) fn refuse(&self, beginning: &str) {
+        self.unwritable.lock_unpoisoned().push(beginning.to_owned());
+    }
+
     pub(crate) fn mend(&self) {
+        self.unwritable.lock_unpoisoned().clear();
         self.faults.lock_unpoisoned().clear();
     }
 
     fn fault(&self, key: &StoreKey) -> Option<RecordFault> {
-        self.faults.lock_unpoisoned().get(key).copied()
+        let is_refused = self.unwritable.lock_unpoisoned().iter().any(|beginning| key.name().starts_with(beginning));
+        let fault = self.faults.lock_unpoisoned().get(key).copied();
+        fault.or(is_refused.then_some(RecordFault::Unwritable))
     }
 
     fn damaged(key: &StoreKey) -> StoreError {

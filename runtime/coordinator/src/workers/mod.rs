@@ -23,3 +23,4 @@ pub use enrolment::{EnrolmentError, authority_key};
 pub(crate) use fanout::delivery;
 pub use service::{WorkerRequestError, WorkerServiceOptions, WorkerTasks, Workers, WorkersError};
 pub use status::{AppliedStatus, GroupCount, TokenStatus, WorkerCondition, WorkerPage, WorkerQuery, WorkerStatus};
+pub(crate) use trusted_clock::ClockJudgement;

@@ -20,14 +20,15 @@ const TOLERANCE: Span = Span::secs(30);
 /// The clock of enrolment and of the link.
 pub(super) struct TrustedClock {
     source: Arc<dyn Clock>,
-    judgement: Mutex<Judgement>,
+    judgement: Mutex<ClockJudgement>,
     /// The trusted wall time at zero of the monotonic clock. Wraps, so that it may be before 1970.
     origin: AtomicU64,
     steady: AtomicBool,
 }
 
+/// What the readings so far say about the next one.
 #[derive(Debug, Clone, Copy)]
-struct Judgement {
+pub(crate) struct ClockJudgement {
     trusted: Reading,
     doubted: Option<Reading>,
 }
@@ -40,7 +41,7 @@ struct Reading {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ClockVerdict {
+pub(crate) enum ClockVerdict {
     Steady,
     /// Still different from the trusted time, in the same way.
     Doubted,
@@ -54,7 +55,7 @@ enum ClockVerdict {
 
 impl TrustedClock {
     pub(super) fn new(source: Arc<dyn Clock>) -> Self {
-        let judgement = Judgement::new(source.now());
+        let judgement = ClockJudgement::new(source.now());
         let origin = AtomicU64::new(judgement.trusted.origin);
         Self { source, judgement: Mutex::new(judgement), origin, steady: AtomicBool::new(true) }
     }
@@ -104,12 +105,17 @@ impl Clock for TrustedClock {
     }
 }
 
-impl Judgement {
-    fn new(now: Now) -> Self {
+impl ClockJudgement {
+    pub(crate) fn new(now: Now) -> Self {
         Self { trusted: Reading::of(now), doubted: None }
     }
 
-    fn judge(&mut self, now: Now) -> ClockVerdict {
+    /// Whether the clock has been steady for [`SETTLE`].
+    pub(crate) fn is_settled(&self, now: Now) -> bool {
+        self.doubted.is_none() && now.mono.since(self.trusted.since) >= SETTLE
+    }
+
+    pub(crate) fn judge(&mut self, now: Now) -> ClockVerdict {
         let read = Reading::of(now);
         if read.agrees(self.trusted) {
             self.trusted.origin = read.origin;
@@ -164,13 +170,13 @@ mod tests {
     }
 
     /// Steady for an hour, with the wall clock 1,000 s ahead.
-    fn steady() -> Judgement {
-        let mut judgement = Judgement::new(at(0, 1000));
+    fn steady() -> ClockJudgement {
+        let mut judgement = ClockJudgement::new(at(0, 1000));
         assert_eq!(judgement.judge(at(3600, 4600)), ClockVerdict::Steady);
         judgement
     }
 
-    fn trusted(judgement: &Judgement, mono: u64) -> u64 {
+    fn trusted(judgement: &ClockJudgement, mono: u64) -> u64 {
         wall(judgement.trusted.origin, MonotonicTime::from_millis(mono * 1000)).as_secs()
     }
 
@@ -202,7 +208,7 @@ mod tests {
 
     #[test]
     fn trusted_clock_follows_every_reading_until_one_was_steady() {
-        let mut judgement = Judgement::new(at(0, 0));
+        let mut judgement = ClockJudgement::new(at(0, 0));
         assert_eq!(judgement.judge(at(20, 900_000)), ClockVerdict::Followed);
         assert_eq!(judgement.judge(at(319, 20)), ClockVerdict::Followed);
         assert_eq!(judgement.judge(at(619, 320)), ClockVerdict::Steady);

@@ -1,17 +1,10 @@
 use deputy_core::schedule::{ConfigFingerprint, LeaseOrigin};
 use deputy_core::{Revision, SecretBytes, Span, TokenExpiry};
-use deputy_store::{DirectoryStore, MasterKey};
+use deputy_store::DirectoryStore;
 use deputy_support::{SystemClock, timer_now};
 
 use super::*;
-use crate::testing::{FaultyStore, RecordFault};
-
-#[expect(clippy::disallowed_methods, reason = "a test's own chance")]
-async fn state(folder: &std::path::Path) -> Arc<DirectoryStore> {
-    let master = MasterKey::parse(&std::array::from_fn::<u8, 32, _>(|at| at as u8)).unwrap();
-    let random = Arc::new(aws_lc_rs::rand::SystemRandom::new());
-    Arc::new(DirectoryStore::open(&folder.join("state"), master, random).await.unwrap())
-}
+use crate::testing::{FaultyStore, SetClock, test_state};
 
 /// A lease that is valid for an hour from now.
 fn lease(name: &str) -> (InstanceName, Lease) {
@@ -37,15 +30,16 @@ fn lease(name: &str) -> (InstanceName, Lease) {
 
 async fn names(store: &DirectoryStore) -> Vec<String> {
     let keys = store.list(&KeyPrefix::Namespace(UNSAVED)).await.unwrap();
-    keys.iter().map(|key| key.name().to_owned()).collect()
+    // Without the random end.
+    keys.iter().map(|key| key.name().rsplit_once('-').unwrap().0.to_owned()).collect()
 }
 
 #[tokio::test]
 async fn unsaved_lease_that_the_state_does_not_take_holds_up_no_other() {
     let folder = tempfile::tempdir().unwrap();
-    let store = state(folder.path()).await;
+    let store = test_state(folder.path()).await;
     let faulty = Arc::new(FaultyStore::new(Arc::clone(&store)));
-    faulty.break_record(&StoreKey::new(&UNSAVED, "a-7-0").unwrap(), RecordFault::Unwritable);
+    faulty.refuse("a-7-");
     let mut sender = UnsavedSender::new(Arc::clone(&faulty) as _, Arc::new(SystemClock::default()));
     sender.leave(7, vec![lease("a"), lease("b")]);
     let written = async |expected: &[&str]| {
@@ -53,19 +47,19 @@ async fn unsaved_lease_that_the_state_does_not_take_holds_up_no_other() {
             pause(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), written(&["b-7-1"])).await.expect("the other one is written");
+    tokio::time::timeout(Duration::from_secs(30), written(&["b-7"])).await.expect("the other one is written");
     faulty.mend();
-    tokio::time::timeout(Duration::from_secs(30), written(&["a-7-0", "b-7-1"])).await.expect("and this one later");
+    tokio::time::timeout(Duration::from_secs(30), written(&["a-7", "b-7"])).await.expect("and this one later");
 }
 
 #[tokio::test]
 async fn unsaved_leases_of_more_leaderships_than_are_kept_expire() {
     let folder = tempfile::tempdir().unwrap();
-    let store = state(folder.path()).await;
+    let store = test_state(folder.path()).await;
     let faulty = Arc::new(FaultyStore::new(Arc::clone(&store)));
     let mut sender = UnsavedSender::new(Arc::clone(&faulty) as _, Arc::new(SystemClock::default()));
+    faulty.refuse("a-");
     for fencing in 1..=9 {
-        faulty.break_record(&StoreKey::new(&UNSAVED, &format!("a-{fencing}-0")).unwrap(), RecordFault::Unwritable);
         sender.leave(fencing, vec![lease("a")]);
     }
     assert_eq!(sender.writes.len(), MAX_LEADERSHIPS);
@@ -75,14 +69,14 @@ async fn unsaved_leases_of_more_leaderships_than_are_kept_expire() {
 async fn unsaved_leases_that_are_left_together_are_looked_at_together() {
     const LEFT: usize = 40;
     let folder = tempfile::tempdir().unwrap();
-    let store = state(folder.path()).await;
+    let store = test_state(folder.path()).await;
     let (commands, mut received) = mpsc::channel(1);
     let reader = UnsavedReader::new(Arc::clone(&store) as _, Arc::new(SystemClock::default()), commands);
     let began = timer_now();
     let leaving = async {
-        for number in 0..LEFT {
+        for _ in 0..LEFT {
             let (name, lease) = lease("a");
-            leave_lease(&*store, &name, 7, number, &lease).await.unwrap();
+            leave_lease(&*store, &name, 7, &mut None, &lease).await.unwrap();
         }
         // What is to be looked at for these changes, is.
         pause(GATHER * 4).await;
@@ -97,4 +91,84 @@ async fn unsaved_leases_that_are_left_together_are_looked_at_together() {
     tokio::select! { () = leaving => {}, () = reader.run() => {}, () = refusing => {} }
     let looks = 2 + (timer_now() - began).as_millis() / GATHER.as_millis();
     assert!(asked >= LEFT && asked as u128 <= looks * LEFT as u128, "asked {asked} times in {looks} looks");
+}
+
+const DAY: u64 = 86_400;
+
+#[tokio::test]
+async fn unsaved_lease_outlives_a_clock_that_is_ahead_for_a_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = test_state(folder.path()).await;
+    let clock = Arc::new(SetClock::default());
+    let (commands, mut received) = mpsc::channel(1);
+    let reader = UnsavedReader::new(Arc::clone(&store) as _, Arc::clone(&clock) as _, commands);
+    let look = async || reader.look(clock.now()).await.unwrap();
+    let (name, lease) = lease("a");
+    // A day ahead from the first look on, and again once the clock was steady.
+    for steady in [0, 600] {
+        assert!(look().await);
+        clock.pass(steady);
+        leave_lease(&*store, &name, 7, &mut None, &lease).await.unwrap();
+        clock.set_ahead(2 * DAY);
+        for _ in 0..5 {
+            assert!(!look().await, "it is looked at again");
+            clock.pass(50);
+        }
+        assert_eq!(names(&store).await, ["a-7"]);
+        clock.set_ahead(0);
+        let revoking = async {
+            let Some(CoordinatorCommand::RevokeUnsaved(left, reply)) = received.recv().await else { panic!("asked") };
+            assert_eq!(left.lease.payload.expose(), lease.payload.expose());
+            reply.send(true).unwrap();
+        };
+        assert!(tokio::join!(look(), revoking).0);
+        assert!(names(&store).await.is_empty());
+    }
+    // One that has expired by a steady clock goes.
+    leave_lease(&*store, &name, 7, &mut None, &lease).await.unwrap();
+    clock.set_ahead(2 * DAY);
+    assert!(!look().await);
+    for _ in 0..7 {
+        clock.pass(50);
+        look().await;
+    }
+    assert!(names(&store).await.is_empty());
+}
+
+#[tokio::test]
+async fn unsaved_lease_is_left_although_the_clock_is_ahead_for_a_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = test_state(folder.path()).await;
+    let faulty = Arc::new(FaultyStore::new(Arc::clone(&store)));
+    faulty.refuse("a-");
+    let clock = Arc::new(SetClock::default());
+    let mut sender = UnsavedSender::new(Arc::clone(&faulty) as _, Arc::clone(&clock) as _);
+    sender.leave(7, vec![lease("a")]);
+    pause(RETRY / 2).await;
+    clock.set_ahead(2 * DAY);
+    pause(RETRY * 2).await;
+    assert_eq!((sender.writes.try_join_next().is_none(), names(&store).await.len()), (true, 0));
+    faulty.mend();
+    let written = async {
+        while names(&store).await != ["a-7"] {
+            pause(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), written).await.expect("it is written");
+}
+
+#[tokio::test]
+async fn unsaved_lease_is_written_once_and_under_no_name_of_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = test_state(folder.path()).await;
+    // In a copy of the state, the numbers of leaderships come again.
+    let (name, lease) = lease("a");
+    let mut write = None;
+    for _ in 0..3 {
+        leave_lease(&*store, &name, 7, &mut write, &lease).await.unwrap();
+    }
+    leave_lease(&*store, &name, 7, &mut None, &lease).await.unwrap();
+    let keys = store.list(&KeyPrefix::Namespace(UNSAVED)).await.unwrap();
+    assert_eq!(keys.len(), 2);
+    assert!(keys.iter().all(|key| instance_of(key) == Some(name.clone())));
 }
