@@ -95,11 +95,8 @@ impl ServerHandler {
         record: impl FnOnce(&Recorder, Result<Certified, EnrolmentRejection>) -> Recorded<Certified> + Send + 'static,
     ) -> Result<Certified, ProtocolError> {
         let recorder = Arc::clone(&self.recorder);
-        let recorded = self.commands.ask(|reply| {
-            command(Box::new(move |result| {
-                reply.send(record(&recorder, result)).ok();
-            }))
-        });
+        let recorded =
+            self.commands.ask(|reply| command(CertificateReply::new(reply, move |result| record(&recorder, result))));
         recorded.await.map_err(stopping)?.settled().await
     }
 

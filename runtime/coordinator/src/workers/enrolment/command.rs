@@ -42,8 +42,55 @@ pub(in crate::workers) enum EnrolmentCommand {
     Exclude(WorkerId, EnrolmentStatus, oneshot::Sender<Result<(), WorkerRequestError>>),
 }
 
-/// Called with the result of a certificate request after the change is durable.
-pub(in crate::workers) type CertificateReply = Box<dyn FnOnce(Result<Certified, EnrolmentRejection>) + Send>;
+/// The reply to a certificate request, after the change is durable.
+pub(in crate::workers) struct CertificateReply(Box<dyn ReplySender>);
+
+type CertificateResult = Result<Certified, EnrolmentRejection>;
+
+trait ReplySender: Send {
+    fn is_closed(&self) -> bool;
+    fn send(self: Box<Self>, result: CertificateResult);
+}
+
+/// Sends what a caller wants to have of the result.
+struct ConvertingSender<T, F>(oneshot::Sender<T>, F);
+
+impl<T: Send, F: FnOnce(CertificateResult) -> T + Send> ReplySender for ConvertingSender<T, F> {
+    fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    fn send(self: Box<Self>, result: CertificateResult) {
+        let Self(sender, convert) = *self;
+        sender.send(convert(result)).ok();
+    }
+}
+
+impl CertificateReply {
+    pub(in crate::workers) fn new<T: Send + 'static>(
+        sender: oneshot::Sender<T>,
+        convert: impl FnOnce(CertificateResult) -> T + Send + 'static,
+    ) -> Self {
+        Self(Box::new(ConvertingSender(sender, convert)))
+    }
+
+    pub(super) fn send(self, result: CertificateResult) {
+        self.0.send(result);
+    }
+}
+
+impl EnrolmentCommand {
+    /// Whether its caller is gone. A worker has asked again since, maybe another coordinator: decided now, its old request would
+    /// look like a second use of its identity. What an operator decided about a worker or a token stands.
+    pub(super) fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Join { reply, .. } | Self::Renew { reply, .. } => reply.0.is_closed(),
+            Self::Admit { reply, .. } => reply.is_closed(),
+            Self::CreateToken { reply, .. } => reply.is_closed(),
+            Self::Tokens(_) | Self::RevokeToken(..) | Self::WorkersAfter(..) | Self::Exclude(..) => false,
+        }
+    }
+}
 
 pub(in crate::workers) struct CreatedToken {
     pub(in crate::workers) id: TokenId,

@@ -218,11 +218,10 @@ impl EnrolmentActor {
     async fn run_batch(&mut self, batch: Vec<EnrolmentCommand>, retried: usize) -> Vec<EnrolmentCommand> {
         let (fresh, outdated) = self.partition(batch);
         let known = BTreeSet::new();
-        let mut replies: Vec<PendingReply> =
-            fresh.into_iter().filter_map(|command| self.run_command(command, &known)).collect();
+        let mut replies = self.run_commands(fresh, &known);
         let mut unread = self.refresh(outdated.keys).await;
         unread.extend(outdated.too_many);
-        replies.extend(outdated.commands.into_iter().filter_map(|command| self.run_command(command, &unread)));
+        replies.extend(self.run_commands(outdated.commands, &unread));
         self.maintain().await;
         let written = self.write_dirty().await;
         let mut again = Vec::new();
@@ -237,12 +236,18 @@ impl EnrolmentActor {
             } else {
                 WriteOutcome::Written
             };
-            if let (Some(token), WriteOutcome::Failed(_)) = (undone, &outcome) {
+            if let Some(token) = undone.filter(|_| !matches!(outcome, WriteOutcome::Written)) {
                 self.revoke_token(token).ok();
             }
             again.extend(reply(outcome));
         }
         again
+    }
+
+    /// Decides what is still waited for: after an etcd that hung, commands are old.
+    fn run_commands(&mut self, commands: Vec<EnrolmentCommand>, unread: &BTreeSet<StoreKey>) -> Vec<PendingReply> {
+        let awaited = commands.into_iter().filter(|command| !command.is_abandoned());
+        awaited.filter_map(|command| self.run_command(command, unread)).collect()
     }
 
     /// Ends the sessions of a worker that is not admitted: it may have been removed, banned or locked elsewhere.

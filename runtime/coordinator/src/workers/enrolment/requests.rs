@@ -38,7 +38,7 @@ impl EnrolmentActor {
                 pending(keys, move |written| match written {
                     WriteOutcome::Conflict => Some(EnrolmentCommand::Join { token, secret, request, reply }),
                     written => {
-                        reply(once_written(joined, written));
+                        reply.send(once_written(joined, written));
                         None
                     }
                 })
@@ -52,7 +52,7 @@ impl EnrolmentActor {
                 pending(key, move |written| match written {
                     WriteOutcome::Conflict => Some(EnrolmentCommand::Renew { peer, sequence, request, reply }),
                     written => {
-                        reply(once_written(renewed, written));
+                        reply.send(once_written(renewed, written));
                         None
                     }
                 })

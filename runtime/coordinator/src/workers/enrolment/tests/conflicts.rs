@@ -147,3 +147,44 @@ async fn outdated_records_are_read_while_commands_keep_coming() {
     let asked = tokio::time::timeout(Duration::from_secs(60), asking);
     tokio::select! { () = actor.run() => panic!("it ended"), asked = asked => asked.unwrap() }
 }
+
+#[tokio::test]
+async fn renewal_that_nobody_waits_for_locks_no_worker() {
+    for is_awaited in [false, true] {
+        let Pair { mut one, mut other, _folder } = Pair::new().await;
+        let worker = known_worker(&mut one, &mut other).await;
+        // The first request waits at a coordinator that hangs; the worker goes to the other one, and renews twice meanwhile.
+        let (reply, answer) = oneshot::channel();
+        let request = new_key().request().unwrap();
+        let renewal =
+            EnrolmentCommand::Renew { peer: worker.peer, sequence: 1, request, reply: certificate_reply(reply) };
+        let answer = is_awaited.then_some(answer);
+        let (reply, admitted) = oneshot::channel();
+        let admission = EnrolmentCommand::Admit { peer: worker.peer, reply };
+        let admitted = is_awaited.then_some(admitted);
+        let second = other.renew(worker.peer, 1, &new_key()).await.ok().unwrap();
+        other.admit(second.peer).await.unwrap();
+        let third = other.renew(second.peer, 2, &new_key()).await.ok().unwrap();
+        one.run(vec![renewal, admission]).await;
+        let expected = if is_awaited { EnrolmentStatus::Locked } else { EnrolmentStatus::Active };
+        assert_eq!(one.stored(worker.id).await.unwrap().status, expected);
+        assert!(other.admit(third.peer).await.is_ok() || is_awaited);
+        drop((answer, admitted));
+    }
+}
+
+#[tokio::test]
+async fn commands_that_nobody_waits_for_spend_nothing() {
+    let Pair { mut one, _folder, .. } = Pair::new().await;
+    let token = one.token(1).await;
+    let group = "analytics".parse().unwrap();
+    let create = EnrolmentCommand::CreateToken { group, uses: 1, ttl: Span::secs(600), reply: oneshot::channel().0 };
+    let join = join_command(&token, &new_key(), oneshot::channel().0);
+    one.run(vec![join, create]).await;
+    assert_eq!(one.stored_uses(token.id).await, 1);
+    assert_eq!(one.ask(EnrolmentCommand::Tokens).await.len(), 1);
+    // What an operator decided stands.
+    let worker = one.join(&token, &new_key()).await.ok().unwrap();
+    one.run(vec![exclude_command(worker.id, EnrolmentStatus::Banned)]).await;
+    assert_eq!(one.stored(worker.id).await.unwrap().status, EnrolmentStatus::Banned);
+}

@@ -178,9 +178,8 @@ fn join_command(
 }
 
 fn certificate_reply(reply: oneshot::Sender<Result<JoinedWorker, ErrorCode>>) -> CertificateReply {
-    Box::new(move |result| {
-        let joined = result.map(|certified| JoinedWorker::new(&certified)).map_err(|rejection| rejection.refusal.code);
-        reply.send(joined).ok();
+    CertificateReply::new(reply, |result| {
+        result.map(|certified| JoinedWorker::new(&certified)).map_err(|rejection| rejection.refusal.code)
     })
 }
 
