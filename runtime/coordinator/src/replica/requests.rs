@@ -5,6 +5,7 @@
 //! use that is not written again ends by itself, also while no coordinator leads.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -190,11 +191,16 @@ impl RequestReader {
         for key in self.store.list(&interest).await? {
             self.note_use(&key).await?;
         }
+        // Outlives the turns of the loop: uses that keep being written must not keep those that are not.
+        let mut look = pin!(pause(EXPIRY_CHECK));
         loop {
             tokio::select! {
                 Some(change) = new_requests.next() => self.carry_out(&change.key).await?,
                 Some(change) = new_interest.next() => self.note_use(&change.key).await?,
-                () = pause(EXPIRY_CHECK) => self.end_uses().await?,
+                () = &mut look => {
+                    look.set(pause(EXPIRY_CHECK));
+                    self.end_uses().await?;
+                }
                 else => return Ok(()),
             }
         }
@@ -274,3 +280,6 @@ fn encode(record: &impl Serialize) -> SecretBytes {
 fn decode<T: for<'a> Deserialize<'a>>(bytes: &SecretBytes) -> Option<T> {
     serde_json::from_slice(bytes.expose()).ok()
 }
+
+#[cfg(test)]
+mod tests;
