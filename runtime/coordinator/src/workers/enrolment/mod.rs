@@ -92,6 +92,8 @@ pub(super) struct EnrolmentActor {
     outdated: BTreeSet<StoreKey>,
     /// When a state that others use, too, did not answer last.
     state_failed_at: Option<MonotonicTime>,
+    /// When a failed write was logged last.
+    failure_logged_at: Option<MonotonicTime>,
     leading: Leading,
     random: Random,
     clock: Arc<TrustedClock>,
@@ -162,6 +164,7 @@ impl EnrolmentActor {
             changes,
             outdated: BTreeSet::new(),
             state_failed_at: None,
+            failure_logged_at: None,
             leading,
             random,
             clock,

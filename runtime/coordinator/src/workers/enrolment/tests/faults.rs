@@ -1,5 +1,7 @@
 //! Records that cannot be read or written.
 
+use deputy_store::KeyPrefix;
+
 use super::*;
 
 /// Two workers.
@@ -124,4 +126,36 @@ async fn outdated_record_that_cannot_be_used_costs_no_other() {
     other.actor.read_outdated().await;
     assert_eq!(other.status(worker.id), Some(EnrolmentStatus::Banned));
     assert_eq!(other.actor.outdated, BTreeSet::from([authority]));
+}
+
+#[tokio::test]
+async fn writes_that_keep_failing_do_not_fill_the_log() {
+    let Pair { mut one, _folder, .. } = Pair::new().await;
+    let [broken, sound] = two_workers(&mut one).await;
+    one.store.break_record(&worker_key(broken.id).unwrap(), RecordFault::Unwritable);
+    one.exclude(broken.id, EnrolmentStatus::Removed).await.unwrap_err();
+    for _ in 0..2 {
+        one.admit(sound.peer).await.unwrap();
+        assert!(!one.actor.may_log_failure(), "it was logged a moment ago");
+        one.wait();
+    }
+    assert!(one.actor.may_log_failure(), "it still fails, ten seconds later");
+    one.store.mend();
+    one.admit(sound.peer).await.unwrap();
+    assert!(one.actor.may_log_failure(), "the next failure is another one");
+}
+
+#[tokio::test]
+async fn token_that_cannot_be_saved_is_undone() {
+    let Pair { mut one, mut other, _folder } = Pair::new().await;
+    one.store.refuse("");
+    let group = "analytics".parse().unwrap();
+    let (reply, mut answer) = oneshot::channel();
+    one.run(vec![EnrolmentCommand::CreateToken { group, uses: 1, ttl: Span::secs(600), reply }]).await;
+    assert!(matches!(answer.try_recv().unwrap(), Err(WorkerRequestError::Unchanged(_))));
+    one.store.mend();
+    // With the next batch, it is not written after all.
+    assert!(one.ask(EnrolmentCommand::Tokens).await.is_empty() && one.actor.dirty.is_empty());
+    assert!(other.ask(EnrolmentCommand::Tokens).await.is_empty());
+    assert!(one.store.store.list(&KeyPrefix::Namespace(TOKEN)).await.unwrap().is_empty());
 }
