@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deputy_core::schedule::ScheduleEvent;
@@ -15,8 +16,8 @@ use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, in_one_line};
 use deputy_store::{KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey};
 use deputy_support::{RepeatedError, pause};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::Replica;
 use crate::command::CoordinatorCommand;
@@ -42,6 +43,9 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Requests that are being written. More are refused.
 const MAX_WRITES: usize = 64;
+
+/// Uses that are being written. Others wait.
+const CONCURRENT_USES: usize = 16;
 
 /// How often a request is written, if another coordinator writes it at the same time.
 const MAX_ATTEMPTS: usize = 4;
@@ -71,13 +75,27 @@ pub(super) struct RequestSender {
     writer: Arc<KeyWriter>,
     clock: Arc<dyn Clock>,
     writes: JoinSet<()>,
-    /// When the use of each instance was last written.
-    written: BTreeMap<InstanceName, MonotonicTime>,
+    uses: UseNotes,
+}
+
+/// The uses that are noted for the leader. None is dropped, however many begin at once: one that is not written ends.
+struct UseNotes {
+    /// When the use of each instance was noted last, and the write of it. There is one at a time for each.
+    noted: BTreeMap<InstanceName, (MonotonicTime, AbortHandle)>,
+    writes: JoinSet<()>,
+    slots: Arc<Semaphore>,
+    is_failing: Arc<AtomicBool>,
 }
 
 impl RequestSender {
     pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { writer: Arc::new(KeyWriter::shared(store)), clock, writes: JoinSet::new(), written: BTreeMap::new() }
+        let uses = UseNotes {
+            noted: BTreeMap::new(),
+            writes: JoinSet::new(),
+            slots: Arc::new(Semaphore::new(CONCURRENT_USES)),
+            is_failing: Arc::default(),
+        };
+        Self { writer: Arc::new(KeyWriter::shared(store)), clock, writes: JoinSet::new(), uses }
     }
 
     /// Asks the leader, and does not wait for the write.
@@ -90,27 +108,32 @@ impl RequestSender {
 
     /// Notes that workers here use an instance on demand.
     pub(super) fn note_use(&mut self, instance: &InstanceName) {
-        let now = self.clock.now();
-        if self.written.get(instance).is_some_and(|at| now.mono.since(*at) < INTEREST_INTERVAL) {
+        let UseNotes { noted, writes, slots, is_failing } = &mut self.uses;
+        while writes.try_join_next().is_some() {}
+        let now = self.clock.now().mono;
+        if noted.get(instance).is_some_and(|(at, write)| !write.is_finished() || now.since(*at) < INTEREST_INTERVAL) {
             return;
         }
-        self.written.insert(instance.clone(), now.mono);
         let key = StoreKey::of_instance(&INTEREST, instance);
-        let record = InterestRecord { at_ms: now.wall.as_millis() };
-        let writer = Arc::clone(&self.writer);
-        self.write(instance, async move {
-            writer.read(&key).await?;
-            match writer.put_for(INTEREST_LIFE, &key, &encode(&record)).await {
-                // Another coordinator has noted its own at this moment.
-                Err(StoreError::Conflict { .. }) => Ok(()),
-                written => written,
+        let (writer, clock) = (Arc::clone(&self.writer), Arc::clone(&self.clock));
+        let (slots, is_failing) = (Arc::clone(slots), Arc::clone(is_failing));
+        let write = writes.spawn(async move {
+            let _slot = slots.acquire().await;
+            let written = write_use(&writer, &key, clock.now().wall).await;
+            let was_failing = is_failing.swap(written.is_err(), Ordering::Relaxed);
+            if let Err(error) = written
+                && !was_failing
+            {
+                let error = in_one_line(&error);
+                tracing::warn!(%key, error, "noting for the leader that workers here use an instance failed; trying again");
             }
         });
+        noted.insert(instance.clone(), (now, write));
     }
 
     /// Forgets instances that are no longer configured.
     pub(super) fn retain(&mut self, is_configured: impl Fn(&InstanceName) -> bool) {
-        self.written.retain(|instance, _| is_configured(instance));
+        self.uses.noted.retain(|instance, _| is_configured(instance));
     }
 
     fn write(&mut self, instance: &InstanceName, write: impl Future<Output = Result<(), StoreError>> + Send + 'static) {
@@ -126,6 +149,15 @@ impl RequestSender {
                 tracing::warn!(%instance, error, "request to the leader failed");
             }
         });
+    }
+}
+
+async fn write_use(writer: &KeyWriter, key: &StoreKey, at: Timestamp) -> Result<(), StoreError> {
+    writer.read(key).await?;
+    match writer.put_for(INTEREST_LIFE, key, &encode(&InterestRecord { at_ms: at.as_millis() })).await {
+        // Another coordinator has noted its own at this moment.
+        Err(StoreError::Conflict { .. }) => Ok(()),
+        written => written,
     }
 }
 

@@ -41,3 +41,31 @@ async fn use_of_an_instance_ends_while_others_are_used() {
     let ended = tokio::time::timeout(EXPIRY_CHECK * 10, using);
     tokio::select! { () = reader.run() => panic!("it ended"), ended = ended => ended.expect("its use ends") }
 }
+
+#[tokio::test]
+async fn use_of_many_instances_at_once_is_noted_of_each() {
+    const USED: usize = MAX_WRITES * 3;
+    let folder = tempfile::tempdir().unwrap();
+    let store = test_state(folder.path()).await;
+    let clock = Arc::new(SetClock::default());
+    let mut sender = RequestSender::new(Arc::clone(&store) as _, Arc::clone(&clock) as _);
+    let names: Vec<InstanceName> = (0..USED).map(|number| format!("used-{number}").parse().unwrap()).collect();
+    let mut note_all = || {
+        names.iter().for_each(|name| sender.note_use(name));
+        sender.uses.writes.len()
+    };
+    assert_eq!(note_all(), USED);
+    assert_eq!(note_all(), USED, "one at a time for each");
+    let noted = async {
+        while store.list(&KeyPrefix::Namespace(INTEREST)).await.unwrap().len() < USED {
+            pause(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), noted).await.expect("each is written");
+    // It is written again when its time has come, and not before.
+    while note_all() > 0 {
+        pause(Duration::from_millis(20)).await;
+    }
+    clock.pass(INTEREST_INTERVAL.as_millis() / 1000);
+    assert_eq!(note_all(), USED);
+}

@@ -172,3 +172,14 @@ async fn unsaved_lease_is_written_once_and_under_no_name_of_another() {
     assert_eq!(keys.len(), 2);
     assert!(keys.iter().all(|key| instance_of(key) == Some(name.clone())));
 }
+
+#[test]
+fn unsaved_leases_that_are_kept_are_bounded_in_number_and_size() {
+    let leases = |number: usize, size: usize| -> Vec<_> {
+        let (name, lease) = lease("a");
+        let payload = Arc::new(SecretBytes::new(vec![0; size]));
+        (0..number).map(|_| (name.clone(), Lease { payload: Arc::clone(&payload), ..lease.clone() })).collect()
+    };
+    assert_eq!(bounded(leases(MAX_LEASES + 1, 1)).len(), MAX_LEASES);
+    assert_eq!(bounded(leases(17, 1 << 20)).len(), 16);
+}
