@@ -6,15 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use deputy_core::schedule::ScheduleEvent;
 use deputy_core::time::{Clock, MonotonicTime};
 use deputy_core::{InstanceName, SecretBytes, Span, Timestamp, in_one_line};
 use deputy_store::{KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey};
-use deputy_support::{RepeatedError, pause};
+use deputy_support::{LockUnpoisoned as _, RepeatedError, pause};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
@@ -84,7 +83,7 @@ struct UseNotes {
     noted: BTreeMap<InstanceName, (MonotonicTime, AbortHandle)>,
     writes: JoinSet<()>,
     slots: Arc<Semaphore>,
-    is_failing: Arc<AtomicBool>,
+    errors: Arc<Mutex<RepeatedError>>,
 }
 
 impl RequestSender {
@@ -93,7 +92,7 @@ impl RequestSender {
             noted: BTreeMap::new(),
             writes: JoinSet::new(),
             slots: Arc::new(Semaphore::new(CONCURRENT_USES)),
-            is_failing: Arc::default(),
+            errors: Arc::default(),
         };
         Self { writer: Arc::new(KeyWriter::shared(store)), clock, writes: JoinSet::new(), uses }
     }
@@ -108,7 +107,7 @@ impl RequestSender {
 
     /// Notes that workers here use an instance on demand.
     pub(super) fn note_use(&mut self, instance: &InstanceName) {
-        let UseNotes { noted, writes, slots, is_failing } = &mut self.uses;
+        let UseNotes { noted, writes, slots, errors } = &mut self.uses;
         while writes.try_join_next().is_some() {}
         let now = self.clock.now().mono;
         if noted.get(instance).is_some_and(|(at, write)| !write.is_finished() || now.since(*at) < INTEREST_INTERVAL) {
@@ -116,16 +115,19 @@ impl RequestSender {
         }
         let key = StoreKey::of_instance(&INTEREST, instance);
         let (writer, clock) = (Arc::clone(&self.writer), Arc::clone(&self.clock));
-        let (slots, is_failing) = (Arc::clone(slots), Arc::clone(is_failing));
+        let (slots, errors) = (Arc::clone(slots), Arc::clone(errors));
         let write = writes.spawn(async move {
             let _slot = slots.acquire().await;
             let written = write_use(&writer, &key, clock.now().wall).await;
-            let was_failing = is_failing.swap(written.is_err(), Ordering::Relaxed);
-            if let Err(error) = written
-                && !was_failing
-            {
-                let error = in_one_line(&error);
-                tracing::warn!(%key, error, "noting for the leader that workers here use an instance failed; trying again");
+            let mut errors = errors.lock_unpoisoned();
+            match written {
+                Ok(()) => errors.clear(),
+                Err(error) => {
+                    let error = in_one_line(&error);
+                    if errors.is_new(&error) {
+                        tracing::warn!(%key, error, "noting the use of an instance for the leader failed; trying again");
+                    }
+                }
             }
         });
         noted.insert(instance.clone(), (now, write));

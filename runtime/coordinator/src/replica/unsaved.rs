@@ -14,7 +14,7 @@ use deputy_core::{InstanceName, Timestamp, in_one_line};
 use deputy_store::{
     ExpectedVersion, KeyPrefix, KeyWriter, Namespace, Store, StoreError, StoreKey, StoreKeyError, WriteId, WriteRight,
 };
-use deputy_support::{LockUnpoisoned as _, pause};
+use deputy_support::{LockUnpoisoned as _, RepeatedError, pause};
 use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -94,7 +94,7 @@ fn bounded(mut leases: Vec<(InstanceName, Lease)>) -> Vec<(InstanceName, Lease)>
 async fn write_all(store: Arc<dyn Store>, clock: Arc<dyn Clock>, fencing: u64, leases: Vec<(InstanceName, Lease)>) {
     let mut waiting: Vec<_> = leases.into_iter().map(|(name, lease)| (name, lease, None)).collect();
     let mut judgement = ClockJudgement::new(clock.now());
-    let mut last = String::new();
+    let mut last = RepeatedError::default();
     loop {
         let now = clock.now();
         judgement.judge(now);
@@ -114,13 +114,12 @@ async fn write_all(store: Arc<dyn Store>, clock: Arc<dyn Clock>, fencing: u64, l
         }
         let Some(error) = failed else { return };
         let error = in_one_line(&error);
-        if last != error {
+        if last.is_new(&error) {
             tracing::warn!(
                 error,
                 leases = unwritten.len(),
                 "leaving unsaved leases in the state failed; trying again until they have expired"
             );
-            last = error;
         }
         waiting = unwritten;
         pause(RETRY).await;
@@ -194,13 +193,12 @@ impl UnsavedReader {
 
     /// Runs for as long as this coordinator leads.
     pub(crate) async fn run(self) {
-        let mut last = String::new();
+        let mut last = RepeatedError::default();
         loop {
             if let Err(error) = self.follow().await {
                 let error = in_one_line(&error);
-                if last != error {
+                if last.is_new(&error) {
                     tracing::warn!(error, "reading the unsaved leases of other coordinators failed; trying again");
-                    last = error;
                 }
             }
             pause(RETRY).await;

@@ -26,7 +26,7 @@ use deputy_link::{
     TokenId, WorkerId,
 };
 use deputy_store::{Change, Random, Store, StoreError, StoreKey, StoreKeyError, StoreLock};
-use deputy_support::pause;
+use deputy_support::{RepeatedError, pause};
 use tokio::sync::mpsc;
 
 use super::trusted_clock::TrustedClock;
@@ -92,8 +92,8 @@ pub(super) struct EnrolmentActor {
     outdated: BTreeSet<StoreKey>,
     /// When a state that others use, too, did not answer last.
     state_failed_at: Option<MonotonicTime>,
-    /// When a failed write was logged last.
-    failure_logged_at: Option<MonotonicTime>,
+    /// Why records were not written. Commands keep coming while the state is full, and each has them tried again.
+    write_errors: RepeatedError,
     leading: Leading,
     random: Random,
     clock: Arc<TrustedClock>,
@@ -164,7 +164,7 @@ impl EnrolmentActor {
             changes,
             outdated: BTreeSet::new(),
             state_failed_at: None,
-            failure_logged_at: None,
+            write_errors: RepeatedError::default(),
             leading,
             random,
             clock,

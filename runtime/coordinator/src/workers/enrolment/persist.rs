@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use deputy_core::time::Clock as _;
-use deputy_core::{SecretBytes, Span, in_one_line};
+use deputy_core::{SecretBytes, in_one_line};
 use deputy_link::{AdmissionChange, EnrolledWorker, EnrolmentStatus, KeyDigest, TokenId, WorkerId};
 use deputy_store::{StoreError, StoreKey, StoreKeyError};
 use futures::stream::{self, StreamExt};
@@ -13,8 +12,6 @@ use super::records::{AUTHORITY, SeenRecord, TOKEN, WORKER, encode};
 use super::shared::{STATE_ANSWER, UNANSWERED};
 
 const CONCURRENT_WRITES: usize = 16;
-
-const FAILURE_LOG_INTERVAL: Span = Span::secs(10);
 
 /// What became of the records of a batch.
 #[derive(Debug, Default)]
@@ -47,7 +44,7 @@ impl EnrolmentActor {
         }
         // What a write did whose end was not awaited, the next one finds out. What was found out before counts.
         if tokio::time::timeout(STATE_ANSWER, self.write_all(&mut written)).await.is_err() {
-            if self.may_log_failure() {
+            if self.write_errors.is_new(UNANSWERED) {
                 tracing::error!(
                     records = self.dirty.len(),
                     error = UNANSWERED,
@@ -66,18 +63,8 @@ impl EnrolmentActor {
 
     fn note_written(&mut self, written: &WrittenRecords) {
         if written.failed.is_empty() {
-            self.failure_logged_at = None;
+            self.write_errors.clear();
         }
-    }
-
-    /// Whether to log that writes failed. Commands keep coming while the state is full, and each has them tried again.
-    pub(super) fn may_log_failure(&mut self) -> bool {
-        let now = self.clock.now().mono;
-        let may = self.failure_logged_at.is_none_or(|at| now.since(at) >= FAILURE_LOG_INTERVAL);
-        if may {
-            self.failure_logged_at = Some(now);
-        }
-        may
     }
 
     fn fail_dirty(&self, written: &mut WrittenRecords, error: &str) {
@@ -136,10 +123,11 @@ impl EnrolmentActor {
                 Err(error) => failed.push((key, error)),
             }
         }
-        if let Some((key, error)) = failed.first()
-            && self.may_log_failure()
-        {
-            tracing::error!(records = failed.len(), first = %key, error = %in_one_line(error), "writing worker and token records failed");
+        if let Some((key, error)) = failed.first() {
+            let error = in_one_line(error);
+            if self.write_errors.is_new(&error) {
+                tracing::error!(records = failed.len(), first = %key, error, "writing worker and token records failed");
+            }
         }
         result.is_unanswered |= failed.iter().any(|(_, error)| error.is_temporary());
         result.failed.extend(failed.into_iter().map(|(key, error)| (key, in_one_line(&error))));

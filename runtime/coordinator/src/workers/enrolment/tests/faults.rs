@@ -133,16 +133,13 @@ async fn writes_that_keep_failing_do_not_fill_the_log() {
     let Pair { mut one, _folder, .. } = Pair::new().await;
     let [broken, sound] = two_workers(&mut one).await;
     one.store.break_record(&worker_key(broken.id).unwrap(), RecordFault::Unwritable);
-    one.exclude(broken.id, EnrolmentStatus::Removed).await.unwrap_err();
-    for _ in 0..2 {
-        one.admit(sound.peer).await.unwrap();
-        assert!(!one.actor.may_log_failure(), "it was logged a moment ago");
-        one.wait();
-    }
-    assert!(one.actor.may_log_failure(), "it still fails, ten seconds later");
+    let failed = one.exclude(broken.id, EnrolmentStatus::Removed).await;
+    let Err(WorkerRequestError::Unsaved(error)) = failed else { panic!("{failed:?}") };
+    one.admit(sound.peer).await.unwrap();
+    assert!(!one.actor.write_errors.is_new(&error), "it was logged");
     one.store.mend();
     one.admit(sound.peer).await.unwrap();
-    assert!(one.actor.may_log_failure(), "the next failure is another one");
+    assert!(one.actor.write_errors.is_new(&error), "the next one is another trouble");
 }
 
 #[tokio::test]
