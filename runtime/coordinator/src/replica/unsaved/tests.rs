@@ -136,7 +136,7 @@ async fn unsaved_lease_outlives_a_clock_that_is_ahead_for_a_moment() {
 }
 
 #[tokio::test]
-async fn unsaved_lease_is_left_although_the_clock_is_ahead_for_a_moment() {
+async fn unsaved_lease_is_left_although_the_clock_is_ahead() {
     let folder = tempfile::tempdir().unwrap();
     let store = test_state(folder.path()).await;
     let faulty = Arc::new(FaultyStore::new(Arc::clone(&store)));
