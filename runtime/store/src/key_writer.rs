@@ -185,6 +185,3 @@ impl KeyWriter {
         self.keys.lock_unpoisoned()
     }
 }
-
-#[cfg(test)]
-mod tests;

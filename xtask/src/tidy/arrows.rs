@@ -134,8 +134,15 @@ pub(super) const ARROWS: [(&str, &[&str]); 26] = [
 ];
 
 /// Crates of tests and chores: they may know every crate, and only they may know them.
-const TEST_CRATES: [&str; 6] =
-    ["deputy-bench", "deputy-fan", "deputy-test-harness", "deputy-test-servers", "deputy-test-support", "xtask"];
+const TEST_CRATES: [&str; 7] = [
+    "deputy-bench",
+    "deputy-fan",
+    "deputy-test-harness",
+    "deputy-test-servers",
+    "deputy-test-stores",
+    "deputy-test-support",
+    "xtask",
+];
 
 /// All that the pure crate may depend on: no runtime, no network, no file format.
 const CORE: [&str; 5] = ["fastrand", "ipnet", "secrecy", "thiserror", "zeroize"];

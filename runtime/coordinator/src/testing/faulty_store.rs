@@ -7,10 +7,11 @@ use async_trait::async_trait;
 use deputy_core::{ByteSize, SecretBytes};
 use deputy_etcd::EtcdError;
 use deputy_store::{
-    Changes, Corruption, DirectoryStore, ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey, StoreLock,
-    StoredValue, Version, WriteId, WriteRight,
+    Changes, Corruption, DirectoryStore, ExpectedVersion, KeyPrefix, Namespace, Store, StoreError, StoreKey,
+    StoredValue, Version, WriteRight,
 };
 use deputy_support::LockUnpoisoned as _;
+use deputy_test_stores::{LayeredStore, StoreLayer};
 
 /// What happens to a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,13 +37,13 @@ pub(crate) struct FaultyStore {
 }
 
 impl FaultyStore {
-    pub(crate) fn new(store: Arc<DirectoryStore>) -> Self {
-        Self { store, faults: Mutex::default(), unwritable: Mutex::default(), is_deaf: false }
+    pub(crate) fn new(store: Arc<DirectoryStore>) -> LayeredStore<Self> {
+        LayeredStore(Self { store, faults: Mutex::default(), unwritable: Mutex::default(), is_deaf: false })
     }
 
     /// The state without word of what other coordinators change.
-    pub(crate) fn deaf(store: Arc<DirectoryStore>) -> Self {
-        Self { is_deaf: true, ..Self::new(store) }
+    pub(crate) fn deaf(store: Arc<DirectoryStore>) -> LayeredStore<Self> {
+        LayeredStore(Self { is_deaf: true, ..Self::new(store).0 })
     }
 
     pub(crate) fn break_record(&self, key: &StoreKey, fault: RecordFault) {
@@ -71,9 +72,9 @@ impl FaultyStore {
 }
 
 #[async_trait]
-impl Store for FaultyStore {
-    async fn list(&self, prefix: &KeyPrefix) -> Result<Vec<StoreKey>, StoreError> {
-        self.store.list(prefix).await
+impl StoreLayer for FaultyStore {
+    fn inner(&self) -> &dyn Store {
+        &*self.store
     }
 
     async fn get(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
@@ -103,14 +104,10 @@ impl Store for FaultyStore {
         }
     }
 
-    async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError> {
-        self.store.delete(key, expected, by).await
-    }
-
     async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
         let is_damaged = self.fault(key) == Some(RecordFault::Damaged);
         if is_damaged && let Some(found) = self.store.get(key).await? {
-            self.store.delete(key, found.version, WriteRight::shared(self.write_id()?)).await?;
+            self.store.delete(key, found.version, WriteRight::shared(self.store.write_id()?)).await?;
         }
         if is_damaged {
             self.faults.lock_unpoisoned().remove(key);
@@ -123,17 +120,5 @@ impl Store for FaultyStore {
             true => self.store.watch(KeyPrefix::Namespace(Namespace::new("silence"))).await,
             false => self.store.watch(prefix).await,
         }
-    }
-
-    async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
-        self.store.lock(name).await
-    }
-
-    fn write_id(&self) -> Result<WriteId, StoreError> {
-        self.store.write_id()
-    }
-
-    fn max_value(&self) -> ByteSize {
-        self.store.max_value()
     }
 }

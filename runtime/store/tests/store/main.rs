@@ -1,4 +1,5 @@
-//! The same cases against both stores, and what only etcd can do: lose its leader, its quorum, its space or its history.
+//! The same cases against both stores, what only etcd can do (lose its leader, its quorum, its space or its history), and
+//! the writer of keys.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "what fails here is a failed test")]
 #![expect(clippy::disallowed_methods, reason = "a test has its own random numbers, files and times")]
@@ -9,6 +10,7 @@ mod etcd_auth;
 mod etcd_cluster;
 mod etcd_single;
 mod etcd_watch;
+mod key_writer;
 
 use std::sync::Arc;
 

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use deputy_core::{ByteSize, Delivery, Digest, Limit, LimitOverrides, Revision, S3Place, SecretBytes, Timestamp};
+use deputy_core::{Delivery, Digest, Limit, LimitOverrides, Revision, S3Place, SecretBytes, Timestamp};
 use deputy_link::ReceiverBinding;
-use deputy_store::{DirectoryStore, ExpectedVersion, MasterKey, Version, WriteId, WriteRight};
+use deputy_store::{DirectoryStore, ExpectedVersion, MasterKey, Version, WriteRight};
+use deputy_test_stores::{LayeredStore, StoreLayer};
 use tokio::sync::Semaphore;
 
 use super::*;
@@ -237,13 +238,9 @@ struct Disk {
 }
 
 #[async_trait::async_trait]
-impl Store for Disk {
-    async fn list(&self, prefix: &KeyPrefix) -> Result<Vec<StoreKey>, StoreError> {
-        self.store.list(prefix).await
-    }
-
-    async fn get(&self, key: &StoreKey) -> Result<Option<deputy_store::StoredValue>, StoreError> {
-        self.store.get(key).await
+impl StoreLayer for Disk {
+    fn inner(&self) -> &dyn Store {
+        &*self.store
     }
 
     async fn put(
@@ -260,30 +257,6 @@ impl Store for Disk {
         }
         self.store.put(key, value, expected, by).await
     }
-
-    async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError> {
-        self.store.delete(key, expected, by).await
-    }
-
-    async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
-        self.store.quarantine(key).await
-    }
-
-    async fn watch(&self, prefix: KeyPrefix) -> Result<deputy_store::Changes, StoreError> {
-        self.store.watch(prefix).await
-    }
-
-    async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
-        self.store.lock(name).await
-    }
-
-    fn write_id(&self) -> Result<WriteId, StoreError> {
-        self.store.write_id()
-    }
-
-    fn max_value(&self) -> ByteSize {
-        self.store.max_value()
-    }
 }
 
 #[tokio::test]
@@ -291,7 +264,8 @@ async fn cache_releases_leases_once_they_are_written() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("state");
     let store = store(&place).await.unwrap();
-    let disk = Arc::new(Disk { store, is_full: AtomicBool::new(false), answers: Semaphore::new(0) });
+    let disk = Disk { store, is_full: AtomicBool::new(false), answers: Semaphore::new(0) };
+    let disk = Arc::new(LayeredStore(disk));
     let cache = StateDirLock::take(Arc::clone(&disk) as _).await.unwrap().cache("w1").unwrap();
     let (sender, receiver) = watch::channel(Arc::new(held(&[("a", 1), ("b", 1)])));
     let (used, mut in_use) = watch::channel(Arc::new(DeliveredState::default()));

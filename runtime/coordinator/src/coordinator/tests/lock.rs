@@ -5,18 +5,16 @@
 use std::fs::File;
 
 use async_trait::async_trait;
-use deputy_core::{ByteSize, SecretBytes};
-use deputy_store::{
-    Changes, ExpectedVersion, KeyPrefix, LockGuard, StoreError, StoreLock, StoredValue, Version, WriteId, WriteRight,
-};
+use deputy_store::{LockGuard, StoreError, StoreLock};
+use deputy_test_stores::{LayeredStore, StoreLayer};
 use tokio::sync::watch;
 
 use super::*;
 
 /// A store that reports the loss of its locks when the test says so.
-struct LosableStore {
-    store: DirectoryStore,
-    lost: watch::Receiver<bool>,
+pub(super) struct LosableStore {
+    pub(super) store: DirectoryStore,
+    pub(super) lost: watch::Receiver<bool>,
 }
 
 struct LosableGuard {
@@ -36,49 +34,15 @@ impl LockGuard for LosableGuard {
 }
 
 #[async_trait]
-impl Store for LosableStore {
-    async fn list(&self, prefix: &KeyPrefix) -> Result<Vec<StoreKey>, StoreError> {
-        self.store.list(prefix).await
-    }
-
-    async fn get(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
-        self.store.get(key).await
-    }
-
-    async fn put(
-        &self,
-        key: &StoreKey,
-        value: &SecretBytes,
-        expected: ExpectedVersion,
-        by: WriteRight<'_>,
-    ) -> Result<Version, StoreError> {
-        self.store.put(key, value, expected, by).await
-    }
-
-    async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError> {
-        self.store.delete(key, expected, by).await
-    }
-
-    async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
-        self.store.quarantine(key).await
-    }
-
-    async fn watch(&self, prefix: KeyPrefix) -> Result<Changes, StoreError> {
-        self.store.watch(prefix).await
+impl StoreLayer for LosableStore {
+    fn inner(&self) -> &dyn Store {
+        &self.store
     }
 
     async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
         let lock = self.store.lock(name).await?;
         let (fencing, id) = (lock.fencing(), lock.id());
         Ok(StoreLock::new(name.clone(), fencing, id, Box::new(LosableGuard { lock, lost: self.lost.clone() })))
-    }
-
-    fn write_id(&self) -> Result<WriteId, StoreError> {
-        self.store.write_id()
-    }
-
-    fn max_value(&self) -> ByteSize {
-        self.store.max_value()
     }
 }
 
@@ -103,7 +67,7 @@ async fn lock_loss_reported_by_the_store_ends_the_coordinator() {
     let store = DirectoryStore::open(&folder.path().join("state"), test_key(), random()).await.unwrap();
     let (lose, lost) = watch::channel(false);
     let board = Arc::new(LeaseBoard::default());
-    let store = Arc::new(LosableStore { store, lost });
+    let store = Arc::new(LayeredStore(LosableStore { store, lost }));
     let (coordinator, handle) = Coordinator::open(options(store, Arc::clone(&board), &[])).await.unwrap();
     let lose_lock = async {
         handle.configure(config_with_provider("s3")).await.unwrap();

@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use deputy_core::failure::FailureKind;
-use deputy_core::{ByteSize, CallFailure, SecretBytes};
+use deputy_core::{CallFailure, SecretBytes};
 use deputy_etcd::EtcdError;
-use deputy_store::{
-    Changes, ExpectedVersion, KeyPrefix, LockGuard, Namespace, StoreError, StoreLock, StoredValue, Version, WriteId,
-    WriteRight,
-};
+use deputy_store::{ExpectedVersion, KeyPrefix, Namespace, StoreError, Version, WriteRight};
 use deputy_support::{LockUnpoisoned as _, pause};
+use deputy_test_stores::{LayeredStore, StoreLayer};
 use tokio::sync::watch;
 
+use super::lock::LosableStore;
 use super::*;
 
 /// What becomes of the writes of leases.
@@ -28,35 +27,14 @@ enum LeaseWrites {
 
 /// A store that loses its lock, and answers, when the test says so.
 struct UnreliableStore {
-    store: DirectoryStore,
-    lost: watch::Receiver<bool>,
+    store: LayeredStore<LosableStore>,
     writes: watch::Receiver<LeaseWrites>,
 }
 
-struct UnreliableGuard {
-    lock: StoreLock,
-    lost: watch::Receiver<bool>,
-}
-
 #[async_trait]
-impl LockGuard for UnreliableGuard {
-    async fn lost(&self) {
-        self.lost.clone().wait_for(|lost| *lost).await.unwrap();
-    }
-
-    async fn release(&self) {
-        self.lock.release().await;
-    }
-}
-
-#[async_trait]
-impl Store for UnreliableStore {
-    async fn list(&self, prefix: &KeyPrefix) -> Result<Vec<StoreKey>, StoreError> {
-        self.store.list(prefix).await
-    }
-
-    async fn get(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
-        self.store.get(key).await
+impl StoreLayer for UnreliableStore {
+    fn inner(&self) -> &dyn Store {
+        &self.store
     }
 
     async fn put(
@@ -78,32 +56,6 @@ impl Store for UnreliableStore {
                 Err(StoreError::Etcd(EtcdError::Unreachable))
             }
         }
-    }
-
-    async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError> {
-        self.store.delete(key, expected, by).await
-    }
-
-    async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
-        self.store.quarantine(key).await
-    }
-
-    async fn watch(&self, prefix: KeyPrefix) -> Result<Changes, StoreError> {
-        self.store.watch(prefix).await
-    }
-
-    async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
-        let lock = self.store.lock(name).await?;
-        let (fencing, id) = (lock.fencing(), lock.id());
-        Ok(StoreLock::new(name.clone(), fencing, id, Box::new(UnreliableGuard { lock, lost: self.lost.clone() })))
-    }
-
-    fn write_id(&self) -> Result<WriteId, StoreError> {
-        self.store.write_id()
-    }
-
-    fn max_value(&self) -> ByteSize {
-        self.store.max_value()
     }
 }
 
@@ -189,7 +141,8 @@ async fn lose_lock_while(writes: LeaseWrites, settled: usize) -> (Vec<String>, S
         let (lose, lost) = watch::channel(false);
         let (change, changes) = watch::channel(writes);
         let store = DirectoryStore::open(&state, test_key(), random()).await.unwrap();
-        let store = Arc::new(UnreliableStore { store, lost, writes: changes });
+        let store = LayeredStore(LosableStore { store, lost });
+        let store = Arc::new(LayeredStore(UnreliableStore { store, writes: changes }));
         let options = CoordinatorOptions { is_shared: true, ..options(Arc::clone(&store) as _, Arc::default(), &[]) };
         let (coordinator, handle) = Coordinator::open(options).await.unwrap();
         let lose_lock = async {

@@ -2,10 +2,8 @@
 
 use std::sync::atomic::AtomicUsize;
 
-use deputy_core::ByteSize;
-use deputy_store::{
-    Changes, ExpectedVersion, KeyPrefix, StoreKey, StoreLock, StoredValue, Version, WriteId, WriteRight,
-};
+use deputy_store::{ExpectedVersion, KeyPrefix, StoreKey, Version, WriteRight};
+use deputy_test_stores::{LayeredStore, StoreLayer};
 
 use super::*;
 
@@ -25,13 +23,9 @@ impl Dying {
 }
 
 #[async_trait::async_trait]
-impl Store for Dying {
-    async fn list(&self, prefix: &KeyPrefix) -> Result<Vec<StoreKey>, StoreError> {
-        self.store.list(prefix).await
-    }
-
-    async fn get(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
-        self.store.get(key).await
+impl StoreLayer for Dying {
+    fn inner(&self) -> &dyn Store {
+        &self.store
     }
 
     async fn put(
@@ -48,26 +42,6 @@ impl Store for Dying {
     async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError> {
         self.write().await;
         self.store.delete(key, expected, by).await
-    }
-
-    async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
-        self.store.quarantine(key).await
-    }
-
-    async fn watch(&self, prefix: KeyPrefix) -> Result<Changes, StoreError> {
-        self.store.watch(prefix).await
-    }
-
-    async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
-        self.store.lock(name).await
-    }
-
-    fn write_id(&self) -> Result<WriteId, StoreError> {
-        self.store.write_id()
-    }
-
-    fn max_value(&self) -> ByteSize {
-        self.store.max_value()
     }
 }
 
@@ -91,7 +65,7 @@ async fn join_that_a_crash_cuts_off_is_completed_by_a_retry() {
         let address = coordinator.workers.address();
         let folder = coordinator.stop().await;
 
-        let dying = |store| Arc::new(Dying { store, left: AtomicUsize::new(survived) }) as Arc<dyn Store>;
+        let dying = |store| Arc::new(LayeredStore(Dying { store, left: AtomicUsize::new(survived) })) as Arc<dyn Store>;
         let coordinator = start_coordinator_with(folder, address, TestOptions::default(), dying).await;
         coordinator.deliver(&[]);
         let strings: Vec<Arc<JoinString>> = strings.into_iter().map(Arc::new).collect();

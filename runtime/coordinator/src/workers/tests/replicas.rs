@@ -1,12 +1,14 @@
 //! Two coordinators on one state, each with workers of its own.
 
+use deputy_test_stores::LayeredStore;
+
 use super::*;
 use crate::testing::FaultyStore;
 
 /// Two coordinators; the second one sees the state as `view` makes it.
 async fn two_coordinators(
     options: TestOptions,
-    view: impl FnOnce(Arc<DirectoryStore>) -> FaultyStore,
+    view: impl FnOnce(Arc<DirectoryStore>) -> LayeredStore<FaultyStore>,
 ) -> (TestCoordinator, TestCoordinator) {
     let options = TestOptions { is_shared: true, ..options };
     let anywhere = "127.0.0.1:0".parse().unwrap();

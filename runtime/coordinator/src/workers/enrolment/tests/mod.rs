@@ -14,6 +14,7 @@ use deputy_link::message::Certified;
 use deputy_link::{EnrolmentStatus, ErrorCode, PeerCertificate, TokenId, TokenSecret, WorkerKey};
 use deputy_store::{DirectoryStore, MasterKey};
 use deputy_support::SystemClock;
+use deputy_test_stores::LayeredStore;
 use tokio::sync::{oneshot, watch};
 
 use super::command::CreatedToken;
@@ -40,7 +41,7 @@ impl Clock for ShiftedClock {
 /// One coordinator on a state that several use.
 struct Site {
     actor: EnrolmentActor,
-    store: Arc<FaultyStore>,
+    store: Arc<LayeredStore<FaultyStore>>,
     clock: Arc<ShiftedClock>,
     commands: mpsc::Sender<EnrolmentCommand>,
 }

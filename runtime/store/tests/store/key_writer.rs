@@ -1,8 +1,19 @@
-use async_trait::async_trait;
-use deputy_core::ByteSize;
+//! What a writer of keys knows after calls without an answer, and beside other writers.
 
-use super::*;
-use crate::{Changes, DirectoryStore, KeyPrefix, MasterKey, Random, StoredValue};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use deputy_core::SecretBytes;
+use deputy_store::{
+    DirectoryStore, ExpectedVersion, KeyWriter, Store, StoreError, StoreKey, StoreLock, Version, WriteRight,
+};
+use deputy_support::LockUnpoisoned as _;
+use deputy_test_stores::{LayeredStore, StoreLayer};
+
+use super::{open_directory, value, write};
+
+const LEASE: &str = "lease/a";
 
 /// A store that loses answers: what it does takes effect, and its caller gets an error.
 struct Forgetful {
@@ -21,24 +32,12 @@ impl Forgetful {
     fn lose(&self, answers: &[bool]) {
         self.answers.lock_unpoisoned().extend(answers);
     }
-
-    /// A write of another process.
-    async fn write(&self, key: &StoreKey, text: &str) -> Version {
-        let found = self.store.get(key).await.unwrap().map(|found| found.version);
-        let expected = found.map_or(ExpectedVersion::Absent, ExpectedVersion::Version);
-        let by = WriteRight::shared(self.store.write_id().unwrap());
-        self.store.put(key, &value(text), expected, by).await.unwrap()
-    }
 }
 
 #[async_trait]
-impl Store for Forgetful {
-    async fn list(&self, prefix: &KeyPrefix) -> Result<Vec<StoreKey>, StoreError> {
-        self.store.list(prefix).await
-    }
-
-    async fn get(&self, key: &StoreKey) -> Result<Option<StoredValue>, StoreError> {
-        self.store.get(key).await
+impl StoreLayer for Forgetful {
+    fn inner(&self) -> &dyn Store {
+        &self.store
     }
 
     async fn put(
@@ -56,50 +55,21 @@ impl Store for Forgetful {
         let deleted = self.store.delete(key, expected, by).await;
         self.answer(deleted)
     }
-
-    async fn quarantine(&self, key: &StoreKey) -> Result<(), StoreError> {
-        self.store.quarantine(key).await
-    }
-
-    async fn watch(&self, prefix: KeyPrefix) -> Result<Changes, StoreError> {
-        self.store.watch(prefix).await
-    }
-
-    async fn lock(&self, name: &StoreKey) -> Result<StoreLock, StoreError> {
-        self.store.lock(name).await
-    }
-
-    fn write_id(&self) -> Result<WriteId, StoreError> {
-        self.store.write_id()
-    }
-
-    fn max_value(&self) -> ByteSize {
-        self.store.max_value()
-    }
-}
-
-fn value(text: &str) -> SecretBytes {
-    SecretBytes::new(text.as_bytes().to_vec())
 }
 
 fn key() -> StoreKey {
-    "lease/a".parse().unwrap()
+    super::key(LEASE)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's own random numbers")]
-async fn store(folder: &tempfile::TempDir) -> Arc<Forgetful> {
-    let random: Random = Arc::new(aws_lc_rs::rand::SystemRandom::new());
-    let (master, _) = MasterKey::generate(&random).unwrap();
-    let store = DirectoryStore::open(&folder.path().join("state"), master, random).await.unwrap();
-    Arc::new(Forgetful { store, answers: Mutex::default() })
+async fn store(folder: &tempfile::TempDir) -> Arc<LayeredStore<Forgetful>> {
+    Arc::new(LayeredStore(Forgetful { store: open_directory(folder).await, answers: Mutex::default() }))
 }
 
-async fn text(store: &Forgetful) -> Option<String> {
-    let found = store.get(&key()).await.unwrap();
-    found.map(|found| String::from_utf8(found.value.expose().to_vec()).unwrap())
+async fn text(store: &dyn Store) -> Option<String> {
+    super::text(store, LEASE).await
 }
 
-async fn locked(store: &Forgetful) -> Arc<StoreLock> {
+async fn locked(store: &dyn Store) -> Arc<StoreLock> {
     Arc::new(store.lock(&"lock/coordinator".parse().unwrap()).await.unwrap())
 }
 
@@ -108,7 +78,7 @@ async fn key_writer_recognises_its_own_write_without_a_result() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder).await;
     for writer in [
-        KeyWriter::of_holder(Arc::clone(&store) as _, locked(&store).await),
+        KeyWriter::of_holder(Arc::clone(&store) as _, locked(&*store).await),
         KeyWriter::shared(Arc::clone(&store) as _),
     ] {
         store.lose(&[false, false]);
@@ -117,12 +87,12 @@ async fn key_writer_recognises_its_own_write_without_a_result() {
         writer.put(&key(), &value("two")).await.unwrap_err();
         // Its first write is what it finds, and its second: neither is another process's.
         writer.put(&key(), &value("three")).await.unwrap();
-        assert_eq!(text(&store).await.unwrap(), "three");
+        assert_eq!(text(&*store).await.unwrap(), "three");
         store.lose(&[false, false]);
         writer.put(&key(), &value("four")).await.unwrap_err();
         writer.delete(&key()).await.unwrap_err();
         writer.delete(&key()).await.unwrap();
-        assert!(text(&store).await.is_none() && !writer.knows(&key()));
+        assert!(text(&*store).await.is_none() && !writer.knows(&key()));
     }
 }
 
@@ -134,13 +104,13 @@ async fn key_writer_deletes_what_a_first_write_without_a_result_made() {
     store.lose(&[false]);
     writer.put(&key(), &value("one")).await.unwrap_err();
     writer.delete(&key()).await.unwrap();
-    assert!(text(&store).await.is_none());
+    assert!(text(&*store).await.is_none());
     // Another process's value is no leftover.
     store.lose(&[false]);
     writer.put(&key(), &value("two")).await.unwrap_err();
-    store.write(&key(), "another's").await;
+    write(&store.store, LEASE, "another's").await;
     writer.delete(&key()).await.unwrap();
-    assert_eq!(text(&store).await.unwrap(), "another's");
+    assert_eq!(text(&*store).await.unwrap(), "another's");
 }
 
 #[tokio::test]
@@ -149,7 +119,7 @@ async fn key_writer_of_a_shared_key_reads_again_before_it_replaces() {
     let store = store(&folder).await;
     let writer = KeyWriter::shared(Arc::clone(&store) as _);
     writer.put(&key(), &value("one")).await.unwrap();
-    store.write(&key(), "another's").await;
+    write(&store.store, LEASE, "another's").await;
     for _ in 0..2 {
         let error = writer.put(&key(), &value("two")).await.unwrap_err();
         assert!(matches!(error, StoreError::Conflict { .. }), "{error}");
@@ -157,7 +127,7 @@ async fn key_writer_of_a_shared_key_reads_again_before_it_replaces() {
     }
     assert_eq!(writer.read(&key()).await.unwrap().unwrap().expose(), b"another's");
     writer.put(&key(), &value("three")).await.unwrap();
-    assert_eq!(text(&store).await.unwrap(), "three");
+    assert_eq!(text(&*store).await.unwrap(), "three");
     // What another process deleted is not written again unseen, either.
     let version = store.get(&key()).await.unwrap().unwrap().version;
     store.store.delete(&key(), version, WriteRight::shared(store.write_id().unwrap())).await.unwrap();
@@ -172,28 +142,28 @@ async fn key_writer_replaces_nothing_that_it_only_looked_at() {
     let store = store(&folder).await;
     let writer = KeyWriter::shared(Arc::clone(&store) as _);
     writer.put(&key(), &value("one")).await.unwrap();
-    let version = store.write(&key(), "another's").await;
+    let version = write(&store.store, LEASE, "another's").await;
     let looked = store.get(&key()).await.unwrap().unwrap();
     assert_eq!((looked.value.expose(), looked.version), (b"another's".as_slice(), version));
     assert!(matches!(writer.put(&key(), &value("two")).await, Err(StoreError::Conflict { .. })));
     assert!(matches!(writer.delete(&key()).await, Err(StoreError::Conflict { .. })));
     writer.adopt(&key(), Some(version));
     writer.put(&key(), &value("two")).await.unwrap();
-    assert_eq!(text(&store).await.unwrap(), "two");
+    assert_eq!(text(&*store).await.unwrap(), "two");
 }
 
 #[tokio::test]
 async fn key_writer_of_the_holder_reports_another_write_once() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder).await;
-    let writer = KeyWriter::of_holder(Arc::clone(&store) as _, locked(&store).await);
+    let writer = KeyWriter::of_holder(Arc::clone(&store) as _, locked(&*store).await);
     writer.put(&key(), &value("one")).await.unwrap();
-    store.write(&key(), "a person's").await;
+    write(&store.store, LEASE, "a person's").await;
     assert!(matches!(writer.put(&key(), &value("two")).await, Err(StoreError::Conflict { .. })));
     writer.put(&key(), &value("two")).await.unwrap();
-    assert_eq!(text(&store).await.unwrap(), "two");
+    assert_eq!(text(&*store).await.unwrap(), "two");
     // What it has not read is no change.
-    store.write(&"lease/b".parse().unwrap(), "before its time").await;
+    write(&store.store, "lease/b", "before its time").await;
     writer.put(&"lease/b".parse().unwrap(), &value("its own")).await.unwrap();
 }
 
@@ -201,17 +171,17 @@ async fn key_writer_of_the_holder_reports_another_write_once() {
 async fn key_writer_without_its_lock_writes_and_deletes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder).await;
-    let lock = locked(&store).await;
+    let lock = locked(&*store).await;
     let writer = KeyWriter::of_holder(Arc::clone(&store) as _, Arc::clone(&lock));
     writer.put(&key(), &value("one")).await.unwrap();
     lock.release().await;
-    let successor = locked(&store).await;
+    let successor = locked(&*store).await;
     assert!(successor.fencing() > lock.fencing());
     // The successor has not touched the key.
     assert!(writer.put(&key(), &value("two")).await.unwrap_err().is_lock_lost());
     assert!(writer.delete(&key()).await.unwrap_err().is_lock_lost());
     drop(lock);
-    assert_eq!(text(&store).await.unwrap(), "one");
+    assert_eq!(text(&*store).await.unwrap(), "one");
     let successor = KeyWriter::of_holder(Arc::clone(&store) as _, successor);
     successor.read(&key()).await.unwrap();
     successor.put(&key(), &value("three")).await.unwrap();
