@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use deputy_core::schedule::{ConfigFingerprint, LeaseOrigin, MOST_RETIRED};
-use deputy_core::{ByteSize, Fact, Limits, SecretBytes, Timestamp, TokenExpiry};
+use deputy_core::schedule::MOST_RETIRED;
+use deputy_core::{ByteSize, Fact, Limits, SecretBytes, Timestamp};
 use deputy_store::{DirectoryStore, MasterKey};
 
 use super::*;
-use crate::testing::test_lock;
+use crate::testing::{test_lease, test_lock};
 
 #[expect(clippy::disallowed_methods, reason = "a test's own chance")]
 async fn keeper(folder: &Path) -> LeaseStore {
@@ -25,20 +25,14 @@ fn name() -> InstanceName {
 
 fn lease(revision: u64, size: ByteSize) -> Lease {
     Lease {
-        revision: Revision(revision),
-        service: Some("s3".parse().unwrap()),
-        kind: Some("aws-credential-process/1".parse().unwrap()),
         handle: Arc::new(SecretBytes::new(b"handle".to_vec())),
-        stated: TokenExpiry::Never,
         next_at: Some(Timestamp::from_millis(5)),
-        renewable_until: None,
         facts: vec![Fact { name: "a".to_owned(), value: "b".to_owned() }],
         payload: Arc::new(SecretBytes::new(vec![b'x'; size.as_usize()])),
         obtained_at: Timestamp::from_millis(1),
         issued_at: Timestamp::from_millis(1),
         valid_until: Timestamp::from_millis(u64::MAX),
-        origin: LeaseOrigin::Component,
-        fingerprint: ConfigFingerprint([1; 16]),
+        ..test_lease(revision)
     }
 }
 

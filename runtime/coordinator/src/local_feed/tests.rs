@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 
-use deputy_core::schedule::{ConfigFingerprint, Lease, LeaseOrigin};
-use deputy_core::{Revision, SecretBytes, Span, Timestamp, TokenExpiry};
+use deputy_core::Span;
+use deputy_core::schedule::{ConfigFingerprint, Lease};
 use deputy_support::{SystemClock, pause};
 use tokio::task::JoinSet;
 
 use super::*;
+use crate::testing::test_lease;
 
 const OLD: ConfigFingerprint = ConfigFingerprint([1; 16]);
 const NEW: ConfigFingerprint = ConfigFingerprint([2; 16]);
@@ -46,24 +47,9 @@ impl TestFeed {
     }
 
     fn publish(&self, revision: u64, fingerprint: ConfigFingerprint, life: Span) {
-        let now = SystemClock::wall();
-        let lease = Lease {
-            revision: Revision(revision),
-            service: Some("s3".parse().unwrap()),
-            kind: Some("aws-credential-process/1".parse().unwrap()),
-            handle: Arc::new(SecretBytes::new(Vec::new())),
-            stated: TokenExpiry::Never,
-            next_at: None,
-            renewable_until: None,
-            facts: Vec::new(),
-            payload: Arc::new(SecretBytes::new(b"payload".to_vec())),
-            obtained_at: now,
-            issued_at: now,
-            valid_until: Timestamp::from_millis(now.as_millis() + life.as_millis()),
-            origin: LeaseOrigin::Component,
-            fingerprint,
-        };
-        self.board.publish(name(), lease);
+        let lease = test_lease(revision);
+        let valid_until = lease.obtained_at.plus(life);
+        self.board.publish(name(), Lease { valid_until, fingerprint, ..lease });
     }
 
     /// Waits until it passes on this revision, or none, complete or not.

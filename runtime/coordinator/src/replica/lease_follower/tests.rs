@@ -1,12 +1,13 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use deputy_core::schedule::{ConfigFingerprint, LeaseOrigin, LeaseRecord};
+use deputy_core::schedule::LeaseRecord;
 use deputy_core::time::Now;
-use deputy_core::{Revision, SecretBytes, Span, TokenExpiry};
+use deputy_core::{Revision, Span};
 use deputy_store::{DirectoryStore, KeyWriter, MasterKey};
 use deputy_support::SystemClock;
 
 use super::*;
+use crate::testing::test_lease;
 
 /// A clock that the test sets.
 #[derive(Default)]
@@ -56,22 +57,8 @@ async fn followed() -> FollowedState {
 impl FollowedState {
     /// As the leader does: a lease that was obtained at this time, in seconds, and is valid for an hour from now.
     async fn write(&self, name: &str, revision: u64, obtained: u64) {
-        let lease = Lease {
-            revision: Revision(revision),
-            service: Some("s3".parse().unwrap()),
-            kind: Some("aws-credential-process/1".parse().unwrap()),
-            handle: Arc::new(SecretBytes::new(Vec::new())),
-            stated: TokenExpiry::Never,
-            next_at: None,
-            renewable_until: None,
-            facts: Vec::new(),
-            payload: Arc::new(SecretBytes::new(b"payload".to_vec())),
-            obtained_at: Timestamp::from_millis(obtained * 1000),
-            issued_at: Timestamp::from_millis(obtained * 1000),
-            valid_until: SystemClock::default().now().wall.plus(Span::secs(3600)),
-            origin: LeaseOrigin::Component,
-            fingerprint: ConfigFingerprint([1; 16]),
-        };
+        let obtained_at = Timestamp::from_millis(obtained * 1000);
+        let lease = Lease { obtained_at, issued_at: obtained_at, ..test_lease(revision) };
         let record = LeaseRecord { revision: Revision(revision), lease: Some(lease), ..LeaseRecord::default() };
         let key = StoreKey::of_instance(&LEASE, &name.parse().unwrap());
         self.writer.put(&key, &lease_record::encode(&record).unwrap()).await.unwrap();

@@ -24,11 +24,10 @@ use std::time::Duration;
 use aws_lc_rs::rand::SystemRandom;
 use bytes::Bytes;
 use deputy_audit::{Audit, AuditAction, AuditEvent};
-use deputy_core::schedule::{ConfigFingerprint, Lease, LeaseOrigin};
+use deputy_core::schedule::{ConfigFingerprint, Lease};
 use deputy_core::time::{Clock, Now};
 use deputy_core::{
     Digest, Fact, GroupName, InstanceName, LeaseVersion, Limit, LimitOverrides, Revision, SecretBytes, Span, Timestamp,
-    TokenExpiry,
 };
 use deputy_link::client::{
     ClientOptions, ClientStopped, IdentityStore, JoinFailure, Link, LinkClient, LinkPhase, join,
@@ -53,7 +52,7 @@ use super::status::WorkerStatus;
 use crate::deliveries::{Deliveries, EarlierDeliveries, EarlierReceiver, GroupDeliveries};
 use crate::handle::CoordinatorHandle;
 use crate::lease_board::LeaseBoard;
-use crate::testing::test_lock;
+use crate::testing::{test_lease, test_lock};
 
 const DAY: Span = Span::secs(86_400);
 
@@ -220,22 +219,13 @@ impl TestCoordinator {
     }
 
     fn publish_with_fingerprint(&self, fingerprint: ConfigFingerprint, name: &str, revision: u64, text: String) {
-        let now = wall();
         let lease = Lease {
-            revision: Revision(revision),
-            service: Some("s3".parse().unwrap()),
-            kind: Some("aws-credential-process/1".parse().unwrap()),
             handle: Arc::new(SecretBytes::new(b"handle".to_vec())),
-            stated: TokenExpiry::Never,
             next_at: Some(Timestamp::from_millis(5)),
-            renewable_until: None,
             facts: vec![Fact { name: "a".to_owned(), value: "b".to_owned() }],
             payload: Arc::new(SecretBytes::new(text.into_bytes())),
-            obtained_at: now,
-            issued_at: now,
-            valid_until: now.plus(Span::secs(3600)),
-            origin: LeaseOrigin::Component,
             fingerprint,
+            ..test_lease(revision)
         };
         self.board.publish(name.parse().unwrap(), lease);
     }
