@@ -37,8 +37,9 @@ fn lifecycle_instance_without_tokens_is_ready() {
 
 #[test]
 fn lifecycle_renews_to_the_longest_life_then_obtains() {
-    let script = ScriptedServer::new(|call| lease(call, secs(3)));
-    let lines = script.lines("vault", "max-lifetime = \"9s\"\nretry = { floor = \"50ms\" }");
+    let script = ScriptedServer::new(|call| lease(call, secs(4)));
+    let lines = "max-lifetime = \"9s\"\nrenew = { ratio = 0.5 }\nretry = { floor = \"50ms\" }";
+    let lines = script.lines("vault", lines);
     let home = script.home().instance("vault", "benign-lifecycle", &lines);
     let running = RunningCoordinator::start(&home);
     running.wait_until("the second one", || script.count("vault", "obtain") == 2);
@@ -222,11 +223,13 @@ fn retry_after_an_outage_that_outlasts_the_lease_is_prompt() {
 fn throttled_for_an_hour_costs_no_other_instance_its_lease() {
     let script = ScriptedServer::new(|call| match (call.instance.as_str(), call.number) {
         ("i0", 2) => throttled(3_600_000),
-        _ => lease(call, secs(8)),
+        _ => lease(call, secs(12)),
     });
     let mut home = script.home();
+    // The throttled one is called again with a third of 8.4 s left, the others earlier.
     for name in ["i0", "i1", "i2", "i3"] {
-        home = home.instance(name, "benign-obtain", &script.lines(name, "retry = { floor = \"50ms\" }"));
+        let lines = script.lines(name, "renew = { ratio = 0.3 }\nretry = { floor = \"50ms\" }");
+        home = home.instance(name, "benign-obtain", &lines);
     }
     let running = RunningCoordinator::start(&home);
     running.wait_until("the answer", || script.count("i0", "obtain") >= 2);

@@ -47,7 +47,7 @@ fn parallel_hanging_instance_delays_no_other() {
         }
         lease(call, Duration::from_secs(12))
     });
-    let mut home = many(&script, 50, "retry = { floor = \"50ms\" }");
+    let mut home = many(&script, 50, "renew = { ratio = 0.5 }\nretry = { floor = \"50ms\" }");
     home.append("[upstreams.default]\ncalls-per-minute = 60000\nburst = 1000\n[coordinator]\nshutdown = \"0s\"");
     let running = RunningCoordinator::start(&home);
     let others = |status: &CoordinatorStatus, least: u64| {
@@ -105,7 +105,8 @@ fn parallel_hanging_service_leaves_calls_to_another() {
     }
     for number in 0..5 {
         let name = format!("sound-{number}");
-        let lines = script.lines(&name, "upstream = \"there\"\nretry = { floor = \"50ms\" }");
+        let lines = "upstream = \"there\"\nrenew = { ratio = 0.5 }\nretry = { floor = \"50ms\" }";
+        let lines = script.lines(&name, lines);
         home = home.instance(&name, "benign-obtain", &lines);
     }
     home.append(
