@@ -8,6 +8,7 @@ mod fleet;
 pub(crate) mod kills;
 pub(crate) mod log;
 pub(crate) mod namespace;
+pub(crate) mod network;
 mod outage;
 mod samples;
 mod stand_in;

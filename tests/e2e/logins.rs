@@ -149,7 +149,7 @@ fn login_without_a_network_is_told_from_a_dead_kdc() {
     let kdc = Kdc::start().unwrap();
     // An address of another machine: to this one there would be a way.
     let home = with_login(home(), "far", "far@TEST.LOCAL", &add(&kdc, "far"), "192.0.2.1");
-    let alone = Namespace::with_network();
+    let alone = Namespace::with_loopback();
     let mut command = home.command();
     command.args(["check", "--json"]);
     let output = alone.enter(&command).current_dir(home.path(".")).output().unwrap();

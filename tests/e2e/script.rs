@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,7 +16,7 @@ const PAYLOAD: &str = "canary-of-a-payload";
 
 /// A running service.
 pub(crate) struct ScriptedServer {
-    port: u16,
+    address: SocketAddr,
     calls: Arc<Mutex<Vec<ScriptedCall>>>,
 }
 
@@ -35,8 +35,13 @@ pub(crate) struct ScriptedCall {
 impl ScriptedServer {
     /// It answers with the lines of [`lease`] and its siblings. A closure that waits delays no other caller.
     pub(crate) fn new(answer: impl Fn(&ScriptedCall) -> String + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
+        Self::at(Ipv4Addr::LOCALHOST, answer)
+    }
+
+    /// The same with another address of this machine.
+    pub(crate) fn at(host: Ipv4Addr, answer: impl Fn(&ScriptedCall) -> String + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((host, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
         let (calls, answer) = (Arc::new(Mutex::new(Vec::new())), Arc::new(answer));
         let kept = Arc::clone(&calls);
         // Ends with this process.
@@ -55,7 +60,7 @@ impl ScriptedServer {
                 });
             }
         });
-        Self { port, calls }
+        Self { address, calls }
     }
 
     /// One whose every lease is good for an hour.
@@ -70,7 +75,7 @@ impl ScriptedServer {
 
     /// What stands below `[instances.NAME]` of an instance that asks here: these lines, and where to ask.
     pub(crate) fn lines(&self, name: &str, lines: &str) -> String {
-        let endpoint = format!("http://127.0.0.1:{}", self.port);
+        let endpoint = format!("http://{}", self.address);
         format!(
             "{lines}\n[instances.{name}.settings]\nurl = \"{endpoint}/{name}\"\n\
              [[instances.{name}.http]]\nallow = \"{endpoint}\"\nnetworks = [\"loopback\"]\n"

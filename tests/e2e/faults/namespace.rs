@@ -1,12 +1,13 @@
-//! A small file system in a folder, or a network, for the processes in a namespace of their own. It goes with the last of
+//! A small file system in a folder, or a network stack, for the processes in a namespace of their own. It goes with the last of
 //! them.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// What to do where no namespace can be made.
-const HELP: &str = "this test makes a file system or a network in a namespace of its own, which neither root nor a user may do \
+pub(super) const HELP: &str = "this test makes a file system or a network in a namespace of its own, which neither root nor a user may do \
     here: run it as root, in a container with `--cap-add SYS_ADMIN`, or allow users their own namespaces \
     (`sysctl kernel.unprivileged_userns_clone=1`, or `kernel.apparmor_restrict_unprivileged_userns=0`)";
 
@@ -46,8 +47,13 @@ impl Namespace {
     }
 
     /// With a network of its own, in which there is loopback alone.
-    pub(crate) fn with_network() -> Self {
-        Self::made_by("ip link set lo up", Path::new("/"), Own::Network)
+    pub(crate) fn with_loopback() -> Self {
+        Self::with_network("ip link set lo up")
+    }
+
+    /// With a network of its own, which these commands set up.
+    pub(super) fn with_network(script: &str) -> Self {
+        Self::made_by(script, Path::new("/"), Own::Network)
     }
 
     fn made_by(script: &str, folder: &Path, own: Own) -> Self {
@@ -65,12 +71,24 @@ impl Namespace {
 
     /// A command that runs there. It is given its whole environment.
     pub(crate) fn enter(&self, command: &Command) -> Command {
-        let mut entering = Command::new("nsenter");
-        entering.arg(format!("--target={}", self.shell.id())).arg(self.own.flag());
-        entering.args(self.is_users.then_some(["--user", "--preserve-credentials"]).into_iter().flatten());
-        entering.arg("--").arg(command.get_program()).args(command.get_args());
+        let mut words = self.entering().into_iter();
+        let mut entering = Command::new(words.next().unwrap());
+        entering.args(words).arg(command.get_program()).args(command.get_args());
         entering.env_clear().env("PATH", "/usr/bin:/bin");
         entering
+    }
+
+    /// The beginning of such a command.
+    pub(super) fn entering(&self) -> Vec<OsString> {
+        let target = format!("--target={}", self.pid());
+        let user = self.is_users.then_some(["--user", "--preserve-credentials"]).into_iter().flatten();
+        let words = ["nsenter", &target, self.own.flag()].into_iter().chain(user).chain(["--"]);
+        words.map(OsString::from).collect()
+    }
+
+    /// The process that holds it.
+    pub(super) fn pid(&self) -> String {
+        self.shell.id().to_string()
     }
 
     /// Leaves no room at all.
@@ -84,7 +102,7 @@ impl Namespace {
     }
 
     /// Drops everything, without a reply.
-    pub(crate) fn part(&mut self) {
+    pub(crate) fn partition(&mut self) {
         self.does("ip link set lo down");
     }
 
@@ -108,7 +126,7 @@ impl Namespace {
     }
 
     /// Does something in the folder.
-    fn does(&mut self, script: &str) {
+    pub(super) fn does(&mut self, script: &str) {
         assert!(self.tries(&format!("cd {} && {{ {script}; }}", self.folder.display())), "{script} failed");
     }
 

@@ -9,7 +9,7 @@ use crate::faults::namespace::Namespace;
 #[test]
 fn both_sides_notice_a_partition_and_go_on_when_it_is_over() {
     let site = TestSite::standard("heartbeat = \"1s\"");
-    let mut network = Namespace::with_network();
+    let mut network = Namespace::with_loopback();
     let coordinator = site.coordinator_as(network.enter(&site.home.command()));
     let token = site.token(GROUP, &[]);
     let mut command = site.command("worker");
@@ -20,7 +20,7 @@ fn both_sides_notice_a_partition_and_go_on_when_it_is_over() {
     let watcher = Watcher::of(site.link("worker", "app"));
 
     for number in [2, 3] {
-        network.part();
+        network.partition();
         site.publish_numbered("creds", number);
         coordinator.wait_until("the coordinator notices", || !site.only_worker().connected);
         worker.wait_for_link("connecting");
@@ -39,14 +39,14 @@ fn both_sides_notice_a_partition_and_go_on_when_it_is_over() {
 #[test]
 fn worker_notices_within_seconds_that_its_coordinator_is_gone() {
     let site = TestSite::standard("");
-    let mut network = Namespace::with_network();
+    let mut network = Namespace::with_loopback();
     let _coordinator = site.coordinator_as(network.enter(&site.home.command()));
     let mut command = site.command("worker");
     command.arg("--join").arg(site.token(GROUP, &[]));
     let worker = site.worker_as("worker", network.enter(&command));
     worker.wait_until_published("app", "creds", 1);
     let begun = Instant::now();
-    network.part();
+    network.partition();
     worker.wait_for_link("connecting");
     assert!(begun.elapsed() < Duration::from_secs(50), "{:?}", begun.elapsed());
     network.heal();

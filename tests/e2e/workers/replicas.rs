@@ -43,10 +43,15 @@ pub(super) struct Replica {
 
 impl Replica {
     pub(super) fn new(site: &TestSite, name: &str) -> Self {
+        Self::at(address(), site, name)
+    }
+
+    /// The same with another address.
+    pub(super) fn at(address: String, site: &TestSite, name: &str) -> Self {
         let home = &site.home;
         let config = home.path(&format!("{name}.toml"));
         let (state, socket) = (home.path(&format!("{name}-state")), home.path(&format!("{name}.sock")));
-        let replica = Self { config, state, socket, address: address() };
+        let replica = Self { config, state, socket, address };
         copy_compiled(&home.path("state"), &replica.state);
         let text = fs::read_to_string(home.path("deputy.toml")).unwrap();
         let text = text.replace(home.path("control.sock").to_str().unwrap(), replica.socket.to_str().unwrap());
@@ -63,7 +68,7 @@ impl Replica {
         fs::write(&self.config, text.replace(old, new)).unwrap();
     }
 
-    fn program(&self, site: &TestSite) -> Command {
+    pub(super) fn program(&self, site: &TestSite) -> Command {
         let mut command = site.home.program();
         command.arg("--config").arg(&self.config).arg("--state").arg(&self.state);
         command

@@ -1,4 +1,4 @@
-//! Three members of etcd and three coordinators. One at a time is killed, paused, or parted from the others or from the
+//! Three members of etcd and three coordinators. One at a time is killed, paused, or partitioned from the others or from the
 //! workers, while workloads read. `cargo xtask bench chaos` does it with more instances and workers, and for longer.
 #![expect(clippy::print_stderr, reason = "a test says what it did, and how much it saw")]
 
@@ -11,6 +11,7 @@ mod report;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +22,7 @@ use deputy_test_harness::exit;
 use deputy_test_servers::{Etcd, guest};
 
 use self::calls::Obtains;
-use self::cluster::{Cluster, revisions_of};
+use self::cluster::{Cluster, revisions_of, start_etcd};
 use self::faults::{Fault, Member, Suffered, Way, millis};
 use self::history::{Credential, History, Track};
 use self::links::LinkWorkers;
@@ -31,6 +32,7 @@ use super::site::{GROUP, RunningWorker, TestSite};
 use super::unit::{Payload, Unit, now};
 use crate::faults::kills::Chance;
 use crate::faults::log;
+use crate::faults::network::{Network, in_own_network};
 use crate::script::ScriptedServer;
 
 /// An instance whose payloads are in a file that changes.
@@ -97,7 +99,7 @@ impl Size {
             return chance.shuffled(Fault::all());
         }
         // Two of the leader, so that there are takeovers, and a part of the others.
-        let of_leader = [Way::Kill, Way::Part].map(|way| Fault::Coordinator(Member::Leader, way));
+        let of_leader = [Way::Kill, Way::Partition].map(|way| Fault::Coordinator(Member::Leader, way));
         let others = Fault::all().into_iter().filter(|fault| !of_leader.contains(fault)).collect();
         let mut faults = chance.shuffled(others);
         faults.truncate(6);
@@ -156,7 +158,7 @@ fn read(size: &Size, addresses: &Addresses, links: &LinkWorkers, over: &AtomicBo
             }
         }
         for (worker, tracks) in links.all().iter().zip(of_links) {
-            let (at, coordinator) = (millis(), addresses.coordinator(worker.port()));
+            let (at, coordinator) = (millis(), addresses.coordinator(worker.host()));
             let mut credentials = worker.credentials();
             for track in tracks {
                 track.add(at, coordinator, credentials.remove(&track.instance));
@@ -177,13 +179,13 @@ fn published(payload: Payload) -> Credential {
 struct Addresses {
     /// The folder with a folder for each worker.
     outputs: PathBuf,
-    /// Where workers reach each coordinator.
-    ports: Vec<u16>,
+    /// The machine of each coordinator.
+    coordinators: Vec<Ipv4Addr>,
 }
 
 impl Addresses {
-    fn coordinator(&self, port: Option<u16>) -> Option<usize> {
-        self.ports.iter().position(|known| Some(*known) == port)
+    fn coordinator(&self, host: Option<Ipv4Addr>) -> Option<usize> {
+        self.coordinators.iter().position(|known| Some(*known) == host)
     }
 }
 
@@ -256,17 +258,22 @@ fn since_1970(at: Instant) -> u64 {
 
 #[test]
 fn replicas_chaos_keeps_every_credential_good() {
+    let test = "workers::replicas_chaos::replicas_chaos_keeps_every_credential_good";
+    in_own_network(test, keeps_every_credential_good);
+}
+
+fn keeps_every_credential_good(mut network: Network) {
     let size = Size::from_environment();
     let calm = Arc::new(AtomicBool::new(false));
     let at_rest = Arc::clone(&calm);
-    let script = ScriptedServer::new(move |call| {
+    let script = ScriptedServer::at(Network::services(), move |call| {
         let payload = Payload::new(&call.instance, u64::try_from(call.number).unwrap(), LIFE);
         let next = now() + if at_rest.load(Ordering::Relaxed) { LIFE } else { PACE };
         format!("payload {}\nvalid-until {}\nnext-at {}\n", payload.text(), payload.until, next.as_millis())
     });
-    let etcd = Etcd::start_three_to_part(&[]).unwrap();
+    let etcd = start_etcd(&mut network);
     let site = site(&size, &etcd, &script);
-    let mut cluster = Cluster::start(&site, etcd, ADDRESSES);
+    let mut cluster = Cluster::start(&site, etcd, network, ADDRESSES);
     cluster.wait_until_well();
     let begun = Instant::now();
     let mut machines = cluster.machines.iter().map(|machine| &machine.replica).cycle();
@@ -286,7 +293,7 @@ fn replicas_chaos_keeps_every_credential_good() {
 
     let addresses = Addresses {
         outputs: site.home.path("secrets"),
-        ports: cluster.machines.iter().map(|machine| machine.from_workers.address().port()).collect(),
+        coordinators: cluster.machines.iter().map(|machine| machine.address).collect(),
     };
     let read_over = AtomicBool::new(false);
     let (tracks, newest, revisions, suffered) = thread::scope(|scope| {

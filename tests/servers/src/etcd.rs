@@ -1,12 +1,28 @@
-//! etcd: one member, or a cluster of three, whose members can be parted from each other.
+//! etcd: one member, or a cluster of three, each on a host of its own if a test has several.
 
-use std::fs;
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use crate::{DroppingProxy, Error, EtcdCertificates, Lasting, Server, Start, get, lasting_ports, tool};
+use crate::http::get_at;
+use crate::{Error, EtcdCertificates, Lasting, Server, Start, lasting_ports, tool};
+
+/// Where a member runs.
+#[derive(Debug, Clone)]
+pub struct EtcdHost {
+    pub address: Ipv4Addr,
+    /// The beginning of a command that runs there, such as `nsenter --target=1 --net --`.
+    pub entering: Vec<OsString>,
+}
+
+/// A member, and its process while it runs.
+struct Member {
+    host: EtcdHost,
+    ports: MemberPorts,
+    server: Option<Server>,
+}
 
 /// Where one member listens: for clients, for members, and for a look at its health.
 #[derive(Debug, Clone, Copy)]
@@ -16,20 +32,26 @@ struct MemberPorts {
     health: u16,
 }
 
-/// The folder of each member that was started.
-type Folders = Arc<Mutex<Vec<PathBuf>>>;
-
 /// A cluster whose members can be stopped and started again. The data ends with this value.
 pub struct Etcd {
-    members: Vec<(MemberPorts, Option<Server>)>,
-    /// Before each member, for the others; none if they reach each other without.
-    proxies: Vec<DroppingProxy>,
-    folders: Folders,
+    members: Vec<Member>,
     data: Lasting,
     certificates: Option<Arc<EtcdCertificates>>,
     options: Vec<String>,
     /// How often the cluster was restored from a snapshot: each time has data of its own.
     restored: usize,
+}
+
+impl EtcdHost {
+    fn here() -> Self {
+        Self { address: Ipv4Addr::LOCALHOST, entering: Vec::new() }
+    }
+}
+
+impl Member {
+    fn health(&self) -> SocketAddr {
+        (self.host.address, self.ports.health).into()
+    }
 }
 
 impl Etcd {
@@ -38,7 +60,7 @@ impl Etcd {
     /// # Errors
     /// When it is not installed, or does not start.
     pub fn start(options: &[&str]) -> Result<Self, Error> {
-        Self::new(1, None, options)?.started()
+        Self::new([EtcdHost::here()], None, options)?.started()
     }
 
     /// Starts a cluster of three.
@@ -46,21 +68,15 @@ impl Etcd {
     /// # Errors
     /// When it is not installed, or does not start.
     pub fn start_three(options: &[&str]) -> Result<Self, Error> {
-        Self::new(3, None, options)?.started()
+        Self::new([(); 3].map(|()| EtcdHost::here()), None, options)?.started()
     }
 
-    /// Starts a cluster of three that can be [parted](Self::part).
+    /// Starts a cluster of three with a member on each of these hosts.
     ///
     /// # Errors
     /// When it is not installed, or does not start.
-    pub fn start_three_to_part(options: &[&str]) -> Result<Self, Error> {
-        let mut etcd = Self::new(3, None, options)?;
-        for (ports, _) in &etcd.members {
-            let folders = Arc::clone(&etcd.folders);
-            let server = SocketAddr::from((Ipv4Addr::LOCALHOST, ports.peer));
-            etcd.proxies.push(DroppingProxy::recognising(server, move |caller| member_at(caller, &folders))?);
-        }
-        etcd.started()
+    pub fn start_three_on(hosts: [EtcdHost; 3]) -> Result<Self, Error> {
+        Self::new(hosts, None, &[])?.started()
     }
 
     /// Starts one member that wants a certificate of its clients.
@@ -68,18 +84,20 @@ impl Etcd {
     /// # Errors
     /// When it is not installed, or does not start.
     pub fn start_with_tls(certificates: Arc<EtcdCertificates>, options: &[&str]) -> Result<Self, Error> {
-        Self::new(1, Some(certificates), options)?.started()
+        Self::new([EtcdHost::here()], Some(certificates), options)?.started()
     }
 
-    fn new(members: usize, certificates: Option<Arc<EtcdCertificates>>, options: &[&str]) -> Result<Self, Error> {
-        let ports = (0..members).map(|_| {
+    fn new(
+        hosts: impl IntoIterator<Item = EtcdHost>,
+        certificates: Option<Arc<EtcdCertificates>>,
+        options: &[&str],
+    ) -> Result<Self, Error> {
+        let members = hosts.into_iter().map(|host| {
             let [client, peer, health] = lasting_ports()?;
-            Ok((MemberPorts { client, peer, health }, None))
+            Ok(Member { host, ports: MemberPorts { client, peer, health }, server: None })
         });
         Ok(Self {
-            members: ports.collect::<Result<_, Error>>()?,
-            proxies: Vec::new(),
-            folders: Arc::new(Mutex::new(vec![PathBuf::new(); members])),
+            members: members.collect::<Result<_, Error>>()?,
             data: Lasting::new("etcd-data")?,
             certificates,
             options: options.iter().map(ToString::to_string).collect(),
@@ -96,7 +114,14 @@ impl Etcd {
     #[must_use]
     pub fn endpoints(&self) -> Vec<String> {
         let scheme = if self.certificates.is_some() { "https" } else { "http" };
-        self.members.iter().map(|(ports, _)| format!("{scheme}://127.0.0.1:{}", ports.client)).collect()
+        let addresses = self.members.iter().map(|member| (member.host.address, member.ports.client));
+        addresses.map(|(host, port)| format!("{scheme}://{host}:{port}")).collect()
+    }
+
+    /// Where the members run.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<Ipv4Addr> {
+        self.members.iter().map(|member| member.host.address).collect()
     }
 
     /// Sends a member a signal by its name.
@@ -104,27 +129,15 @@ impl Etcd {
     /// # Errors
     /// When there is no such member, or it does not run.
     pub fn signal(&self, member: usize, name: &str) -> Result<(), Error> {
-        let server = self.members.get(member).and_then(|(_, server)| server.as_ref());
+        let server = self.members.get(member).and_then(|member| member.server.as_ref());
         server.ok_or_else(|| Error::new(format!("member {member} does not run")))?.signal(name)
     }
 
     /// Ends a member without a warning.
     pub fn kill(&mut self, member: usize) {
-        if let Some((_, server)) = self.members.get_mut(member) {
-            *server = None;
+        if let Some(member) = self.members.get_mut(member) {
+            member.server = None;
         }
-    }
-
-    /// Parts a member of [such a cluster](Self::start_three_to_part) from the others. Clients reach it as before.
-    pub fn part(&self, member: usize) {
-        for (index, proxy) in self.proxies.iter().enumerate() {
-            if index == member { proxy.part() } else { proxy.part_from(member) }
-        }
-    }
-
-    /// Lets the members reach each other again.
-    pub fn heal(&self) {
-        self.proxies.iter().for_each(DroppingProxy::heal);
     }
 
     /// Starts the members that do not run, and waits until all are ready.
@@ -133,19 +146,17 @@ impl Etcd {
     /// When one does not start.
     pub fn start_all(&mut self) -> Result<(), Error> {
         for index in 0..self.members.len() {
-            if self.members.get(index).is_some_and(|(_, server)| server.is_none()) {
+            if self.members.get(index).is_some_and(|member| member.server.is_none()) {
                 let server = self.member(index)?.begin()?;
-                if let Some(folder) = self.folders.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index) {
-                    server.folder().clone_into(folder);
-                }
-                if let Some((_, place)) = self.members.get_mut(index) {
-                    *place = Some(server);
+                if let Some(member) = self.members.get_mut(index) {
+                    member.server = Some(server);
                 }
             }
         }
-        for (ports, server) in &mut self.members {
-            if let Some(server) = server {
-                server.wait_until(|| get(ports.health, "/readyz").is_some_and(|answer| answer.status == 200))?;
+        for member in &mut self.members {
+            let health = member.health();
+            if let Some(server) = &mut member.server {
+                server.wait_until(|| get_at(health, "/readyz").is_some_and(|answer| answer.status == 200))?;
             }
         }
         Ok(())
@@ -160,8 +171,8 @@ impl Etcd {
     /// Whether a member says that it leads.
     #[must_use]
     pub fn leads(&self, member: usize) -> bool {
-        let Some((ports, Some(_))) = self.members.get(member) else { return false };
-        get(ports.health, "/metrics").is_some_and(|answer| answer.body.contains("\netcd_server_is_leader 1"))
+        let Some(member) = self.members.get(member).filter(|member| member.server.is_some()) else { return false };
+        get_at(member.health(), "/metrics").is_some_and(|answer| answer.body.contains("\netcd_server_is_leader 1"))
     }
 
     /// Runs `etcdctl`, and returns what it printed.
@@ -207,8 +218,8 @@ impl Etcd {
     /// # Errors
     /// When it cannot, or a member does not start.
     pub fn restore(&mut self, snapshot: &Path, options: &[&str]) -> Result<(), Error> {
-        for (_, server) in &mut self.members {
-            *server = None;
+        for member in &mut self.members {
+            member.server = None;
         }
         self.restored += 1;
         for index in 0..self.members.len() {
@@ -225,30 +236,30 @@ impl Etcd {
 
     /// What a member and its restored data have to agree on.
     fn cluster_options(&self, member: usize) -> Vec<String> {
-        let peer = |index: usize| {
-            let proxy = self.proxies.get(index).map(|proxy| proxy.address().port());
-            proxy.or_else(|| self.members.get(index).map(|(ports, _)| ports.peer)).unwrap_or(0)
-        };
-        let all = (0..self.members.len()).map(|index| format!("member-{index}=http://127.0.0.1:{}", peer(index)));
+        let peers: Vec<String> =
+            self.members.iter().map(|peer| format!("http://{}:{}", peer.host.address, peer.ports.peer)).collect();
+        let all: Vec<String> = peers.iter().enumerate().map(|(index, peer)| format!("member-{index}={peer}")).collect();
         vec![
             format!("--name=member-{member}"),
-            format!("--initial-cluster={}", all.collect::<Vec<_>>().join(",")),
-            format!("--initial-advertise-peer-urls=http://127.0.0.1:{}", peer(member)),
+            format!("--initial-cluster={}", all.join(",")),
+            format!("--initial-advertise-peer-urls={}", peers.get(member).map_or("", String::as_str)),
         ]
     }
 
     fn member(&self, member: usize) -> Result<Start, Error> {
         let endpoint = self.endpoints().into_iter().nth(member).unwrap_or_default();
-        let (ports, _) = self.members.get(member).ok_or_else(|| Error::new(format!("there is no member {member}")))?;
-        let mut start = Start::new("etcd", &tool("etcd")?)?
+        let missing = || Error::new(format!("there is no member {member}"));
+        let Member { host: EtcdHost { address, entering }, ports, .. } =
+            self.members.get(member).ok_or_else(missing)?;
+        let mut start = Start::entering("etcd", entering, &tool("etcd")?)?
             .bare()
             .args(self.cluster_options(member))
             .args([
                 format!("--data-dir={}", self.data_dir(member).display()),
                 format!("--listen-client-urls={endpoint}"),
                 format!("--advertise-client-urls={endpoint}"),
-                format!("--listen-peer-urls=http://127.0.0.1:{}", ports.peer),
-                format!("--listen-metrics-urls=http://127.0.0.1:{}", ports.health),
+                format!("--listen-peer-urls=http://{address}:{}", ports.peer),
+                format!("--listen-metrics-urls=http://{address}:{}", ports.health),
             ])
             // Elections within a second, as with a network of milliseconds. A test's machine may be slow.
             .args(["--heartbeat-interval=100", "--election-timeout=1000", "--log-level=warn", "--bcrypt-cost=4"])
@@ -272,25 +283,4 @@ fn run(command: &mut Command) -> Result<String, Error> {
         true => Ok(out),
         false => Err(Error::new(format!("{out}{}", String::from_utf8_lossy(&output.stderr)))),
     }
-}
-
-/// Which member has the other end of a connection. The kernel lists connections with their inodes, and a process has its own.
-fn member_at(caller: SocketAddr, folders: &Folders) -> Option<usize> {
-    let connections = fs::read_to_string("/proc/net/tcp").ok()?;
-    let ending = format!(":{:04X}", caller.port());
-    let inode = connections.lines().find_map(|line| {
-        let words: Vec<&str> = line.split_ascii_whitespace().collect();
-        words.get(1).filter(|local| local.starts_with("0100007F") && local.ends_with(&ending))?;
-        words.get(9).copied()
-    })?;
-    let socket = PathBuf::from(format!("socket:[{inode}]"));
-    let folders = folders.lock().unwrap_or_else(PoisonError::into_inner);
-    folders.iter().position(|folder| has_open(folder, &socket).unwrap_or(false))
-}
-
-/// Whether the server of a folder has this open.
-fn has_open(folder: &Path, socket: &Path) -> std::io::Result<bool> {
-    let pid = fs::read_to_string(folder.join("pid"))?;
-    let mut open = fs::read_dir(format!("/proc/{}/fd", pid.trim()))?;
-    Ok(open.any(|entry| entry.is_ok_and(|entry| fs::read_link(entry.path()).is_ok_and(|link| link == socket))))
 }

@@ -18,20 +18,28 @@ pub struct Answer {
 /// Asks a server on the loopback interface. None when it does not answer, or not in HTTP.
 #[must_use]
 pub fn get(port: u16, path: &str) -> Option<Answer> {
-    exchange(port, &format!("GET {path} HTTP/1.0\r\n"))
+    get_at(here(port), path)
+}
+
+/// The same of a server with another address.
+pub(crate) fn get_at(server: SocketAddr, path: &str) -> Option<Answer> {
+    exchange(server, &format!("GET {path} HTTP/1.0\r\n"))
 }
 
 /// The same with a request that changes something at the server, and has no body.
 pub(crate) fn post(port: u16, path: &str) -> Option<Answer> {
-    exchange(port, &format!("POST {path} HTTP/1.0\r\nContent-Length: 0\r\n"))
+    exchange(here(port), &format!("POST {path} HTTP/1.0\r\nContent-Length: 0\r\n"))
+}
+
+fn here(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
 }
 
 /// Sends a request, and reads what is answered to its end.
-fn exchange(port: u16, begin: &str) -> Option<Answer> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
+fn exchange(server: SocketAddr, begin: &str) -> Option<Answer> {
+    let mut stream = TcpStream::connect_timeout(&server, Duration::from_secs(1)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    let request = format!("{begin}Host: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    let request = format!("{begin}Host: {server}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = Vec::new();
     stream.take(LONGEST).read_to_end(&mut answer).ok()?;

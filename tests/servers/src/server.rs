@@ -1,7 +1,7 @@
 //! A program that serves until its value is dropped.
 
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -45,12 +45,17 @@ impl Start {
     /// # Errors
     /// When the folder cannot be made.
     pub fn new(name: &'static str, program: &Path) -> Result<Self, Error> {
+        Self::entering(name, &[], program)
+    }
+
+    /// The same with the beginning of a command that runs the program elsewhere.
+    pub(crate) fn entering(name: &'static str, entering: &[OsString], program: &Path) -> Result<Self, Error> {
         let folder = tempfile::Builder::new()
             .prefix(&format!("deputy-{name}-"))
             .tempdir()
             .map_err(|error| Error::new(format!("no folder for {name}: {error}")))?;
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", WATCHED, "watched"]).arg(program);
+        command.args(["-c", WATCHED, "watched"]).args(entering).arg(program);
         command.current_dir(folder.path()).env("HOME", folder.path()).env("TMPDIR", folder.path());
         let leftovers = folder.path().display().to_string();
         Ok(Self { name, folder, leftovers, command })

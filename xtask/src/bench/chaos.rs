@@ -16,7 +16,7 @@ const TEST: &str = "workers::replicas_chaos::replicas_chaos_keeps_every_credenti
 #[derive(Parser)]
 #[command(
     name = "cargo xtask bench chaos",
-    about = "Kills, pauses and parts coordinators and members of etcd while workers read",
+    about = "Kills, pauses and partitions coordinators and members of etcd while workers read",
     max_term_width = 120
 )]
 struct Arguments {

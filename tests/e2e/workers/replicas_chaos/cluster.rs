@@ -1,27 +1,32 @@
-//! Three machines with a coordinator each, three members of etcd, and the networks between all of them.
+//! Three machines with a coordinator each, three with a member of etcd, and the network between all of them.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::Ipv4Addr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use deputy_coordinator::status::CoordinatorStatus;
 use deputy_test_harness::{PATIENCE, RunningCoordinator};
-use deputy_test_servers::{DroppingProxy, Etcd};
+use deputy_test_servers::Etcd;
 
 use super::faults::Member;
 use super::links::LinkWorker;
 use crate::faults::kills::Chance;
+use crate::faults::network::Network;
 use crate::workers::replicas::Replica;
 use crate::workers::site::TestSite;
 
-/// A coordinator, and what leads to and from it.
+/// The machines with members of etcd.
+const ETCD: [u8; 3] = [11, 12, 13];
+
+/// Those with coordinators.
+const COORDINATORS: [(&str, u8); 3] = [("first", 21), ("second", 22), ("third", 23)];
+
+/// A machine with a coordinator.
 pub(super) struct Machine<'s> {
     pub(super) replica: Replica,
     pub(super) running: RunningCoordinator<'s>,
-    /// To each member of etcd.
-    pub(super) to_etcd: Vec<DroppingProxy>,
-    pub(super) from_workers: DroppingProxy,
+    pub(super) address: Ipv4Addr,
 }
 
 /// All processes but the workers.
@@ -29,31 +34,40 @@ pub(super) struct Cluster<'s> {
     pub(super) site: &'s TestSite,
     pub(super) machines: Vec<Machine<'s>>,
     pub(super) etcd: Etcd,
+    network: Network,
+}
+
+/// Starts etcd on three machines.
+pub(super) fn start_etcd(network: &mut Network) -> Etcd {
+    let hosts = ETCD.map(|number| {
+        let machine = network.add(number);
+        network.etcd_host(machine)
+    });
+    Etcd::start_three_on(hosts).unwrap()
 }
 
 impl<'s> Cluster<'s> {
-    /// Starts all coordinators. The site's configuration names etcd as it is, and has this line, which names no addresses.
-    pub(super) fn start(site: &'s TestSite, etcd: Etcd, addresses: &str) -> Self {
-        let members = etcd.endpoints();
-        let machines: Vec<(Replica, Vec<DroppingProxy>, DroppingProxy)> = ["first", "second", "third"]
-            .into_iter()
-            .map(|name| {
-                let replica = Replica::new(site, name);
-                let to_etcd = members.iter().map(|member| before(member.trim_start_matches("http://"))).collect();
-                let from_workers = before(replica.address());
-                (replica, to_etcd, from_workers)
-            })
-            .collect();
-        let advertised: Vec<String> =
-            machines.iter().map(|(_, _, from_workers)| from_workers.address().to_string()).collect();
-        let machines = machines.into_iter().map(|(replica, to_etcd, from_workers)| {
-            let reached: Vec<String> = to_etcd.iter().map(|proxy| format!("http://{}", proxy.address())).collect();
-            replica.edit(&format!("{members:?}"), &format!("{reached:?}"));
-            replica.edit(addresses, &format!("advertise = {advertised:?}"));
-            let running = replica.start_unseen(site);
-            Machine { replica, running, to_etcd, from_workers }
+    /// Starts all coordinators. The site's configuration has this line, which names no addresses.
+    pub(super) fn start(site: &'s TestSite, etcd: Etcd, mut network: Network, addresses: &str) -> Self {
+        let machines = COORDINATORS.map(|(name, number)| {
+            let address = network.add(number);
+            (Replica::at(format!("{address}:8271"), site, name), address)
         });
-        Self { site, machines: machines.collect(), etcd }
+        let advertised: Vec<&str> = machines.iter().map(|(replica, _)| replica.address()).collect();
+        for (replica, _) in &machines {
+            replica.edit(addresses, &format!("advertise = {advertised:?}"));
+        }
+        let machines = machines.into_iter().map(|(replica, address)| {
+            let running = start(site, &network, &replica, address);
+            Machine { replica, running, address }
+        });
+        Self { site, machines: machines.collect(), etcd, network }
+    }
+
+    /// Starts a coordinator again that has ended.
+    pub(super) fn restart(&mut self, index: usize) {
+        let machine = &mut self.machines[index];
+        machine.running = start(self.site, &self.network, &machine.replica, machine.address);
     }
 
     /// What all of them say, if all answer.
@@ -104,16 +118,38 @@ impl<'s> Cluster<'s> {
 
     /// Which coordinator a worker is connected to.
     pub(super) fn coordinator_of(&self, worker: &LinkWorker) -> Option<usize> {
-        let port = worker.port()?;
-        self.machines.iter().position(|machine| machine.from_workers.address().port() == port)
+        let host = worker.host()?;
+        self.machines.iter().position(|machine| machine.address == host)
+    }
+
+    pub(super) fn partition_from_etcd(&mut self, coordinator: usize) {
+        for member in self.etcd.hosts() {
+            self.network.partition(self.machines[coordinator].address, member);
+        }
+    }
+
+    pub(super) fn partition_from_workers(&mut self, coordinator: usize) {
+        self.network.partition(self.machines[coordinator].address, Network::here());
+    }
+
+    /// Partitions a member of etcd from the others.
+    pub(super) fn partition_from_peers(&mut self, member: usize) {
+        let hosts = self.etcd.hosts();
+        for other in hosts.iter().filter(|other| **other != hosts[member]) {
+            self.network.partition(hosts[member], *other);
+        }
+    }
+
+    /// Partitions a member of etcd from all coordinators.
+    pub(super) fn partition_from_coordinators(&mut self, member: usize) {
+        for machine in &self.machines {
+            self.network.partition(self.etcd.hosts()[member], machine.address);
+        }
     }
 
     /// Lets everything through again.
-    pub(super) fn heal(&self) {
-        self.etcd.heal();
-        for machine in &self.machines {
-            machine.to_etcd.iter().chain([&machine.from_workers]).for_each(DroppingProxy::heal);
-        }
+    pub(super) fn heal(&mut self) {
+        self.network.heal();
     }
 
     /// The revisions of all instances, if all coordinators agree on them.
@@ -124,15 +160,8 @@ impl<'s> Cluster<'s> {
     }
 }
 
-impl Machine<'_> {
-    pub(super) fn part_from_etcd(&self) {
-        self.to_etcd.iter().for_each(DroppingProxy::part);
-    }
-}
-
-/// A proxy before a server.
-fn before(server: &str) -> DroppingProxy {
-    DroppingProxy::start(server.parse::<SocketAddr>().unwrap()).unwrap()
+fn start<'s>(site: &'s TestSite, network: &Network, replica: &Replica, machine: Ipv4Addr) -> RunningCoordinator<'s> {
+    RunningCoordinator::start_as(&site.home, network.enter(machine, &replica.program(site)))
 }
 
 pub(super) fn revisions_of(status: CoordinatorStatus) -> BTreeMap<String, u64> {

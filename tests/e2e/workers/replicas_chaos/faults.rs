@@ -23,7 +23,7 @@ pub(super) enum Member {
 pub(super) enum Fault {
     Coordinator(Member, Way),
     Etcd(Member, Way),
-    /// The coordinator with the most workers is parted from all of them.
+    /// The coordinator with the most workers is partitioned from all of them.
     Workers,
 }
 
@@ -31,9 +31,9 @@ pub(super) enum Fault {
 pub(super) enum Way {
     Kill,
     Pause,
-    /// A coordinator is parted from etcd, a member of etcd from the others.
-    Part,
-    /// It is parted from its clients as well.
+    /// A coordinator is partitioned from etcd, a member of etcd from the others.
+    Partition,
+    /// It is partitioned from its clients as well.
     Isolate,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Suffered {
 
 impl Fault {
     pub(super) fn all() -> Vec<Self> {
-        let ways = [Way::Kill, Way::Pause, Way::Part, Way::Isolate];
+        let ways = [Way::Kill, Way::Pause, Way::Partition, Way::Isolate];
         let members = [Member::Leader, Member::Follower];
         let each = members.into_iter().flat_map(|member| ways.into_iter().map(move |way| (member, way)));
         let faults = each.flat_map(|(member, way)| [Self::Coordinator(member, way), Self::Etcd(member, way)]);
@@ -67,21 +67,23 @@ impl Fault {
         match self {
             Self::Coordinator(Member::Leader, Way::Kill) => "the leader is killed",
             Self::Coordinator(Member::Leader, Way::Pause) => "the leader is paused",
-            Self::Coordinator(Member::Leader, Way::Part) => "the leader is parted from etcd",
-            Self::Coordinator(Member::Leader, Way::Isolate) => "the leader is parted from etcd and workers",
+            Self::Coordinator(Member::Leader, Way::Partition) => "the leader is partitioned from etcd",
+            Self::Coordinator(Member::Leader, Way::Isolate) => "the leader is partitioned from etcd and workers",
             Self::Coordinator(Member::Follower, Way::Kill) => "a follower is killed",
             Self::Coordinator(Member::Follower, Way::Pause) => "a follower is paused",
-            Self::Coordinator(Member::Follower, Way::Part) => "a follower is parted from etcd",
-            Self::Coordinator(Member::Follower, Way::Isolate) => "a follower is parted from etcd and workers",
+            Self::Coordinator(Member::Follower, Way::Partition) => "a follower is partitioned from etcd",
+            Self::Coordinator(Member::Follower, Way::Isolate) => "a follower is partitioned from etcd and workers",
             Self::Etcd(Member::Leader, Way::Kill) => "etcd's leader is killed",
             Self::Etcd(Member::Leader, Way::Pause) => "etcd's leader is paused",
-            Self::Etcd(Member::Leader, Way::Part) => "etcd's leader is parted from its peers",
-            Self::Etcd(Member::Leader, Way::Isolate) => "etcd's leader is parted from peers and coordinators",
+            Self::Etcd(Member::Leader, Way::Partition) => "etcd's leader is partitioned from its peers",
+            Self::Etcd(Member::Leader, Way::Isolate) => "etcd's leader is partitioned from peers and coordinators",
             Self::Etcd(Member::Follower, Way::Kill) => "a follower in etcd is killed",
             Self::Etcd(Member::Follower, Way::Pause) => "a follower in etcd is paused",
-            Self::Etcd(Member::Follower, Way::Part) => "a follower in etcd is parted from its peers",
-            Self::Etcd(Member::Follower, Way::Isolate) => "a follower in etcd is parted from peers and coordinators",
-            Self::Workers => "the coordinator with the most workers is parted from them",
+            Self::Etcd(Member::Follower, Way::Partition) => "a follower in etcd is partitioned from its peers",
+            Self::Etcd(Member::Follower, Way::Isolate) => {
+                "a follower in etcd is partitioned from peers and coordinators"
+            }
+            Self::Workers => "the coordinator with the most workers is partitioned from them",
         }
     }
 }
@@ -90,7 +92,7 @@ impl Way {
     fn duration(self, chance: &mut Chance) -> Duration {
         match self {
             Self::Kill => Duration::from_millis(chance.below(4000)),
-            Self::Pause | Self::Part | Self::Isolate => LONG + Duration::from_millis(chance.below(1500)),
+            Self::Pause | Self::Partition | Self::Isolate => LONG + Duration::from_millis(chance.below(1500)),
         }
     }
 }
@@ -116,8 +118,8 @@ impl Cluster<'_> {
             }
             Fault::Workers => {
                 let index = (0..3).max_by_key(|index| connected[*index]).unwrap();
-                self.machines[index].from_workers.part();
-                thread::sleep(Way::Part.duration(chance));
+                self.partition_from_workers(index);
+                thread::sleep(Way::Partition.duration(chance));
                 self.heal();
                 Some(index)
             }
@@ -129,24 +131,24 @@ impl Cluster<'_> {
     }
 
     fn suffer_coordinator(&mut self, index: usize, way: Way, time: Duration) {
-        let machine = &mut self.machines[index];
+        let running = &mut self.machines[index].running;
         match way {
             Way::Kill => {
                 // Its socket stays, as after a real kill.
-                machine.running.signal("KILL");
-                machine.running.end();
+                running.signal("KILL");
+                running.end();
                 thread::sleep(time);
-                machine.running = machine.replica.start_unseen(self.site);
+                self.restart(index);
             }
             Way::Pause => {
-                machine.running.signal("STOP");
+                running.signal("STOP");
                 thread::sleep(time);
-                machine.running.signal("CONT");
+                running.signal("CONT");
             }
-            Way::Part | Way::Isolate => {
-                machine.part_from_etcd();
+            Way::Partition | Way::Isolate => {
+                self.partition_from_etcd(index);
                 if way == Way::Isolate {
-                    machine.from_workers.part();
+                    self.partition_from_workers(index);
                 }
                 thread::sleep(time);
                 self.heal();
@@ -166,10 +168,10 @@ impl Cluster<'_> {
                 thread::sleep(time);
                 self.etcd.signal(index, "CONT").unwrap();
             }
-            Way::Part | Way::Isolate => {
-                self.etcd.part(index);
+            Way::Partition | Way::Isolate => {
+                self.partition_from_peers(index);
                 if way == Way::Isolate {
-                    self.machines.iter().for_each(|machine| machine.to_etcd[index].part());
+                    self.partition_from_coordinators(index);
                 }
                 thread::sleep(time);
                 self.heal();

@@ -37,7 +37,7 @@ pub(super) struct Track {
     pub(super) runs: Vec<Run>,
 }
 
-/// A coordinator that was parted from its workers.
+/// A coordinator that was partitioned from its workers.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Cut {
     pub(super) coordinator: usize,
@@ -109,7 +109,7 @@ impl History {
         self.runs().map(|run| run.reads).sum()
     }
 
-    /// How many credentials were read at workers while their coordinator was parted from them.
+    /// How many credentials were read at workers while their coordinator was partitioned from them.
     pub(super) fn read_while_cut(&self) -> usize {
         self.cuts.iter().map(|cut| self.runs().filter(|run| cut.has(run)).count()).sum()
     }
@@ -289,7 +289,7 @@ mod tests {
             ("a at two: expired 1 ms ago", |history| found(history, 1, 2).until = 5000),
             // The last of several looks.
             ("a at two: expired 2000 ms ago", |history| history.tracks[1].runs[2].last = 17_000),
-            // Where its coordinator is parted from it.
+            // Where its coordinator is partitioned from it.
             ("a at two: expired 501 ms ago", |history| found(history, 1, 0).until = 2500),
             ("a at two: has none", |history| history.tracks[1].runs[1].found = None),
             ("a at two: went back from", |history| found(history, 1, 2).number = 1),

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use deputy_core::grant::Host;
 use deputy_core::{Delivery, InstanceName, LeaseVersion};
 use deputy_link::client::{ClientOptions, IdentityStore, Link, LinkClient, LinkPhase, join_until};
 use deputy_link::{DeliveredState, DeliveryReport, JoinString, WorkerIdentity, WorkerKey};
@@ -82,10 +84,13 @@ async fn report(mut link: Link) {
 }
 
 impl LinkWorker {
-    /// The port of the coordinator that it is connected to.
-    pub(super) fn port(&self) -> Option<u16> {
+    /// The machine of the coordinator that it is connected to.
+    pub(super) fn host(&self) -> Option<Ipv4Addr> {
         let state = self.0.state.borrow();
-        state.address.as_ref().filter(|_| state.phase == LinkPhase::Connected).map(|address| address.port)
+        match state.address.as_ref().filter(|_| state.phase == LinkPhase::Connected)?.host {
+            Host::Address(IpAddr::V4(address)) => Some(address),
+            _ => None,
+        }
     }
 
     /// What it holds of each instance.
