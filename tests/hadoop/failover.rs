@@ -22,7 +22,7 @@ fn namenodes_fail_over_between_and_during_obtains() {
     fs::write(&local, "for both").unwrap();
     let local = local.display().to_string();
     let nameservice = format!("nameservice = \"{}\"", NameNodes::NAMESERVICE);
-    let lines = "retry = { floor = \"200ms\", most = \"1s\" }";
+    let lines = "renew = { ratio = 0.5 }\nretry = { floor = \"200ms\", most = \"1s\" }";
     let urls = pair.http_ports().map(|port| format!("http://localhost:{port}"));
     let web_settings = format!("urls = \"{}\"\n{nameservice}", urls.join(","));
     let site = HadoopSite::new(kdc)

@@ -40,7 +40,8 @@ pub(crate) fn uses_all(cluster: &Cluster, site: &HadoopSite, name: &str) {
 #[test]
 fn hadoop_tokens_live_through_renewals_and_past_their_maximum() {
     let cluster = shared();
-    let site = with_all(&cluster, "", "");
+    // Servers and clients on a busy machine take seconds.
+    let site = with_all(&cluster, "renew = { ratio = 0.5 }", "");
     let coordinator = site.coordinator();
     let _worker = site.worker();
     site.wait_for_tokens(&coordinator, &ALL.map(|name| (name, 1)));

@@ -65,7 +65,7 @@ fn yarn_applications_are_listed_by_the_file_of_the_worker() {
     let mut yarn = Yarn::start(&kdc, &settings).unwrap();
     let (rpc, http) = ([yarn.rpc_port()], [yarn.http_port()]);
     let client = yarn.client().clone();
-    let lines = "retry = { floor = \"200ms\", most = \"1s\" }\nrevoke = { replaced = \"1s\" }";
+    let lines = "renew = { ratio = 0.5 }\nretry = { floor = \"200ms\", most = \"1s\" }\nrevoke = { replaced = \"1s\" }";
     let mut site = HadoopSite::new(&kdc)
         .instance("yarn", &instance(&rpc, "yarn", lines, ""))
         // A name of its own in the file, since both are tokens of one service.
@@ -141,7 +141,7 @@ fn resourcemanagers_fail_over_with_one_token() {
     let kdc = Kdc::start().unwrap();
     let mut pair = ResourceManagers::start(&kdc, &Site::new().yarn_token_lives(RENEWAL, 600)).unwrap();
     let client = pair.client().clone();
-    let lines = "retry = { floor = \"200ms\", most = \"1s\" }";
+    let lines = "renew = { ratio = 0.5 }\nretry = { floor = \"200ms\", most = \"1s\" }";
     let (rpc, http) = (pair.rpc_ports(), pair.http_ports());
     let site = HadoopSite::new(&kdc)
         .instance("yarn", &instance(&rpc, "yarn", lines, ""))

@@ -82,6 +82,7 @@ struct FakeDiskState {
     written: Vec<u8>,
     /// Bytes of room. `None` for a stuck disk.
     room: Option<usize>,
+    is_asked: bool,
 }
 
 impl FakeDisk {
@@ -96,6 +97,11 @@ impl FakeDisk {
         self.0.1.notify_all();
     }
 
+    /// Whether anything was to be written.
+    fn is_asked(&self) -> bool {
+        self.0.0.lock().unwrap().is_asked
+    }
+
     fn lines(&self) -> Vec<String> {
         String::from_utf8(self.0.0.lock().unwrap().written.clone()).unwrap().lines().map(str::to_owned).collect()
     }
@@ -103,7 +109,9 @@ impl FakeDisk {
 
 impl Write for FakeDisk {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut state = self.0.1.wait_while(self.0.0.lock().unwrap(), |state| state.room.is_none()).unwrap();
+        let mut state = self.0.0.lock().unwrap();
+        state.is_asked = true;
+        let mut state = self.0.1.wait_while(state, |state| state.room.is_none()).unwrap();
         let room = state.room.unwrap();
         let taken = room.min(bytes.len());
         if taken == 0 {
@@ -278,8 +286,9 @@ fn audit_that_is_stuck_delays_only_callers_that_record() {
     let (blocking, awaiting) = (Arc::clone(&audit), Arc::clone(&audit));
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn_on(async move { blocking.record(event()).is_ok() }, runtime.handle());
+    wait_until("the writer is stuck", || disk.is_asked());
     tasks.spawn_on(async move { awaiting.submit(event()).written().await.is_ok() }, runtime.handle());
-    wait_until("both wait", || audit.status().waiting >= 1);
+    wait_until("both wait", || audit.status().waiting == 1);
     let (done, others) = std::sync::mpsc::channel();
     for _ in 0..10 {
         let done = done.clone();

@@ -16,6 +16,7 @@ use super::lease_follower::LeaseFollower;
 use super::requests::Purpose;
 use crate::command::CoordinatorCommand;
 use crate::configuration::{CoordinatorConfig, ReloadSummary};
+use crate::coordinator::CoordinatorOptions;
 use crate::deliveries::Deliveries;
 use crate::leader::{LeaderView, LeaderWatch};
 use crate::request_error::ControlRequestError;
@@ -27,7 +28,8 @@ const SETTLING: Duration = Duration::from_secs(5);
 impl Replica {
     /// Serves the leases of the coordinator that leads, and answers commands, until it is stopped. Cancel safe.
     pub async fn follow(&mut self, leader: &LeaderWatch) {
-        let leases = LeaseFollower::new(&self.options);
+        let CoordinatorOptions { store, board, clock, .. } = &self.options;
+        let leases = LeaseFollower::new(Arc::clone(store), Arc::clone(board), Arc::clone(clock));
         let comparison = warn_of_another_configuration(leader.clone(), self.deliveries());
         tokio::select! {
             // Neither ends.

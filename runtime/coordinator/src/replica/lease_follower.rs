@@ -12,7 +12,6 @@ use deputy_store::{Changes, KeyPrefix, Store, StoreError, StoreKey};
 use deputy_support::{LockUnpoisoned as _, RepeatedError, pause};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use crate::coordinator::CoordinatorOptions;
 use crate::lease_board::LeaseBoard;
 use crate::lease_record;
 use crate::lease_store::LEASE;
@@ -25,7 +24,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 const CONCURRENT_READS: usize = 16;
 
-pub(super) struct LeaseFollower {
+pub(crate) struct LeaseFollower {
     store: Arc<dyn Store>,
     board: Arc<LeaseBoard>,
     clock: Arc<dyn Clock>,
@@ -34,18 +33,13 @@ pub(super) struct LeaseFollower {
 }
 
 impl LeaseFollower {
-    pub(super) fn new(options: &CoordinatorOptions) -> Self {
-        Self {
-            store: Arc::clone(&options.store),
-            board: Arc::clone(&options.board),
-            clock: Arc::clone(&options.clock),
-            expired: Mutex::default(),
-        }
+    pub(crate) fn new(store: Arc<dyn Store>, board: Arc<LeaseBoard>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, board, clock, expired: Mutex::default() }
     }
 
     /// Never ends.
     pub(super) async fn run(&self) {
-        tokio::join!(self.follow(), self.withdraw_expired());
+        tokio::join!(self.follow(), self.look_for_expired());
     }
 
     /// Never ends.
@@ -63,13 +57,13 @@ impl LeaseFollower {
     }
 
     async fn follow_once(&self) -> Result<(), StoreError> {
-        let mut changes = self.read_all().await?;
+        // Before the listing, so that no change is missed.
+        let mut changes = self.store.watch(KeyPrefix::Namespace(LEASE)).await?;
+        self.read_all().await?;
         self.apply_changes(&mut changes).await
     }
 
-    async fn read_all(&self) -> Result<Changes, StoreError> {
-        // Before the listing, so that no change is missed.
-        let changes = self.store.watch(KeyPrefix::Namespace(LEASE)).await?;
+    pub(crate) async fn read_all(&self) -> Result<(), StoreError> {
         let keys = self.store.list(&KeyPrefix::Namespace(LEASE)).await?;
         let gone =
             self.board.instances().into_iter().filter(|name| !keys.iter().any(|key| key.name() == name.as_str()));
@@ -79,7 +73,7 @@ impl LeaseFollower {
         let reads = stream::iter(keys).map(|key| async move { self.read(&key).await });
         reads.buffer_unordered(CONCURRENT_READS).try_collect::<()>().await?;
         self.board.mark_read();
-        Ok(changes)
+        Ok(())
     }
 
     async fn apply_changes(&self, changes: &mut Changes) -> Result<(), StoreError> {
@@ -101,7 +95,7 @@ impl LeaseFollower {
 
     /// Reads leases that had expired by a clock that has gone back since. One after the other with the changes, so that no read
     /// brings back what a later one withdrew.
-    async fn read_valid_again(&self) -> Result<(), StoreError> {
+    pub(crate) async fn read_valid_again(&self) -> Result<(), StoreError> {
         let now = self.clock.now().wall;
         let valid: Vec<InstanceName> = {
             let expired = self.expired.lock_unpoisoned();
@@ -114,7 +108,7 @@ impl LeaseFollower {
     }
 
     /// Publishes what a key holds, or withdraws what it held.
-    async fn read(&self, key: &StoreKey) -> Result<(), StoreError> {
+    pub(crate) async fn read(&self, key: &StoreKey) -> Result<(), StoreError> {
         let Ok(name) = key.name().parse() else { return Ok(()) };
         let lease = match self.store.get(key).await {
             Ok(found) => found.and_then(|found| lease_of(key, found.value.expose())),
@@ -154,15 +148,19 @@ impl LeaseFollower {
     }
 
     /// Never ends.
-    async fn withdraw_expired(&self) {
+    async fn look_for_expired(&self) {
         loop {
             pause(EXPIRY_CHECK).await;
-            let now = self.clock.now().wall;
-            for name in self.board.instances() {
-                if let Some(lease) = self.board.lease(&name).filter(|lease| !lease.is_valid(now)) {
-                    tracing::info!(instance = %name, "lease expired; the leader has not replaced it");
-                    self.expire(&name, &lease);
-                }
+            self.withdraw_expired();
+        }
+    }
+
+    pub(crate) fn withdraw_expired(&self) {
+        let now = self.clock.now().wall;
+        for name in self.board.instances() {
+            if let Some(lease) = self.board.lease(&name).filter(|lease| !lease.is_valid(now)) {
+                tracing::info!(instance = %name, "lease expired; the leader has not replaced it");
+                self.expire(&name, &lease);
             }
         }
     }

@@ -25,6 +25,8 @@ use crate::handle::CoordinatorHandle;
 use crate::state_keeper::StateKeeper;
 use crate::workers::Workers;
 
+#[cfg(test)]
+pub(crate) use lease_follower::LeaseFollower;
 use requests::RequestSender;
 use unsaved::UnsavedSender;
 

@@ -1,7 +1,7 @@
 //! What must hold, whatever happens.
 //!
-//! - A worker never sees a revision go back (`workers`).
-//! - A published lease is in the store, and what is in the store was written by the holder of the lock.
+//! - A worker never sees a revision go back (`workers`), and no coordinator serves one after a later one (`follower`).
+//! - A published lease is in the store, also what a follower serves was, and what is in the store was written by the holder of the lock.
 //! - At most one call of an instance counts: each revision has one payload, and each leadership obtains at most one payload of
 //!   an instance that is never saved. A holder of the lock obtains nothing that is not due.
 //! - No instance without a lease is called before the time that its service asked for, as it is saved, whichever coordinator leads.
@@ -117,6 +117,12 @@ impl Checks {
         assert_eq!(stored, Some(&payload(lease)), "{name} {} is published and not in the store", lease.revision);
         let current = self.current.get(name).and_then(|(_, payload)| *payload);
         assert_eq!(current, Some(payload(lease)), "{name} {} is published and the store has another", lease.revision);
+    }
+
+    /// A process gives it to workers: it is in the store, or was.
+    pub(super) fn served(&self, name: &InstanceName, lease: &Lease) {
+        let stored = self.stored.get(&(name.clone(), lease.revision.0));
+        assert_eq!(stored, Some(&payload(lease)), "{name} {} is served and was never in the store", lease.revision);
     }
 
     fn saved(&mut self, name: &InstanceName, revision: u64, lease: Option<&Lease>) {

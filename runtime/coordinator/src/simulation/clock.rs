@@ -1,9 +1,11 @@
 //! The clocks of one machine: none runs as fast as the true time.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use deputy_core::Timestamp;
-use deputy_core::time::{MonotonicTime, Now};
+use deputy_core::time::{Clock, MonotonicTime, Now};
+use deputy_support::LockUnpoisoned as _;
 
 /// What a true clock shows at the beginning.
 const EPOCH: u64 = 1_700_000_000_000;
@@ -62,6 +64,25 @@ impl MachineClock {
             truth += 1;
         }
         truth
+    }
+}
+
+/// The clocks of a machine as they were when its process last ran, for what has clocks of its own.
+pub(super) struct ReadClock(Mutex<Now>);
+
+impl ReadClock {
+    pub(super) fn new(now: Now) -> Self {
+        Self(Mutex::new(now))
+    }
+
+    pub(super) fn set(&self, now: Now) {
+        *self.0.lock_unpoisoned() = now;
+    }
+}
+
+impl Clock for ReadClock {
+    fn now(&self) -> Now {
+        *self.0.lock_unpoisoned()
     }
 }
 

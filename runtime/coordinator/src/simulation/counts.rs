@@ -40,6 +40,7 @@ counts! {
     obtained_deposed,
     revoked,
     published,
+    followed,
     expired,
     delivered,
     refused_older,

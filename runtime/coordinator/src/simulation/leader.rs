@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use deputy_core::schedule::{
-    Lease, OperatorEvent, ProviderCall, SaveId, Schedule, ScheduleAction, ScheduleEvent, ScheduledCallId,
+    Lease, LeaseRecord, OperatorEvent, ProviderCall, SaveId, Schedule, ScheduleAction, ScheduleEvent, ScheduledCallId,
 };
 use deputy_core::{InstanceName, Timestamp};
 use deputy_store::{StoreKey, StoreLock};
@@ -66,6 +66,7 @@ impl SimulatedWorld {
         it.process = Process::Leading(Box::new(leader));
         self.counts.leaders += 1;
         self.note(|_| format!("{machine} leads with {} records", restored.records.len()));
+        self.withdraw_unsaved(machine, &restored.records);
         for (name, record) in restored.records {
             let now = self.machines[machine].clock.now(self.truth).wall;
             self.counts.paused_takeovers += u64::from(record.pause.is_some_and(|pause| pause.until > now));
@@ -73,6 +74,20 @@ impl SimulatedWorld {
         }
         self.lead(machine, ScheduleEvent::Configured(self.configuration.clone()));
         self.later(machine, 1, MachineEvent::Timer);
+    }
+
+    /// What the process served while it followed, and is no longer there.
+    fn withdraw_unsaved(&mut self, machine: usize, restored: &[(InstanceName, LeaseRecord)]) {
+        let it = &self.machines[machine];
+        let now = it.clock.now(self.truth).wall;
+        let is_saved = |name: &InstanceName| {
+            let record = restored.iter().find(|(other, _)| other == name);
+            record.is_some_and(|(_, record)| record.lease.as_ref().is_some_and(|lease| lease.is_valid(now)))
+        };
+        let unsaved = it.served.board.instances().into_iter().filter(|name| !is_saved(name));
+        unsaved.for_each(|name| it.served.board.withdraw(&name));
+        it.served.board.mark_read();
+        self.push_changes(machine);
     }
 
     fn leader(&mut self, machine: usize) -> Option<&mut LeadingProcess> {
@@ -172,12 +187,12 @@ impl SimulatedWorld {
             ScheduleAction::Publish(name, lease) => {
                 self.checks.publish(&name, &lease);
                 self.counts.published += 1;
-                self.machines[machine].board.insert(name.clone(), lease.clone());
-                self.push(machine, &name, Some(&lease));
+                self.machines[machine].served.board.publish(name, lease);
+                self.push_changes(machine);
             }
             ScheduleAction::Withdraw(name) => {
-                self.machines[machine].board.remove(&name);
-                self.push(machine, &name, None);
+                self.machines[machine].served.board.withdraw(&name);
+                self.push_changes(machine);
             }
             ScheduleAction::Notify(OperatorEvent::Expired(..)) => self.counts.expired += 1,
             ScheduleAction::Notify(_) => {}

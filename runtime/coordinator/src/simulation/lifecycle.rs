@@ -22,6 +22,7 @@ impl SimulatedWorld {
             self.note(|_| format!("{machine} starts"));
             self.machines[machine].process = Process::Following(None);
             self.later(machine, 1, MachineEvent::Poll);
+            self.later(machine, 2, MachineEvent::Read);
         }
     }
 
@@ -38,10 +39,13 @@ impl SimulatedWorld {
     pub(super) fn poll_tasks(&mut self, machine: usize) {
         let it = &mut self.machines[machine];
         match &mut it.process {
-            Process::Following(Some(task)) => match poll(task) {
-                Some(taken) => self.taken(machine, taken),
-                None => self.send_outgoing(machine),
-            },
+            Process::Following(task) => {
+                let taken = task.as_mut().and_then(poll);
+                self.poll_read(machine);
+                if let Some(taken) = taken {
+                    self.taken(machine, taken);
+                }
+            }
             Process::Opening(.., task) => match poll(task) {
                 Some(restored) => self.opened(machine, restored),
                 None => self.send_outgoing(machine),
@@ -51,7 +55,7 @@ impl SimulatedWorld {
                 self.poll_look(machine);
             }
             Process::Ending => self.poll_leaving(machine),
-            Process::Following(None) | Process::Down => {}
+            Process::Down => {}
         }
     }
 
@@ -62,6 +66,7 @@ impl SimulatedWorld {
             self.later(machine, if taken.is_ok() { WAIT_STEP } else { RETRY }, MachineEvent::Poll);
             return;
         };
+        it.served.stop_reading();
         let lock = Arc::new(lock);
         it.keeper = Some(Keeper { times: LockKeeper::new(it.asked_at), lease });
         let lease_store = Arc::new(LeaseStore::new(Arc::clone(&it.store) as _, Arc::clone(&lock)));
@@ -128,7 +133,7 @@ impl SimulatedWorld {
     pub(super) fn exit(&mut self, machine: usize) {
         self.note(|_| format!("{machine} has ended"));
         self.disconnect(machine);
-        self.machines[machine].reset();
+        self.machines[machine].reset(self.truth);
         let delay = millis(&mut self.dice, 500, 5000);
         self.at(self.truth + delay, WorldEvent::Start(machine));
     }

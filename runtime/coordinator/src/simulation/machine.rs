@@ -13,6 +13,7 @@ use fastrand::Rng;
 
 use super::clock::MachineClock;
 use super::etcd::EtcdAnswer;
+use super::follower::ServedLeases;
 use super::leader::LeadingProcess;
 use super::network::{Ask, NetworkWeather};
 use super::store::{EtcdMailbox, SimulatedStore};
@@ -40,7 +41,7 @@ pub(super) struct Machine {
     /// What its process obtained before it lost the lock, and leaves to the one that leads.
     pub(super) leaving: Vec<LeavingLease>,
     /// What its workers are given.
-    pub(super) board: BTreeMap<InstanceName, Lease>,
+    pub(super) served: ServedLeases,
 }
 
 #[derive(Clone, Copy)]
@@ -84,6 +85,8 @@ pub(super) enum MachineEvent {
     Again(u64),
     KeepAlive,
     Poll,
+    /// A follower reads leases.
+    Read,
     Timer,
     Deadline,
     Exit,
@@ -95,38 +98,44 @@ pub(super) enum MachineEvent {
 
 impl Machine {
     pub(super) fn new(requests: &Arc<EtcdRequests>, dice: &mut Rng) -> Self {
+        let clock = MachineClock::new(dice.i64(-10_000..=10_000), dice.i64(-200..=200));
+        let store = new_store(requests);
         Self {
-            clock: MachineClock::new(dice.i64(-10_000..=10_000), dice.i64(-200..=200)),
+            served: ServedLeases::new(&store, clock.now(0)),
+            clock,
             network: NetworkWeather::Good,
             number: 0,
             process: Process::Down,
             paused: None,
             backlog: Vec::new(),
-            store: new_store(requests),
+            store,
             asks: BTreeMap::new(),
             last_ask: 0,
             asked_at: std::time::Duration::ZERO,
             keeper: None,
             leaving: Vec::new(),
-            board: BTreeMap::new(),
         }
     }
 
     /// Nothing is left of the process.
-    pub(super) fn reset(&mut self) {
+    pub(super) fn reset(&mut self, truth: u64) {
         self.number += 1;
         self.process = Process::Down;
         self.backlog.clear();
         self.store = new_store(&self.store.requests);
+        self.served = ServedLeases::new(&self.store, self.clock.now(truth));
         self.asks.clear();
         self.keeper = None;
         self.leaving.clear();
-        self.board.clear();
     }
 
     /// Whether it accepts workers.
     pub(super) fn serves(&self) -> bool {
-        matches!(self.process, Process::Leading(_) | Process::Ending)
+        match self.process {
+            Process::Following(_) | Process::Opening(..) => self.served.board.is_read(),
+            Process::Leading(_) | Process::Ending => true,
+            Process::Down => false,
+        }
     }
 
     /// Whether its lock may have ended, as [`StoreLock::is_lost`] decides.

@@ -4,6 +4,7 @@
 //! of its answers, and the real times of a lock's holder, on a machine with clocks of its own. Machines are stopped and
 //! suspended, often for longer than a lock lasts, and go on with what they had under way; processes are killed and stopped;
 //! requests and answers are slow, late, lost and repeated; etcd has no quorum; workers change from one coordinator to another.
+//! Those that follow read what the leader saved as the real ones do, and serve it.
 //! So two coordinators believe that they lead. [`checks`] has what must hold nevertheless.
 //!
 //! `DEPUTY_REPLICAS_HISTORIES=100000` runs that many, `DEPUTY_REPLICAS_SEED=17` replays one and prints all of it.
@@ -15,6 +16,7 @@ mod clock;
 mod counts;
 mod etcd;
 mod faults;
+mod follower;
 mod leader;
 mod lifecycle;
 mod machine;

@@ -161,7 +161,7 @@ impl SimulatedWorld {
         it.asks.remove(&number);
         match purpose {
             Purpose::Store(id, _) => {
-                it.store.mailbox.lock_unpoisoned().answers.insert(id, answer);
+                it.store.mailbox.lock_unpoisoned().answer(id, answer);
                 self.poll_tasks(machine);
             }
             Purpose::KeepAlive(sent_at) => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use deputy_core::{ByteSize, SecretBytes};
@@ -22,7 +22,27 @@ pub(super) struct EtcdMailbox {
     last: u64,
     pub(super) outgoing: Vec<(u64, EtcdCall, Repeat)>,
     /// `None`: no answer came.
-    pub(super) answers: BTreeMap<u64, Option<EtcdAnswer>>,
+    answers: BTreeMap<u64, Option<EtcdAnswer>>,
+    waiting: BTreeMap<u64, Waker>,
+}
+
+impl EtcdMailbox {
+    pub(super) fn answer(&mut self, id: u64, answer: Option<EtcdAnswer>) {
+        self.answers.insert(id, answer);
+        if let Some(waker) = self.waiting.remove(&id) {
+            waker.wake();
+        }
+    }
+
+    fn poll(&mut self, id: u64, context: &Context<'_>) -> Poll<Option<EtcdAnswer>> {
+        match self.answers.remove(&id) {
+            Some(answer) => Poll::Ready(answer),
+            None => {
+                self.waiting.insert(id, context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
 }
 
 pub(super) struct SimulatedStore {
@@ -47,11 +67,7 @@ impl SimulatedStore {
             mailbox.outgoing.push((id, call, repeat));
             id
         };
-        let answer = poll_fn(|_| match self.mailbox.lock_unpoisoned().answers.remove(&id) {
-            Some(answer) => Poll::Ready(answer),
-            None => Poll::Pending,
-        });
-        match answer.await {
+        match poll_fn(|context| self.mailbox.lock_unpoisoned().poll(id, context)).await {
             None | Some(EtcdAnswer::Failed) => Err(StoreError::Etcd(EtcdError::Unreachable)),
             Some(answer) => Ok(answer),
         }
@@ -132,7 +148,6 @@ impl Store for SimulatedStore {
 mod tests {
     use std::future::Future;
     use std::pin::{Pin, pin};
-    use std::task::{Context, Waker};
 
     use deputy_core::schedule::{Lease, LeaseOrigin, LeaseRecord, RetiredLease};
     use deputy_core::{InstanceName, Revision, Timestamp, TokenExpiry};
@@ -193,7 +208,7 @@ mod tests {
                 changes += usize::from(matches!(call, EtcdCall::Change(_)));
                 let fails = matches!(call, EtcdCall::Change(_)) && failing.contains(&changes);
                 let answer = if fails { EtcdAnswer::Failed } else { etcd.carry_out(&call, 0, 0) };
-                mailbox.answers.insert(id, Some(answer));
+                mailbox.answer(id, Some(answer));
             }
         }
     }
@@ -218,13 +233,13 @@ mod tests {
         assert!(!is_ready(clearing.as_mut()));
         let (id, read, _) = store.mailbox.lock_unpoisoned().outgoing.pop().unwrap();
         let found = etcd.carry_out(&read, 0, 0);
-        store.mailbox.lock_unpoisoned().answers.insert(id, Some(found));
+        store.mailbox.lock_unpoisoned().answer(id, Some(found));
         assert!(!is_ready(clearing.as_mut()));
         // Its deletion is under way.
         let (id, deletion, _) = store.mailbox.lock_unpoisoned().outgoing.pop().unwrap();
         run(&store, &mut etcd, &[2], second.save(&name, &record())).unwrap_err();
         let deleted = etcd.carry_out(&deletion, 0, 0);
-        store.mailbox.lock_unpoisoned().answers.insert(id, Some(deleted));
+        store.mailbox.lock_unpoisoned().answer(id, Some(deleted));
         assert!(is_ready(clearing.as_mut()));
         run(&store, &mut etcd, &[], second.save(&name, &record())).unwrap();
         etcd.carry_out(&EtcdCall::Revoke(lease), 0, 0);

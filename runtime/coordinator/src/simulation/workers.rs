@@ -7,6 +7,7 @@ use deputy_core::{InstanceName, LeaseVersion, NewestLeases};
 
 use super::service::payload;
 use super::world::{SimulatedWorld, WorldEvent, millis};
+use crate::lease_board::BoardCursor;
 
 #[derive(Default)]
 pub(super) struct SimulatedWorker {
@@ -79,7 +80,7 @@ impl SimulatedWorld {
             self.at(self.truth + delay, WorldEvent::SimulatedWorker(worker, WorkerNews::Connect));
             return;
         }
-        let (number, board) = (it.number, it.board.clone());
+        let (number, board) = (it.number, it.served.board.all(&mut BoardCursor::default()));
         self.note(|_| format!("worker {worker} connects to {machine}"));
         let it = &mut self.workers[worker];
         it.to = Some((machine, number));

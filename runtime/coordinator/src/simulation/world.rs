@@ -175,6 +175,7 @@ impl SimulatedWorld {
                 }
             }
             MachineEvent::Poll => self.ask_for_lock(machine),
+            MachineEvent::Read => self.begin_to_read(machine),
             MachineEvent::Timer => self.timer(machine),
             MachineEvent::Deadline => self.release(machine),
             MachineEvent::Exit => self.end_process(machine),

@@ -45,12 +45,7 @@ async fn followed() -> FollowedState {
     let store: Arc<dyn Store> =
         Arc::new(DirectoryStore::open(&folder.path().join("state"), master, random).await.unwrap());
     let clock = Arc::new(SetClock::default());
-    let follower = LeaseFollower {
-        store: Arc::clone(&store),
-        board: Arc::default(),
-        clock: Arc::clone(&clock) as _,
-        expired: Mutex::default(),
-    };
+    let follower = LeaseFollower::new(Arc::clone(&store), Arc::default(), Arc::clone(&clock) as _);
     FollowedState { follower, writer: KeyWriter::shared(store), clock, _folder: folder }
 }
 
