@@ -8,6 +8,7 @@
 
 mod connection;
 mod connection_end;
+mod departed;
 mod handler;
 mod limits;
 mod pending_connections;

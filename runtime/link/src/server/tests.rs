@@ -1,3 +1,5 @@
+mod departed;
+
 use std::net::Ipv4Addr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -64,23 +66,30 @@ impl LinkHandler for RemovingHandler {
     }
 }
 
-struct TestServer {
+struct TestServer<H> {
     authority: Authority,
-    handler: Arc<RemovingHandler>,
+    handler: Arc<H>,
     address: SocketAddr,
     _stop: watch::Sender<bool>,
 }
 
+fn start(limits: ServerLimits) -> TestServer<RemovingHandler> {
+    start_with(limits, |sessions| RemovingHandler {
+        sessions,
+        admissions: AtomicUsize::new(0),
+        faults: Mutex::default(),
+    })
+}
+
 #[expect(clippy::disallowed_methods, reason = "a test runs beside what it tests")]
-fn start(limits: ServerLimits) -> TestServer {
+fn start_with<H: LinkHandler + 'static>(
+    limits: ServerLimits,
+    handler: impl FnOnce(Arc<Sessions>) -> H,
+) -> TestServer<H> {
     let authority = Authority::generate(now(), LIVES).unwrap();
     let tls = Arc::new(ServerTls::new(now(), &authority, clock()).unwrap());
     let sessions = Arc::new(Sessions::new(clock(), None));
-    let handler = Arc::new(RemovingHandler {
-        sessions: Arc::clone(&sessions),
-        admissions: AtomicUsize::new(0),
-        faults: Mutex::default(),
-    });
+    let handler = Arc::new(handler(Arc::clone(&sessions)));
     let anywhere = (Ipv4Addr::LOCALHOST, 0).into();
     let server = LinkServer::bind(anywhere, Arc::clone(&handler) as _, Arc::default(), sessions, tls, limits).unwrap();
     let address = server.address().unwrap();
@@ -89,7 +98,7 @@ fn start(limits: ServerLimits) -> TestServer {
     TestServer { authority, handler, address, _stop: stop }
 }
 
-impl TestServer {
+impl TestServer<RemovingHandler> {
     #[expect(clippy::disallowed_methods, reason = "an unauthenticated peer")]
     async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()

@@ -10,6 +10,7 @@ use zeroize::Zeroize;
 
 use super::ServerContext;
 use super::connection_end::ConnectionEnd;
+use super::departed::while_connected;
 use super::send::{refuse, send};
 use crate::frame::{Frames, MAX_UNAUTHENTICATED_FRAME, encode};
 use crate::join::{TokenId, TokenSecret};
@@ -26,7 +27,7 @@ pub(super) async fn serve(
     let first = timeout(context.limits.handshake_timeout.duration(), reading).await;
     let Some(message) = first.map_err(|_| ConnectionEnd::Unauthenticated)?? else { return Ok(()) };
     let result = match message.kind {
-        Some(ClientMessageKind::Join(request)) => join(context, from, request).await,
+        Some(ClientMessageKind::Join(request)) => while_connected(&stream, join(context, from, request)).await?,
         _ => Err(ProtocolError::new(ErrorCode::Malformed, "unauthenticated peers may only send Join")),
     };
     match result {

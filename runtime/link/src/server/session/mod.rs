@@ -18,6 +18,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::ServerContext;
 use super::connection_end::ConnectionEnd;
+use super::departed::while_connected;
 use super::pending_connections::PendingConnection;
 use super::send::{refuse, send};
 use super::sessions::{Disconnect, Sessions, WorkerSession};
@@ -73,7 +74,7 @@ pub(super) async fn serve(
     let from = pending.from();
     let write_timeout = context.limits.write_timeout;
     let disconnects_before = context.sessions.disconnects();
-    let group = match admit(context, from, peer).await {
+    let group = match while_connected(&stream, admit(context, from, peer)).await? {
         Ok(group) => group,
         Err(refusal) => {
             if refusal.code == ErrorCode::Throttled {
@@ -86,7 +87,7 @@ pub(super) async fn serve(
     let _leaving = LeaveOnDrop(&context.sessions, Arc::clone(&session));
     // A worker that was disconnected after this one was admitted and before it was registered may be this one.
     if context.sessions.disconnects() != disconnects_before
-        && let Err(refusal) = context.handler.admit(from, peer).await
+        && let Err(refusal) = while_connected(&stream, context.handler.admit(from, peer)).await?
     {
         return refuse(&mut stream, refusal, write_timeout).await;
     }

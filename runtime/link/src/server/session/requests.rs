@@ -16,6 +16,7 @@ use crate::message::{
 };
 use crate::protocol_error::ErrorCode;
 use crate::server::connection_end::ConnectionEnd;
+use crate::server::departed::while_connected;
 use crate::server::sessions::Disconnect;
 
 /// Bytes of one chunk of a component, so that leases need not wait for the whole component.
@@ -86,7 +87,8 @@ impl ServerSession<'_> {
             self.peer = peer;
         }
         let from = self.session.address;
-        let reply = match self.context.handler.renew(from, self.peer, renew.sequence, renew.request).await {
+        let renewing = self.context.handler.renew(from, self.peer, renew.sequence, renew.request);
+        let reply = match while_connected(&self.stream, renewing).await? {
             Ok(certified) => {
                 let peer = PeerCertificate::parse(&certified.certificate.as_slice().into());
                 self.renewed = peer.map(|peer| (renew.sequence, peer));
