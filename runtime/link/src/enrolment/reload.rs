@@ -28,6 +28,8 @@ impl Enrolment {
         }
         let Some(worker) = record else { return };
         match worker.status {
+            // Of two with one key, the later one is the machine's.
+            EnrolmentStatus::Active if self.has_successor(&worker) => {}
             EnrolmentStatus::Active => {
                 self.by_key.insert(worker.key, id);
             }
@@ -38,5 +40,11 @@ impl Enrolment {
             EnrolmentStatus::Locked | EnrolmentStatus::Removed => {}
         }
         self.workers.insert(id, worker);
+    }
+
+    /// Whether another worker joined with the key of this one, and not before it.
+    fn has_successor(&self, worker: &EnrolledWorker) -> bool {
+        let active = self.active_with(worker.key).and_then(|id| self.workers.get(&id));
+        active.is_some_and(|active| active.joined_ms >= worker.joined_ms)
     }
 }

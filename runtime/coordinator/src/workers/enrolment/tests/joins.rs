@@ -113,6 +113,23 @@ async fn join_that_is_undone_gives_the_former_worker_back() {
     one.admit(before.peer).await.unwrap();
 }
 
+#[tokio::test]
+async fn join_keeps_its_key_when_the_replaced_worker_changes() {
+    let Pair { mut one, mut other, _folder } = Pair::new().await;
+    let key = new_key();
+    let first = one.token(1).await;
+    let before = one.join(&first, &key).await.ok().unwrap();
+    let second = one.token(1).await;
+    // Its first join once more, which was on its way to the other one all the time, and the second one at this moment.
+    other.join(&first, &key).await.ok().unwrap();
+    let joined = one.join(&second, &key).await.ok().unwrap();
+    assert_eq!(one.stored_uses(second.id).await, 0);
+    assert_eq!(one.status(before.id), Some(EnrolmentStatus::Removed));
+    assert_eq!(one.stored(before.id).await.unwrap().status, EnrolmentStatus::Removed);
+    assert_eq!(one.actor.enrolment.active_with(joined.peer.key), Some(joined.id));
+    one.admit(joined.peer).await.unwrap();
+}
+
 fn unknown_join(number: u8) -> EnrolmentCommand {
     EnrolmentCommand::Join {
         token: TokenId::from_bytes([number; 8]),
