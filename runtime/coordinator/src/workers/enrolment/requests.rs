@@ -99,9 +99,15 @@ impl EnrolmentActor {
                 None
             }
             EnrolmentCommand::Exclude(worker, status, reply) => {
+                let key = worker_key(worker);
                 // Even on an old record: it is compared with the store when it is written.
-                let excluded = self.exclude(worker, status);
-                pending(worker_key(worker), move |written| match written {
+                let excluded = match self.exclude(worker, status) {
+                    Err(WorkerRequestError::UnknownWorker(_)) if is_unread(key.as_ref(), unread) => {
+                        Err(WorkerRequestError::Unchanged(UNREAD.to_owned()))
+                    }
+                    excluded => excluded,
+                };
+                pending(key, move |written| match written {
                     WriteOutcome::Conflict => Some(EnrolmentCommand::Exclude(worker, status, reply)),
                     written => {
                         reply.send(excluded.and(saved(written).map_err(WorkerRequestError::Unsaved))).ok();

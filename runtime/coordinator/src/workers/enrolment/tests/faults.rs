@@ -156,3 +156,18 @@ async fn token_that_cannot_be_saved_is_undone() {
     assert!(other.ask(EnrolmentCommand::Tokens).await.is_empty());
     assert!(one.store.store.list(&KeyPrefix::Namespace(TOKEN)).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn worker_that_cannot_be_read_is_not_said_to_be_unknown() {
+    let Pair { mut one, mut other, _folder } = Pair::new().await;
+    let [worker, _] = two_workers(&mut one).await;
+    // The other one has not heard of it.
+    let record = worker_key(worker.id).unwrap();
+    other.store.break_record(&record, RecordFault::Unreadable);
+    let excluded = other.exclude(worker.id, EnrolmentStatus::Banned).await;
+    assert!(matches!(excluded, Err(WorkerRequestError::Unchanged(_))), "{excluded:?}");
+    other.store.mend();
+    other.wait();
+    other.exclude(worker.id, EnrolmentStatus::Banned).await.unwrap();
+    assert_eq!(one.stored(worker.id).await.unwrap().status, EnrolmentStatus::Banned);
+}
