@@ -81,7 +81,8 @@ pub(super) struct RequestSender {
 struct UseNotes {
     /// When the use of each instance was noted last, and the write of it. There is one at a time for each.
     noted: BTreeMap<InstanceName, (MonotonicTime, AbortHandle)>,
-    writes: JoinSet<()>,
+    /// Each returns the instance if its use could not be written.
+    writes: JoinSet<Option<InstanceName>>,
     slots: Arc<Semaphore>,
     errors: Arc<Mutex<RepeatedError>>,
 }
@@ -108,7 +109,12 @@ impl RequestSender {
     /// Notes that workers here use an instance on demand.
     pub(super) fn note_use(&mut self, instance: &InstanceName) {
         let UseNotes { noted, writes, slots, errors } = &mut self.uses;
-        while writes.try_join_next().is_some() {}
+        while let Some(ended) = writes.try_join_next() {
+            // It is written again at its next report: a minute later, it might have ended at the leader.
+            if let Ok(Some(failed)) = ended {
+                noted.remove(&failed);
+            }
+        }
         let now = self.clock.now().mono;
         if noted.get(instance).is_some_and(|(at, write)| !write.is_finished() || now.since(*at) < INTEREST_INTERVAL) {
             return;
@@ -116,19 +122,20 @@ impl RequestSender {
         let key = StoreKey::of_instance(&INTEREST, instance);
         let (writer, clock) = (Arc::clone(&self.writer), Arc::clone(&self.clock));
         let (slots, errors) = (Arc::clone(slots), Arc::clone(errors));
+        let used = instance.clone();
         let write = writes.spawn(async move {
             let _slot = slots.acquire().await;
             let written = write_use(&writer, &key, clock.now().wall).await;
             let mut errors = errors.lock_unpoisoned();
-            match written {
-                Ok(()) => errors.clear(),
-                Err(error) => {
-                    let error = in_one_line(&error);
-                    if errors.is_new(&error) {
-                        tracing::warn!(%key, error, "noting the use of an instance for the leader failed; trying again");
-                    }
-                }
+            let Err(error) = written else {
+                errors.clear();
+                return None;
+            };
+            let error = in_one_line(&error);
+            if errors.is_new(&error) {
+                tracing::warn!(%key, error, "noting the use of an instance for the leader failed; trying again");
             }
+            Some(used)
         });
         noted.insert(instance.clone(), (now, write));
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{SetClock, test_state};
+use crate::testing::{FaultyStore, SetClock, test_state};
 
 #[tokio::test]
 async fn use_of_an_instance_ends_while_others_are_used() {
@@ -68,4 +68,29 @@ async fn use_of_many_instances_at_once_is_noted_of_each() {
     }
     clock.pass(INTEREST_INTERVAL.as_millis() / 1000);
     assert_eq!(note_all(), USED);
+}
+
+#[tokio::test]
+async fn use_that_was_not_written_is_noted_again_within_a_minute() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = test_state(folder.path()).await;
+    let faulty = Arc::new(FaultyStore::new(Arc::clone(&store)));
+    faulty.refuse("used");
+    let mut sender = RequestSender::new(Arc::clone(&faulty) as _, Arc::new(SetClock::default()));
+    let name = "used".parse().unwrap();
+    sender.note_use(&name);
+    let is_tried = async {
+        while !sender.uses.noted[&name].1.is_finished() {
+            pause(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), is_tried).await.unwrap();
+    faulty.mend();
+    let noted = async {
+        while store.list(&KeyPrefix::Namespace(INTEREST)).await.unwrap().is_empty() {
+            sender.note_use(&name);
+            pause(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), noted).await.expect("it is written");
 }
