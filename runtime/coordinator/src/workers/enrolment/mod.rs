@@ -94,6 +94,8 @@ pub(super) struct EnrolmentActor {
     state_failed_at: Option<MonotonicTime>,
     /// Why records were not written. Commands keep coming while the state is full, and each has them tried again.
     write_errors: RepeatedError,
+    /// Why records were not read. Others that can be read do not end the trouble of one that cannot.
+    read_errors: RepeatedError,
     leading: Leading,
     random: Random,
     clock: Arc<TrustedClock>,
@@ -165,6 +167,7 @@ impl EnrolmentActor {
             outdated: BTreeSet::new(),
             state_failed_at: None,
             write_errors: RepeatedError::default(),
+            read_errors: RepeatedError::default(),
             leading,
             random,
             clock,

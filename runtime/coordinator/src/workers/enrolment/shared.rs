@@ -70,7 +70,9 @@ impl EnrolmentActor {
                 break;
             }
         }
-        if let Some((key, error)) = failed {
+        if let Some((key, error)) = failed
+            && self.read_errors.is_new(&error)
+        {
             tracing::warn!(%key, error, records = self.outdated.len(), "taking over changed records failed; trying again");
         }
     }
@@ -159,7 +161,9 @@ impl EnrolmentActor {
                 }
             }
         }
-        if let Some(error) = error {
+        if let Some(error) = error
+            && self.read_errors.is_new(&error)
+        {
             tracing::warn!(records = unread.len(), error, "reading records failed; requests about them are refused");
         }
         if is_unanswered {

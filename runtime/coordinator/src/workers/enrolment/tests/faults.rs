@@ -1,5 +1,6 @@
 //! Records that cannot be read or written.
 
+use deputy_core::in_one_line;
 use deputy_store::KeyPrefix;
 
 use super::*;
@@ -170,4 +171,27 @@ async fn worker_that_cannot_be_read_is_not_said_to_be_unknown() {
     other.wait();
     other.exclude(worker.id, EnrolmentStatus::Banned).await.unwrap();
     assert_eq!(one.stored(worker.id).await.unwrap().status, EnrolmentStatus::Banned);
+}
+
+#[tokio::test]
+async fn reads_that_keep_failing_do_not_fill_the_log() {
+    let Pair { mut one, mut other, _folder } = Pair::new().await;
+    let [unreadable, readable] = two_workers(&mut one).await;
+    let keys = [unreadable.id, readable.id].map(|worker| worker_key(worker).unwrap());
+    other.store.break_record(&keys[0], RecordFault::Unreadable);
+    let error = in_one_line(&other.store.get(&keys[0]).await.err().unwrap());
+    for _ in 0..2 {
+        other.actor.read_errors = RepeatedError::default();
+        other.actor.outdated.extend(keys.clone());
+        other.actor.read_outdated().await;
+        assert!(!other.actor.read_errors.is_new(&error), "it was logged");
+        other.wait();
+        other.actor.read_errors = RepeatedError::default();
+        other.actor.refresh(BTreeSet::from(keys.clone())).await;
+        assert!(!other.actor.read_errors.is_new(&error), "it was logged");
+        // Nor does it end with what can be read.
+        other.wait();
+        assert!(other.actor.refresh(BTreeSet::from([keys[1].clone()])).await.is_empty());
+        assert!(!other.actor.read_errors.is_new(&error));
+    }
 }
