@@ -236,13 +236,18 @@ impl RequestReader {
         let mut look = pin!(pause(EXPIRY_CHECK));
         loop {
             tokio::select! {
-                Some(change) = new_requests.next() => self.carry_out(&change.key).await?,
-                Some(change) = new_interest.next() => self.note_use(&change.key).await?,
+                change = new_requests.next() => match change {
+                    Some(change) => self.carry_out(&change.key).await?,
+                    None => return Ok(()),
+                },
+                change = new_interest.next() => match change {
+                    Some(change) => self.note_use(&change.key).await?,
+                    None => return Ok(()),
+                },
                 () = &mut look => {
                     look.set(pause(EXPIRY_CHECK));
                     self.end_uses().await?;
                 }
-                else => return Ok(()),
             }
         }
     }

@@ -1,3 +1,9 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use deputy_store::{Changes, DirectoryStore};
+use deputy_test_stores::{LayeredStore, StoreLayer};
+
 use super::*;
 use crate::testing::{FaultyStore, SetClock, test_state};
 
@@ -93,4 +99,55 @@ async fn use_that_was_not_written_is_noted_again_within_a_minute() {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), noted).await.expect("it is written");
+}
+
+/// A store whose first watches end at once.
+struct EndingStore {
+    store: Arc<DirectoryStore>,
+    ended: AtomicBool,
+}
+
+#[async_trait]
+impl StoreLayer for EndingStore {
+    fn inner(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    async fn watch(&self, prefix: KeyPrefix) -> Result<Changes, StoreError> {
+        if prefix == KeyPrefix::Namespace(INTEREST) || self.ended.swap(true, Ordering::Relaxed) {
+            return self.store.watch(prefix).await;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        test_state(folder.path()).await.watch(prefix).await
+    }
+}
+
+#[tokio::test]
+async fn requests_are_read_again_after_their_watch_has_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = test_state(folder.path()).await;
+    let layered = Arc::new(LayeredStore(EndingStore { store: Arc::clone(&store), ended: AtomicBool::new(false) }));
+    let (commands, mut received) = mpsc::channel(64);
+    let reader = RequestReader {
+        writer: KeyWriter::shared(Arc::clone(&layered) as _),
+        store: Arc::clone(&layered) as _,
+        clock: Arc::new(SetClock::default()),
+        commands,
+        used_until: BTreeMap::new(),
+    };
+    let asking = async {
+        while !layered.ended.load(Ordering::Relaxed) {
+            pause(Duration::from_millis(20)).await;
+        }
+        // It has listed what there is.
+        pause(RETRY / 2).await;
+        let mut sender = RequestSender::new(Arc::clone(&store) as _, Arc::new(SetClock::default()));
+        sender.ask(&"asked".parse().unwrap(), Purpose::Renew);
+        received.recv().await
+    };
+    let carried_out = tokio::time::timeout(Duration::from_secs(30), asking);
+    tokio::select! {
+        () = reader.run() => panic!("it ended"),
+        command = carried_out => assert!(matches!(command, Ok(Some(CoordinatorCommand::Event(_))))),
+    }
 }
