@@ -11,8 +11,7 @@ impl Coordinator {
     /// The lock is lost: no action of the schedule is carried out any more.
     pub(super) fn leave_unsaved(&mut self) {
         self.take_in_ended();
-        let now = self.replica.options.clock.now().wall;
-        let unsaved = self.schedule.unsaved_leases(now);
+        let unsaved = self.schedule.unsaved_leases();
         let unsaved = unsaved.map(|(name, lease)| (name.clone(), lease.clone())).collect();
         self.replica.leave_unsaved(self.lock.fencing(), unsaved);
     }

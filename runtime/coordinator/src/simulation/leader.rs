@@ -271,8 +271,8 @@ impl LeadingProcess {
         &mut self.left
     }
 
-    pub(super) fn unsaved_leases(&self, now: Timestamp) -> Vec<(InstanceName, Lease)> {
-        self.schedule.unsaved_leases(now).map(|(name, lease)| (name.clone(), lease.clone())).collect()
+    pub(super) fn unsaved_leases(&self) -> Vec<(InstanceName, Lease)> {
+        self.schedule.unsaved_leases().map(|(name, lease)| (name.clone(), lease.clone())).collect()
     }
 
     pub(super) fn has_unsaved(&self, name: &InstanceName, now: Timestamp) -> bool {

@@ -51,9 +51,8 @@ impl SimulatedWorld {
     pub(super) fn begin_to_leave(&mut self, machine: usize) {
         let it = &mut self.machines[machine];
         let Process::Leading(leader) = &it.process else { return };
-        let now = it.clock.now(self.truth).wall;
         let fencing = leader.fencing();
-        let unsaved = leader.unsaved_leases(now).into_iter();
+        let unsaved = leader.unsaved_leases().into_iter();
         it.leaving = unsaved
             .map(|(name, lease)| LeavingLease { name, lease, fencing, id: it.store.write_id().unwrap(), write: None })
             .collect();

@@ -288,13 +288,14 @@ impl Schedule {
 
     /// Whether an instance has leases that are not known to be saved.
     pub fn has_unsaved(&self, name: &InstanceName, now: Timestamp) -> bool {
-        self.instances.get(name).is_some_and(|instance| instance.unsaved(now).next().is_some())
+        self.instances.get(name).is_some_and(|instance| instance.unsaved().any(|lease| lease.is_valid(now)))
     }
 
-    /// The leases that are not known to be saved, and that another process should revoke if they are not.
-    pub fn unsaved_leases(&self, now: Timestamp) -> impl Iterator<Item = (&InstanceName, &Lease)> {
+    /// The leases that are not known to be saved, and that another process should revoke if they are not. Those that have expired
+    /// are among them: a clock that is ahead for a moment must not lose the others.
+    pub fn unsaved_leases(&self) -> impl Iterator<Item = (&InstanceName, &Lease)> {
         let revoking = self.instances.iter().filter(|(_, instance)| instance.revokes_unused());
-        revoking.flat_map(move |(name, instance)| instance.revocable_unsaved(now).map(move |lease| (name, lease)))
+        revoking.flat_map(move |(name, instance)| instance.revocable_unsaved().map(move |lease| (name, lease)))
     }
 
     fn detect_clock_jump(&mut self, now: Now) {

@@ -16,8 +16,7 @@ fn unsaved(plan: InstancePlan) -> Lease {
     let mut schedule = TestSchedule::new([("a", plan)]);
     schedule.saves = SaveMode::Fail;
     schedule.complete("a", HOUR);
-    let unsaved: Vec<Lease> =
-        schedule.machine.unsaved_leases(schedule.now().wall).map(|(_, lease)| lease.clone()).collect();
+    let unsaved: Vec<Lease> = schedule.machine.unsaved_leases().map(|(_, lease)| lease.clone()).collect();
     let [lease] = &unsaved[..] else { panic!("{unsaved:?}") };
     // Another than that of the process which takes it in.
     let obtained_at = lease.obtained_at.minus(Span::secs(7));
@@ -37,7 +36,7 @@ fn has_unsaved(schedule: &TestSchedule) -> bool {
 fn left_behind_are_the_leases_that_are_not_known_to_be_saved() {
     let mut schedule = TestSchedule::new([("a", revoking_plan()), ("b", revoking_plan()), ("c", plan_with(|_| {}))]);
     let unsaved = |schedule: &TestSchedule| -> Vec<(String, u64)> {
-        let unsaved = schedule.machine.unsaved_leases(schedule.now().wall);
+        let unsaved = schedule.machine.unsaved_leases();
         unsaved.map(|(name, lease)| (name.to_string(), lease.revision.0)).collect()
     };
     schedule.complete("a", HOUR);

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::lock::LosableStore;
 use super::*;
+use crate::testing::SetClock;
 
 /// What becomes of the writes of leases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,19 +132,21 @@ async fn keys(store: &dyn Store, namespace: &'static str) -> Vec<StoreKey> {
     store.list(&KeyPrefix::Namespace(Namespace::new(namespace))).await.unwrap()
 }
 
-/// One coordinator obtains a lease, does not learn whether it was saved, and loses the lock; another one takes over. Returns
-/// what the service was asked for, and what is published then.
-async fn lose_lock_while(writes: LeaseWrites, settled: usize) -> (Vec<String>, String) {
+/// One coordinator obtains a lease, does not learn whether it was saved, and loses the lock, while its clock is ahead by some
+/// seconds; another one takes over. Returns what the service was asked for, and what is published then.
+async fn lose_lock_while(writes: LeaseWrites, settled: usize, ahead: u64) -> (Vec<String>, String) {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let service = Arc::new(Service::default());
+    let clock = Arc::new(SetClock::default());
     {
         let (lose, lost) = watch::channel(false);
         let (change, changes) = watch::channel(writes);
         let store = DirectoryStore::open(&state, test_key(), random()).await.unwrap();
         let store = LayeredStore(LosableStore { store, lost });
         let store = Arc::new(LayeredStore(UnreliableStore { store, writes: changes }));
-        let options = CoordinatorOptions { is_shared: true, ..options(Arc::clone(&store) as _, Arc::default(), &[]) };
+        let options = options(Arc::clone(&store) as _, Arc::default(), &[]);
+        let options = CoordinatorOptions { is_shared: true, clock: Arc::clone(&clock) as _, ..options };
         let (coordinator, handle) = Coordinator::open(options).await.unwrap();
         let lose_lock = async {
             handle.configure(config_with(&service)).await.unwrap();
@@ -151,6 +154,7 @@ async fn lose_lock_while(writes: LeaseWrites, settled: usize) -> (Vec<String>, S
             eventually(async || handle.instance("s3").await.unwrap().state.contains("sav")).await;
             let is_written = async || !keys(&*store, "lease").await.is_empty();
             eventually(async || writes == LeaseWrites::Refused || is_written().await).await;
+            clock.set_ahead(ahead);
             lose.send_replace(true);
         };
         let ((replica, ended), ()) = tokio::join!(coordinator.run_term(), lose_lock);
@@ -179,16 +183,19 @@ async fn lose_lock_while(writes: LeaseWrites, settled: usize) -> (Vec<String>, S
 
 #[tokio::test]
 async fn takeover_revokes_a_lease_that_was_not_saved() {
-    let (mut calls, published) = lose_lock_while(LeaseWrites::Refused, 3).await;
-    let revoked = calls.iter().position(|call| call == "revoke payload-1").unwrap_or_else(|| panic!("{calls:?}"));
-    calls.remove(revoked);
-    assert_eq!(calls, ["obtain", "obtain"]);
-    assert!(["payload-2", "payload-3"].contains(&published.as_str()), "{published}");
+    // Also if the clock is two days ahead for a moment.
+    for ahead in [0, 172_800] {
+        let (mut calls, published) = lose_lock_while(LeaseWrites::Refused, 3, ahead).await;
+        let revoked = calls.iter().position(|call| call == "revoke payload-1").unwrap_or_else(|| panic!("{calls:?}"));
+        calls.remove(revoked);
+        assert_eq!(calls, ["obtain", "obtain"]);
+        assert!(["payload-2", "payload-3"].contains(&published.as_str()), "{published}");
+    }
 }
 
 #[tokio::test]
 async fn takeover_keeps_a_lease_whose_write_was_not_answered() {
-    let (calls, published) = lose_lock_while(LeaseWrites::Unanswered, 1).await;
+    let (calls, published) = lose_lock_while(LeaseWrites::Unanswered, 1, 0).await;
     assert_eq!((calls.as_slice(), published.as_str()), (["obtain".to_owned()].as_slice(), "payload-1"));
 }
 

@@ -1,7 +1,7 @@
 //! What an instance holds, retired and lets go of, and which component may revoke it.
 
+use crate::Revision;
 use crate::time::Now;
-use crate::{Revision, Timestamp};
 
 use super::lease::NotRevokedLeases;
 use super::{InstancePhase, InstanceState, Membership};
@@ -99,8 +99,8 @@ impl InstanceState {
     }
 
     /// Those of the unsaved leases that a component can revoke.
-    pub(in crate::schedule) fn revocable_unsaved(&self, now: Timestamp) -> impl Iterator<Item = &Lease> {
-        self.unsaved(now).filter(|lease| self.revocation(lease.fingerprint).refusal().is_none())
+    pub(in crate::schedule) fn revocable_unsaved(&self) -> impl Iterator<Item = &Lease> {
+        self.unsaved().filter(|lease| self.revocation(lease.fingerprint).refusal().is_none())
     }
 
     /// A coordinator that lost the lock obtained this lease, and does not know whether it was saved. If it was, it is here, or

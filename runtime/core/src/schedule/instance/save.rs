@@ -149,11 +149,12 @@ impl InstanceState {
         }
     }
 
-    /// The leases that a component brought and that are not known to be saved. Their writes may have taken place.
-    pub(in crate::schedule) fn unsaved(&self, now: Timestamp) -> impl Iterator<Item = &Lease> {
+    /// The leases that a component brought and that are not known to be saved, also if they have expired. Their writes may have
+    /// taken place.
+    pub(in crate::schedule) fn unsaved(&self) -> impl Iterator<Item = &Lease> {
         let kept = self.record.lease.iter().chain(self.record.retired.iter().map(|retired| &retired.lease));
         let unsaved = kept.filter(|lease| lease.revision > self.saved_revision).chain(&self.late);
-        unsaved.filter(move |lease| lease.origin == LeaseOrigin::Component && lease.is_valid(now))
+        unsaved.filter(|lease| lease.origin == LeaseOrigin::Component)
     }
 
     /// Whether the published lease is unsaved, also when another one is held by now.
