@@ -175,8 +175,8 @@ async fn copy(context: &Context, state: &StateDirectory, arguments: &CopyArgs) -
     let (from, next_step) = match arguments.from {
         CopyFrom::Directory => (
             CopySource::Directory,
-            "start the coordinator, which uses etcd, and then move the state directory away: without `store` a start would use what \
-             it holds now",
+            "move the `*.sealed` files out of the state directory: without `store` a start would use what they hold. Its other files \
+             stay in use: the key, the control socket, compiled components",
         ),
         CopyFrom::Etcd => (CopySource::Etcd, "remove `store` from [coordinator] before the next start"),
     };

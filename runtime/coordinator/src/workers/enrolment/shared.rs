@@ -148,7 +148,8 @@ impl EnrolmentActor {
                     Err(_) => {
                         is_unanswered = true;
                         error.get_or_insert_with(|| UNANSWERED.to_owned());
-                        continue;
+                        // It would be waited for as long for each of the others.
+                        break;
                     }
                 },
                 Err(failure) => Err(failure),
