@@ -44,10 +44,13 @@ pub(super) enum ConnectionLost {
     Expired(Timestamp, String),
     #[error("the coordinator was idle for too long")]
     Idle,
+    /// As a process that was killed does.
+    #[error("the coordinator ended without closing the connection")]
+    Cut,
     #[error("the connection broke")]
-    Frame(#[from] FrameError),
+    Frame(#[source] FrameError),
     #[error("the connection broke")]
-    Io(#[from] io::Error),
+    Io(#[source] io::Error),
     #[error("protocol error: invalid {0}")]
     Malformed(&'static str),
     #[error("the coordinator refused: {0}")]
@@ -56,10 +59,28 @@ pub(super) enum ConnectionLost {
     Stopped(#[from] ClientStopped),
 }
 
+impl From<FrameError> for ConnectionLost {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::Io(error) => error.into(),
+            error => Self::Frame(error),
+        }
+    }
+}
+
+impl From<io::Error> for ConnectionLost {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::Cut,
+            _ => Self::Io(error),
+        }
+    }
+}
+
 impl ConnectionLost {
     /// Whether the connection broke, or its coordinator shut down: the coordinator is likely to be back soon.
     pub(super) fn is_broken(&self) -> bool {
-        matches!(self, Self::Closed | Self::Frame(FrameError::Io(_)) | Self::Shutdown | Self::Io(_) | Self::Idle)
+        matches!(self, Self::Closed | Self::Cut | Self::Shutdown | Self::Io(_) | Self::Idle)
     }
 
     /// Whether another address of the coordinator is worth trying at once.

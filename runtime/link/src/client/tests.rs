@@ -165,7 +165,7 @@ async fn renewal_waits_for_a_failing_disk_on_its_connection() {
         assert!(connected.is_err(), "no second connection");
     };
     let (lost, ()) = tokio::join!(client.connection(), serving);
-    assert!(matches!(lost, ConnectionLost::Io(_) | ConnectionLost::Closed), "{lost}");
+    assert!(matches!(lost, ConnectionLost::Cut | ConnectionLost::Io(_)), "{lost}");
     assert_eq!((client.identity.sequence, &client.save_error), (1, &None));
     let kept = store.saved.lock().unwrap();
     assert_eq!(kept.encode().unwrap().expose(), client.identity.encode().unwrap().expose());

@@ -21,7 +21,7 @@ use super::link::LinkPhase;
 use super::link_client::LinkClient;
 use super::relocation::{Moved, Relocation};
 use crate::delivered_state::{DeliveredState, DeliveryReport};
-use crate::frame::{FrameError, Frames, MAX_COORDINATOR_FRAME, encode};
+use crate::frame::{Frames, MAX_COORDINATOR_FRAME, encode};
 use crate::message::{
     ApplyReport, ClientMessage, ClientMessageKind, FetchComponent, KnownLease, Ping, ServerMessage, ServerMessageKind,
     Subscribe, Welcome,
@@ -76,7 +76,7 @@ pub(super) async fn run(
         early_certificates: 0,
     };
     match session.run().await {
-        Err(ConnectionLost::Io(error) | ConnectionLost::Frame(FrameError::Io(error))) => {
+        Err(ConnectionLost::Io(error)) => {
             Err(refusal_in_alert(&error).map_or(ConnectionLost::Io(error), ConnectionLost::Refused))
         }
         result => result,
