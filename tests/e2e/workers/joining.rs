@@ -96,6 +96,8 @@ fn enrolment_removed_worker_joins_with_a_new_string() {
     worker.wait_until_published("app", "creds", 2);
     assert_ne!(worker.id(), id);
     assert_eq!(unused_tokens(&site), 0);
+    // What it kept as the one that was removed is of no use, as was to be expected.
+    assert!(!worker.log().contains("unusable"), "{}", worker.log());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use deputy_core::{Delivery, InstanceName, ReceiverName, in_one_line};
 use deputy_store::{KeyPrefix, Namespace, Store, StoreError, StoreKey, StoreLock, WriteRight, replace};
 use deputy_support::sha256;
 
+use super::record::CacheRecordError;
 use super::{LeaseCacheError, StateDirLock, record};
 use crate::applied_deliveries::AppliedChanges;
 
@@ -67,6 +68,10 @@ impl AppliedCache {
                     return Some((receiver, delivery));
                 }
                 Ok(_) => "the record has the name of another".to_owned(),
+                Err(error @ CacheRecordError::Foreign) => {
+                    tracing::debug!(%key, %error, "record of an applied delivery ignored");
+                    return None;
+                }
                 Err(error) => error.to_string(),
             },
             Err(error) => in_one_line(&error),

@@ -169,6 +169,10 @@ impl LeaseCache {
             Ok(None) => return Ok(None),
             Ok(Some(value)) => match decode(&self.worker, value.expose()) {
                 Ok(value) => return Ok(Some(value)),
+                Err(error @ CacheRecordError::Foreign) => {
+                    tracing::debug!(%key, %error, "cache record ignored");
+                    return Err(());
+                }
                 Err(error) => error.to_string(),
             },
             Err(error) => {

@@ -20,6 +20,7 @@ pub(super) enum CacheRecordError {
     /// Of a later version.
     #[error("the record has format {0}, which this version of deputy does not support")]
     Format(u32),
+    /// What an earlier identity of this worker left: it was removed, and has joined again.
     #[error("the record belongs to another worker")]
     Foreign,
     /// Not what was written here.
