@@ -1,5 +1,6 @@
 //! What the tests of several modules need.
 
+mod captured_log;
 mod faulty_store;
 mod set_clock;
 
@@ -12,6 +13,7 @@ use deputy_core::{Revision, SecretBytes, Span, TokenExpiry};
 use deputy_store::{DirectoryStore, MasterKey, Store, StoreLock};
 use deputy_support::SystemClock;
 
+pub(crate) use captured_log::CapturedLog;
 pub(crate) use faulty_store::{FaultyStore, RecordFault};
 pub(crate) use set_clock::SetClock;
 

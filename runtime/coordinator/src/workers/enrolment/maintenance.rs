@@ -108,7 +108,7 @@ impl EnrolmentActor {
         }
     }
 
-    async fn save_authority(&self, authority: &Authority) -> Result<(), EnrolmentError> {
+    pub(super) async fn save_authority(&self, authority: &Authority) -> Result<(), EnrolmentError> {
         // Without the lock, the coordinator that has it saves.
         let lock = self.leading.borrow().clone();
         match lock {

@@ -216,8 +216,11 @@ impl EnrolmentActor {
         self.records.adopt(&key, seen);
         self.outdated.remove(&key);
         if let Some(next) = next {
-            self.authority = next;
-            tracing::info!("worker certificate authority rotated by the leader");
+            let before = std::mem::replace(&mut self.authority, next);
+            // Else it was confirmed or prepared the next one, which concerns nobody who reads the log.
+            if before.fingerprint() != self.authority.fingerprint() {
+                tracing::info!("worker certificate authority rotated by the leader");
+            }
             self.renew_certificate(self.clock.now().wall, RotationOutcome::Changed);
         }
         Ok(())

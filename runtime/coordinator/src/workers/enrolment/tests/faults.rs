@@ -75,6 +75,26 @@ async fn authority_that_is_damaged_stays_and_holds_up_no_other_record() {
 }
 
 #[tokio::test]
+async fn authority_that_was_only_confirmed_is_not_said_to_be_rotated() {
+    let Pair { mut one, mut other, _folder } = Pair::new().await;
+    let (log, _logging) = CapturedLog::start();
+    let is_taken_over = async |one: &Site, other: &mut Site| {
+        one.actor.save_authority(&one.actor.authority).await.unwrap();
+        other.actor.outdated.insert(authority_key().unwrap());
+        other.actor.read_outdated().await;
+        other.actor.authority.encode().unwrap().expose() == one.actor.authority.encode().unwrap().expose()
+    };
+    assert!(one.actor.authority.is_provisional());
+    one.actor.authority.confirm();
+    assert!(is_taken_over(&one, &mut other).await);
+    assert_eq!(log.count("rotated by the leader"), 0);
+
+    one.actor.authority = Authority::generate(one.clock.now().wall, one.actor.lifetimes).unwrap();
+    assert!(is_taken_over(&one, &mut other).await);
+    assert_eq!(log.count("rotated by the leader"), 1);
+}
+
+#[tokio::test]
 async fn record_that_hangs_costs_no_other_its_freshness() {
     let Pair { mut one, mut other, _folder } = Pair::new().await;
     let [hanging, banned] = two_workers(&mut one).await;

@@ -20,7 +20,7 @@ use tokio::sync::{oneshot, watch};
 use super::command::CreatedToken;
 use super::persist::token_key;
 use super::*;
-use crate::testing::{FaultyStore, RecordFault, test_lock};
+use crate::testing::{CapturedLog, FaultyStore, RecordFault, test_lock};
 use crate::workers::WorkerRequestError;
 
 /// A clock that the test moves on.
