@@ -9,8 +9,6 @@ use deputy_support::{RepeatedError, pause};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::deliveries::Deliveries;
-
 const LEADER: &str = "leader/coordinator";
 
 /// Of no use in another store.
@@ -30,6 +28,9 @@ pub struct Leader {
     /// What identifies its configuration, once it is loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     configuration: Option<String>,
+    /// Of the lock under which it leads. An earlier version did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fencing: Option<u64>,
 }
 
 /// What a coordinator that does not lead knows of the one that does.
@@ -70,7 +71,7 @@ impl LeaderView {
 
 impl Leader {
     pub fn new(name: &str, configuration: Option<&str>) -> Self {
-        Self { name: shown(name), configuration: configuration.map(shown) }
+        Self { name: shown(name), configuration: configuration.map(shown), fencing: None }
     }
 
     /// Reads which coordinator took the lock last.
@@ -80,7 +81,7 @@ impl Leader {
             Ok(found) => {
                 let read = found.and_then(|found| serde_json::from_slice::<Self>(found.value.expose()).ok());
                 let leader = read
-                    .map(|read| Self::new(&read.name, read.configuration.as_deref()))
+                    .map(|read| Self { fencing: read.fencing, ..Self::new(&read.name, read.configuration.as_deref()) })
                     .filter(|leader| !leader.name.is_empty());
                 LeaderView { leader, trouble: None }
             }
@@ -102,6 +103,11 @@ impl Leader {
         &self.name
     }
 
+    /// What tells its leadership from others: all but its configuration.
+    pub fn leadership(&self) -> Self {
+        Self { configuration: None, ..self.clone() }
+    }
+
     /// What identifies its configuration, if that is known.
     pub fn configuration(&self) -> Option<&str> {
         self.configuration.as_deref()
@@ -113,13 +119,13 @@ pub(crate) async fn announce(
     name: String,
     store: Arc<dyn Store>,
     lock: Arc<StoreLock>,
-    mut deliveries: watch::Receiver<Arc<Deliveries>>,
+    mut digest: watch::Receiver<Option<String>>,
 ) {
     let mut written = None;
     let mut last = RepeatedError::default();
     loop {
-        let configuration = deliveries.borrow_and_update().digest();
-        let leader = Leader::new(&name, configuration.as_deref());
+        let configuration = digest.borrow_and_update().clone();
+        let leader = Leader { fencing: Some(lock.fencing()), ..Leader::new(&name, configuration.as_deref()) };
         if written.as_ref() != Some(&leader) {
             match leader.save(&*store, &lock).await {
                 Ok(()) => {
@@ -137,7 +143,7 @@ pub(crate) async fn announce(
                 }
             }
         }
-        if deliveries.changed().await.is_err() {
+        if digest.changed().await.is_err() {
             return;
         }
     }
@@ -155,10 +161,45 @@ fn key() -> Option<StoreKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{test_lock, test_state};
 
     #[test]
     fn leader_name_has_no_control_characters() {
         assert_eq!(Leader::new("node-1\u{1b}[0m\n", None).name(), "node-1[0m");
         assert_eq!(Leader::new(&"x".repeat(100), None).name().len(), MAX_NAME);
+    }
+
+    #[test]
+    fn leader_is_the_same_with_another_configuration() {
+        let leader = Leader { fencing: Some(1), ..Leader::new("node-1", None) };
+        let reloaded = Leader { fencing: Some(1), ..Leader::new("node-1", Some("another")) };
+        let next = Leader { fencing: Some(2), ..Leader::new("node-1", None) };
+        assert_eq!(leader.leadership(), reloaded.leadership());
+        assert_ne!(leader.leadership(), next.leadership());
+        assert_ne!(leader.leadership(), Leader { fencing: Some(1), ..Leader::new("node-2", None) });
+    }
+
+    #[tokio::test]
+    async fn leader_is_announced_with_its_configuration_once_that_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = test_state(folder.path()).await;
+        let lock = test_lock(&*store).await;
+        let (digest, configuration) = watch::channel(None);
+        let announced = announce("node-1".to_owned(), Arc::clone(&store) as _, Arc::clone(&lock), configuration);
+        let reads = async |configuration: Option<&str>| {
+            let leader = Leader { fencing: Some(lock.fencing()), ..Leader::new("node-1", configuration) };
+            while Leader::look(&*store).await.leader.as_ref() != Some(&leader) {
+                pause(Duration::from_millis(20)).await;
+            }
+        };
+        let read = async {
+            reads(None).await;
+            digest.send_replace(Some("loaded".to_owned()));
+            reads(Some("loaded")).await;
+        };
+        tokio::select! {
+            () = announced => panic!("it ended"),
+            read = tokio::time::timeout(Duration::from_secs(30), read) => read.expect("it is read"),
+        }
     }
 }

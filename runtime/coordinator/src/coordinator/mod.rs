@@ -100,7 +100,7 @@ impl Coordinator {
         if options.is_shared {
             tasks.spawn(RequestReader::new(&self.replica).run());
             let (name, store) = (options.name.clone(), Arc::clone(&options.store));
-            tasks.spawn(announce(name, store, Arc::clone(&self.lock), self.replica.deliveries()));
+            tasks.spawn(announce(name, store, Arc::clone(&self.lock), self.replica.digest()));
         }
         let ended = self.run_until_stopped().await;
         drop(tasks);

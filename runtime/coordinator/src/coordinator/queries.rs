@@ -27,7 +27,7 @@ impl Coordinator {
         CoordinatorStatus {
             role: LEADING.to_owned(),
             leader: self.replica.options.is_shared.then(|| self.replica.options.name.clone()),
-            configuration: self.replica.configuration.as_ref().and_then(|config| config.deliveries.digest()),
+            configuration: self.replica.digest().borrow().clone(),
             starting: self.replica.generation == 0,
             ready: self.replica.generation > 0 && page.ready == page.total,
             instance_count: page.total,

@@ -25,12 +25,18 @@ use crate::status::{CoordinatorStatus, FOLLOWING, InstanceStatus, ListedInstance
 /// How long two coordinators may have different configurations before that is logged.
 const SETTLING: Duration = Duration::from_secs(5);
 
+/// What is known of the leader and of what it has obtained.
+struct FollowedView<'a> {
+    leader: &'a LeaderView,
+    leases: &'a LeaseFollower,
+}
+
 impl Replica {
     /// Serves the leases of the coordinator that leads, and answers commands, until it is stopped. Cancel safe.
     pub async fn follow(&mut self, leader: &LeaderWatch) {
         let CoordinatorOptions { store, board, clock, .. } = &self.options;
         let leases = LeaseFollower::new(Arc::clone(store), Arc::clone(board), Arc::clone(clock));
-        let comparison = warn_of_another_configuration(leader.clone(), self.deliveries());
+        let comparison = warn_of_another_configuration(leader.clone(), self.digest(), SETTLING);
         tokio::select! {
             // Neither ends.
             () = leases.run() => {}
@@ -141,10 +147,9 @@ impl Replica {
 
     /// The leader has those of the leases.
     fn metrics(&self, leader: &LeaderView) -> CoordinatorSnapshot {
-        let own = self.configuration.as_ref().and_then(|config| config.deliveries.digest());
         CoordinatorSnapshot {
             is_state_failing: leader.trouble.is_some(),
-            has_other_configuration: leader.has_other_configuration(own.as_deref()),
+            has_other_configuration: leader.has_other_configuration(self.digest.borrow().as_deref()),
             ..CoordinatorSnapshot::default()
         }
     }
@@ -171,18 +176,24 @@ impl Replica {
             role: FOLLOWING.to_owned(),
             leader: leader.leader.as_ref().map(|leader| leader.name().to_owned()),
             leader_configuration: leader.leader.as_ref().and_then(|leader| leader.configuration().map(str::to_owned)),
-            configuration: self.configuration.as_ref().and_then(|config| config.deliveries.digest()),
+            configuration: self.digest.borrow().clone(),
             state_trouble: leader.trouble.clone(),
             ..CoordinatorStatus::of_process(self.started_at, now)
         }
     }
 }
 
-/// Logs each configuration of the leader that is not the one in use here. Never ends.
-async fn warn_of_another_configuration(mut leader: LeaderWatch, mut deliveries: watch::Receiver<Arc<Deliveries>>) {
+/// Logs each configuration of the leader that is not the one in use here, once that is loaded. Never ends.
+async fn warn_of_another_configuration(
+    mut leader: LeaderWatch,
+    mut digest: watch::Receiver<Option<String>>,
+    settling: Duration,
+) {
     let mut last = None;
     loop {
-        let own = deliveries.borrow_and_update().digest();
+        // Both are applied one after the other.
+        pause(settling).await;
+        let own = digest.borrow_and_update().clone();
         let view = leader.borrow_and_update().clone();
         let differing =
             Some((own, view.leader.clone())).filter(|(own, _)| view.has_other_configuration(own.as_deref()));
@@ -195,10 +206,8 @@ async fn warn_of_another_configuration(mut leader: LeaderWatch, mut deliveries: 
         last = differing;
         tokio::select! {
             Ok(()) = leader.changed() => {}
-            Ok(()) = deliveries.changed() => {}
+            Ok(()) = digest.changed() => {}
             else => pending().await,
         }
-        // Both are applied one after the other.
-        pause(SETTLING).await;
     }
 }

@@ -53,6 +53,8 @@ pub struct Replica {
     pub(crate) configured: watch::Sender<bool>,
     /// The deliveries of each configuration, for what this process publishes itself.
     deliveries: watch::Sender<Arc<Deliveries>>,
+    /// What identifies the configuration. `None` until it is loaded.
+    digest: watch::Sender<Option<String>>,
     /// `None` without `listen` in the configuration.
     pub(crate) workers: Option<Workers>,
     pub(crate) state_keeper: Arc<StateKeeper>,
@@ -80,6 +82,7 @@ impl Replica {
             generation: 0,
             configured,
             deliveries: watch::Sender::new(Arc::default()),
+            digest: watch::Sender::new(None),
             workers: None,
             leading: watch::Sender::new(None),
             requests,
@@ -97,6 +100,11 @@ impl Replica {
     /// Follows the deliveries of each configuration.
     pub fn deliveries(&self) -> watch::Receiver<Arc<Deliveries>> {
         self.deliveries.subscribe()
+    }
+
+    /// Follows what identifies the configuration in use, for a comparison with that of other coordinators.
+    pub(crate) fn digest(&self) -> watch::Receiver<Option<String>> {
+        self.digest.subscribe()
     }
 
     /// Follows whether this coordinator leads.
@@ -129,6 +137,12 @@ impl Replica {
     pub(crate) fn deliver(&self) {
         let Some(config) = &self.configuration else { return };
         self.deliveries.send_replace(Arc::new(config.deliveries.clone()));
+        let digest = config.deliveries.digest();
+        self.digest.send_if_modified(|present| {
+            let is_other = *present != digest;
+            *present = digest;
+            is_other
+        });
         if let Some(workers) = &self.workers {
             workers.deliver(config.deliveries.clone());
         }

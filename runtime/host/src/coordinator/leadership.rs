@@ -132,7 +132,8 @@ impl Leadership {
             loop {
                 pause(LOOK).await;
                 let view = Leader::look(&*self.store).await;
-                let known = (view.leader.clone(), view.trouble.is_some());
+                // Another configuration is not another leader.
+                let known = (view.leader.as_ref().map(Leader::leadership), view.trouble.is_some());
                 if last.as_ref() != Some(&known) {
                     match &view.trouble {
                         None => tracing::info!("following: {}", view.words()),
