@@ -5,24 +5,34 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use deputy_test_harness::{RunningCoordinator, TestEnvironment, exit};
+use deputy_test_servers::Etcd;
 
 use crate::script::ScriptedServer;
 use crate::servers;
 
 /// A machine with the instance `vault` and the master key in a file of its own, whose state is in etcd under a prefix.
 fn home(script: &ScriptedServer, prefix: &str) -> TestEnvironment {
+    home_at(script, &store(prefix))
+}
+
+/// The same with these lines for its state.
+fn home_at(script: &ScriptedServer, store: &str) -> TestEnvironment {
     let mut home = script.home().instance("vault", "benign-lifecycle", &script.lines("vault", ""));
     // Components are compiled with this key already.
     let key = fs::read_to_string(home.state().join("key")).unwrap();
     fs::remove_file(home.state().join("key")).unwrap();
     home.put_secret("state.key", &key);
     home.register_secret(key.trim());
-    home.prepend(&format!("[coordinator]\nkey = {{ file = \"secrets/state.key\" }}\n{}", store(prefix)));
+    home.prepend(&format!("[coordinator]\nkey = {{ file = \"secrets/state.key\" }}\n{store}"));
     home
 }
 
 fn store(prefix: &str) -> String {
-    format!("[coordinator.store]\netcd = {:?}\nprefix = \"{prefix}\"\n", servers::etcd().endpoints())
+    store_at(&servers::etcd().endpoints(), prefix)
+}
+
+fn store_at(endpoints: &[String], prefix: &str) -> String {
+    format!("[coordinator.store]\netcd = {endpoints:?}\nprefix = \"{prefix}\"\n")
 }
 
 fn stored(prefix: &str) -> String {
@@ -130,6 +140,76 @@ fn etcd_follower_takes_over_when_the_leader_ends() {
     assert!(stopped.elapsed() < Duration::from_secs(5), "the lock was not given back: {:?}", stopped.elapsed());
     assert_eq!(follower.revision("vault"), 3);
     assert_eq!(script.count("vault", "obtain"), 3, "no takeover obtains what is there");
+}
+
+#[test]
+fn etcd_request_to_the_leader_fails_while_etcd_is_away() {
+    let script = ScriptedServer::granting();
+    let mut etcd = Etcd::start_three(&[]).unwrap();
+    let store = store_at(&etcd.endpoints(), "requests/");
+    let [first, second] = [(); 2].map(|()| {
+        let home = home_at(&script, &store);
+        home.instance("lazy", "benign-lifecycle", &script.lines("lazy", "obtain = \"on-demand\""))
+    });
+    let leader = RunningCoordinator::start(&first);
+    leader.wait_until("a lease", || leader.revision("vault") == 1);
+    let follower = RunningCoordinator::start_unseen(&second);
+    follower.wait_until("it follows", || leads(&follower) == Some(false) && follower.revision("vault") == 1);
+
+    // Two of three members are gone, and then the last one hangs, too.
+    etcd.kill(1);
+    etcd.kill(2);
+    leader.wait_until("it no longer leads", || leads(&leader) == Some(false));
+    requests_fail(&first);
+    requests_fail(&second);
+    etcd.signal(0, "STOP").unwrap();
+    requests_fail(&first);
+    requests_fail(&second);
+
+    etcd.signal(0, "CONT").unwrap();
+    etcd.start_all().unwrap();
+    follower.wait_until("one of them leads", || leads(&leader) == Some(true) || leads(&follower) == Some(true));
+    for home in [&first, &second] {
+        home.deputy(&["get", "lazy"]).ends_with(exit::OK);
+    }
+    assert_eq!((script.count("vault", "obtain"), script.count("vault", "revoke")), (1, 0), "nothing was asked");
+    assert_eq!(script.count("lazy", "obtain"), 1);
+}
+
+/// Asks for all that only a coordinator which leads can do.
+fn requests_fail(home: &TestEnvironment) {
+    for command in [&["renew", "vault"][..], &["revoke", "vault"], &["get", "lazy"]] {
+        let asked = Instant::now();
+        let failed = home.deputy(command).ends_with(exit::UNAVAILABLE);
+        assert!(failed.stderr.contains("nothing was asked: the state does not answer"), "{}", failed.stderr);
+        assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
+    }
+    // What is here is served.
+    home.deputy(&["get", "vault"]).ends_with(exit::OK);
+}
+
+#[test]
+fn etcd_follower_warns_of_another_configuration_alone() {
+    const WARNING: &str = "leads with another configuration";
+    const FOLLOWING: &str = "\"following: ";
+    let script = ScriptedServer::granting();
+    let (first, second) = (home(&script, "compared/"), home(&script, "compared/"));
+    let leader = RunningCoordinator::start(&first);
+    leader.wait_until("a lease", || leader.revision("vault") == 1);
+    let follower = RunningCoordinator::start(&second);
+    follower.wait_until("it knows the leader's configuration", || {
+        let status = follower.all_status();
+        status.configuration.is_some() && status.configuration == status.leader_configuration
+    });
+    // As long as two configurations may differ, and some more.
+    std::thread::sleep(Duration::from_secs(7));
+    assert!(!follower.log().contains(WARNING), "{}", follower.log());
+    assert_eq!(follower.log().matches(FOLLOWING).count(), 1, "{}", follower.log());
+
+    first.edit("/vault\"", "/changed\"");
+    first.deputy(&["reload"]).ends_with(exit::OK);
+    follower.wait_until("it warns", || follower.log().contains(WARNING));
+    assert_eq!(follower.log().matches(FOLLOWING).count(), 1, "another configuration is no other leader");
 }
 
 /// Whether a coordinator leads, once it answers.

@@ -7,12 +7,18 @@ use tokio::sync::oneshot;
 
 use crate::configuration::{CoordinatorConfig, LoadedInstances, ReloadSummary};
 use crate::file_watcher::{FileObservation, FileWatcher};
+use crate::handle::Performer;
 use crate::replica::LeftLease;
 use crate::request_error::ControlRequestError;
 use crate::status::{CoordinatorStatus, InstanceStatus, StatusQuery};
 
+/// Who does what was asked for, or why nobody does.
+pub(crate) type RequestReply = oneshot::Sender<Result<Performer, ControlRequestError>>;
+
 pub(crate) enum CoordinatorCommand {
     Event(Box<ScheduleEvent>),
+    /// A request of an operator or a client. A coordinator that follows replies once the leader will read it.
+    Request(Box<ScheduleEvent>, RequestReply),
     /// Every configuration, the first one included. `files` has the first observation of each file that it names.
     Configure {
         config: Box<CoordinatorConfig>,

@@ -267,6 +267,7 @@ impl From<ControlRequestError> for ControlError {
             ControlRequestError::FileOnly(_) => "file-only",
             ControlRequestError::Loading(_) | ControlRequestError::Starting => "starting",
             ControlRequestError::Stopping => "stopping",
+            ControlRequestError::Unasked(_) | ControlRequestError::Unconfirmed(..) => "unavailable",
             ControlRequestError::Unknown(_) => "unknown",
         };
         Self::new(kind, &error.to_string())

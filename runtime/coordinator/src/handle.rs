@@ -28,12 +28,6 @@ pub enum Performer {
     Leader,
 }
 
-impl Performer {
-    fn of(status: &InstanceStatus) -> Self {
-        if status.is_followed() { Self::Leader } else { Self::Own }
-    }
-}
-
 /// Sends commands to a running coordinator. Cheap to clone.
 #[derive(Clone)]
 pub struct CoordinatorHandle {
@@ -90,11 +84,10 @@ impl CoordinatorHandle {
     /// Obtains another lease now, or asks the coordinator that leads to do so. The current one stays published until then.
     ///
     /// # Errors
-    /// If the instance is unknown, is being loaded, or has no component.
+    /// If the instance is unknown, is being loaded, or has no component, or if the coordinator that leads cannot be asked.
     pub async fn renew(&self, name: &str) -> Result<Performer, ControlRequestError> {
-        let (instance, status) = self.callable_instance(name).await?;
-        self.send(ScheduleEvent::Renew(instance)).await?;
-        Ok(Performer::of(&status))
+        let (instance, _) = self.callable_instance(name).await?;
+        self.request(ScheduleEvent::Renew(instance)).await
     }
 
     /// Revokes all leases of an instance, and then obtains another one.
@@ -106,18 +99,18 @@ impl CoordinatorHandle {
         if !status.revokes {
             return Err(ControlRequestError::CannotRevoke(instance));
         }
-        self.send(ScheduleEvent::Revoke(instance)).await?;
-        Ok(Performer::of(&status))
+        self.request(ScheduleEvent::Revoke(instance)).await
     }
 
     /// Reports that a client requests the lease of an instance.
     ///
     /// # Errors
-    /// If there is no such instance, or the coordinator is stopping.
+    /// If there is no such instance, or the coordinator is stopping; or if only the one that leads can obtain a lease, and
+    /// cannot be asked.
     pub async fn request_lease(&self, name: &str) -> Result<InstanceName, ControlRequestError> {
         let status = self.instance(name).await?;
         let instance = parse_instance(&status.name)?;
-        self.send(ScheduleEvent::LeaseRequested(instance.clone())).await?;
+        self.request(ScheduleEvent::LeaseRequested(instance.clone())).await?;
         Ok(instance)
     }
 
@@ -163,6 +156,10 @@ impl CoordinatorHandle {
         } else {
             Err(ControlRequestError::FileOnly(instance))
         }
+    }
+
+    async fn request(&self, event: ScheduleEvent) -> Result<Performer, ControlRequestError> {
+        self.commands.ask(|reply| CoordinatorCommand::Request(Box::new(event), reply)).await?
     }
 
     async fn send(&self, event: ScheduleEvent) -> Result<(), ControlRequestError> {

@@ -150,7 +150,7 @@ pub(crate) async fn announce(
 }
 
 /// What another process wrote, fit for a terminal.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars().filter(char::is_ascii_graphic).take(MAX_NAME).collect()
 }
 

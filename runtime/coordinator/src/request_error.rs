@@ -18,6 +18,15 @@ pub enum ControlRequestError {
     Starting,
     #[error("the coordinator is stopping")]
     Stopping,
+    /// The coordinator that leads was not asked.
+    #[error("nothing was asked: {0}")]
+    Unasked(String),
+    /// Whether the coordinator that leads was asked is not known.
+    #[error(
+        "the leader may have been asked, and may still do it: {1}; `deputy status {0}` shows a new lease when it is here, \
+         and otherwise try again"
+    )]
+    Unconfirmed(InstanceName, String),
     #[error("there is no instance {0:?}: `deputy status` lists those that are enabled")]
     Unknown(String),
 }

@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 
 use crate::command::CoordinatorCommand;
 use crate::file_watcher::FileObservation;
+use crate::handle::Performer;
 use crate::leader::announce;
 use crate::lease_store::LeaseStore;
 use crate::pending_instances::PendingInstances;
@@ -155,15 +156,11 @@ impl Coordinator {
     /// A reply that its caller no longer waits for is discarded.
     fn run_command(&mut self, command: CoordinatorCommand) {
         match command {
-            CoordinatorCommand::Event(event) => match *event {
-                ScheduleEvent::Stop => self.stop(),
-                ScheduleEvent::Used(name, count) => {
-                    let users = self.users.count_own(&name, count);
-                    self.handle(ScheduleEvent::Used(name, users));
-                }
-                ScheduleEvent::LeaseRequested(name) if self.pending.contains(&name) => self.pending.request_lease(name),
-                event => self.handle(event),
-            },
+            CoordinatorCommand::Event(event) => self.take(*event),
+            CoordinatorCommand::Request(event, reply) => {
+                self.take(*event);
+                reply.send(Ok(Performer::Own)).ok();
+            }
             CoordinatorCommand::Configure { config, files, reply } => {
                 reply.send(self.configure(*config, files)).ok();
             }
@@ -195,6 +192,19 @@ impl Coordinator {
             CoordinatorCommand::Status(query, reply) => {
                 reply.send(self.status(&query)).ok();
             }
+        }
+    }
+
+    /// Takes an event that came as a command.
+    fn take(&mut self, event: ScheduleEvent) {
+        match event {
+            ScheduleEvent::Stop => self.stop(),
+            ScheduleEvent::Used(name, count) => {
+                let users = self.users.count_own(&name, count);
+                self.handle(ScheduleEvent::Used(name, users));
+            }
+            ScheduleEvent::LeaseRequested(name) if self.pending.contains(&name) => self.pending.request_lease(name),
+            event => self.handle(event),
         }
     }
 

@@ -9,15 +9,15 @@ use deputy_core::InstanceName;
 use deputy_core::schedule::{Lease, ScheduleEvent};
 use deputy_metrics::CoordinatorSnapshot;
 use deputy_support::pause;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::Replica;
 use super::lease_follower::LeaseFollower;
 use super::requests::Purpose;
-use crate::command::CoordinatorCommand;
+use crate::command::{CoordinatorCommand, RequestReply};
 use crate::configuration::{CoordinatorConfig, ReloadSummary};
 use crate::coordinator::CoordinatorOptions;
-use crate::deliveries::Deliveries;
+use crate::handle::Performer;
 use crate::leader::{LeaderView, LeaderWatch};
 use crate::request_error::ControlRequestError;
 use crate::status::{CoordinatorStatus, FOLLOWING, InstanceStatus, ListedInstance, StatusPage, StatusQuery};
@@ -41,17 +41,19 @@ impl Replica {
             // Neither ends.
             () = leases.run() => {}
             () = comparison => {}
-            () = self.answer_commands(leader) => tracing::info!("coordinator stopped"),
+            () = self.answer_commands(leader, &leases) => tracing::info!("coordinator stopped"),
         }
     }
 
-    async fn answer_commands(&mut self, leader: &LeaderWatch) {
+    async fn answer_commands(&mut self, leader: &LeaderWatch, leases: &LeaseFollower) {
         while let Some(command) = self.commands.recv().await {
             match command {
                 CoordinatorCommand::Event(event) => match *event {
                     ScheduleEvent::Stop => return,
-                    event => self.pass_on(event),
+                    // Also what another coordinator asked this one for, while it led.
+                    event => self.pass_on(event, oneshot::channel().0),
                 },
+                CoordinatorCommand::Request(event, reply) => self.pass_on(*event, reply),
                 CoordinatorCommand::Configure { config, files: _, reply } => {
                     reply.send(self.configure(*config)).ok();
                 }
@@ -67,7 +69,7 @@ impl Replica {
                 | CoordinatorCommand::UsedElsewhere(..)
                 | CoordinatorCommand::RevokeUnsaved(..) => {}
                 CoordinatorCommand::Instance(name, reply) => {
-                    reply.send(self.instance_status(&name, &leader.borrow())).ok();
+                    reply.send(self.instance_status(&name, &FollowedView { leader: &leader.borrow(), leases })).ok();
                 }
                 CoordinatorCommand::Alive(reply) => {
                     reply.send(()).ok();
@@ -76,25 +78,30 @@ impl Replica {
                     reply.send(self.metrics(&leader.borrow())).ok();
                 }
                 CoordinatorCommand::Status(query, reply) => {
-                    reply.send(self.status(&query, &leader.borrow())).ok();
+                    reply.send(self.status(&query, &FollowedView { leader: &leader.borrow(), leases })).ok();
                 }
             }
         }
     }
 
-    /// Passes on to the leader what asks for a call.
-    fn pass_on(&mut self, event: ScheduleEvent) {
+    /// Passes on to the leader what asks for a call, and replies once that is written.
+    fn pass_on(&mut self, event: ScheduleEvent, reply: RequestReply) {
         match event {
-            ScheduleEvent::Renew(instance) => self.requests.ask(&instance, Purpose::Renew),
-            ScheduleEvent::Revoke(instance) => self.requests.ask(&instance, Purpose::Revoke),
+            ScheduleEvent::Renew(instance) => return self.requests.ask(&instance, Purpose::Renew, reply),
+            ScheduleEvent::Revoke(instance) => return self.requests.ask(&instance, Purpose::Revoke, reply),
             ScheduleEvent::LeaseRequested(instance) if self.lease(&instance).is_none() => {
-                self.requests.ask(&instance, Purpose::Get);
+                if self.is_on_demand(&instance) {
+                    return self.requests.ask(&instance, Purpose::Get, reply);
+                }
+                // As far as is known here, the leader obtains it anyway.
+                self.requests.ask(&instance, Purpose::Get, oneshot::channel().0);
             }
             ScheduleEvent::Used(instance, users) if users > 0 && self.is_on_demand(&instance) => {
                 self.requests.note_use(&instance);
             }
             _ => {}
         }
+        reply.send(Ok(Performer::Leader)).ok();
     }
 
     fn configure(&mut self, config: CoordinatorConfig) -> ReloadSummary {
@@ -126,9 +133,13 @@ impl Replica {
         plan.is_some_and(|plan| plan.policy.mode.is_on_demand())
     }
 
-    fn instance_status(&self, name: &InstanceName, leader: &LeaderView) -> Result<InstanceStatus, ControlRequestError> {
+    fn instance_status(
+        &self,
+        name: &InstanceName,
+        view: &FollowedView<'_>,
+    ) -> Result<InstanceStatus, ControlRequestError> {
         if self.instances().any(|instance| instance == name) {
-            return Ok(self.followed(name, self.lease(name).as_ref(), leader));
+            return Ok(self.followed(name, self.lease(name).as_ref(), view));
         }
         Err(match self.generation {
             0 => ControlRequestError::Starting,
@@ -136,11 +147,11 @@ impl Replica {
         })
     }
 
-    fn followed(&self, name: &InstanceName, lease: Option<&Lease>, leader: &LeaderView) -> InstanceStatus {
+    fn followed(&self, name: &InstanceName, lease: Option<&Lease>, view: &FollowedView<'_>) -> InstanceStatus {
         let now = self.options.clock.now();
         let plan = self.configuration.as_ref().and_then(|config| config.configuration.plans.get(name));
         match plan {
-            Some(plan) => InstanceStatus::followed(name, plan, lease, leader, now),
+            Some(plan) => InstanceStatus::followed(name, plan, lease, view.leases.expired_at(name), view.leader, now),
             None => InstanceStatus::loading(name, lease, now),
         }
     }
@@ -154,7 +165,8 @@ impl Replica {
         }
     }
 
-    fn status(&self, query: &StatusQuery, leader: &LeaderView) -> CoordinatorStatus {
+    fn status(&self, query: &StatusQuery, view: &FollowedView<'_>) -> CoordinatorStatus {
+        let leader = view.leader;
         let now = self.options.clock.now();
         let leases: BTreeMap<&InstanceName, Option<Lease>> =
             self.instances().map(|name| (name, self.lease(name))).collect();
@@ -164,7 +176,7 @@ impl Replica {
             is_on_demand: self.is_on_demand(name),
         });
         let page = StatusPage::of(listed, query, now);
-        let instances = page.instances.iter().map(|listed| self.followed(listed.name(), listed.lease(), leader));
+        let instances = page.instances.iter().map(|listed| self.followed(listed.name(), listed.lease(), view));
         CoordinatorStatus {
             starting: self.generation == 0,
             // Whether the leases are there is the leader's to say.
@@ -211,3 +223,6 @@ async fn warn_of_another_configuration(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

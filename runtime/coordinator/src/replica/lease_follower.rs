@@ -155,6 +155,11 @@ impl LeaseFollower {
         }
     }
 
+    /// When the last lease of an instance expired, if the leader has not replaced it since.
+    pub(super) fn expired_at(&self, name: &InstanceName) -> Option<Timestamp> {
+        self.expired.lock_unpoisoned().get(name).copied()
+    }
+
     pub(crate) fn withdraw_expired(&self) {
         let now = self.clock.now().wall;
         for name in self.board.instances() {

@@ -68,7 +68,7 @@ impl Replica {
     pub fn new(options: CoordinatorOptions) -> (Self, CoordinatorHandle) {
         let (command_sender, commands) = mpsc::channel(COMMAND_QUEUE);
         let configured = watch::Sender::new(false);
-        let requests = RequestSender::new(Arc::clone(&options.store), Arc::clone(&options.clock));
+        let requests = RequestSender::new(&options.name, Arc::clone(&options.store), Arc::clone(&options.clock));
         let unsaved = UnsavedSender::new(Arc::clone(&options.store), Arc::clone(&options.clock));
         let handle =
             CoordinatorHandle::new(command_sender.clone(), Arc::clone(&options.surroundings), configured.subscribe());

@@ -19,7 +19,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::Replica;
-use crate::command::CoordinatorCommand;
+use crate::command::{CoordinatorCommand, RequestReply};
+use crate::handle::Performer;
+use crate::leader::shown;
+use crate::request_error::ControlRequestError;
 
 pub(crate) const REQUEST: Namespace = Namespace::new("request");
 
@@ -40,6 +43,11 @@ const EXPIRY_CHECK: Duration = Duration::from_secs(5);
 /// After a failure of the store.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How long a request waits for the state: as long as one about workers.
+const STATE_ANSWER: Duration = Duration::from_secs(2);
+
+const UNANSWERED: &str = "the state does not answer";
+
 /// Requests that are being written. More are refused.
 const MAX_WRITES: usize = 64;
 
@@ -58,10 +66,23 @@ pub(super) enum Purpose {
     Revoke,
 }
 
+impl Purpose {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Renew => "renew",
+            Self::Revoke => "revoke",
+        }
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct RequestRecord {
     purpose: Purpose,
     at_ms: u64,
+    /// The coordinator that asks. An earlier version did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,6 +92,8 @@ struct InterestRecord {
 
 /// The follower's half.
 pub(super) struct RequestSender {
+    /// The name of this coordinator.
+    name: String,
     writer: Arc<KeyWriter>,
     clock: Arc<dyn Clock>,
     writes: JoinSet<()>,
@@ -88,22 +111,40 @@ struct UseNotes {
 }
 
 impl RequestSender {
-    pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(name: &str, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         let uses = UseNotes {
             noted: BTreeMap::new(),
             writes: JoinSet::new(),
             slots: Arc::new(Semaphore::new(CONCURRENT_USES)),
             errors: Arc::default(),
         };
-        Self { writer: Arc::new(KeyWriter::shared(store)), clock, writes: JoinSet::new(), uses }
+        let writer = Arc::new(KeyWriter::shared(store));
+        Self { name: name.to_owned(), writer, clock, writes: JoinSet::new(), uses }
     }
 
-    /// Asks the leader, and does not wait for the write.
-    pub(super) fn ask(&mut self, instance: &InstanceName, purpose: Purpose) {
-        let record = RequestRecord { purpose, at_ms: self.clock.now().wall.as_millis() };
-        let key = StoreKey::of_instance(&REQUEST, instance);
-        let writer = Arc::clone(&self.writer);
-        self.write(instance, async move { write_request(&writer, &key, &record).await });
+    /// Asks the leader, and replies when that is written or has failed. The caller waits for neither.
+    pub(super) fn ask(&mut self, instance: &InstanceName, purpose: Purpose, reply: RequestReply) {
+        while self.writes.try_join_next().is_some() {}
+        if self.writes.len() >= MAX_WRITES {
+            tracing::warn!(%instance, "request to the leader dropped: too many requests wait to be written");
+            let error = "too many requests wait to be written; try again".to_owned();
+            reply.send(Err(ControlRequestError::Unasked(error))).ok();
+            return;
+        }
+        let record = RequestRecord {
+            purpose,
+            at_ms: self.clock.now().wall.as_millis(),
+            by: Some(self.name.clone()).filter(|name| !name.is_empty()),
+        };
+        let (writer, instance) = (Arc::clone(&self.writer), instance.clone());
+        self.writes.spawn(async move {
+            let asked = ask(&writer, &instance, &record).await;
+            if let Err(error) = &asked {
+                tracing::warn!(%instance, error = in_one_line(error), "request to the leader failed");
+            }
+            // Whoever asked may have gone.
+            reply.send(asked.map(|()| Performer::Leader)).ok();
+        });
     }
 
     /// Notes that workers here use an instance on demand.
@@ -144,21 +185,6 @@ impl RequestSender {
     pub(super) fn retain(&mut self, is_configured: impl Fn(&InstanceName) -> bool) {
         self.uses.noted.retain(|instance, _| is_configured(instance));
     }
-
-    fn write(&mut self, instance: &InstanceName, write: impl Future<Output = Result<(), StoreError>> + Send + 'static) {
-        while self.writes.try_join_next().is_some() {}
-        if self.writes.len() >= MAX_WRITES {
-            tracing::warn!(%instance, "request to the leader dropped: too many requests wait to be written");
-            return;
-        }
-        let instance = instance.clone();
-        self.writes.spawn(async move {
-            if let Err(error) = write.await {
-                let error = in_one_line(&error);
-                tracing::warn!(%instance, error, "request to the leader failed");
-            }
-        });
-    }
 }
 
 async fn write_use(writer: &KeyWriter, key: &StoreKey, at: Timestamp) -> Result<(), StoreError> {
@@ -170,17 +196,47 @@ async fn write_use(writer: &KeyWriter, key: &StoreKey, at: Timestamp) -> Result<
     }
 }
 
-async fn write_request(writer: &KeyWriter, key: &StoreKey, record: &RequestRecord) -> Result<(), StoreError> {
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
-        let waiting = writer.read(key).await?.and_then(|bytes| decode::<RequestRecord>(&bytes));
-        if waiting.is_some_and(|waiting| waiting.purpose > record.purpose) {
-            return Ok(());
+/// Writes a request within the time that a state which answers takes.
+async fn ask(writer: &KeyWriter, instance: &InstanceName, record: &RequestRecord) -> Result<(), ControlRequestError> {
+    let key = StoreKey::of_instance(&REQUEST, instance);
+    let mut write = RequestWrite { writer, key: &key, record, may_be_there: false };
+    let why = match tokio::time::timeout(STATE_ANSWER, write.run()).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) if error.is_temporary() => format!("{UNANSWERED} ({})", in_one_line(&error)),
+        Ok(Err(StoreError::Conflict { .. })) => {
+            return Err(ControlRequestError::Unasked("others ask for it at this moment; try again".to_owned()));
         }
-        match writer.put(key, &encode(record)).await {
-            Err(StoreError::Conflict { .. }) if attempts < MAX_ATTEMPTS => {}
-            written => return written,
+        Ok(Err(error)) => return Err(ControlRequestError::Unasked(in_one_line(&error))),
+        Err(_) => UNANSWERED.to_owned(),
+    };
+    Err(match write.may_be_there {
+        true => ControlRequestError::Unconfirmed(instance.clone(), why),
+        false => ControlRequestError::Unasked(format!("{why}; try again")),
+    })
+}
+
+struct RequestWrite<'a> {
+    writer: &'a KeyWriter,
+    key: &'a StoreKey,
+    record: &'a RequestRecord,
+    /// Whether a write began whose outcome is not known.
+    may_be_there: bool,
+}
+
+impl RequestWrite<'_> {
+    async fn run(&mut self) -> Result<(), StoreError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let waiting = self.writer.read(self.key).await?.and_then(|bytes| decode::<RequestRecord>(&bytes));
+            if waiting.is_some_and(|waiting| waiting.purpose > self.record.purpose) {
+                return Ok(());
+            }
+            self.may_be_there = true;
+            match self.writer.put(self.key, &encode(self.record)).await {
+                Err(StoreError::Conflict { .. }) if attempts < MAX_ATTEMPTS => self.may_be_there = false,
+                written => return written,
+            }
         }
     }
 }
@@ -257,7 +313,8 @@ impl RequestReader {
         match decode::<RequestRecord>(&bytes).filter(|record| self.is_recent(record.at_ms, REQUEST_LIFE)) {
             None => tracing::warn!(%instance, "dropped a request of another coordinator: it is too old, or damaged"),
             Some(record) => {
-                tracing::info!(%instance, purpose = ?record.purpose, "request of another coordinator");
+                let by = record.by.as_deref().map(shown);
+                tracing::info!(%instance, purpose = record.purpose.word(), by, "request of another coordinator");
                 let event = match record.purpose {
                     Purpose::Get => ScheduleEvent::LeaseRequested(instance),
                     Purpose::Renew => ScheduleEvent::Renew(instance),
@@ -319,7 +376,7 @@ impl RequestReader {
 }
 
 fn encode(record: &impl Serialize) -> SecretBytes {
-    // Of numbers and constant words.
+    // Of numbers and text: it does not fail.
     SecretBytes::new(serde_json::to_vec(record).unwrap_or_default())
 }
 

@@ -2,7 +2,7 @@
 
 use deputy_core::schedule::{InstancePlan, InstanceSnapshot, Lease};
 use deputy_core::time::Now;
-use deputy_core::{InstanceName, ServiceName};
+use deputy_core::{InstanceName, ServiceName, Timestamp};
 use deputy_local::{FailureStatus, signed_millis};
 
 use super::page::is_ready;
@@ -83,20 +83,22 @@ impl InstanceStatus {
         }
     }
 
-    /// An instance whose lease another coordinator obtains.
+    /// An instance whose lease another coordinator obtains, with its valid lease, or the time when its last one expired.
     pub(crate) fn followed(
         name: &InstanceName,
         plan: &InstancePlan,
         lease: Option<&Lease>,
+        expired_at: Option<Timestamp>,
         leader: &LeaderView,
         now: Now,
     ) -> Self {
         let exports = plan.component.unwrap_or_default();
         let is_on_demand = plan.policy.mode.is_on_demand();
-        let lease_state = match lease {
-            Some(_) => "held; ",
-            None if is_on_demand => "on demand; ",
-            None => reason::NO_LEASE,
+        let lease_state = match (lease, expired_at) {
+            (Some(_), _) => "held; ".to_owned(),
+            (None, _) if is_on_demand => "on demand; ".to_owned(),
+            (None, Some(expired_at)) => format!("its lease expired at {expired_at}; "),
+            (None, None) => reason::NO_LEASE.to_owned(),
         };
         Self {
             ready: lease.is_some() || is_on_demand,

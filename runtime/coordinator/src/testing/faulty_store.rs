@@ -20,6 +20,8 @@ pub(crate) enum RecordFault {
     Damaged,
     /// It is never read to the end.
     Hanging,
+    /// It is written, and the answer never comes.
+    Unanswered,
     /// The state does not answer when it is read.
     Unreadable,
     /// The state takes no such value.
@@ -82,7 +84,7 @@ impl StoreLayer for FaultyStore {
             Some(RecordFault::Damaged) => Err(Self::damaged(key)),
             Some(RecordFault::Hanging) => std::future::pending().await,
             Some(RecordFault::Unreadable) => Err(StoreError::Etcd(EtcdError::Unreachable)),
-            Some(RecordFault::Unwritable) | None => self.store.get(key).await,
+            Some(RecordFault::Unanswered | RecordFault::Unwritable) | None => self.store.get(key).await,
         }
     }
 
@@ -95,6 +97,10 @@ impl StoreLayer for FaultyStore {
     ) -> Result<Version, StoreError> {
         match self.fault(key) {
             Some(RecordFault::Damaged) => Err(Self::damaged(key)),
+            Some(RecordFault::Unanswered) => {
+                self.store.put(key, value, expected, by).await?;
+                std::future::pending().await
+            }
             Some(RecordFault::Unwritable) => {
                 Err(StoreError::TooLarge { key: key.clone(), size: value.len(), limit: ByteSize::bytes(0) })
             }

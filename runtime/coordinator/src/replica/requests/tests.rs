@@ -3,9 +3,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use deputy_store::{Changes, DirectoryStore};
 use deputy_test_stores::{LayeredStore, StoreLayer};
+use tokio::sync::oneshot;
 
 use super::*;
-use crate::testing::{FaultyStore, SetClock, test_state};
+use crate::testing::{CapturedLog, FaultyStore, SetClock, test_state};
 
 #[tokio::test]
 async fn use_of_an_instance_ends_while_others_are_used() {
@@ -54,7 +55,7 @@ async fn use_of_many_instances_at_once_is_noted_of_each() {
     let folder = tempfile::tempdir().unwrap();
     let store = test_state(folder.path()).await;
     let clock = Arc::new(SetClock::default());
-    let mut sender = RequestSender::new(Arc::clone(&store) as _, Arc::clone(&clock) as _);
+    let mut sender = RequestSender::new("here", Arc::clone(&store) as _, Arc::clone(&clock) as _);
     let names: Vec<InstanceName> = (0..USED).map(|number| format!("used-{number}").parse().unwrap()).collect();
     let mut note_all = || {
         names.iter().for_each(|name| sender.note_use(name));
@@ -82,7 +83,7 @@ async fn use_that_was_not_written_is_noted_again_within_a_minute() {
     let store = test_state(folder.path()).await;
     let faulty = Arc::new(FaultyStore::new(Arc::clone(&store)));
     faulty.refuse("used");
-    let mut sender = RequestSender::new(Arc::clone(&faulty) as _, Arc::new(SetClock::default()));
+    let mut sender = RequestSender::new("here", Arc::clone(&faulty) as _, Arc::new(SetClock::default()));
     let name = "used".parse().unwrap();
     sender.note_use(&name);
     let is_tried = async {
@@ -141,13 +142,17 @@ async fn requests_are_read_again_after_their_watch_has_ended() {
         }
         // It has listed what there is.
         pause(RETRY / 2).await;
-        let mut sender = RequestSender::new(Arc::clone(&store) as _, Arc::new(SetClock::default()));
-        sender.ask(&"asked".parse().unwrap(), Purpose::Renew);
+        let mut sender = RequestSender::new("node-2\u{1b}", Arc::clone(&store) as _, Arc::new(SetClock::default()));
+        let (reply, answer) = oneshot::channel();
+        sender.ask(&"asked".parse().unwrap(), Purpose::Renew, reply);
+        assert_eq!(answer.await.unwrap(), Ok(Performer::Leader));
         received.recv().await
     };
+    let (log, _logging) = CapturedLog::start();
     let carried_out = tokio::time::timeout(Duration::from_secs(30), asking);
     tokio::select! {
         () = reader.run() => panic!("it ended"),
         command = carried_out => assert!(matches!(command, Ok(Some(CoordinatorCommand::Event(_))))),
     }
+    assert_eq!(log.count(r#"instance=asked purpose="renew" by="node-2""#), 1);
 }
