@@ -12,7 +12,7 @@ use crate::replica::LeftLease;
 use crate::request_error::ControlRequestError;
 use crate::status::{CoordinatorStatus, InstanceStatus, StatusQuery};
 
-/// Who does what was asked for, or why nobody does.
+/// Who does what was asked for, or why no coordinator does.
 pub(crate) type RequestReply = oneshot::Sender<Result<Performer, ControlRequestError>>;
 
 pub(crate) enum CoordinatorCommand {

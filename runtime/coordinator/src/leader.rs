@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn leader_is_announced_with_its_configuration_once_that_is_loaded() {
+    async fn leader_is_announced_with_the_configuration_that_is_loaded() {
         let folder = tempfile::tempdir().unwrap();
         let store = test_state(folder.path()).await;
         let lock = test_lock(&*store).await;

@@ -142,7 +142,7 @@ impl RequestSender {
             if let Err(error) = &asked {
                 tracing::warn!(%instance, error = in_one_line(error), "request to the leader failed");
             }
-            // Whoever asked may have gone.
+            // The caller may have gone.
             reply.send(asked.map(|()| Performer::Leader)).ok();
         });
     }

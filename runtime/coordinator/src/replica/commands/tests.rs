@@ -190,7 +190,7 @@ async fn following_says_when_a_lease_expired() {
 }
 
 #[tokio::test]
-async fn following_has_no_configuration_to_compare_before_it_is_loaded() {
+async fn following_has_nothing_to_compare_before_it_is_loaded() {
     let following = FollowingReplica::new().await;
     let digest = following.replica.digest();
     assert_eq!(*digest.borrow(), None, "there is none");

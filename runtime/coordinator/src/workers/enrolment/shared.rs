@@ -217,7 +217,7 @@ impl EnrolmentActor {
         self.outdated.remove(&key);
         if let Some(next) = next {
             let before = std::mem::replace(&mut self.authority, next);
-            // Else it was confirmed or prepared the next one, which concerns nobody who reads the log.
+            // Else it was confirmed, or has the next one: neither concerns the reader of the log.
             if before.fingerprint() != self.authority.fingerprint() {
                 tracing::info!("worker certificate authority rotated by the leader");
             }
