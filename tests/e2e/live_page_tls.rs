@@ -152,7 +152,7 @@ fn live_page_over_tls_is_for_other_machines() {
     page.write_chain(&ended);
     page.write_key(&ended);
     let checked = page.site.run_command(&["check"]);
-    assert!(checked.stdout.contains("ended at 2020-01-01T00:00:00.000Z: renew it"), "{}", checked.stdout);
+    assert!(checked.stdout.contains("expired at 2020-01-01T00:00:00.000Z: renew it"), "{}", checked.stdout);
     page.write_chain(&first);
     page.write_key(&first);
     let checked = page.site.run_command(&["check"]);

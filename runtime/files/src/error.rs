@@ -48,6 +48,13 @@ impl FileError {
     }
 }
 
+/// Whether a path leads to no file that this process's user may read, so that reading it fails until an operator changes
+/// something.
+pub fn is_wrong_path(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied};
+    matches!(error.kind(), InvalidInput | IsADirectory | NotADirectory | NotFound | PermissionDenied)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,7 +22,7 @@ mod staged;
 pub mod sys;
 
 pub use access::{Access, Identity, Owners, shell_quoted};
-pub use error::FileError;
+pub use error::{FileError, is_wrong_path};
 pub use private_dir::{PrivateDir, is_staged, names};
 pub use read::{FileOpen, FileRead, Unusable, fill, open_regular, read_regular};
 pub use staged::{StagedFile, write_file};

@@ -7,10 +7,13 @@ use std::time::Duration;
 use deputy_config::HealthTls;
 use deputy_core::grant::Host;
 use deputy_core::time::Clock as _;
-use deputy_core::{ByteSize, Timestamp, in_one_line};
+use deputy_core::{ByteSize, in_one_line};
 use deputy_sources::{SourceContext, SourceError, ValueShape, read};
 use deputy_support::{RepeatedError, SystemClock, blocking, pause};
-use deputy_tls::{CertificatesError, KeyError, ServerIdentity, certificates, expiry, identity, is_for, server_config};
+use deputy_tls::{
+    CertificatesError, KeyError, ServerIdentity, ValidityError, certificates, check_validity, identity, is_for,
+    server_config,
+};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::CertifiedKey;
@@ -28,12 +31,12 @@ const MAX_KEY: ByteSize = ByteSize::kib(64);
 pub enum HealthTlsError {
     #[error(transparent)]
     Certificates(#[from] CertificatesError),
-    #[error("the certificate in {} ended at {ended}: renew it; browsers and probes refuse it", chain.display())]
-    Expired { chain: PathBuf, ended: Timestamp },
     #[error("the key cannot be used, or is not that of {}", chain.display())]
     Key { chain: PathBuf, source: KeyError },
     #[error("the certificate in {} is not for {host}: set `advertise` to a name that it has", chain.display())]
     OtherHost { chain: PathBuf, host: Host },
+    #[error("the certificate in {} {why}; browsers and probes refuse it", chain.display())]
+    NotValid { chain: PathBuf, why: ValidityError },
     #[error("cannot read the key")]
     Source(#[from] SourceError),
     #[error("TLS cannot be set up")]
@@ -54,9 +57,9 @@ pub(crate) struct HealthCertificate {
 /// Checks what `health-tls` names.
 ///
 /// # Errors
-/// If the certificate or its key cannot be used, or the certificate has ended.
+/// If the certificate or its key cannot be used, or the certificate is not valid now.
 pub async fn check(section: &HealthTls, platform: &Platform) -> Result<(), HealthTlsError> {
-    HealthCertificate::open(section, platform).await?.check_expiry()
+    HealthCertificate::open(section, platform).await?.check_validity()
 }
 
 impl HealthCertificate {
@@ -68,12 +71,10 @@ impl HealthCertificate {
         Ok(Self { section: section.clone(), sources, identity, chain, failure: RepeatedError::default() })
     }
 
-    /// An error if the certificate has ended.
-    fn check_expiry(&self) -> Result<(), HealthTlsError> {
-        match expiry(&self.chain).filter(|end| *end <= SystemClock::default().now().wall) {
-            Some(ended) => Err(HealthTlsError::Expired { chain: self.section.chain.clone(), ended }),
-            None => Ok(()),
-        }
+    /// An error if the certificate has ended, or has not begun.
+    fn check_validity(&self) -> Result<(), HealthTlsError> {
+        check_validity(&self.chain, SystemClock::default().now().wall)
+            .map_err(|why| HealthTlsError::NotValid { chain: self.section.chain.clone(), why })
     }
 
     pub(crate) fn server_config(&self) -> Result<Arc<ServerConfig>, HealthTlsError> {
@@ -114,9 +115,9 @@ impl HealthCertificate {
                 );
             }
         }
-        match self.check_expiry() {
+        match self.check_validity() {
             // It still serves: probes that do not check it still pass.
-            Err(error) => self.warn(&error, "the certificate of the health port has ended"),
+            Err(error) => self.warn(&error, "the certificate of the health port is not valid now"),
             Ok(()) => self.failure.clear(),
         }
     }

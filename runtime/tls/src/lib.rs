@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 
-pub use certificates::{CertificatesError, certificates, expiry, roots};
+pub use certificates::{CertificatesError, ValidityError, certificates, check_validity, roots};
 pub use identity::{KeyError, identity, is_for};
 pub use pem::{PemError, PrivateKey, private_key};
 pub use server::{ServerIdentity, server_config};

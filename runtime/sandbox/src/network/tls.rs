@@ -70,12 +70,12 @@ pub(crate) enum RuleTlsError {
     #[error(transparent)]
     Certificates(#[from] CertificatesError),
     /// The secret is not a key, or not the certificate's.
-    #[error("secret {secret} is not the PEM key of the certificate in {}: {source}", path.display())]
+    #[error("secret {secret} is not the PEM key of the certificate in {}: {why}", path.display())]
     Key {
         secret: SecretName,
         path: PathBuf,
         /// What is wrong with it, without any of its text.
-        source: KeyError,
+        why: KeyError,
     },
     /// The cryptographic library lacks the TLS versions.
     #[error(transparent)]
@@ -266,7 +266,7 @@ impl TlsFiles {
         let identity = match (&self.client, key) {
             (Some((path, secret)), Some(key)) => {
                 let identity = deputy_tls::identity(certificates(path)?, key);
-                let failed = |source| RuleTlsError::Key { secret: secret.clone(), path: path.clone(), source };
+                let failed = |why| RuleTlsError::Key { secret: secret.clone(), path: path.clone(), why };
                 Some(identity.map_err(failed)?)
             }
             _ => None,
