@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 use crate::grpc::{AnswerError, CallAnswers, Requests};
+use crate::tls_stream::{NotedStream, TlsProgress, is_ended_by_peer};
 use crate::{EtcdError, EtcdTls};
 
 /// Resolving, connecting and both handshakes.
@@ -33,35 +34,58 @@ const WINDOW: u32 = 1 << 20;
 pub(crate) struct MemberConnection {
     endpoint: EtcdEndpoint,
     sender: SendRequest<Requests>,
+    /// `None` without TLS.
+    tls: Option<Arc<TlsProgress>>,
     /// Drives the connection, and ends with it.
     _driver: JoinSet<()>,
+}
+
+/// Why a connection was not opened.
+enum OpenError {
+    Handshake(String),
+    Io(io::Error),
+}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl MemberConnection {
     pub(crate) async fn open(endpoint: &EtcdEndpoint, tls: Option<&EtcdTls>) -> Result<Arc<Self>, EtcdError> {
         let opened = tokio::time::timeout(CONNECT, Self::connect(endpoint, tls)).await;
-        let opened = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let failed = |source| EtcdError::Connect { endpoint: endpoint.to_string(), source };
-        opened.map(Arc::new).map_err(failed)
+        let opened = opened.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
+        let endpoint = endpoint.to_string();
+        opened.map(Arc::new).map_err(|error| match error {
+            OpenError::Handshake(why) => EtcdError::Handshake { endpoint, why, is_unsent: true },
+            OpenError::Io(source) => EtcdError::Connect { endpoint, source },
+        })
     }
 
     #[expect(clippy::disallowed_methods, reason = "the operator's etcd, at the address that the operator wrote down")]
-    async fn connect(endpoint: &EtcdEndpoint, tls: Option<&EtcdTls>) -> io::Result<Self> {
+    async fn connect(endpoint: &EtcdEndpoint, tls: Option<&EtcdTls>) -> Result<Self, OpenError> {
         let stream = TcpStream::connect((endpoint.host(), endpoint.port())).await?;
         stream.set_nodelay(true)?;
         if !endpoint.is_tls() {
-            return Self::handshake(endpoint, stream).await;
+            return Ok(Self::handshake(endpoint, stream, None).await?);
         }
         let tls = tls.ok_or_else(|| io::Error::other("there are no roots to check its certificate with"))?;
         let name = ServerName::try_from(endpoint.host().to_owned()).map_err(io::Error::other)?;
-        let stream = TlsConnector::from(Arc::clone(&tls.0)).connect(name, stream).await?;
+        let stream = match TlsConnector::from(Arc::clone(&tls.0)).connect(name, stream).await {
+            Ok(stream) => stream,
+            Err(error) if is_ended_by_peer(&error) => return Err(OpenError::Handshake(in_one_line(&error))),
+            Err(error) => return Err(error.into()),
+        };
         if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-            return Err(io::Error::other("it does not speak HTTP/2"));
+            return Err(io::Error::other("it does not speak HTTP/2").into());
         }
-        Self::handshake(endpoint, stream).await
+        let (stream, progress) = NotedStream::new(stream);
+        let opened = Self::handshake(endpoint, stream, Some(Arc::clone(&progress))).await;
+        opened.map_err(|error| progress.refusal().map_or(OpenError::Io(error), OpenError::Handshake))
     }
 
-    async fn handshake<S>(endpoint: &EtcdEndpoint, stream: S) -> io::Result<Self>
+    async fn handshake<S>(endpoint: &EtcdEndpoint, stream: S, tls: Option<Arc<TlsProgress>>) -> io::Result<Self>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -77,7 +101,7 @@ impl MemberConnection {
                 tracing::debug!(endpoint = member, error = in_one_line(&error), "connection to etcd ended");
             }
         });
-        Ok(Self { endpoint: endpoint.clone(), sender, _driver: driver })
+        Ok(Self { endpoint: endpoint.clone(), sender, tls, _driver: driver })
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -93,11 +117,24 @@ impl MemberConnection {
     ) -> Result<CallAnswers<A>, EtcdError> {
         let mut sender = self.sender.clone();
         if let Err(error) = sender.ready().await {
-            return Err(EtcdError::Connect { endpoint: self.endpoint.to_string(), source: io::Error::other(error) });
+            let endpoint = self.endpoint.to_string();
+            return Err(match self.refusal() {
+                Some(why) => EtcdError::Handshake { endpoint, why, is_unsent: true },
+                None => EtcdError::Connect { endpoint, source: io::Error::other(error) },
+            });
         }
         let is_stream = requests.is_stream();
         let response = sender.send_request(self.request(path, requests, token)?).await;
-        CallAnswers::new(response.map_err(|error| self.broken(&in_one_line(&error)))?, is_stream)
+        let response = response.map_err(|error| match self.refusal() {
+            Some(why) => EtcdError::Handshake { endpoint: self.endpoint.to_string(), why, is_unsent: false },
+            None => self.broken(&in_one_line(&error)),
+        });
+        CallAnswers::new(response?, is_stream)
+    }
+
+    /// Why there is no TLS on a connection that failed.
+    fn refusal(&self) -> Option<String> {
+        self.tls.as_ref().and_then(|tls| tls.refusal())
     }
 
     fn request(

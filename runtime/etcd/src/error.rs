@@ -12,6 +12,9 @@ pub enum EtcdError {
     /// The connection ended, or no answer came in time. The request may have been applied.
     #[error("etcd at {endpoint} did not answer: {why}")]
     Broken { endpoint: String, why: String },
+    /// The member ended the connection before it sent anything over TLS, as it does when it wants another client certificate.
+    #[error("etcd at {endpoint} ended the TLS handshake: {why}")]
+    Handshake { endpoint: String, why: String, is_unsent: bool },
     /// No connection was opened in time.
     #[error("cannot connect to any member of etcd in time")]
     Unreachable,
@@ -55,7 +58,7 @@ impl EtcdError {
     /// Whether another member, or the same one a little later, may answer.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Broken { .. } | Self::Unreachable => true,
+            Self::Connect { .. } | Self::Broken { .. } | Self::Handshake { .. } | Self::Unreachable => true,
             Self::Malformed(_) | Self::TooLarge(_) | Self::Unusable(_) => false,
             Self::Refused(status) => match status.code {
                 StatusCode::Unavailable | StatusCode::DeadlineExceeded => true,
@@ -71,6 +74,7 @@ impl EtcdError {
         match self {
             Self::Connect { .. } | Self::TooLarge(_) | Self::Unreachable | Self::Unusable(_) => true,
             Self::Broken { .. } | Self::Malformed(_) => false,
+            Self::Handshake { is_unsent, .. } => *is_unsent,
             // "etcdserver: request timed out" and "leader changed" may have been applied; "no leader" was not.
             Self::Refused(status) => !self.is_temporary() || status.message.contains("no leader"),
         }
@@ -99,6 +103,16 @@ impl Status {
         // A wrong password has the code of a malformed request.
         matches!(self.code, StatusCode::PermissionDenied | StatusCode::Unauthenticated)
             || self.message.contains("authentication failed")
+    }
+
+    /// Whether a user was given to an etcd that knows none.
+    pub fn is_authentication_off(&self) -> bool {
+        self.message.contains("authentication is not enabled")
+    }
+
+    /// Whether no user was given to an etcd that wants one.
+    pub fn is_user_missing(&self) -> bool {
+        self.message.contains("user name is empty")
     }
 
     /// Whether what was asked for was compacted.

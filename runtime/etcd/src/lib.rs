@@ -16,6 +16,7 @@ mod grpc;
 mod lease;
 pub mod message;
 mod tls;
+mod tls_stream;
 mod watch;
 
 pub use auth::EtcdLogin;
