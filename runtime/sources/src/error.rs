@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::{fmt, io};
 
 use deputy_core::ByteSize;
-use deputy_files::FileError;
+use deputy_files::{FileError, is_wrong_path};
 
 use crate::command;
 
@@ -54,6 +54,20 @@ pub enum SourceLocation {
     Command(String),
     File(PathBuf),
     Variable(String),
+}
+
+impl SourceError {
+    /// Whether the same fails until an operator changes something. The other errors may pass by themselves: those of a disk,
+    /// and whatever a command asks.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::CredentialName(_) | Self::Credentials(_) | Self::Program(_) | Self::Variable(_) => true,
+            Self::Changing(_) | Self::Command { .. } | Self::Time(_) => false,
+            Self::Empty(location) | Self::Size { location, .. } => !matches!(location, SourceLocation::Command(_)),
+            Self::File(error) => error.is_lasting() || matches!(error, FileError::Denied { .. }),
+            Self::Read { source, .. } | Self::Start { source, .. } => is_wrong_path(source),
+        }
+    }
 }
 
 impl fmt::Display for SourceLocation {

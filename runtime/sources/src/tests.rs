@@ -186,3 +186,31 @@ async fn command_is_killed_with_its_children_if_it_is_cancelled() {
 async fn run_sleeper(file: &Path) {
     drop(command::read_within(Duration::from_secs(60), &sleeper(file), ValueShape::SECRET, &context()).await);
 }
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a test's own files")]
+async fn source_error_that_lasts_is_one_that_an_operator_mends() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let (open, empty) = (folder.path().join("open"), folder.path().join("empty"));
+    std::fs::write(&open, "hunter2").unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::write(&empty, "").unwrap();
+    std::fs::set_permissions(&empty, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let command = |program: &[&str]| SecretSource::Command(words(program));
+    for (source, is_lasting) in [
+        (SecretSource::Environment("KEX".to_owned()), true),
+        (SecretSource::Credential("key".to_owned()), true),
+        (SecretSource::File(folder.path().join("none")), true),
+        (SecretSource::File(open), true),
+        (SecretSource::File(empty), true),
+        (SecretSource::File(folder.path().to_owned()), true),
+        (command(&["/nonexistent/program"]), true),
+        // What a program asks may answer later.
+        (command(&["false"]), false),
+        (command(&["true"]), false),
+    ] {
+        let error = read(&source, ValueShape::SECRET, &context()).await.unwrap_err();
+        assert_eq!(error.is_lasting(), is_lasting, "{error}");
+    }
+}

@@ -69,6 +69,19 @@ pub enum StoreError {
     TooLarge { key: StoreKey, size: usize, limit: ByteSize },
 }
 
+/// What etcd, or what it was given, has to be changed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EtcdRefusal {
+    /// It knows no users, and was given one.
+    AuthenticationOff,
+    /// The user, the password, or what the user may do.
+    Denied,
+    /// It ended the handshake of TLS.
+    Handshake,
+    /// It knows users, and was given none.
+    UserMissing,
+}
+
 /// Why a value cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Corruption {
@@ -104,9 +117,32 @@ impl StoreError {
         matches!(self, Self::Etcd(error) if error.is_temporary())
     }
 
-    /// Whether etcd refused the user, or what the user may do.
-    pub fn is_denied(&self) -> bool {
-        matches!(self, Self::Etcd(EtcdError::Refused(status)) if status.is_denied())
+    /// Whether the same fails until an operator changes the configuration, the key or etcd's users.
+    pub fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::EtcdFormat { .. } | Self::EtcdKeyMismatch { .. } | Self::Format { .. } | Self::KeyMismatch { .. } => {
+                true
+            }
+            Self::Etcd(EtcdError::Unusable(_)) => true,
+            Self::Etcd(_) => {
+                matches!(self.refusal(), Some(EtcdRefusal::AuthenticationOff | EtcdRefusal::UserMissing))
+            }
+            Self::File(error) => error.is_lasting() || matches!(error, FileError::Denied { .. }),
+            _ => false,
+        }
+    }
+
+    /// What etcd refused, if an operator can mend it.
+    pub fn refusal(&self) -> Option<EtcdRefusal> {
+        match self {
+            Self::Etcd(EtcdError::Handshake { .. }) => Some(EtcdRefusal::Handshake),
+            Self::Etcd(EtcdError::Refused(status)) if status.is_authentication_off() => {
+                Some(EtcdRefusal::AuthenticationOff)
+            }
+            Self::Etcd(EtcdError::Refused(status)) if status.is_user_missing() => Some(EtcdRefusal::UserMissing),
+            Self::Etcd(EtcdError::Refused(status)) if status.is_denied() => Some(EtcdRefusal::Denied),
+            _ => None,
+        }
     }
 
     /// Whether the writer's lock is in other hands.

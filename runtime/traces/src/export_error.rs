@@ -35,6 +35,16 @@ pub enum CollectorError {
 }
 
 impl CollectorError {
+    /// Whether the same fails until an operator changes the configuration.
+    pub fn is_misconfigured(&self) -> bool {
+        match self {
+            Self::Header(_, error) => error.is_lasting(),
+            Self::HeaderValue(_) | Self::Request(_) => true,
+            Self::Roots(error) => error.is_lasting(),
+            _ => false,
+        }
+    }
+
     /// Whether the same batch may be taken later: the answers that OTLP names, and whatever hinders an answer.
     pub(crate) fn is_temporary(&self) -> bool {
         match self {

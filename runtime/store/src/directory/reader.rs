@@ -8,7 +8,7 @@ use deputy_files::{FileError, FileRead, PrivateDir};
 
 use super::{blocking, names, record, value_file};
 use crate::seal::{self, SealLabel};
-use crate::{MasterKey, StoreError, StoreKey};
+use crate::{KeyFit, MasterKey, StoreError, StoreKey};
 
 /// Single values of a directory, for a command that only looks.
 pub struct DirectoryReader(Arc<ReadDir>);
@@ -33,6 +33,13 @@ impl DirectoryReader {
         Ok(found.iter().filter_map(|name| names::key(name)).collect())
     }
 
+    /// Whether the master key is that of this state. [`StoreError::KeyMismatch`] if neither the version record nor a value opens
+    /// with it.
+    pub async fn check_key(&self) -> Result<KeyFit, StoreError> {
+        let inner = Arc::clone(&self.0);
+        blocking(self.0.dir.path(), move || inner.check_key()).await
+    }
+
     /// Reads a value. [`StoreError::KeyMismatch`] if neither it nor the version record opens with the master key.
     pub async fn get(&self, key: &StoreKey) -> Result<Option<SecretBytes>, StoreError> {
         let inner = Arc::clone(&self.0);
@@ -42,6 +49,25 @@ impl DirectoryReader {
 }
 
 impl ReadDir {
+    fn check_key(&self) -> Result<KeyFit, StoreError> {
+        if self.opens_record()? {
+            return Ok(KeyFit::Fits);
+        }
+        let names = self.dir.names()?;
+        let keys: Vec<_> = names.iter().filter_map(|name| names::key(name)).collect();
+        for key in &keys {
+            if let FileRead::Bytes(bytes) = self.dir.read(&names::file(key), value_file::max_size())?
+                && value_file::open(bytes, key, &self.master).is_ok()
+            {
+                return Ok(KeyFit::Fits);
+            }
+        }
+        if keys.is_empty() && !names.iter().any(|name| name == record::FILE) {
+            return Ok(KeyFit::NoState);
+        }
+        Err(StoreError::KeyMismatch { path: self.dir.path().to_owned() })
+    }
+
     fn get(&self, key: &StoreKey) -> Result<Option<SecretBytes>, StoreError> {
         let found = match self.dir.read(&names::file(key), value_file::max_size())? {
             FileRead::Absent => return Ok(None),

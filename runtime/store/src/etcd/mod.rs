@@ -35,8 +35,8 @@ use self::watcher::Watcher;
 use crate::change;
 use crate::store::check_size;
 use crate::{
-    Changes, ExpectedVersion, KeyPrefix, MasterKey, Random, Store, StoreError, StoreKey, StoreLock, StoredValue,
-    Version, WriteId, WriteRight,
+    Changes, ExpectedVersion, KeyFit, KeyPrefix, MasterKey, Random, Store, StoreError, StoreKey, StoreLock,
+    StoredValue, Version, WriteId, WriteRight,
 };
 
 /// The largest value: the largest payload, and room for the head of its record.
@@ -55,6 +55,13 @@ struct EtcdState {
     lifetimes: LifetimeLeases,
 }
 
+impl EtcdState {
+    fn new(client: EtcdClient, prefix: EtcdPrefix, master: MasterKey, random: Random) -> Self {
+        let requests = EtcdRequests::new(prefix, master, random);
+        Self { client: Arc::new(client), requests, lifetimes: LifetimeLeases::default() }
+    }
+}
+
 impl EtcdStore {
     /// Opens the state under a prefix. Fails with [`StoreError::EtcdKeyMismatch`], before anything is touched, if it was
     /// sealed with another key.
@@ -64,10 +71,22 @@ impl EtcdStore {
         master: MasterKey,
         random: Random,
     ) -> Result<Self, StoreError> {
-        let requests = EtcdRequests::new(prefix, master, random);
-        let state = EtcdState { client: Arc::new(client), requests, lifetimes: LifetimeLeases::default() };
+        let state = EtcdState::new(client, prefix, master, random);
         state.check_record().await?;
         Ok(Self { state: Arc::new(state), watches: Mutex::default() })
+    }
+
+    /// Whether a key fits the state under a prefix: opens one sealed record with it, and touches nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::EtcdKeyMismatch`] if the state was sealed with another key; if etcd does not answer.
+    pub async fn check_key(
+        client: EtcdClient,
+        prefix: EtcdPrefix,
+        master: MasterKey,
+        random: Random,
+    ) -> Result<KeyFit, StoreError> {
+        EtcdState::new(client, prefix, master, random).look().await
     }
 }
 

@@ -7,7 +7,7 @@ use deputy_etcd::message::{Compare, RequestOp, TxnRequest};
 
 use super::EtcdState;
 use crate::seal::{self, FORMAT, Plaintext, SealLabel, WriteStamp};
-use crate::{Corruption, KeyPrefix, StoreError};
+use crate::{Corruption, KeyFit, KeyPrefix, StoreError};
 
 /// Values that are tried with the key if the record does not open.
 const TRIED: usize = 16;
@@ -16,6 +16,17 @@ const TRIED: usize = 16;
 const ATTEMPTS: usize = 3;
 
 impl EtcdState {
+    /// Looks whether the key fits, and writes nothing.
+    pub(super) async fn look(&self) -> Result<KeyFit, StoreError> {
+        let found = self.raw(&self.requests.prefix.record()).await?;
+        let opened = found.map(|found| seal::open(found.value, &SealLabel::of_record(), &self.requests.master));
+        match opened {
+            Some(Ok(_)) => Ok(KeyFit::Fits),
+            Some(Err(why)) => self.check_values(Some(why)).await,
+            None => self.check_values(None).await,
+        }
+    }
+
     /// Checks that the key fits. Writes the record if there is none.
     pub(super) async fn check_record(&self) -> Result<(), StoreError> {
         let name = self.requests.prefix.record();
@@ -27,7 +38,10 @@ impl EtcdState {
                 Some(Err(why)) => Some(why),
                 None => None,
             };
-            self.check_values(why).await?;
+            if self.check_values(why).await? == KeyFit::Fits {
+                let prefix = &self.requests.prefix.0;
+                tracing::warn!(%prefix, "record of the state in etcd damaged; writing it again");
+            }
             let stamp = WriteStamp { write: self.requests.write_id()?, replaced: None };
             let sealed = Plaintext::new(&[]).seal(
                 &SealLabel::of_record(),
@@ -46,20 +60,17 @@ impl EtcdState {
     }
 
     /// Without a record that opens, one of the values has to open, unless there is nothing at all.
-    async fn check_values(&self, why: Option<Corruption>) -> Result<(), StoreError> {
+    async fn check_values(&self, why: Option<Corruption>) -> Result<KeyFit, StoreError> {
         let keys = self.list(&KeyPrefix::All).await?.versions;
         for key in keys.keys().take(TRIED) {
             match self.read(key).await {
-                Ok(Some(_)) => {
-                    tracing::warn!(prefix = %self.requests.prefix.0, "record of the state in etcd damaged; writing it again");
-                    return Ok(());
-                }
+                Ok(Some(_)) => return Ok(KeyFit::Fits),
                 Ok(None) | Err(StoreError::Damaged { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
         match why {
-            None if keys.is_empty() => Ok(()),
+            None if keys.is_empty() => Ok(KeyFit::NoState),
             Some(Corruption::Format(found)) => {
                 let prefix = self.requests.prefix.0.to_string();
                 Err(StoreError::EtcdFormat { prefix, found, supported: FORMAT })

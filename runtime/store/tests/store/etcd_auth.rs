@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use deputy_core::SecretBytes;
 use deputy_etcd::{EtcdClient, EtcdLogin, EtcdOptions, EtcdTls};
-use deputy_store::{EtcdStore, KeyPrefix, Store, StoreError};
+use deputy_store::{EtcdRefusal, EtcdStore, KeyPrefix, Store, StoreError};
 use deputy_test_servers::{Etcd, EtcdCertificates};
 
 use super::{key, master, random, text, write};
@@ -39,8 +39,9 @@ async fn open(etcd: &Etcd, password: Option<&str>, tls: Option<EtcdTls>) -> Resu
 async fn etcd_token_that_ended_is_replaced_everywhere() {
     let mut etcd = Etcd::start(&["--auth-token-ttl=1"]).unwrap();
     permit_deputy(&etcd);
-    for wrong in [None, Some("wrong")] {
+    for (wrong, refusal) in [(None, EtcdRefusal::UserMissing), (Some("wrong"), EtcdRefusal::Denied)] {
         let error = open(&etcd, wrong, None).await.unwrap_err();
+        assert_eq!(error.refusal(), Some(refusal), "{error}");
         assert!(matches!(error, StoreError::Etcd(_)) && !error.to_string().contains("wrong "), "{error}");
     }
     let store = open(&etcd, Some("hunter2"), None).await.unwrap();
@@ -90,11 +91,14 @@ async fn etcd_tls_takes_the_given_roots_and_certificate_alone() {
     // Without a certificate, with other roots, and without TLS there is no connection.
     let others = EtcdCertificates::new().unwrap();
     let other_roots = deputy_tls::roots(Some(&others.file("roots.pem"))).unwrap();
-    for tls in
-        [Some(EtcdTls::new(roots, None).unwrap()), Some(EtcdTls::new(other_roots, Some(identity())).unwrap()), None]
-    {
+    for (tls, refusal) in [
+        (Some(EtcdTls::new(roots, None).unwrap()), Some(EtcdRefusal::Handshake)),
+        (Some(EtcdTls::new(other_roots, Some(identity())).unwrap()), None),
+        (None, None),
+    ] {
         let error = open(&etcd, None, tls).await.unwrap_err();
-        assert!(matches!(error, StoreError::Etcd(_)), "{error}");
+        assert!(matches!(error, StoreError::Etcd(_)) && error.is_temporary(), "{error}");
+        assert_eq!(error.refusal(), refusal, "{error}");
     }
     // A key that belongs to another certificate is refused before anything is sent.
     let chain = deputy_tls::certificates(&others.file("client.pem")).unwrap();

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use deputy_core::{SecretBytes, Span};
 use deputy_store::{
-    Change, ChangeKind, EtcdStore, ExpectedVersion, KeyPrefix, KeyWriter, Namespace, Store, StoreError, WriteRight,
+    Change, ChangeKind, EtcdStore, ExpectedVersion, KeyFit, KeyPrefix, KeyWriter, Namespace, Store, StoreError,
+    WriteRight,
 };
 use deputy_test_servers::Etcd;
 
@@ -18,11 +19,21 @@ async fn etcd_state_with_another_key_is_not_touched() {
     write(&store, "lease/a", "sealed").await;
     let before = etcd.ctl(&["get", "", "--prefix", "-w", "json"]).unwrap();
     let open = |first| EtcdStore::open(client(&etcd.endpoints()), "deputy/".parse().unwrap(), master(first), random());
+    let look =
+        |first| EtcdStore::check_key(client(&etcd.endpoints()), "deputy/".parse().unwrap(), master(first), random());
     let error = open(1).await.unwrap_err();
     assert!(matches!(error, StoreError::EtcdKeyMismatch { .. }), "{error}");
-    // Without the record as well.
+    assert!(matches!(look(1).await, Err(StoreError::EtcdKeyMismatch { .. })));
+    assert_eq!(look(0).await.unwrap(), KeyFit::Fits);
+    // Without the record as well. Who only looks does not write it again.
     etcd.ctl(&["del", "deputy/record"]).unwrap();
     assert!(matches!(open(1).await, Err(StoreError::EtcdKeyMismatch { .. })));
+    assert!(matches!(look(1).await, Err(StoreError::EtcdKeyMismatch { .. })));
+    assert_eq!(look(0).await.unwrap(), KeyFit::Fits);
+    assert_eq!(etcd.ctl(&["get", "deputy/record", "--keys-only"]).unwrap().trim(), "");
+    let elsewhere = EtcdStore::check_key(client(&etcd.endpoints()), "other/".parse().unwrap(), master(1), random());
+    assert_eq!(elsewhere.await.unwrap(), KeyFit::NoState);
+    assert_eq!(etcd.ctl(&["get", "other/", "--prefix"]).unwrap(), "");
     let store = open(0).await.unwrap();
     assert_eq!(text(&store, "lease/a").await.unwrap(), "sealed");
     assert_eq!(etcd.ctl(&["get", "deputy/record", "--keys-only"]).unwrap().trim(), "deputy/record");

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::KeyFit;
 
 #[tokio::test]
 async fn reader_reads_values_and_changes_nothing() {
@@ -21,6 +22,12 @@ async fn reader_reads_values_and_changes_nothing() {
     assert!(reader.get(&parsed("state/other")).await.unwrap().is_none());
     let other_key = DirectoryReader::open(&state.path(), master(2)).await.unwrap().unwrap();
     assert!(matches!(other_key.get(&key).await, Err(StoreError::KeyMismatch { .. })));
+    assert_eq!(reader.check_key().await.unwrap(), KeyFit::Fits);
+    assert!(matches!(other_key.check_key().await, Err(StoreError::KeyMismatch { .. })));
+    fs::rename(state.path().join(".store"), state.path().join(".moved")).unwrap();
+    assert_eq!(reader.check_key().await.unwrap(), KeyFit::Fits, "a value opens");
+    assert!(matches!(other_key.check_key().await, Err(StoreError::KeyMismatch { .. })));
+    fs::rename(state.path().join(".moved"), state.path().join(".store")).unwrap();
     fs::write(state.file("state/login"), b"damaged").unwrap();
     assert!(matches!(reader.get(&key).await, Err(StoreError::Damaged { .. })));
     assert_eq!(state.names(), names);
