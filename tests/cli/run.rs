@@ -37,6 +37,52 @@ fn run_starts_nothing_with_an_invalid_file() {
 }
 
 #[test]
+fn run_ends_for_good_where_a_setting_names_what_is_wrong() {
+    let key = "[coordinator]\nkey = { file = \"state.key\" }\n";
+    let health_tls = "[coordinator]\nhealth = \"127.0.0.1:1\"\nhealth-tls = { chain = \"none.pem\", key = { file = \"aws-key\" } }\n";
+    for (lines, contents, text) in [
+        (key, None, "cannot read the master key"),
+        (key, Some("too short"), "the master key must be 32 bytes"),
+        (health_tls, None, "see `health-tls` in [coordinator]"),
+    ] {
+        let home = TestEnvironment::with(lines);
+        if let Some(contents) = contents {
+            home.write("state.key", contents);
+            home.restrict_mode("state.key");
+        }
+        let run = beside(&home, &["run"]);
+        assert_eq!(run.code, Some(2), "{}", run.stderr);
+        assert!(run.stderr.contains(text), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn run_with_another_master_key_ends_for_good_as_doctor_says() {
+    let home = TestEnvironment::with("[coordinator]\nkey = { file = \"state.key\" }\n");
+    home.write("state.key", &"5a5b".repeat(16));
+    home.restrict_mode("state.key");
+    let doctor = beside(&home, &["doctor"]);
+    assert!(doctor.stdout.contains("a master key; there is no state yet"), "{}", doctor.stdout);
+    assert!(!state(&home).exists(), "doctor makes no state");
+    drop(Coordinator::start(&home));
+    let doctor = beside(&home, &["doctor"]);
+    assert!(doctor.stdout.contains("the master key opens the state"), "{}", doctor.stdout);
+
+    home.write("state.key", &"5c5d".repeat(16));
+    let doctor = beside(&home, &["doctor"]);
+    let text = "the key does not fit this state directory";
+    assert_eq!(doctor.code, Some(1), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains(text), "{}", doctor.stdout);
+    let run = beside(&home, &["run"]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    assert!(run.stderr.contains(text), "{}", run.stderr);
+    // What is no key is found without opening the state.
+    home.write("state.key", "too short");
+    let doctor = beside(&home, &["doctor"]);
+    assert!(doctor.stdout.contains("failed   key       cannot read the master key"), "{}", doctor.stdout);
+}
+
+#[test]
 fn socket_mode_is_owner_only_or_configured_group() {
     for (lines, expected) in [("", 0o600), ("control-mode = \"0660\"\n", 0o660)] {
         let home =

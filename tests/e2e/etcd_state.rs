@@ -99,7 +99,7 @@ fn etcd_state_with_another_master_key_is_untouched() {
     let before = stored("other-key/");
     home.put_secret("state.key", &"5a5b".repeat(16));
     for arguments in [&["run"][..], &["state", "backup", "backup"]] {
-        let refused = home.deputy(arguments).ends_with(exit::FAILED);
+        let refused = home.deputy(arguments).ends_with(exit::MISCONFIGURED);
         assert!(refused.stderr.contains("the key does not fit the state in etcd"), "{}", refused.stderr);
     }
     assert_eq!(stored("other-key/"), before);

@@ -20,6 +20,7 @@ mod contract;
 mod coordinator;
 mod endpoint;
 mod engine;
+mod etcd_settings;
 mod etcd_state;
 mod examples;
 mod faults;

@@ -12,7 +12,7 @@ use deputy_core::ReceiverName;
 use deputy_sandbox::{LoadError, SandboxError};
 use deputy_sources::SourceError;
 use deputy_store::{ArchiveError, MasterKeyError, StoreError, StoreKeyError};
-use deputy_tls::{CertificatesError, KeyError};
+use deputy_tls::{CertificatesError, KeyError, ValidityError};
 use deputy_traces::CollectorError;
 use deputy_worker::cache::LeaseCacheError;
 use deputy_worker::components::ComponentError;
@@ -51,10 +51,17 @@ pub enum ProcessError {
     Enrolment(#[from] EnrolmentFailure),
     #[error("cannot use the certificates for etcd: see `roots` and `client-certificate` in [coordinator.store]")]
     EtcdCertificates(#[source] CertificatesError),
+    #[error("the client certificate for etcd {why}")]
+    EtcdClientCertificate {
+        chain: PathBuf,
+        why: ValidityError,
+        /// What etcd made of it, if it was asked.
+        source: Option<StoreError>,
+    },
     #[error("the key of the client certificate for etcd cannot be used, or is another certificate's")]
     EtcdKey(#[source] KeyError),
-    #[error("cannot read the key or the password for etcd")]
-    EtcdSource(#[source] SourceError),
+    #[error("cannot read {setting} in [coordinator.store]")]
+    EtcdSource { setting: &'static str, source: SourceError },
     #[error("cannot open the state in etcd")]
     EtcdState(#[source] StoreError),
     #[error("TLS to etcd cannot be set up")]

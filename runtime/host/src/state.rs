@@ -9,7 +9,7 @@ use deputy_coordinator::{
 };
 use deputy_core::{EtcdEndpoint, InstanceName, SecretSource, StateIdentity, Timestamp};
 use deputy_etcd::message::RangeRequest;
-use deputy_store::{Archive, DirectoryReader, MasterKey, Store, StoreError, StoreKey, rekey};
+use deputy_store::{Archive, DirectoryReader, EtcdStore, KeyFit, MasterKey, Store, StoreError, StoreKey, rekey};
 use futures::future::try_join_all;
 
 use crate::error::ProcessError;
@@ -41,6 +41,14 @@ pub enum CopySource {
 /// Whether what etcd needs can be read: certificates, the key, the password.
 pub async fn check_etcd(etcd: &EtcdSection, platform: &Platform) -> Result<(), ProcessError> {
     store::client(etcd, platform).await.map(drop)
+}
+
+/// Whether the client certificate for etcd is valid now, if there is one.
+///
+/// # Errors
+/// If it is not, or cannot be read.
+pub async fn check_etcd_client_certificate(etcd: &EtcdSection) -> Result<(), ProcessError> {
+    store::check_client_certificate(etcd).await
 }
 
 /// Reads one key at each member of etcd by itself, as Deputy's user, and changes nothing.
@@ -99,6 +107,27 @@ impl StateDirectory {
         to_lock.release().await;
         from_lock.release().await;
         copied
+    }
+
+    /// Reads the configured master key. `None` without one: that in the state directory is left to the coordinator.
+    pub async fn configured_key(&self) -> Result<Option<MasterKey>, ProcessError> {
+        let Some(key) = &self.key else { return Ok(None) };
+        MasterKey::read(key, &self.platform.sources).await.map(Some).map_err(ProcessError::MasterKey)
+    }
+
+    /// Opens one sealed record of the state with a key, and touches nothing.
+    ///
+    /// # Errors
+    /// If none opens, or the state cannot be read.
+    pub async fn check_key(&self, key: MasterKey) -> Result<KeyFit, ProcessError> {
+        let Some(etcd) = &self.etcd else {
+            let directory = DirectoryReader::open(&self.path, key).await.map_err(ProcessError::State)?;
+            let Some(directory) = directory else { return Ok(KeyFit::NoState) };
+            return directory.check_key().await.map_err(ProcessError::State);
+        };
+        let client = store::client(etcd, &self.platform).await?;
+        let random = Arc::clone(&self.platform.random);
+        EtcdStore::check_key(client, etcd.prefix.clone(), key, random).await.map_err(ProcessError::EtcdState)
     }
 
     /// Seals the state with another key: that of `new_key`, or a generated one where the key is in the state directory.

@@ -171,6 +171,6 @@ fn rekeyed_state_opens_with_its_new_key() {
     assert_eq!(coordinator.stop(), Some(exit::OK));
     fs::write(file(&site, "key"), old).unwrap();
     let mut refused = RunningCoordinator::start_unseen(&site.home);
-    assert_eq!(refused.end(), Some(1));
+    assert_eq!(refused.end(), Some(exit::MISCONFIGURED));
     assert!(refused.last_error().contains("does not fit"), "{}", refused.last_error());
 }

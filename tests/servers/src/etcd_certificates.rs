@@ -1,10 +1,12 @@
 //! Certificates for etcd and its clients: an authority of its own, a server on the loopback interface, and users.
 
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    date_time_ymd,
 };
 
 use crate::{Error, Lasting};
@@ -41,7 +43,23 @@ impl EtcdCertificates {
     /// # Errors
     /// When it cannot be made or written.
     pub fn client(&self, file: &str, user: &str) -> Result<(), Error> {
+        self.client_of(file, user, None)
+    }
+
+    /// The same for a certificate that is valid from the first day of one year until that of another.
+    ///
+    /// # Errors
+    /// When it cannot be made or written.
+    pub fn client_of_years(&self, file: &str, user: &str, years: Range<i32>) -> Result<(), Error> {
+        self.client_of(file, user, Some(years))
+    }
+
+    fn client_of(&self, file: &str, user: &str, years: Option<Range<i32>>) -> Result<(), Error> {
         let mut params = CertificateParams::new(Vec::new()).map_err(failed)?;
+        if let Some(years) = years {
+            params.not_before = date_time_ymd(years.start, 1, 1);
+            params.not_after = date_time_ymd(years.end, 1, 1);
+        }
         params.distinguished_name.push(DnType::CommonName, user);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(file, params)

@@ -8,13 +8,16 @@ use deputy_coordinator::{BackupError, EnrolmentError, WorkersError};
 use deputy_core::failure::FailureKind;
 use deputy_files::shell_quoted;
 use deputy_host::ProcessError;
+use deputy_host::health_tls::HealthTlsError;
 use deputy_host::worker::EnrolmentFailure;
 use deputy_link::AuthorityError;
 use deputy_link::client::JoinFailure;
 use deputy_local::SocketClientError;
 use deputy_sandbox::{CacheError, CompileError, LoadError, SandboxError};
 use deputy_script::{RecordError, ScriptError};
-use deputy_store::{MasterKeyError, StoreError};
+use deputy_sources::{SourceError, SourceLocation};
+use deputy_store::{EtcdRefusal, MasterKeyError, StoreError};
+use deputy_worker::endpoint::EndpointTokenError;
 
 use super::{CommandError, Report};
 use crate::context::COORDINATOR_FILE;
@@ -92,30 +95,67 @@ impl From<ProcessError> for CommandError {
 fn exit_of_host(error: &ProcessError) -> Exit {
     match error {
         ProcessError::Archive(_)
-        | ProcessError::MasterKey(MasterKeyError::Store(_))
+        | ProcessError::EtcdKey(_)
         | ProcessError::NewKeyUnnamed
         | ProcessError::NoEtcd
         | ProcessError::ReceiverAccess(_)
         | ProcessError::RekeyEtcd
         | ProcessError::Truncated { .. } => Exit::Misconfigured,
+        ProcessError::EndpointToken(EndpointTokenError::Read(error)) => misconfigured_if(error.is_lasting()),
+        ProcessError::EndpointToken(EndpointTokenError::Unsound { .. }) => Exit::Misconfigured,
         ProcessError::Enrolment(error) => exit_of_enrolment(error),
-        ProcessError::MasterKey(MasterKeyError::Derive) | ProcessError::Random | ProcessError::StoreKey(_) => {
-            Exit::Internal
-        }
-        ProcessError::Sandbox(error) => exit_of_sandbox(error),
+        ProcessError::EtcdCertificates(error) => misconfigured_if(error.is_lasting()),
+        // It is renewed without a restart of the service, which finds the new one at its next start.
+        ProcessError::EtcdClientCertificate { .. } => Exit::Unavailable,
+        ProcessError::EtcdSource { source, .. } => misconfigured_if(source.is_lasting()),
         ProcessError::EtcdState(error) => exit_of_etcd(error),
+        ProcessError::HealthTls(error) => exit_of_health_tls(error),
+        ProcessError::MasterKey(error) => exit_of_master_key(error),
+        ProcessError::Random | ProcessError::StoreKey(_) => Exit::Internal,
+        ProcessError::Rekey(error) | ProcessError::State(error) => misconfigured_if(error.is_misconfigured()),
+        ProcessError::ReceiverComponent { source, .. } => exit_of_load(source),
+        ProcessError::Sandbox(error) => exit_of_sandbox(error),
+        ProcessError::Traces(error) => misconfigured_if(error.is_misconfigured()),
         _ if is_etcd_away(error) => Exit::Unavailable,
         _ => Exit::Failed,
     }
 }
 
+/// The code of a fault that lasts until an operator changes something, or may pass by itself: a service tries only the latter
+/// again.
+fn misconfigured_if(is_lasting: bool) -> Exit {
+    if is_lasting { Exit::Misconfigured } else { Exit::Failed }
+}
+
 fn exit_of_etcd(error: &StoreError) -> Exit {
-    if error.is_denied() {
+    if error.refusal() == Some(EtcdRefusal::Denied) {
         Exit::Denied
     } else if error.is_temporary() {
         Exit::Unavailable
     } else {
-        Exit::Failed
+        misconfigured_if(error.is_misconfigured())
+    }
+}
+
+fn exit_of_master_key(error: &MasterKeyError) -> Exit {
+    match error {
+        MasterKeyError::Form | MasterKeyError::Gone(_) | MasterKeyError::Store(_) | MasterKeyError::Weak => {
+            Exit::Misconfigured
+        }
+        MasterKeyError::Source(error) => misconfigured_if(error.is_lasting()),
+        MasterKeyError::Derive | MasterKeyError::Random => Exit::Internal,
+        MasterKeyError::Create { .. } | MasterKeyError::Exists(_) => Exit::Failed,
+    }
+}
+
+fn exit_of_health_tls(error: &HealthTlsError) -> Exit {
+    match error {
+        HealthTlsError::Certificates(error) => misconfigured_if(error.is_lasting()),
+        HealthTlsError::Source(error) => misconfigured_if(error.is_lasting()),
+        HealthTlsError::Key { .. } | HealthTlsError::NotValid { .. } | HealthTlsError::OtherHost { .. } => {
+            Exit::Misconfigured
+        }
+        HealthTlsError::Tls(_) => Exit::Failed,
     }
 }
 
@@ -134,14 +174,38 @@ fn is_etcd_away(error: &ProcessError) -> bool {
 const ETCD_AWAY: &str = "`etcdctl endpoint status` shows whether the members run and see a leader; `etcd` and `roots` in \
                          [coordinator.store] name their ports for clients, and the authority of their certificates";
 
-/// What fixes that etcd refused or did not answer.
-pub(crate) fn etcd_hint(error: &StoreError) -> &'static str {
-    match error.is_denied() {
-        true => {
+const ETCD_HANDSHAKE: &str = "etcd may want another client certificate: `client-certificate` in [coordinator.store] names one \
+                              that an authority of etcd's `--trusted-ca-file` signed";
+
+/// What fixes that etcd refused or did not answer: a line each.
+pub(crate) fn etcd_hint(error: &StoreError) -> String {
+    let hint = match error.refusal() {
+        Some(EtcdRefusal::AuthenticationOff) => {
+            "etcd has no authentication: run `etcdctl auth enable`, or remove `user` and `password` from [coordinator.store]"
+        }
+        Some(EtcdRefusal::Denied) => {
             "`user` and `password` in [coordinator.store] name a user of etcd, which needs `readwrite` on all keys that begin \
              with `prefix`: docs/security.md has the commands"
         }
-        false => ETCD_AWAY,
+        Some(EtcdRefusal::Handshake) => return format!("{ETCD_HANDSHAKE}\n{ETCD_AWAY}"),
+        Some(EtcdRefusal::UserMissing) => {
+            "etcd has authentication: set `user` and `password` in [coordinator.store]; docs/security.md has the commands \
+             that make the user"
+        }
+        None => ETCD_AWAY,
+    };
+    hint.to_owned()
+}
+
+/// What fixes that a secret for etcd cannot be read.
+fn source_hint(setting: &str, error: &SourceError) -> String {
+    match error {
+        SourceError::Read { location: SourceLocation::File(path), source }
+            if source.kind() == io::ErrorKind::NotFound =>
+        {
+            format!("put the secret there: (umask 077; cat > {})", shell_quoted(path))
+        }
+        _ => format!("{setting} in [coordinator.store] names where it is, for this process's user"),
     }
 }
 
@@ -191,7 +255,29 @@ fn hints(error: &ProcessError) -> Vec<String> {
         ProcessError::Truncated { .. } => {
             vec!["if that is intended, start once with `deputy run --remove`, which withdraws the removed leases".to_owned()]
         }
-        ProcessError::EtcdState(error) if error.is_denied() => vec![etcd_hint(error).to_owned()],
+        ProcessError::EtcdCertificates(_) => vec![
+            "`roots`, and `chain` of `client-certificate`, name files with certificates in PEM that this process's user can \
+             read"
+                .to_owned(),
+        ],
+        ProcessError::EtcdClientCertificate { chain, .. } => vec![format!(
+            "put a renewed certificate into {}, which `client-certificate` in [coordinator.store] names, with its key",
+            chain.display()
+        )],
+        ProcessError::EtcdKey(_) => vec![
+            "`key` of `client-certificate` in [coordinator.store] has to be the key of the certificate in `chain`, in PEM"
+                .to_owned(),
+        ],
+        ProcessError::EtcdSource { setting, source } => vec![source_hint(setting, source)],
+        // The others say it themselves.
+        ProcessError::EtcdState(error @ StoreError::Etcd(_)) => {
+            etcd_hint(error).lines().map(str::to_owned).collect()
+        }
+        ProcessError::MasterKey(MasterKeyError::Source(_)) => vec![
+            "`key` in [coordinator] names the master key; a state that exists needs the one that it was sealed with, and \
+             `openssl rand -base64 32` makes one for a new state"
+                .to_owned(),
+        ],
         error if is_etcd_away(error) => vec![ETCD_AWAY.to_owned()],
         ProcessError::Workers(error) if is_authority_damaged(error) => vec![
             "restore the authority with `deputy state restore BACKUP`".to_owned(),
@@ -229,11 +315,14 @@ fn exit_of_sandbox(error: &SandboxError) -> Exit {
 
 impl From<LoadError> for CommandError {
     fn from(error: LoadError) -> Self {
-        let exit = match &error {
-            LoadError::Cache { source, .. } => exit_of_cache(source),
-            _ => Exit::Misconfigured,
-        };
-        Self::new(exit, error)
+        Self::new(exit_of_load(&error), error)
+    }
+}
+
+fn exit_of_load(error: &LoadError) -> Exit {
+    match error {
+        LoadError::Cache { source, .. } => exit_of_cache(source),
+        _ => Exit::Misconfigured,
     }
 }
 

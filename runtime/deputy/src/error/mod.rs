@@ -98,6 +98,10 @@ impl CommandError {
         }
     }
 
+    pub(crate) fn hints(&self) -> &[String] {
+        &self.hints
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         self.exit
     }

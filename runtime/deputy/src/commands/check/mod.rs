@@ -49,7 +49,8 @@ pub(super) use worker::WorkerCheckJson;
   deputy check --config /etc/deputy/worker.toml
   deputy check --json | jq .ok")]
 pub(crate) struct CheckArgs {
-    /// Look up and connect to each granted host, too, and obtain once from each provider, without publishing it
+    /// Look up and connect to each granted host and each member of etcd, too, and obtain once from each provider, without
+    /// publishing it
     #[arg(long)]
     online: bool,
     /// Print one JSON object
@@ -139,7 +140,7 @@ async fn check_coordinator(context: &Context, arguments: &CheckArgs) -> Result<E
     if let Some(local) = local.as_ref().filter(|_| !json) {
         context.stdout(&local.text())?;
     }
-    let store = store::check(context, &config).await?;
+    let store = store::check(context, &config, arguments.online).await?;
     if let Some(store) = store.as_ref().filter(|_| !json) {
         context.stdout(&store.text())?;
     }

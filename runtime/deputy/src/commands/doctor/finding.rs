@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::error::CommandError;
 use crate::print::{ERROR, FAINT, GOOD, HINT, WARNING, sanitize, styled};
 
 /// How many instances a line names.
@@ -44,6 +45,15 @@ impl FindingJson {
         text: impl Into<String>,
     ) -> Self {
         Self { check, subject: subject.into(), health, text: text.into(), instances: Vec::new(), fix: None }
+    }
+
+    /// An error with its causes, and its hints as what fixes it.
+    pub(crate) fn of_error(check: &'static str, health: Health, error: CommandError) -> Self {
+        let finding = Self::new(check, "", health, error.one_line());
+        match error.hints() {
+            [] => finding,
+            hints => finding.fix(hints.join("\n")),
+        }
     }
 
     pub(crate) fn fix(mut self, fix: impl Into<String>) -> Self {

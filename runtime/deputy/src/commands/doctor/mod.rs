@@ -3,7 +3,7 @@
 pub(crate) mod finding;
 pub(crate) mod hosts;
 mod machine;
-mod members;
+pub(crate) mod saved_state;
 mod secret_files;
 mod worker;
 
@@ -25,7 +25,8 @@ use finding::{FindingJson, Health};
 ///
 /// Looks at the modes of files, the limits on open files, the free space, the control socket and, for each host that an instance
 /// is granted, at its name, the way to it, its TLS and its clock, and says what fixes each. It sends each HTTP server one HEAD
-/// request without a secret. If the state is in etcd, it reads a key at each member as Deputy's user. Of a worker, it looks at its
+/// request without a secret. If the state is in etcd, it reads a key at each member as Deputy's user. It opens one sealed record
+/// with the configured master key. Of a worker, it looks at its
 /// own socket and at the way to its coordinator. It calls no component: `deputy check --online` does. Exits with 1 if something
 /// failed.
 #[derive(Debug, Args)]
@@ -74,10 +75,12 @@ async fn coordinator(context: &Context, findings: &mut Vec<FindingJson>) -> Resu
     let instances: Vec<_> = enabled.filter_map(|entry| entry.component.as_ref()).collect();
     let sources = instances.iter().flat_map(|instance| instance.sources.values());
     let tls_key = config.coordinator.health_tls.as_ref().map(|tls| &tls.key);
-    findings.extend(secret_files::check(sources.chain(&config.coordinator.key).chain(tls_key)).await);
-    if let Some(etcd) = &config.coordinator.store {
-        findings.extend(members::check(context, etcd).await?);
-    }
+    let store = config.coordinator.store.as_ref();
+    let etcd_key = store.and_then(|etcd| etcd.client_certificate.as_ref()).map(|(_, key)| key);
+    let password = store.and_then(|etcd| etcd.user.as_ref()).map(|(_, password)| password);
+    let sources = sources.chain(&config.coordinator.key).chain(tls_key).chain(etcd_key).chain(password);
+    findings.extend(secret_files::check(sources).await);
+    findings.extend(saved_state::check(context, &config).await?);
     findings.push(socket(context).await);
     findings.extend(hosts::check(context, instances).await);
     Ok(())
