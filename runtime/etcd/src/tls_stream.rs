@@ -57,20 +57,14 @@ impl<S> NotedStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> NotedStream<S> {
-    /// Looks for the alert that came before a failure to write: the peer had closed its end.
-    fn note_failure(&mut self, context: &mut Context<'_>, error: &io::Error) {
-        let mut byte = [0];
-        let mut buffer = ReadBuf::new(&mut byte);
-        match Pin::new(&mut *self).poll_read(context, &mut buffer) {
-            // The reading has noted it.
-            Poll::Ready(Err(_)) => {}
-            Poll::Ready(Ok(())) | Poll::Pending => self.progress.note(in_one_line(error)),
-        }
-    }
-
-    fn noted<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if let Poll::Ready(Err(error)) = &written {
-            self.note_failure(context, error);
+    /// A failure to write before the member has sent anything: it had closed its end, and its alert comes before that end. The
+    /// failure is passed on when the reading has ended, too, which is at once for a connection that takes no more; the caller
+    /// of the connection waits for a limited time.
+    fn after_alert<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if matches!(written, Poll::Ready(Err(_))) && self.progress.refusal().is_some() {
+            let mut byte = [0];
+            // It notes what it finds.
+            ready!(Pin::new(&mut *self).poll_read(context, &mut ReadBuf::new(&mut byte))).ok();
         }
         written
     }
@@ -96,12 +90,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for NotedStream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for NotedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.noted(context, written)
+        self.after_alert(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.noted(context, flushed)
+        self.after_alert(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -114,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for NotedStream<S> {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.noted(context, written)
+        self.after_alert(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
