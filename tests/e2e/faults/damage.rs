@@ -87,7 +87,7 @@ fn damage_wrong_master_key_is_reported_and_changes_nothing() {
             None => fs::remove_file(fleet.home.path("secrets/state-key")).unwrap(),
         }
         let mut refused = RunningCoordinator::start_unseen(&fleet.home);
-        assert_eq!(refused.end(), Some(1));
+        assert_eq!(refused.end(), Some(exit::MISCONFIGURED));
         let said = refused.last_error();
         assert!(said.contains(why), "{said}");
         assert_eq!(contents(&fleet.home.path("state")), state);

@@ -140,7 +140,7 @@ fn state_sealed_by_another_key_is_left_alone() {
     fs::write(&key, "H+USqF+c/e7nkhh0COg21IoxDzNqfZDm1hTui/mvQGs=\n").unwrap();
     let worker = site.restart_worker("worker");
     let log = worker.name.clone() + ".log";
-    assert_eq!(worker.end(), Some(1));
+    assert_eq!(worker.end(), Some(exit::MISCONFIGURED));
     let said = fs::read_to_string(site.home.path(&log)).unwrap();
     assert!(said.contains("error: cannot open the state directory") && said.contains("key"), "{said}");
     fs::rename(&aside, &key).unwrap();

@@ -2,12 +2,19 @@
 //! the grant.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::http::post;
 use crate::{Error, Server, Start, free_ports, get, tool};
 
 /// The program around the library.
 const PROGRAM: &str = include_str!("../node/oidc_provider.mjs");
+
+/// Once in thousands of times it starts and then answers nothing. Another one does.
+const ATTEMPTS: usize = 3;
+
+/// How long one attempt may take, on a machine with two busy cores.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server. What it granted ends with it.
 pub struct OidcProvider {
@@ -33,13 +40,20 @@ impl OidcProvider {
     /// # Errors
     /// When it is not installed, or does not start.
     pub fn start(seconds: u32) -> Result<Self, Error> {
+        let begun = (1..ATTEMPTS).find_map(|_| Self::begin(seconds).ok());
+        begun.map_or_else(|| Self::begin(seconds), Ok)
+    }
+
+    fn begin(seconds: u32) -> Result<Self, Error> {
         let [port] = free_ports()?;
         let start = Start::new("oidc-provider", Path::new("node"))?;
         let program = start.file("oidc_provider.mjs", PROGRAM)?;
         let server = start
             .args([program, tool("oidc-provider")?])
             .args([&port.to_string(), &seconds.to_string(), Self::SECRET])
-            .until(|| get(port, "/.well-known/openid-configuration").is_some_and(|answer| answer.status == 200))?;
+            .until_within(PATIENCE, || {
+                get(port, "/.well-known/openid-configuration").is_some_and(|answer| answer.status == 200)
+            })?;
         Ok(Self { server, port })
     }
 

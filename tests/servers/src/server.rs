@@ -111,8 +111,13 @@ impl Start {
     /// # Errors
     /// When it ends, or is not ready in time: with its last lines.
     pub fn until(self, is_ready: impl Fn() -> bool) -> Result<Server, Error> {
+        self.until_within(PATIENCE, is_ready)
+    }
+
+    /// The same within a time of its own.
+    pub(crate) fn until_within(self, patience: Duration, is_ready: impl Fn() -> bool) -> Result<Server, Error> {
         let mut server = self.begin()?;
-        server.wait_until(is_ready)?;
+        server.wait_within(patience, is_ready)?;
         Ok(server)
     }
 
@@ -172,13 +177,17 @@ pub struct Server {
 impl Server {
     /// Waits until it is ready.
     pub(crate) fn wait_until(&mut self, is_ready: impl Fn() -> bool) -> Result<(), Error> {
+        self.wait_within(PATIENCE, is_ready)
+    }
+
+    fn wait_within(&mut self, patience: Duration, is_ready: impl Fn() -> bool) -> Result<(), Error> {
         let started = Instant::now();
         while !is_ready() {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(Error::new(format!("{} ended with {status}:\n{}", self.name, self.last_lines())));
             }
-            if started.elapsed() > PATIENCE {
-                let text = format!("{} is not ready after {} s", self.name, PATIENCE.as_secs());
+            if started.elapsed() > patience {
+                let text = format!("{} is not ready after {} s", self.name, patience.as_secs());
                 return Err(Error::new(format!("{text}:\n{}", self.last_lines())));
             }
             thread::sleep(Duration::from_millis(50));
