@@ -62,7 +62,7 @@ fn run_with_another_master_key_ends_for_good_as_doctor_says() {
     home.write("state.key", &"5a5b".repeat(16));
     home.restrict_mode("state.key");
     let doctor = beside(&home, &["doctor"]);
-    assert!(doctor.stdout.contains("a master key; there is no state yet"), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("the master key can be used; there is no state yet"), "{}", doctor.stdout);
     assert!(!state(&home).exists(), "doctor makes no state");
     drop(Coordinator::start(&home));
     let doctor = beside(&home, &["doctor"]);

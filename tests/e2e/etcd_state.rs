@@ -181,7 +181,7 @@ fn requests_fail(home: &TestEnvironment) {
     for command in [&["renew", "vault"][..], &["revoke", "vault"], &["get", "lazy"]] {
         let asked = Instant::now();
         let failed = home.deputy(command).ends_with(exit::UNAVAILABLE);
-        assert!(failed.stderr.contains("nothing was asked: the state does not answer"), "{}", failed.stderr);
+        assert!(failed.stderr.contains("the leader was not asked: the state does not answer"), "{}", failed.stderr);
         assert!(asked.elapsed() < Duration::from_secs(20), "{:?}", asked.elapsed());
     }
     // What is here is served.

@@ -39,6 +39,7 @@ mod replica;
 mod request_error;
 #[cfg(test)]
 mod simulation;
+mod state_answer;
 mod state_copy;
 mod state_keeper;
 pub mod status;

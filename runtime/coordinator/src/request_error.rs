@@ -19,12 +19,12 @@ pub enum ControlRequestError {
     #[error("the coordinator is stopping")]
     Stopping,
     /// The coordinator that leads was not asked.
-    #[error("nothing was asked: {0}")]
+    #[error("the leader was not asked: {0}")]
     Unasked(String),
     /// Whether the coordinator that leads was asked is not known.
     #[error(
-        "the leader may have been asked, and may still do it: {1}; `deputy status {0}` shows a new lease when it is here, \
-         and otherwise try again"
+        "the leader may still carry out the request: {1}; `deputy status {0}` shows a new lease if it does, and otherwise \
+         try again"
     )]
     Unconfirmed(InstanceName, String),
     #[error("there is no instance {0:?}: `deputy status` lists those that are enabled")]

@@ -1,6 +1,5 @@
 //! What the tests of several modules need.
 
-mod captured_log;
 mod faulty_store;
 mod set_clock;
 
@@ -13,7 +12,6 @@ use deputy_core::{Revision, SecretBytes, Span, TokenExpiry};
 use deputy_store::{DirectoryStore, MasterKey, Store, StoreLock};
 use deputy_support::SystemClock;
 
-pub(crate) use captured_log::CapturedLog;
 pub(crate) use faulty_store::{FaultyStore, RecordFault};
 pub(crate) use set_clock::SetClock;
 

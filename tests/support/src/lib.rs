@@ -1,4 +1,4 @@
-//! A schedule for tests, with two clocks, a disk, and calls that end when the test says so or as a service answers.
+//! What tests of several crates need: the log, caught, and a schedule with two clocks, a disk, and calls that end when the test says so or as a service answers.
 //!
 //! It carries out every action as the coordinator does, and asserts after every event what must hold in any test: one
 //! call per instance, no more calls than configured, nothing published that is not on disk, and no timer that fires at
@@ -11,6 +11,8 @@
     reason = "a harness stops the test where something does not hold"
 )]
 
+mod captured_log;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -22,6 +24,8 @@ use deputy_core::schedule::{
 };
 use deputy_core::time::{MonotonicTime, Now};
 use deputy_core::{CallFailure, Digest, InstanceName, PayloadKind, SecretBytes, Span, Timestamp, TokenExpiry, Tokens};
+
+pub use captured_log::CapturedLog;
 
 /// What was done, and when: milliseconds since the test began.
 pub type Entry = (u64, Performed);

@@ -23,6 +23,7 @@ use crate::command::{CoordinatorCommand, RequestReply};
 use crate::handle::Performer;
 use crate::leader::shown;
 use crate::request_error::ControlRequestError;
+use crate::state_answer::{STATE_ANSWER, UNANSWERED};
 
 pub(crate) const REQUEST: Namespace = Namespace::new("request");
 
@@ -42,11 +43,6 @@ const EXPIRY_CHECK: Duration = Duration::from_secs(5);
 
 /// After a failure of the store.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// How long a request waits for the state: as long as one about workers.
-const STATE_ANSWER: Duration = Duration::from_secs(2);
-
-const UNANSWERED: &str = "the state does not answer";
 
 /// Requests that are being written. More are refused.
 const MAX_WRITES: usize = 64;
@@ -204,7 +200,9 @@ async fn ask(writer: &KeyWriter, instance: &InstanceName, record: &RequestRecord
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) if error.is_temporary() => format!("{UNANSWERED} ({})", in_one_line(&error)),
         Ok(Err(StoreError::Conflict { .. })) => {
-            return Err(ControlRequestError::Unasked("others ask for it at this moment; try again".to_owned()));
+            return Err(ControlRequestError::Unasked(
+                "other requests for the same instance are being written; try again".to_owned(),
+            ));
         }
         Ok(Err(error)) => return Err(ControlRequestError::Unasked(in_one_line(&error))),
         Err(_) => UNANSWERED.to_owned(),

@@ -5,6 +5,7 @@
 //! leads then has the lock: nothing of an earlier holder is written any more, and what it holds is what was saved. What is
 //! left behind and not among that is revoked, as whatever else is unused.
 
+use std::cmp::Reverse;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -82,6 +83,8 @@ impl UnsavedSender {
 }
 
 fn bounded(mut leases: Vec<(InstanceName, Lease)>) -> Vec<(InstanceName, Lease)> {
+    // Some may have expired. Those go first that would stay valid for longest.
+    leases.sort_by_key(|(_, lease)| Reverse(lease.valid_until));
     let mut bytes = 0_usize;
     leases.truncate(MAX_LEASES);
     leases.retain(|(_, lease)| {

@@ -6,8 +6,6 @@
 //! before it returned them. What is over a limit is counted, and one line at the end says how much that was. Writing never
 //! waits, fails or traps: a component can't tell whether it is heard.
 
-#[cfg(test)]
-pub(crate) mod capture;
 mod line;
 mod stream;
 

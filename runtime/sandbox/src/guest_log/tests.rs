@@ -1,8 +1,8 @@
-use super::capture::Capture;
 use super::line::MAX_LINE;
 use super::*;
 use deputy_audit::{Audit, AuditSubject};
 use deputy_core::{ByteSize, Limits, SecretBytes};
+use deputy_test_support::CapturedLog;
 use wasmtime_wasi::cli::{IsTerminal as _, StdoutStream as _};
 
 const VALUE: &str = "hunter2hunter2";
@@ -20,7 +20,7 @@ fn log() -> GuestLog {
 
 /// What a subscriber sees of what a test writes, and the log.
 fn seen(log: GuestLog, write: impl FnOnce(&GuestLog)) -> (Vec<String>, GuestLog) {
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = CapturedLog::start();
     write(&log);
     assert_eq!(capture.lines(), [""; 0], "it holds everything");
     log.finish();
@@ -60,7 +60,7 @@ fn log_line_is_an_event_of_its_instance_and_call() {
 
 #[test]
 fn log_lines_are_shown_at_the_end_in_their_order() {
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = CapturedLog::start();
     let log = log();
     for piece in ["a", "b", "", "c\nd", "e\n\n", "f"] {
         log.write(LogSource::Stdout, piece.as_bytes());
@@ -82,7 +82,7 @@ fn log_lines_are_shown_at_the_end_in_their_order() {
 
 #[test]
 fn log_is_finished_when_dropped() {
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = CapturedLog::start();
     let log = log();
     log.stdout().async_stream();
     log.write(LogSource::Stdout, b"rest");
@@ -243,7 +243,7 @@ fn log_tail_of_a_huge_block_is_bounded() {
 async fn log_streams_are_ready_and_no_terminal() {
     let log = log();
     assert!(!log.stdout().is_terminal());
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = CapturedLog::start();
     let mut stream = log.stdout().p2_stream();
     stream.ready().await;
     assert!(stream.check_write().unwrap() > 0);
@@ -280,7 +280,7 @@ fn log_reads_no_more_of_a_message_than_fits() {
 
 #[test]
 fn log_blanks_what_is_known_at_the_end_only() {
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = CapturedLog::start();
     let log = log_with(Limits::default(), &[]);
     let hex: String = VALUE.bytes().map(|byte| format!("{byte:02x}")).collect();
     for text in [VALUE, "HUNTER2HUNTER2", &hex] {
@@ -302,7 +302,7 @@ fn log_cut_before_a_secret_was_known_shows_no_piece_of_it() {
             |log: &GuestLog, text: &str| log.write(LogSource::Stderr, format!("{text}\nnext\n").as_bytes()),
             |log: &GuestLog, text: &str| log.write(LogSource::Stderr, text.as_bytes()),
         ] {
-            let (capture, _guard) = Capture::start();
+            let (capture, _guard) = CapturedLog::start();
             let log = log_with(Limits::default(), &[]);
             written(&log, &format!("{}{VALUE}{}", "x".repeat(before), "y".repeat(MAX_LINE)));
             log.0.redactor.learn(&"handle", &Arc::new(SecretBytes::new(VALUE.into())));

@@ -14,7 +14,8 @@ use crate::handle::CoordinatorHandle;
 use crate::leader::Leader;
 use crate::lease_record;
 use crate::replica::REQUEST;
-use crate::testing::{CapturedLog, FaultyStore, RecordFault, SetClock, test_lease, test_state};
+use crate::testing::{FaultyStore, RecordFault, SetClock, test_lease, test_state};
+use deputy_test_support::CapturedLog;
 
 /// Much longer than requests wait for the state.
 const SOON: Duration = Duration::from_secs(30);

@@ -6,7 +6,8 @@ use deputy_test_stores::{LayeredStore, StoreLayer};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::testing::{CapturedLog, FaultyStore, SetClock, test_state};
+use crate::testing::{FaultyStore, SetClock, test_state};
+use deputy_test_support::CapturedLog;
 
 #[tokio::test]
 async fn use_of_an_instance_ends_while_others_are_used() {

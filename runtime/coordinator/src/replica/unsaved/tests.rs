@@ -1,31 +1,13 @@
-use deputy_core::schedule::{ConfigFingerprint, LeaseOrigin};
-use deputy_core::{Revision, SecretBytes, Span, TokenExpiry};
+use deputy_core::SecretBytes;
 use deputy_store::DirectoryStore;
 use deputy_support::{SystemClock, timer_now};
 
 use super::*;
-use crate::testing::{FaultyStore, SetClock, test_state};
+use crate::testing::{FaultyStore, SetClock, test_lease, test_state};
 
 /// A lease that is valid for an hour from now.
 fn lease(name: &str) -> (InstanceName, Lease) {
-    let now = SystemClock::default().now().wall;
-    let lease = Lease {
-        revision: Revision(1),
-        service: Some("s3".parse().unwrap()),
-        kind: Some("aws-credential-process/1".parse().unwrap()),
-        handle: Arc::new(SecretBytes::new(Vec::new())),
-        stated: TokenExpiry::Never,
-        next_at: None,
-        renewable_until: None,
-        facts: Vec::new(),
-        payload: Arc::new(SecretBytes::new(b"payload".to_vec())),
-        obtained_at: now,
-        issued_at: now,
-        valid_until: now.plus(Span::secs(3600)),
-        origin: LeaseOrigin::Component,
-        fingerprint: ConfigFingerprint([1; 16]),
-    };
-    (name.parse().unwrap(), lease)
+    (name.parse().unwrap(), test_lease(1))
 }
 
 async fn names(store: &DirectoryStore) -> Vec<String> {
@@ -181,5 +163,9 @@ fn unsaved_leases_that_are_kept_are_bounded_in_number_and_size() {
         (0..number).map(|_| (name.clone(), Lease { payload: Arc::clone(&payload), ..lease.clone() })).collect()
     };
     assert_eq!(bounded(leases(MAX_LEASES + 1, 1)).len(), MAX_LEASES);
+    let (name, lease) = lease("a");
+    let shorter = Lease { valid_until: lease.obtained_at, ..lease.clone() };
+    let expired = [vec![(name.clone(), shorter); MAX_LEASES], vec![(name, lease.clone())]].concat();
+    assert_eq!(bounded(expired)[0].1.valid_until, lease.valid_until, "what has expired takes no place from it");
     assert_eq!(bounded(leases(17, 1 << 20)).len(), 16);
 }

@@ -9,7 +9,7 @@ use futures::stream::{self, StreamExt};
 
 use super::EnrolmentActor;
 use super::records::{AUTHORITY, SeenRecord, TOKEN, WORKER, encode};
-use super::shared::{STATE_ANSWER, UNANSWERED};
+use crate::state_answer::{STATE_ANSWER, UNANSWERED};
 
 const CONCURRENT_WRITES: usize = 16;
 

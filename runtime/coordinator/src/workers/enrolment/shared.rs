@@ -2,7 +2,6 @@
 //! decided on an old record is read before.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use deputy_core::time::Clock as _;
 use deputy_core::{Span, in_one_line};
@@ -13,19 +12,15 @@ use futures::stream::{self, StreamExt as _};
 use super::persist::{authority_key, token_key, worker_key};
 use super::records::AUTHORITY;
 use super::{EnrolmentActor, EnrolmentCommand, EnrolmentError};
+use crate::state_answer::{STATE_ANSWER, UNANSWERED};
 
 /// Reads for one batch of ids that are not known: peers without an identity can ask for any.
 const MAX_UNKNOWN: usize = 16;
 
 const CONCURRENT_READS: usize = 16;
 
-/// How long a batch waits for a state that other coordinators use, too.
-pub(super) const STATE_ANSWER: Duration = Duration::from_secs(2);
-
 /// After the state did not answer, requests that need it are refused for so long without asking it.
 const STATE_RETRY: Span = Span::secs(2);
-
-pub(super) const UNANSWERED: &str = "the state does not answer";
 
 /// What must not be decided on an old record.
 #[derive(Default)]
@@ -217,7 +212,7 @@ impl EnrolmentActor {
         self.outdated.remove(&key);
         if let Some(next) = next {
             let before = std::mem::replace(&mut self.authority, next);
-            // Else it was confirmed, or has the next one: neither concerns the reader of the log.
+            // Otherwise it was only confirmed, or another one was prepared.
             if before.fingerprint() != self.authority.fingerprint() {
                 tracing::info!("worker certificate authority rotated by the leader");
             }

@@ -27,7 +27,12 @@ pub(in crate::commands) async fn check(
     };
     match state.configured_key().await {
         Ok(Some(key)) if is_readable => findings.extend(fit(&state, key).await),
-        Ok(Some(_)) => findings.push(FindingJson::new("key", "", Health::Ok, "a master key")),
+        Ok(Some(_)) => findings.push(FindingJson::new(
+            "key",
+            "",
+            Health::Ok,
+            "the master key can be read; etcd does not answer, so whether it fits is not known",
+        )),
         Ok(None) => {}
         Err(error) => findings.extend(unreadable(&state, error)),
     }
@@ -59,9 +64,9 @@ async fn members(etcd: &EtcdSection, state: &StateDirectory) -> (Vec<FindingJson
 async fn fit(state: &StateDirectory, key: MasterKey) -> Option<FindingJson> {
     let text = match (state.check_key(key).await, &state.etcd) {
         (Ok(KeyFit::Fits), Some(_)) => "the master key opens the state in etcd",
-        (Ok(KeyFit::NoState), Some(_)) => "a master key; there is no state in etcd yet",
+        (Ok(KeyFit::NoState), Some(_)) => "the master key can be used; there is no state in etcd yet",
         (Ok(KeyFit::Fits), None) => "the master key opens the state",
-        (Ok(KeyFit::NoState), None) => "a master key; there is no state yet",
+        (Ok(KeyFit::NoState), None) => "the master key can be used; there is no state yet",
         (Err(ProcessError::State(StoreError::File(_))), _) => return None,
         (Err(error), _) => return Some(FindingJson::of_error("key", Health::Failed, error.into())),
     };

@@ -1,9 +1,9 @@
 //! A value that must turn up nowhere: not in an error, a debug output, a log line or an audit event.
 
 use super::*;
-use crate::guest_log::capture::Capture;
 use crate::secrets::SecretStore;
 use deputy_core::SecretSource;
+use deputy_test_support::CapturedLog;
 
 /// Long enough to be a key, and not a part of anything else.
 const CANARY: &str = "canary/7Hq+canary/9Zx+canary";
@@ -32,7 +32,7 @@ fn values() -> Vec<String> {
 
 #[tokio::test]
 async fn secret_value_is_printed_nowhere() {
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = CapturedLog::start();
     let all = vec![SignatureAlgorithm::Rs256, SignatureAlgorithm::Es256, SignatureAlgorithm::EdDsa];
     let (issuers, audiences) = (vec!["deputy".to_owned()], vec!["sts".to_owned()]);
     let jwt = JwtGrant::new(all.clone(), issuers, audiences, Span::secs(600)).unwrap();
@@ -67,7 +67,7 @@ async fn secret_value_is_printed_nowhere() {
 
 #[tokio::test]
 async fn secret_that_is_revealed_is_blanked_in_records() {
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = CapturedLog::start();
     let mut call = TestCall::new(&[("plain", reveal()), ("aws", sigv4(&["sts"], &["us-east-1"])), ("jwt", jwt())]);
     let value = "canarycanary-7";
     call.values.set("plain", value);

@@ -1,7 +1,7 @@
 use super::*;
-use crate::guest_log::capture::Capture;
 use crate::secrets::key::tests::vector;
 use deputy_core::{ByteSize, Limit};
+use deputy_test_support::CapturedLog;
 
 #[tokio::test]
 async fn secret_is_opened_only_if_granted() {
@@ -242,7 +242,7 @@ async fn secret_is_revealed_by_its_own_grant() {
 
 #[tokio::test]
 async fn secret_source_failure_is_hidden_from_the_component() {
-    let (capture, _guard) = Capture::start();
+    let (capture, _guard) = CapturedLog::start();
     let mut call = TestCall::new(&[("aws-key", sigv4(&["sts"], &["us-east-1"])), ("key", jwt())]);
     let secret = call.open("aws-key").await.unwrap();
     for value in [None, Some("not a\nkey")] {

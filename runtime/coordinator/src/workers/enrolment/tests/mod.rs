@@ -20,8 +20,9 @@ use tokio::sync::{oneshot, watch};
 use super::command::CreatedToken;
 use super::persist::token_key;
 use super::*;
-use crate::testing::{CapturedLog, FaultyStore, RecordFault, test_lock};
+use crate::testing::{FaultyStore, RecordFault, test_lock};
 use crate::workers::WorkerRequestError;
+use deputy_test_support::CapturedLog;
 
 /// A clock that the test moves on.
 #[derive(Default)]
