@@ -50,7 +50,10 @@ impl ScriptedServer {
                 let (stream, kept, answer) = (stream.unwrap(), Arc::clone(&kept), Arc::clone(&answer));
                 thread::spawn(move || {
                     let Some(request) = read(&stream) else { return };
-                    let (instance, function) = request.target.trim_start_matches('/').split_once('/').unwrap();
+                    // `deputy doctor` asks for the root alone.
+                    let Some((instance, function)) = request.target.trim_start_matches('/').split_once('/') else {
+                        return;
+                    };
                     let call = note(&kept, instance, function, &request.body);
                     let body = answer(&call);
                     let head =

@@ -27,8 +27,8 @@ impl Attention {
         match instance.state.as_str() {
             "needs-attention" => Self::Person,
             "unused" | "leaving" | "not-required" => Self::Idle,
-            // With a lease of before the restart.
-            "loading" => Self::Busy,
+            // With a lease of before the restart, or one that the leader has.
+            "loading" | "reading" => Self::Busy,
             _ if !instance.ready => Self::Down,
             _ if instance.failures > 0 || instance.unsaved.is_some() || instance.file_trouble.is_some() => {
                 Self::Trouble

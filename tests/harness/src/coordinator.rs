@@ -22,9 +22,9 @@ pub struct RunningCoordinator<'h> {
     child: Child,
 }
 
-/// Whether a coordinator's status shows that all its components are loaded, or can't be.
+/// Whether a coordinator's status shows that all its components are loaded, or can't be, and the leases of its leader read.
 pub fn is_loaded(status: &CoordinatorStatus) -> bool {
-    !status.starting && !status.instances.iter().any(InstanceStatus::is_loading)
+    !status.starting && !status.instances.iter().any(|instance| instance.is_loading() || instance.is_being_read())
 }
 
 impl<'h> RunningCoordinator<'h> {

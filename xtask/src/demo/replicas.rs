@@ -175,12 +175,13 @@ etcd = {:?}
         self.role(deputy).as_deref() == Some("leading")
     }
 
-    /// `leading` or `following`, once it serves and its components are loaded.
+    /// `leading` or `following`, once it serves, its components are loaded and the leases of its leader read.
     fn role(&self, deputy: &Path) -> Option<String> {
         let status = || self.call(deputy, &["status", "--json"]);
         // One that does not run yet is no failure to be shown.
         let status = if status().succeeds() { status().json().ok()? } else { return None };
-        let is_loading = status.pointer("/instances/0/state").and_then(Value::as_str) == Some("loading");
+        let state = status.pointer("/instances/0/state").and_then(Value::as_str);
+        let is_loading = matches!(state, Some("loading" | "reading"));
         let is_ready = status.get("starting").and_then(Value::as_bool) == Some(false) && !is_loading;
         status.get("role").and_then(Value::as_str).filter(|_| is_ready).map(str::to_owned)
     }

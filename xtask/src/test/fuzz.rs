@@ -11,14 +11,17 @@ use crate::process::Run;
 use crate::say::Step;
 use crate::workspace::{Workspace, metadata};
 
-/// How long each target runs.
+/// How long a round of a target lasts.
 const SECONDS: u32 = 5;
 
 /// How many targets run at once. Each keeps one processor busy.
 const LANES: usize = 2;
 
-/// How many inputs each target tries at the least: fewer, and something holds it up.
+/// How many inputs each target tries at the least. A disk that is slow to bring the corpus can cost a whole round.
 const LEAST: u64 = 1000;
+
+/// How many rounds a target has to try them: fewer inputs in all of these, and something holds it up.
+const ROUNDS: u32 = 6;
 
 /// Configurations to begin with, and those of workers among them.
 const SAMPLES: [(&str, &str); 2] = [("config", "runtime/config/samples"), ("worker", "runtime/config/samples/worker")];
@@ -63,14 +66,22 @@ fn fuzz(workspace: &Workspace, programs: &Path, target: &str) -> Result<()> {
         return Err(Failure::new(format!("the fuzz target {target} has no seeds in {}", workspace.shown(&seeds))));
     }
     let artifacts = workspace.target("fuzz-corpus");
-    let said = Run::new(programs.join(target))
-        .arg(&corpus)
-        .arg(&seeds)
-        .args([&format!("-max_total_time={SECONDS}"), "-timeout=5", "-rss_limit_mb=1024"])
-        .arg(format!("-artifact_prefix={}/", artifacts.display()))
-        .quiet_stderr()
-        .map_err(|failure| failure.hint(format!("the input that did it lies in {}", workspace.shown(&artifacts))))?;
-    let tried = tried(&said).unwrap_or(0);
+    let mut tried = 0;
+    for _ in 0..ROUNDS {
+        let said = Run::new(programs.join(target))
+            .arg(&corpus)
+            .arg(&seeds)
+            .args([&format!("-max_total_time={SECONDS}"), "-timeout=5", "-rss_limit_mb=1024"])
+            .arg(format!("-artifact_prefix={}/", artifacts.display()))
+            .quiet_stderr()
+            .map_err(|failure| {
+                failure.hint(format!("the input that did it lies in {}", workspace.shown(&artifacts)))
+            })?;
+        tried += inputs(&said).unwrap_or(0);
+        if tried >= LEAST {
+            break;
+        }
+    }
     if tried < LEAST {
         return Err(Failure::new(format!("the fuzz target {target} tried {tried} inputs, of at least {LEAST}")));
     }
@@ -94,6 +105,6 @@ fn host() -> Result<String> {
 }
 
 /// The number in `Done 6340421 runs in 6 second(s)`.
-fn tried(said: &str) -> Option<u64> {
+fn inputs(said: &str) -> Option<u64> {
     said.lines().find_map(|line| line.strip_prefix("Done ")?.split(' ').next()?.parse().ok())
 }

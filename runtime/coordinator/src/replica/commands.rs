@@ -20,7 +20,9 @@ use crate::coordinator::CoordinatorOptions;
 use crate::handle::Performer;
 use crate::leader::{LeaderView, LeaderWatch};
 use crate::request_error::ControlRequestError;
-use crate::status::{CoordinatorStatus, FOLLOWING, InstanceStatus, ListedInstance, StatusPage, StatusQuery};
+use crate::status::{
+    CoordinatorStatus, FOLLOWING, FollowedLease, InstanceStatus, ListedInstance, StatusPage, StatusQuery,
+};
 
 /// How long two coordinators may have different configurations before that is logged.
 const SETTLING: Duration = Duration::from_secs(5);
@@ -139,7 +141,7 @@ impl Replica {
         view: &FollowedView<'_>,
     ) -> Result<InstanceStatus, ControlRequestError> {
         if self.instances().any(|instance| instance == name) {
-            return Ok(self.followed(name, self.lease(name).as_ref(), view));
+            return Ok(self.followed(name, self.lease(name), view));
         }
         Err(match self.generation {
             0 => ControlRequestError::Starting,
@@ -147,13 +149,18 @@ impl Replica {
         })
     }
 
-    fn followed(&self, name: &InstanceName, lease: Option<&Lease>, view: &FollowedView<'_>) -> InstanceStatus {
+    fn followed(&self, name: &InstanceName, lease: Option<Lease>, view: &FollowedView<'_>) -> InstanceStatus {
         let now = self.options.clock.now();
-        let plan = self.configuration.as_ref().and_then(|config| config.configuration.plans.get(name));
-        match plan {
-            Some(plan) => InstanceStatus::followed(name, plan, lease, view.leases.expired_at(name), view.leader, now),
-            None => InstanceStatus::loading(name, lease, now),
-        }
+        let Some(plan) = self.configuration.as_ref().and_then(|config| config.configuration.plans.get(name)) else {
+            return InstanceStatus::loading(name, lease.as_ref(), now);
+        };
+        let lease = match (lease, view.leases.expired_at(name)) {
+            (Some(lease), _) => FollowedLease::Valid(lease),
+            (None, Some(expired_at)) => FollowedLease::Expired(expired_at),
+            (None, None) if self.options.board.is_read() => FollowedLease::Missing,
+            (None, None) => FollowedLease::Unread,
+        };
+        InstanceStatus::followed(name, plan, &lease, view.leader, now)
     }
 
     /// The leader has those of the leases.
@@ -176,7 +183,7 @@ impl Replica {
             is_on_demand: self.is_on_demand(name),
         });
         let page = StatusPage::of(listed, query, now);
-        let instances = page.instances.iter().map(|listed| self.followed(listed.name(), listed.lease(), view));
+        let instances = page.instances.iter().map(|listed| self.followed(listed.name(), listed.lease().cloned(), view));
         CoordinatorStatus {
             starting: self.generation == 0,
             // Whether the leases are there is the leader's to say.

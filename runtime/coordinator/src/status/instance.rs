@@ -13,6 +13,25 @@ use crate::leader::LeaderView;
 /// The state of an instance whose component is being loaded.
 const LOADING: &str = "loading";
 
+/// The state of an instance whose lease a follower has not read yet.
+const READING: &str = "reading";
+
+/// What a follower knows of the lease of an instance.
+pub(crate) enum FollowedLease {
+    Valid(Lease),
+    /// The last one ended then, and the leader has not replaced it.
+    Expired(Timestamp),
+    Missing,
+    /// The leases are still to be read.
+    Unread,
+}
+
+impl FollowedLease {
+    pub(crate) fn valid(&self) -> Option<&Lease> {
+        if let Self::Valid(lease) = self { Some(lease) } else { None }
+    }
+}
+
 impl InstanceStatus {
     pub(crate) fn of(snapshot: &InstanceSnapshot<'_>, file: Option<&FileObservation>, now: Now) -> Self {
         let file_trouble = file.and_then(|file| reason::file_trouble(file, now));
@@ -83,28 +102,30 @@ impl InstanceStatus {
         }
     }
 
-    /// An instance whose lease another coordinator obtains, with its valid lease, or the time when its last one expired.
+    /// An instance whose lease another coordinator obtains.
     pub(crate) fn followed(
         name: &InstanceName,
         plan: &InstancePlan,
-        lease: Option<&Lease>,
-        expired_at: Option<Timestamp>,
+        lease: &FollowedLease,
         leader: &LeaderView,
         now: Now,
     ) -> Self {
         let exports = plan.component.unwrap_or_default();
         let is_on_demand = plan.policy.mode.is_on_demand();
-        let lease_state = match (lease, expired_at) {
-            (Some(_), _) => "held; ".to_owned(),
-            (None, _) if is_on_demand => "on demand; ".to_owned(),
-            (None, Some(expired_at)) => format!("its lease expired at {expired_at}; "),
-            (None, None) => reason::NO_LEASE.to_owned(),
+        let lease_state = match lease {
+            FollowedLease::Valid(_) => "held; ".to_owned(),
+            FollowedLease::Unread => "its lease is being read from etcd; ".to_owned(),
+            FollowedLease::Expired(_) | FollowedLease::Missing if is_on_demand => "on demand; ".to_owned(),
+            FollowedLease::Expired(at) => format!("its lease expired at {at}; "),
+            FollowedLease::Missing => reason::NO_LEASE.to_owned(),
         };
+        let state = if matches!(lease, FollowedLease::Unread) { READING } else { FOLLOWING };
+        let lease = lease.valid();
         Self {
             ready: lease.is_some() || is_on_demand,
             service: plan.service.as_ref().map(ServiceName::to_string),
             reason: format!("{lease_state}{}", leader.brief()),
-            state: FOLLOWING.to_owned(),
+            state: state.to_owned(),
             upstream: plan.upstream.to_string(),
             component: plan.component.is_some(),
             renews: exports.renews,
@@ -117,8 +138,8 @@ impl InstanceStatus {
         self.state == LOADING
     }
 
-    /// Whether another coordinator obtains its lease.
-    pub fn is_followed(&self) -> bool {
-        self.state == FOLLOWING
+    /// Whether another coordinator obtains its lease, which is not read yet.
+    pub fn is_being_read(&self) -> bool {
+        self.state == READING
     }
 }

@@ -13,6 +13,7 @@ use deputy_local::{FactStatus, FailureStatus, signed_millis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use instance::FollowedLease;
 pub use login::KerberosLoginStatus;
 pub(crate) use login::login_metrics;
 pub(crate) use metrics::{lease_metrics, loading_metrics};

@@ -12,6 +12,7 @@ use crate::configuration::{FilePlan, LoadedInstances};
 use crate::deliveries::Deliveries;
 use crate::handle::CoordinatorHandle;
 use crate::leader::Leader;
+use crate::lease_board::LeaseBoard;
 use crate::lease_record;
 use crate::replica::REQUEST;
 use crate::testing::{FaultyStore, RecordFault, SetClock, test_lease, test_state};
@@ -188,6 +189,30 @@ async fn following_says_when_a_lease_expired() {
         reason_is(&expired).await;
     };
     tokio::time::timeout(SOON, following.run_while(test)).await.expect("it says so");
+}
+
+#[tokio::test]
+async fn following_says_that_leases_are_still_to_be_read() {
+    let mut following = FollowingReplica::new().await;
+    following.replica.options.board = Arc::new(LeaseBoard::unread());
+    let record = lease_record::encode(&LeaseRecord { lease: Some(test_lease(1)), ..LeaseRecord::default() }).unwrap();
+    let by = WriteRight::shared(following.store.write_id().unwrap());
+    let key = "lease/s3".parse().unwrap();
+    following.store.put(&key, &record, ExpectedVersion::Absent, by).await.unwrap();
+    following.store.0.break_record(&key, RecordFault::Unreadable);
+    let test = async |handle: &CoordinatorHandle, store: &FaultyStore, _: &SetClock| {
+        handle.configure(config()).await.unwrap();
+        let unread = handle.instance("s3").await.unwrap();
+        assert_eq!(unread.reason, "its lease is being read from etcd; there leads");
+        assert!(unread.is_being_read() && !unread.ready);
+        assert!(!handle.status(StatusQuery::default()).await.unwrap().ready);
+        store.mend();
+        while handle.instance("s3").await.unwrap().reason != "held; there leads" {
+            pause(Duration::from_millis(20)).await;
+        }
+        assert!(handle.status(StatusQuery::default()).await.unwrap().ready);
+    };
+    tokio::time::timeout(SOON, following.run_while(test)).await.expect("it reads it");
 }
 
 #[tokio::test]
