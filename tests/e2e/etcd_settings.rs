@@ -11,6 +11,8 @@ const KEY: &str = "NC4xY2h1ZmZsZWQta2V5LWZvci1hLXRlc3QtMTIzNDU=";
 
 const OTHER_KEY: &str = "QW5vdGhlci1rZXktb2YtYW5vdGhlci1zdGF0ZS0wMDE=";
 
+const USER: &str = "user = \"deputy\"\npassword = { file = \"secrets/password\" }";
+
 /// One member that wants a certificate of its clients, with what it was signed by. It has no users.
 struct TlsCluster {
     etcd: Etcd,
@@ -37,9 +39,13 @@ fn home_at(endpoints: &[String], prefix: &str, lines: &str) -> TestEnvironment {
     home
 }
 
-/// The same at [`cluster`] with its roots, and the client certificate in these files of `secrets`.
+/// The same at [`cluster`] with its roots, and the client certificate in files of `secrets`.
 fn tls_home(prefix: &str) -> TestEnvironment {
     let TlsCluster { etcd, certificates } = cluster();
+    tls_home_at(etcd, certificates, prefix)
+}
+
+fn tls_home_at(etcd: &Etcd, certificates: &EtcdCertificates, prefix: &str) -> TestEnvironment {
     let home = home_at(
         &etcd.endpoints(),
         prefix,
@@ -54,6 +60,13 @@ fn tls_home(prefix: &str) -> TestEnvironment {
 
 fn read(certificates: &EtcdCertificates, file: &str) -> String {
     fs::read_to_string(certificates.file(file)).unwrap()
+}
+
+/// Replaces the client certificate of a machine.
+fn put_client(home: &TestEnvironment, certificates: &EtcdCertificates, name: &str) {
+    for suffix in ["key", "pem"] {
+        home.put_secret(&format!("client.{suffix}"), &read(certificates, &format!("{name}.{suffix}")));
+    }
 }
 
 fn start_and_stop(home: &TestEnvironment) {
@@ -160,9 +173,7 @@ fn etcd_settings_with_an_expired_certificate_say_when() {
         ("expired", 2019..2020, "the client certificate for etcd expired at 2020-01-01T00:00:00.000Z: renew it"),
     ] {
         certificates.client_of_years(file, "deputy", years).unwrap();
-        for suffix in ["pem", "key"] {
-            home.put_secret(&format!("client.{suffix}"), &read(certificates, &format!("{file}.{suffix}")));
-        }
+        put_client(&home, certificates, file);
         for arguments in [&["check"][..], &["check", "--online"]] {
             says(&home, arguments, exit::FAILED, text);
         }
@@ -204,8 +215,8 @@ fn etcd_settings_with_a_refused_certificate_say_so() {
     assert!(!refused.stderr.contains("another client certificate"), "{}", refused.stderr);
 }
 
-#[test]
-fn etcd_settings_of_a_user_that_is_denied_are_found_online() {
+/// One member that knows the user of [`USER`].
+fn start_with_user() -> Etcd {
     let etcd = Etcd::start(&[]).unwrap();
     for arguments in [
         &["user", "add", "root:root"][..],
@@ -218,10 +229,75 @@ fn etcd_settings_of_a_user_that_is_denied_are_found_online() {
     ] {
         etcd.ctl(arguments).unwrap();
     }
-    let user = "user = \"deputy\"\npassword = { file = \"secrets/password\" }";
-    let mut home = home_at(&etcd.endpoints(), "deputy/", user);
+    etcd
+}
+
+/// A machine whose state is there.
+fn home_of_user(etcd: &Etcd) -> TestEnvironment {
+    let home = home_at(&etcd.endpoints(), "deputy/", USER);
     home.put_secret("password", "canary-of-a-password");
     home.register_secret("canary-of-a-password");
+    home
+}
+
+/// Waits until a coordinator follows, since etcd tells it nothing, for a reason with this text.
+fn wait_for_trouble(running: &RunningCoordinator<'_>, text: &str) {
+    running.wait_until("etcd refuses it", || {
+        running.all_status().state_trouble.is_some_and(|trouble| trouble.contains(text))
+    });
+}
+
+fn wait_until_it_leads(running: &RunningCoordinator<'_>) {
+    running.wait_until("it leads", || running.all_status().role == "leading");
+}
+
+#[test]
+fn etcd_settings_of_certificates_take_effect_while_it_runs() {
+    let certificates = Arc::new(EtcdCertificates::new().unwrap());
+    let mut etcd = Etcd::start_with_tls(Arc::clone(&certificates), &[]).unwrap();
+    let home = tls_home_at(&etcd, &certificates, "renewed/");
+    certificates.client_of_years("expired", "deputy", 2019..2020).unwrap();
+    certificates.client_of_years("renewed", "deputy", 2020..2200).unwrap();
+    let running = RunningCoordinator::start(&home);
+    wait_until_it_leads(&running);
+
+    put_client(&home, &certificates, "expired");
+    etcd.kill(0);
+    etcd.start_all().unwrap();
+    wait_for_trouble(&running, "ended the TLS handshake");
+    let expired = "the client certificate for etcd expired at 2020-01-01T00:00:00.000Z: renew it";
+    running.wait_until("it says why", || running.log().contains(expired));
+
+    // The chain of another key is not used.
+    home.put_secret("client.pem", &read(&certificates, "renewed.pem"));
+    running.wait_until("it says so", || running.log().contains("those before stay in use"));
+    put_client(&home, &certificates, "renewed");
+    wait_until_it_leads(&running);
+    assert_eq!(running.stop(), Some(exit::OK));
+}
+
+#[test]
+fn etcd_settings_of_a_password_take_effect_while_it_runs() {
+    let etcd = start_with_user();
+    let home = home_of_user(&etcd);
+    let running = RunningCoordinator::start(&home);
+    wait_until_it_leads(&running);
+
+    for arguments in
+        [&["delete", "deputy"][..], &["add", "deputy:canary-of-another-one"], &["grant-role", "deputy", "deputy"]]
+    {
+        etcd.ctl(&[&["--user", "root:root", "user"], arguments].concat()).unwrap();
+    }
+    wait_for_trouble(&running, "authentication failed");
+    home.put_secret("password", "canary-of-another-one");
+    wait_until_it_leads(&running);
+    assert_eq!(running.stop(), Some(exit::OK));
+}
+
+#[test]
+fn etcd_settings_of_a_user_that_is_denied_are_found_online() {
+    let etcd = start_with_user();
+    let mut home = home_of_user(&etcd);
     start_and_stop(&home);
     says(&home, &["check", "--online"], exit::OK, "all ok");
 
@@ -231,7 +307,7 @@ fn etcd_settings_of_a_user_that_is_denied_are_found_online() {
     says(&home, &["check", "--online"], exit::FAILED, "which needs `readwrite`");
     doctor_fixes(&home, "authentication failed", "which needs `readwrite`");
 
-    home.replace(user, "");
+    home.replace(USER, "");
     says(&home, &["run"], exit::MISCONFIGURED, "hint: etcd has authentication: set `user` and `password`");
     doctor_fixes(&home, "user name is empty", "set `user` and `password`");
 }

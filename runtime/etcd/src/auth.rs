@@ -3,8 +3,9 @@
 //! etcd answers with a token that ends after some minutes, when the member restarts, or when any user or role changes. A
 //! request with an outdated token is refused before it is applied, and sent again with a new one.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use deputy_core::SecretBytes;
 use deputy_support::LockUnpoisoned as _;
 use http::HeaderValue;
@@ -18,7 +19,27 @@ pub(crate) const AUTHENTICATE: &str = "/etcdserverpb.Auth/Authenticate";
 /// A user of etcd.
 pub struct EtcdLogin {
     pub user: String,
-    pub password: SecretBytes,
+    pub password: Box<dyn PasswordSource>,
+}
+
+/// A password that may be changed while a client is in use.
+#[async_trait]
+pub trait PasswordSource: Send + Sync {
+    /// The password that was read last.
+    fn current(&self) -> Arc<SecretBytes>;
+
+    /// Reads it again, since etcd refused it.
+    async fn renew(&self);
+}
+
+/// One that is never changed.
+#[async_trait]
+impl PasswordSource for Arc<SecretBytes> {
+    fn current(&self) -> Arc<SecretBytes> {
+        Arc::clone(self)
+    }
+
+    async fn renew(&self) {}
 }
 
 /// The token in use. `None` until it is needed.
@@ -30,8 +51,8 @@ pub(crate) struct Token {
 }
 
 impl EtcdLogin {
-    pub(crate) fn request(&self) -> Result<AuthenticateRequest, EtcdError> {
-        let password = std::str::from_utf8(self.password.expose());
+    pub(crate) fn request(&self, password: &SecretBytes) -> Result<AuthenticateRequest, EtcdError> {
+        let password = std::str::from_utf8(password.expose());
         let password = password.map_err(|_| EtcdError::Unusable("a password that is not UTF-8"))?.to_owned();
         Ok(AuthenticateRequest { name: self.user.clone(), password })
     }

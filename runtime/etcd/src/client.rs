@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use deputy_core::{EtcdEndpoint, in_one_line};
+use deputy_core::{EtcdEndpoint, SecretBytes, in_one_line};
 use deputy_support::{LockUnpoisoned as _, pause, timer_now};
 use http::HeaderValue;
 use prost::Message;
@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use crate::auth::{AUTHENTICATE, Token, wipe};
 use crate::connection::MemberConnection;
 use crate::grpc::{CallAnswers, Requests, encode, encode_secret};
-use crate::message::{RangeRequest, RangeResponse, TxnRequest, TxnResponse};
-use crate::{EtcdError, EtcdLogin, EtcdTls};
+use crate::message::{AuthenticateResponse, RangeRequest, RangeResponse, TxnRequest, TxnResponse};
+use crate::{EtcdError, EtcdLogin, TlsSource};
 
 /// The largest request that etcd takes by default, with room for what is around the value.
 const MAX_REQUEST: usize = 1 << 20;
@@ -29,7 +29,7 @@ const TXN: &str = "/etcdserverpb.KV/Txn";
 pub struct EtcdOptions {
     /// The members, at least one. The first one is preferred.
     pub endpoints: Vec<EtcdEndpoint>,
-    pub tls: Option<EtcdTls>,
+    pub tls: Option<Arc<dyn TlsSource>>,
     pub login: Option<EtcdLogin>,
 }
 
@@ -140,11 +140,28 @@ impl EtcdClient {
         if let Some(token) = self.token.current() {
             return Ok(Some(token));
         }
-        let request = login.request()?;
+        let password = login.password.current();
+        let mut answer = self.log_in(login, &password, limit).await;
+        if answer.as_ref().is_err_and(EtcdError::is_denied) {
+            login.password.renew().await;
+            let renewed = login.password.current();
+            if renewed.expose() != password.expose() {
+                answer = self.log_in(login, &renewed, limit).await;
+            }
+        }
+        self.token.renew(&answer?).map(Some)
+    }
+
+    async fn log_in(
+        &self,
+        login: &EtcdLogin,
+        password: &SecretBytes,
+        limit: Duration,
+    ) -> Result<AuthenticateResponse, EtcdError> {
+        let request = login.request(password)?;
         let message = encode_secret(&request);
         wipe(request);
-        let answer = self.exchange(AUTHENTICATE, message, None, limit).await?;
-        self.token.renew(&answer).map(Some)
+        self.exchange(AUTHENTICATE, message, None, limit).await
     }
 
     /// One request and its answer at the member in use, which is left if it does not answer.
@@ -165,8 +182,8 @@ impl EtcdClient {
             Ok(answer)
         };
         let answer = timeout(limit, asked).await.unwrap_or_else(|_| Err(connection.broken("no answer in time")));
-        if answer.as_ref().is_err_and(EtcdError::is_temporary) {
-            self.leave(&connection);
+        if let Err(error) = &answer {
+            self.leave_after(error, &connection);
         }
         answer
     }
@@ -185,9 +202,7 @@ impl EtcdClient {
         match sent {
             Ok(answers) => Ok((connection, answers, token)),
             Err(error) => {
-                if error.is_temporary() {
-                    self.leave(&connection);
-                }
+                self.leave_after(&error, &connection);
                 if let Some(token) = token.filter(|_| error.is_outdated_token()) {
                     self.token.forget(&token);
                 }
@@ -209,13 +224,17 @@ impl EtcdClient {
         if let Some(connection) = self.open_connection() {
             return Ok(connection);
         }
+        let tls = match &self.options.tls {
+            Some(source) => Some(source.current().await),
+            None => None,
+        };
         let mut failed = EtcdError::Unusable("an empty list of endpoints");
         for _ in 0..self.options.endpoints.len() {
             let at = self.member.load(Ordering::Relaxed) % self.options.endpoints.len().max(1);
             let Some(endpoint) = self.options.endpoints.get(at) else { break };
             // Left before it is tried: a caller that stops waiting for a silent member does not come back to it.
             self.member.store(at.wrapping_add(1), Ordering::Relaxed);
-            match MemberConnection::open(endpoint, self.options.tls.as_ref()).await {
+            match MemberConnection::open(endpoint, tls.as_ref()).await {
                 Ok(connection) => {
                     self.member.store(at, Ordering::Relaxed);
                     *self.connection.lock_unpoisoned() = Some(Arc::clone(&connection));
@@ -225,6 +244,14 @@ impl EtcdClient {
             }
         }
         Err(failed)
+    }
+
+    /// Leaves a connection if another one may do better: to another member, or with another certificate where that names the user.
+    pub(crate) fn leave_after(&self, error: &EtcdError, connection: &Arc<MemberConnection>) {
+        let names_user = self.options.tls.is_some() && self.options.login.is_none();
+        if error.is_temporary() || (names_user && error.is_denied()) {
+            self.leave(connection);
+        }
     }
 
     /// Changes to the next member, since the one in use has not answered within a caller's limit.

@@ -80,6 +80,11 @@ impl EtcdError {
         }
     }
 
+    /// Whether the user, the password or the user's permissions do not do, or there is no user.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.is_denied() || status.is_user_missing())
+    }
+
     /// Whether a newer token for the same password is needed. etcd refuses such a request before it is applied.
     pub(crate) fn is_outdated_token(&self) -> bool {
         const OUTDATED: [&str; 3] = [

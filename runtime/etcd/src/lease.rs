@@ -54,9 +54,7 @@ impl EtcdClient {
             Ok(Some(answer)) => Ok(answer.ttl > 0),
             Ok(None) => Err(connection.broken("the stream ended")),
             Err(error) => {
-                if error.is_temporary() {
-                    self.leave(&connection);
-                }
+                self.leave_after(&error, &connection);
                 if let Some(token) = token.filter(|_| error.is_outdated_token()) {
                     self.forget_token(&token);
                 }

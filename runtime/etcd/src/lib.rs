@@ -19,8 +19,8 @@ mod tls;
 mod tls_stream;
 mod watch;
 
-pub use auth::EtcdLogin;
+pub use auth::{EtcdLogin, PasswordSource};
 pub use client::{EtcdClient, EtcdOptions, Repeat};
 pub use error::{EtcdError, Status, StatusCode};
-pub use tls::EtcdTls;
+pub use tls::{EtcdTls, TlsSource};
 pub use watch::WatchStream;

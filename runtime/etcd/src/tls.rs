@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use deputy_tls::client_config;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
@@ -17,6 +18,21 @@ impl EtcdTls {
     /// If the cryptographic library lacks the TLS versions.
     pub fn new(roots: Arc<RootCertStore>, identity: Option<CertifiedKey>) -> Result<Self, rustls::Error> {
         Ok(Self(Arc::new(client_config(roots, identity, &[b"h2"])?)))
+    }
+}
+
+/// Certificates that may be renewed while a client is in use.
+#[async_trait]
+pub trait TlsSource: Send + Sync {
+    /// What the next connection is encrypted and authenticated with.
+    async fn current(&self) -> EtcdTls;
+}
+
+/// The same for every connection.
+#[async_trait]
+impl TlsSource for EtcdTls {
+    async fn current(&self) -> EtcdTls {
+        self.clone()
     }
 }
 

@@ -44,9 +44,7 @@ impl WatchStream {
             }
             Err(error) => error,
         };
-        if error.is_temporary() {
-            client.leave(&stream.connection);
-        }
+        client.leave_after(&error, &stream.connection);
         if let Some(token) = token.filter(|_| error.is_outdated_token()) {
             client.forget_token(&token);
         }
@@ -61,9 +59,7 @@ impl WatchStream {
             Ok(Some(answer)) => Ok(answer),
             Ok(None) => Err(self.connection.broken("the watch ended")),
             Err(error) => {
-                if error.is_temporary() {
-                    self.client.leave(&self.connection);
-                }
+                self.client.leave_after(&error, &self.connection);
                 Err(error)
             }
         }

@@ -10,6 +10,7 @@ mod call_failure;
 pub mod coordinator;
 mod enrolment_failure;
 mod error;
+mod etcd_access;
 mod fd_limit;
 pub mod health_tls;
 mod local_socket;

@@ -4,21 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deputy_config::EtcdSection;
-use deputy_core::{ByteSize, SecretBytes, SecretSource};
-use deputy_etcd::{EtcdClient, EtcdLogin, EtcdOptions, EtcdTls};
-use deputy_sources::{ValueShape, read};
+use deputy_etcd::{EtcdClient, EtcdLogin, EtcdOptions, TlsSource};
 use deputy_store::{DirectoryStore, EtcdStore, MasterKey, Store};
 use deputy_support::{SystemClock, blocking};
 use deputy_tls::{ValidityError, check_validity};
-use rustls::pki_types::CertificateDer;
 
 use crate::error::ProcessError;
+use crate::etcd_access::{EtcdCertificates, EtcdPassword};
 use crate::platform::Platform;
-
-/// The largest key in PEM.
-const MAX_KEY: ByteSize = ByteSize::kib(64);
-
-const MAX_PASSWORD: ByteSize = ByteSize::kib(4);
 
 pub(crate) async fn open(
     etcd: Option<&EtcdSection>,
@@ -34,13 +27,8 @@ pub(crate) async fn open(
     let client = client(etcd, platform).await?;
     let validity = client_certificate_validity(etcd).await?;
     match (EtcdStore::open(client, etcd.prefix.clone(), key, random).await, validity) {
-        (Ok(store), validity) => {
-            // An etcd that asks for no certificate does not look at it.
-            if let Err((_, why)) = validity {
-                tracing::warn!("the client certificate for etcd {why}");
-            }
-            Ok(Arc::new(store))
-        }
+        // An etcd that asks for no certificate does not look at it.
+        (Ok(store), _) => Ok(Arc::new(store)),
         (Err(error), Err((chain, why))) if error.is_temporary() => {
             Err(ProcessError::EtcdClientCertificate { chain, why, source: Some(error) })
         }
@@ -51,7 +39,8 @@ pub(crate) async fn open(
 /// Whether the client certificate is valid now, if there is one.
 async fn client_certificate_validity(etcd: &EtcdSection) -> Result<Result<(), (PathBuf, ValidityError)>, ProcessError> {
     let Some((path, _)) = &etcd.client_certificate else { return Ok(Ok(())) };
-    let chain = read_chain(path).await?;
+    let file = path.clone();
+    let chain = blocking(move || deputy_tls::certificates(&file)).await.map_err(ProcessError::EtcdCertificates)?;
     Ok(check_validity(&chain, SystemClock::wall()).map_err(|why| (path.clone(), why)))
 }
 
@@ -61,45 +50,15 @@ pub(crate) async fn check_client_certificate(etcd: &EtcdSection) -> Result<(), P
     validity.map_err(|(chain, why)| ProcessError::EtcdClientCertificate { chain, why, source: None })
 }
 
-async fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, ProcessError> {
-    let path = path.to_owned();
-    blocking(move || deputy_tls::certificates(&path)).await.map_err(ProcessError::EtcdCertificates)
-}
-
 pub(crate) async fn client(etcd: &EtcdSection, platform: &Platform) -> Result<EtcdClient, ProcessError> {
-    let tls = match &etcd.roots {
-        None => None,
-        Some(roots) => Some(tls(etcd, roots, platform).await?),
-    };
+    let tls = EtcdCertificates::open(etcd, platform).await?;
+    let tls = tls.map(|certificates| Arc::new(certificates) as Arc<dyn TlsSource>);
     let login = match &etcd.user {
         None => None,
         Some((user, password)) => {
-            let password = value("`password`", password, ValueShape::text(MAX_PASSWORD), platform).await?;
+            let password = Box::new(EtcdPassword::open(password, platform).await?);
             Some(EtcdLogin { user: user.clone(), password })
         }
     };
     Ok(EtcdClient::new(EtcdOptions { endpoints: etcd.endpoints.clone(), tls, login }))
-}
-
-async fn tls(etcd: &EtcdSection, roots: &Path, platform: &Platform) -> Result<EtcdTls, ProcessError> {
-    let path = roots.to_owned();
-    let roots = blocking(move || deputy_tls::roots(Some(&path))).await.map_err(ProcessError::EtcdCertificates)?;
-    let identity = match &etcd.client_certificate {
-        None => None,
-        Some((chain, key)) => {
-            let key = value("the key of `client-certificate`", key, ValueShape::bytes(MAX_KEY), platform).await?;
-            Some(deputy_tls::identity(read_chain(chain).await?, &key).map_err(ProcessError::EtcdKey)?)
-        }
-    };
-    EtcdTls::new(roots, identity).map_err(ProcessError::EtcdTls)
-}
-
-async fn value(
-    setting: &'static str,
-    source: &SecretSource,
-    shape: ValueShape,
-    platform: &Platform,
-) -> Result<SecretBytes, ProcessError> {
-    let value = read(source, shape, &platform.sources).await;
-    value.map_err(|source| ProcessError::EtcdSource { setting, source })
 }

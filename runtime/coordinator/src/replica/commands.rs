@@ -222,7 +222,10 @@ async fn warn_of_another_configuration(
                 view.brief()
             );
         }
-        last = differing;
+        // A state that cannot be read for a while says nothing new.
+        if view.trouble.is_none() {
+            last = differing;
+        }
         tokio::select! {
             Ok(()) = leader.changed() => {}
             Ok(()) = digest.changed() => {}

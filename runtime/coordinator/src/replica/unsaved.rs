@@ -262,8 +262,10 @@ impl UnsavedReader {
         let lease = match found {
             Ok(decoded) => decoded.record.lease,
             Err(error @ LeaseRecordError::Malformed) => {
+                // Logged once it is gone: as long as that fails, it is found again at each look.
+                self.delete(key).await?;
                 tracing::error!(%key, %error, "unsaved lease unusable; it is valid at its service until it expires");
-                None
+                return Ok(true);
             }
             // A newer version of deputy can read it.
             Err(_) => return Ok(true),

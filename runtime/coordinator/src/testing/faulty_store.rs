@@ -22,6 +22,8 @@ pub(crate) enum RecordFault {
     Hanging,
     /// It is written, and the answer never comes.
     Unanswered,
+    /// The state does not answer when it is deleted.
+    Undeletable,
     /// The state does not answer when it is read.
     Unreadable,
     /// The state takes no such value.
@@ -84,7 +86,9 @@ impl StoreLayer for FaultyStore {
             Some(RecordFault::Damaged) => Err(Self::damaged(key)),
             Some(RecordFault::Hanging) => std::future::pending().await,
             Some(RecordFault::Unreadable) => Err(StoreError::Etcd(EtcdError::Unreachable)),
-            Some(RecordFault::Unanswered | RecordFault::Unwritable) | None => self.store.get(key).await,
+            Some(RecordFault::Unanswered | RecordFault::Undeletable | RecordFault::Unwritable) | None => {
+                self.store.get(key).await
+            }
         }
     }
 
@@ -104,9 +108,16 @@ impl StoreLayer for FaultyStore {
             Some(RecordFault::Unwritable) => {
                 Err(StoreError::TooLarge { key: key.clone(), size: value.len(), limit: ByteSize::bytes(0) })
             }
-            Some(RecordFault::Hanging | RecordFault::Unreadable) | None => {
+            Some(RecordFault::Hanging | RecordFault::Undeletable | RecordFault::Unreadable) | None => {
                 self.store.put(key, value, expected, by).await
             }
+        }
+    }
+
+    async fn delete(&self, key: &StoreKey, expected: Version, by: WriteRight<'_>) -> Result<(), StoreError> {
+        match self.fault(key) {
+            Some(RecordFault::Undeletable) => Err(StoreError::Etcd(EtcdError::Unreachable)),
+            _ => self.store.delete(key, expected, by).await,
         }
     }
 

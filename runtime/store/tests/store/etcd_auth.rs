@@ -1,10 +1,11 @@
 //! TLS with client certificates, users and roles, and tokens that end.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use deputy_core::SecretBytes;
-use deputy_etcd::{EtcdClient, EtcdLogin, EtcdOptions, EtcdTls};
+use deputy_etcd::{EtcdClient, EtcdLogin, EtcdOptions, EtcdTls, TlsSource};
 use deputy_store::{EtcdRefusal, EtcdStore, KeyPrefix, Store, StoreError};
 use deputy_test_servers::{Etcd, EtcdCertificates};
 
@@ -25,11 +26,24 @@ fn permit_deputy(etcd: &Etcd) {
     }
 }
 
+fn login(password: &str) -> EtcdLogin {
+    let password = Arc::new(SecretBytes::new(password.as_bytes().to_vec()));
+    EtcdLogin { user: "deputy".to_owned(), password: Box::new(password) }
+}
+
+/// Certificates that the test replaces.
+struct ReplacedTls(Mutex<EtcdTls>);
+
+#[async_trait]
+impl TlsSource for ReplacedTls {
+    async fn current(&self) -> EtcdTls {
+        self.0.lock().unwrap().clone()
+    }
+}
+
 async fn open(etcd: &Etcd, password: Option<&str>, tls: Option<EtcdTls>) -> Result<EtcdStore, StoreError> {
-    let login = password.map(|password| EtcdLogin {
-        user: "deputy".to_owned(),
-        password: SecretBytes::new(password.as_bytes().to_vec()),
-    });
+    let login = password.map(login);
+    let tls = tls.map(|tls| Arc::new(tls) as Arc<dyn TlsSource>);
     let endpoints = etcd.endpoints().iter().map(|endpoint| endpoint.parse().unwrap()).collect();
     let client = EtcdClient::new(EtcdOptions { endpoints, tls, login });
     EtcdStore::open(client, "deputy/".parse().unwrap(), master(0), random()).await
@@ -69,7 +83,7 @@ async fn etcd_token_that_ended_is_replaced_everywhere() {
     assert_eq!(text(&store, "lease/a").await.unwrap(), "2");
     // The role has Deputy's prefix alone.
     let elsewhere = "other/".parse().unwrap();
-    let login = EtcdLogin { user: "deputy".to_owned(), password: SecretBytes::new(b"hunter2".to_vec()) };
+    let login = login("hunter2");
     let endpoints = etcd.endpoints().iter().map(|endpoint| endpoint.parse().unwrap()).collect();
     let client = EtcdClient::new(EtcdOptions { endpoints, tls: None, login: Some(login) });
     let error = EtcdStore::open(client, elsewhere, master(0), random()).await.unwrap_err();
@@ -103,4 +117,34 @@ async fn etcd_tls_takes_the_given_roots_and_certificate_alone() {
     // A key that belongs to another certificate is refused before anything is sent.
     let chain = deputy_tls::certificates(&others.file("client.pem")).unwrap();
     assert!(deputy_tls::identity(chain, &key).is_err());
+}
+
+#[tokio::test]
+async fn etcd_user_changes_with_the_client_certificate() {
+    let certificates = Arc::new(EtcdCertificates::new().unwrap());
+    let mut etcd = Etcd::start_with_tls(Arc::clone(&certificates), &[]).unwrap();
+    permit_deputy(&etcd);
+    let [deputy, stranger] = ["deputy", "stranger"].map(|user| tls_of(&certificates, user));
+    let tls = Arc::new(ReplacedTls(Mutex::new(deputy.clone())));
+    let endpoints = etcd.endpoints().iter().map(|endpoint| endpoint.parse().unwrap()).collect();
+    let client = EtcdClient::new(EtcdOptions { endpoints, tls: Some(Arc::clone(&tls) as _), login: None });
+    let store = EtcdStore::open(client, "deputy/".parse().unwrap(), master(0), random()).await.unwrap();
+    write(&store, "lease/a", "mine").await;
+
+    *tls.0.lock().unwrap() = stranger;
+    etcd.kill(0);
+    etcd.start_all().unwrap();
+    let denied = store.get(&key("lease/a")).await.unwrap_err();
+    assert_eq!(denied.refusal(), Some(EtcdRefusal::Denied), "{denied}");
+    *tls.0.lock().unwrap() = deputy;
+    assert_eq!(text(&store, "lease/a").await.unwrap(), "mine", "on another connection");
+}
+
+/// With the certificate of a user.
+fn tls_of(certificates: &EtcdCertificates, user: &str) -> EtcdTls {
+    certificates.client_of_years(user, user, 2020..2200).unwrap();
+    let key = SecretBytes::new(std::fs::read(certificates.file(&format!("{user}.key"))).unwrap());
+    let chain = deputy_tls::certificates(&certificates.file(&format!("{user}.pem"))).unwrap();
+    let roots = deputy_tls::roots(Some(&certificates.file("roots.pem"))).unwrap();
+    EtcdTls::new(roots, Some(deputy_tls::identity(chain, &key).unwrap())).unwrap()
 }

@@ -251,6 +251,12 @@ async fn following_warns_of_another_configuration_alone() {
         while log.count(WARNING) == 0 {
             pause(settling).await;
         }
+        let known = leader.borrow().clone();
+        leader.send_replace(LeaderView { leader: None, trouble: Some("etcd is away".to_owned()) });
+        pause(settling * 3).await;
+        leader.send_replace(known);
+        pause(settling * 3).await;
+        assert_eq!(log.count(WARNING), 1, "it was said before");
     };
     tokio::select! {
         () = warn_of_another_configuration(leader.subscribe(), digest.subscribe(), settling) => {}

@@ -1,9 +1,10 @@
 use deputy_core::SecretBytes;
 use deputy_store::DirectoryStore;
 use deputy_support::{SystemClock, timer_now};
+use deputy_test_support::CapturedLog;
 
 use super::*;
-use crate::testing::{FaultyStore, SetClock, test_lease, test_state};
+use crate::testing::{FaultyStore, RecordFault, SetClock, test_lease, test_state};
 
 /// A lease that is valid for an hour from now.
 fn lease(name: &str) -> (InstanceName, Lease) {
@@ -73,6 +74,28 @@ async fn unsaved_leases_that_are_left_together_are_looked_at_together() {
     tokio::select! { () = leaving => {}, () = reader.run() => {}, () = refusing => {} }
     let looks = 2 + (timer_now() - began).as_millis() / GATHER.as_millis();
     assert!(asked >= LEFT && asked as u128 <= looks * LEFT as u128, "asked {asked} times in {looks} looks");
+}
+
+#[tokio::test]
+async fn unsaved_record_that_is_malformed_is_logged_once() {
+    const UNUSABLE: &str = "unsaved lease unusable";
+    let (log, _logging) = CapturedLog::start();
+    let folder = tempfile::tempdir().unwrap();
+    let store = test_state(folder.path()).await;
+    let faulty = Arc::new(FaultyStore::new(Arc::clone(&store)));
+    let key = StoreKey::new(&UNSAVED, &format!("a-7-{}", store.write_id().unwrap())).unwrap();
+    let by = WriteRight::shared(store.write_id().unwrap());
+    store.put(&key, &SecretBytes::new(b"nonsense".to_vec()), ExpectedVersion::Absent, by).await.unwrap();
+    let clock = Arc::new(SystemClock::default());
+    let reader = UnsavedReader::new(Arc::clone(&faulty) as _, Arc::clone(&clock) as _, mpsc::channel(1).0);
+    faulty.break_record(&key, RecordFault::Undeletable);
+    for _ in 0..3 {
+        reader.look(clock.now()).await.unwrap_err();
+    }
+    assert_eq!(log.count(UNUSABLE), 0, "it is found again at each look");
+    faulty.mend();
+    assert!(reader.look(clock.now()).await.unwrap());
+    assert_eq!((log.count(UNUSABLE), names(&store).await.len()), (1, 0));
 }
 
 const DAY: u64 = 86_400;
