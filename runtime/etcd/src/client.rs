@@ -97,6 +97,7 @@ impl EtcdClient {
             return Err(EtcdError::TooLarge(message.len()));
         }
         let end = timer_now() + limits.total;
+        let mut heard = None;
         loop {
             let error = match self.attempt(path, &message, limits.attempt).await {
                 Ok(answer) => return Ok(answer),
@@ -104,9 +105,13 @@ impl EtcdClient {
             };
             let may_repeat = error.is_temporary() && (repeat == Repeat::Always || error.is_unsent());
             if !may_repeat || timer_now() + PAUSE >= end {
-                return Err(error);
+                // What a member said earlier tells more than that one is silent now.
+                return Err(if error.is_silence() { heard.unwrap_or(error) } else { error });
             }
             tracing::debug!(error = in_one_line(&error), "request to etcd is repeated");
+            if !error.is_silence() {
+                heard = Some(error);
+            }
             pause(PAUSE).await;
         }
     }

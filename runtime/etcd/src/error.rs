@@ -69,6 +69,11 @@ impl EtcdError {
         }
     }
 
+    /// Whether no member said anything.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::Broken { .. } | Self::Unreachable)
+    }
+
     /// Whether the request was certainly not applied.
     pub fn is_unsent(&self) -> bool {
         match self {

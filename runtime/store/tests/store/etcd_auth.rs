@@ -120,6 +120,21 @@ async fn etcd_tls_takes_the_given_roots_and_certificate_alone() {
 }
 
 #[tokio::test]
+async fn etcd_refusal_is_told_although_the_member_freezes_later() {
+    let certificates = Arc::new(EtcdCertificates::new().unwrap());
+    let etcd = Etcd::start_with_tls(Arc::clone(&certificates), &[]).unwrap();
+    let roots = deputy_tls::roots(Some(&certificates.file("roots.pem"))).unwrap();
+    let freezing = async {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        etcd.signal(0, "STOP").unwrap();
+    };
+    let opening = open(&etcd, None, Some(EtcdTls::new(roots, None).unwrap()));
+    let (opened, ()) = futures::future::join(opening, freezing).await;
+    let error = opened.unwrap_err();
+    assert_eq!(error.refusal(), Some(EtcdRefusal::Handshake), "{error}");
+}
+
+#[tokio::test]
 async fn etcd_user_changes_with_the_client_certificate() {
     let certificates = Arc::new(EtcdCertificates::new().unwrap());
     let mut etcd = Etcd::start_with_tls(Arc::clone(&certificates), &[]).unwrap();
