@@ -54,12 +54,12 @@ async fn etcd_lock_outlives_its_holder_by_seconds() {
     // As in a process that was killed: the lease is kept alive no more.
     drop(held);
     let next = store.lock(&key("lock/coordinator")).await.unwrap();
-    assert!(next.fencing() > fencing && before.elapsed() < Duration::from_secs(8));
+    assert!(next.fencing() > fencing && before.elapsed() < Duration::from_secs(15));
     // One that ends as it should is free at once.
     next.release().await;
     let before = Instant::now();
     let last = store.lock(&key("lock/coordinator")).await.unwrap();
-    assert!(before.elapsed() < Duration::from_secs(3));
+    assert!(before.elapsed() < Duration::from_secs(4));
     // Deleting the key takes the lock: the holder notices, and writes nothing meanwhile.
     etcd.ctl(&["del", "deputy/lock/lock/coordinator"]).unwrap();
     let by = WriteRight::holder(&last, store.write_id().unwrap());
