@@ -97,8 +97,8 @@ async fn delivery_reports_show_what_each_worker_applied() {
     assert_eq!(behind(&coordinator).await, 1);
     let status = coordinator.status(&worker).await;
     assert_eq!(status.applied[0].failure.as_deref(), Some("no room[31m on the disk"));
-    let text = coordinator.metrics.encode(&CoordinatorSnapshot::default()).unwrap();
-    assert!(text.contains("deputy_link_reports_total{instance=\"s3-prod\",outcome=\"failed\"} 1"), "{text}");
+    let failed = coordinator.counted("deputy_link_reports_total{instance=\"s3-prod\",outcome=\"failed\"}");
+    assert_eq!(failed, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

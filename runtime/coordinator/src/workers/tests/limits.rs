@@ -28,12 +28,6 @@ async fn say(coordinator: &TestCoordinator, identity: &WorkerIdentity, bytes: &[
 }
 
 impl TestCoordinator {
-    fn counted(&self, line: &str) -> u64 {
-        let text = self.metrics.encode(&CoordinatorSnapshot::default()).unwrap();
-        let found = text.lines().find_map(|found| found.strip_prefix(line)).unwrap_or("0");
-        found.trim().parse().unwrap()
-    }
-
     fn suppressed(&self, operation: &str) -> u64 {
         self.counted(&format!("deputy_link_suppressed_total{{operation=\"{operation}\"}}"))
     }

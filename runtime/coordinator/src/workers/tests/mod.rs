@@ -194,6 +194,18 @@ impl TestCoordinator {
         self.workers.create_token(group(name), uses, Span::secs(600)).await.unwrap().0
     }
 
+    /// The value of a metric, with its labels.
+    fn counted(&self, line: &str) -> u64 {
+        let text = self.metrics.encode(&CoordinatorSnapshot::default()).unwrap();
+        let found = text.lines().find_map(|found| found.strip_prefix(line)).unwrap_or("0");
+        found.trim().parse().unwrap()
+    }
+
+    /// Connections that broke the protocol. One is counted after it has ended.
+    fn link_faults(&self) -> u64 {
+        self.counted("deputy_link_faults_total")
+    }
+
     /// A worker of a group, with an identity of its own.
     async fn start_worker(&self, name: &str) -> TestWorker {
         let string = self.token(name, 1).await;
