@@ -112,6 +112,7 @@ fn exit_code_and_signals_and_process_are_the_programs_own() {
 fn exec_starts_no_program_without_its_credentials() {
     let home = TestEnvironment::with_s3(&failing(403, "", "AccessDenied"), "");
     let coordinator = Coordinator::start(&home);
+    coordinator.until("the answer", || coordinator.run(&["status"]).stdout.contains("denied"));
     let run = coordinator.run(&["exec", "s3", "--wait", "100ms", "--", "/bin/sh", "-c", "echo called"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(3), ""), "{}", run.stderr);
     assert!(run.stderr.contains("s3 is not ready"), "{}", run.stderr);

@@ -12,9 +12,11 @@ use deputy_test_servers::{engine, free_ports};
 
 use crate::{s3, servers};
 
-/// A coordinator whose instance `s3` lives three seconds, and is delivered to the group `engines`.
+/// A coordinator whose instance `s3` is replaced long before it ends, and is delivered to the group `engines`.
 fn home() -> TestEnvironment {
-    let mut home = s3::home_with("lifetime = \"3s\"\nretry = { floor = \"100ms\" }\ndeliver-to = [\"engines\"]\n");
+    let mut home = s3::home_with(
+        "lifetime = \"20s\"\nrenew = { ratio = 0.1 }\nretry = { floor = \"100ms\" }\ndeliver-to = [\"engines\"]\n",
+    );
     let [port] = free_ports().unwrap();
     home.append(&format!("[coordinator]\nlisten = \"127.0.0.1:{port}\"\n"));
     home

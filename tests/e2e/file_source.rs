@@ -76,7 +76,7 @@ fn file_source_preferred_wins_until_it_is_removed() {
     let script = ScriptedServer::new(|call| lease(call, Duration::from_secs(3600)));
     let lines = script.lines(
         "both",
-        "prefer = \"file\"\nfile = { path = \"secrets/token\", lifetime = \"6s\" }\nrenew = { ratio = 0.5 }\nretry = { floor = \"50ms\" }",
+        "prefer = \"file\"\nfile = { path = \"secrets/token\", lifetime = \"12s\" }\nrenew = { ratio = 0.5 }\nretry = { floor = \"50ms\" }",
     );
     let home = script.home().instance("both", "benign-obtain", &lines);
     put(&home, "token", "canary-of-a-payload: from the file");

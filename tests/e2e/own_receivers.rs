@@ -13,7 +13,7 @@ use crate::s3;
 
 /// With the receiver of AWS's files, by its name; an endpoint; and health at the second of these ports.
 fn home(ports: [u16; 2]) -> TestEnvironment {
-    let mut home = s3::home_with("lifetime = \"4s\"\nretry = { floor = \"100ms\" }\n");
+    let mut home = s3::home_with("lifetime = \"20s\"\nrenew = { ratio = 0.1 }\nretry = { floor = \"100ms\" }\n");
     fs::create_dir(home.path("parts")).unwrap();
     fs::copy(guest("aws-credentials").unwrap(), home.path("parts/aws-credentials.wasm")).unwrap();
     home.prepend("output = \"out\"\n");
@@ -120,7 +120,7 @@ fn own_receiver_with_another_digest_publishes_nothing() {
 fn own_receiver_replaced_before_it_loads_waits_for_a_start() {
     let home = home(free_ports::<2>().unwrap());
     // Without a delivery nothing is loaded.
-    home.edit("lifetime = \"4s\"", "lifetime = \"4s\"\nenabled = false");
+    home.edit("lifetime = \"20s\"", "lifetime = \"20s\"\nenabled = false");
     let running = RunningCoordinator::start(&home);
     // Another file that does the same: an empty custom section is added.
     let path = home.path("parts/aws-credentials.wasm");

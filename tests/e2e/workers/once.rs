@@ -29,7 +29,7 @@ fn worker_once_applies_what_there_is_and_exits() {
 
     // Something that it needs has no lease: it says what, in time, and leaves what is published.
     site.configure("worker", "instances = [\"creds\", \"other\"]");
-    let (code, said) = once(&["--timeout", "1s"]);
+    let (code, said) = once(&["--timeout", "5s"]);
     assert_eq!(code, Some(exit::UNAVAILABLE), "{said}");
     assert!(said.contains("not everything was applied in time") && said.contains("other not ready: "), "{said}");
     assert!(copy.exists());
@@ -37,7 +37,7 @@ fn worker_once_applies_what_there_is_and_exits() {
     // What it kept from before is not what there is: without the coordinator it cannot know.
     site.configure("worker", "");
     coordinator.kill();
-    let (code, said) = once(&["--timeout", "1s"]);
+    let (code, said) = once(&["--timeout", "5s"]);
     assert_eq!(code, Some(exit::UNAVAILABLE), "{said}");
     assert!(said.contains(site.address()), "{said}");
 }

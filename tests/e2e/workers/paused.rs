@@ -14,7 +14,7 @@ use crate::faults::kills::Chance;
 use crate::script::ScriptedServer;
 
 /// Long before a write to who does not read is given up, and long enough on a machine that is busy.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(25);
 
 /// What a coordinator says of who does not read: after thirty seconds.
 const STALLED: &str = "peer does not read what is sent";

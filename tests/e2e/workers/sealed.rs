@@ -65,7 +65,7 @@ impl Service {
                 RENEWABLE_UNTIL.as_millis()
             )
         } else {
-            "after-ms 4000\n".to_owned()
+            "after-ms 8000\n".to_owned()
         };
         format!("payload {PAYLOAD} {function} {number}\nhandle {}\nfact state {}\n{life}", last.0, last.1)
     }
