@@ -119,13 +119,13 @@ fn etcd_follower_takes_over_when_the_leader_ends() {
     let renewed = second.deputy(&["renew", "vault"]).ends_with(exit::OK);
     assert!(renewed.stdout.contains("the leader was asked for a new lease"), "{}", renewed.stdout);
     follower.wait_until("the leader's next lease", || follower.revision("vault") == 2);
-    assert_eq!(leader.revision("vault"), 2);
+    leader.wait_until("its next lease", || leader.revision("vault") == 2);
     assert_ne!(leader.printed_instance("vault").lease.unwrap(), lease);
 
     let killed = Instant::now();
     leader.kill();
     follower.wait_until("it leads", || leads(&follower) == Some(true));
-    assert!(killed.elapsed() < Duration::from_secs(15), "{:?}", killed.elapsed());
+    assert!(killed.elapsed() < Duration::from_secs(40), "{:?}", killed.elapsed());
     eprintln!("took over {} ms after a kill", killed.elapsed().as_millis());
     assert_eq!(follower.revision("vault"), 2);
     second.deputy(&["revoke", "vault"]).ends_with(exit::OK);

@@ -52,7 +52,7 @@ fn readiness_has_a_reason_for_each_instance() {
         ("bad", 1) => failure("denied"),
         _ => lease(call, Duration::from_secs(3600)),
     });
-    let lines = script.lines("bad", "retry = { floor = \"10ms\", slow = \"1s\" }");
+    let lines = script.lines("bad", "retry = { floor = \"10ms\", slow = \"15s\" }");
     let home = script.home().instance("bad", "benign-obtain", &lines);
     let home = home.instance("good", "benign-obtain", &script.lines("good", ""));
     let (home, port) = with_health(home);

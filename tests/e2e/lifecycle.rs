@@ -58,8 +58,8 @@ fn lifecycle_renews_to_the_longest_life_then_obtains() {
 #[test]
 fn lifecycle_obtains_when_renewal_is_refused() {
     let script =
-        ScriptedServer::new(|call| if call.function == "renew" { failure("denied") } else { lease(call, secs(2)) });
-    let lines = script.lines("vault", "retry = { floor = \"50ms\" }");
+        ScriptedServer::new(|call| if call.function == "renew" { failure("denied") } else { lease(call, secs(40)) });
+    let lines = script.lines("vault", "renew = { ratio = 0.1 }\nretry = { floor = \"50ms\" }");
     let home = script.home().instance("vault", "benign-lifecycle", &lines);
     let running = RunningCoordinator::start(&home);
     running.wait_until("the second one", || running.revision("vault") == 2);

@@ -30,7 +30,7 @@ fn given(home: &TestEnvironment, instance: &str) -> String {
 #[test]
 fn revocation_of_a_replaced_lease_follows_its_grace() {
     let script = ScriptedServer::granting();
-    let lines = script.lines("lab", "revoke = { replaced = \"3s\" }");
+    let lines = script.lines("lab", "revoke = { replaced = \"10s\" }");
     let home = script.home().instance("lab", "benign-lifecycle", &lines);
     let running = RunningCoordinator::start(&home);
     running.wait_until("a lease", || running.revision("lab") == 1);
@@ -42,7 +42,7 @@ fn revocation_of_a_replaced_lease_follows_its_grace() {
     assert_eq!((running.instance_status("lab").to_revoke, revoked(&script, "lab").len()), (1, 0));
     running.wait_until("its revocation", || running.instance_status("lab").to_revoke == 0);
     let revocations = script.calls("lab", "revoke");
-    assert!(revocations[0].at - replaced >= Duration::from_secs(3));
+    assert!(revocations[0].at - replaced >= Duration::from_secs(10));
     assert_eq!(revoked(&script, "lab"), [payload("lab", "obtain", 1)], "the new one is good");
 }
 
