@@ -10,7 +10,7 @@ use deputy_coordinator::{WorkerList, WorkerStatus};
 use deputy_test_harness::{CommandOutput, RunningCoordinator, asked_as, copy_compiled, exit};
 use deputy_test_servers::Etcd;
 
-use super::site::{GROUP, RunningWorker, TestSite, address};
+use super::site::{GROUP, RunningWorker, TestSite, address, answered};
 use crate::servers;
 
 /// A machine with a coordinator, whose state is in etcd, and with the configurations of others beside it.
@@ -114,7 +114,8 @@ impl Replica {
     /// Makes a token for one worker, and gives the file with its join string.
     pub(super) fn token(&self, site: &TestSite, name: &str) -> PathBuf {
         let file = site.home.path(&format!("secrets/join-of-{name}"));
-        self.run(site, &["token", "create", "--group", GROUP, "--out", file.to_str().unwrap()]).ends_with(exit::OK);
+        let args = ["token", "create", "--group", GROUP, "--out", file.to_str().unwrap()];
+        answered(|| self.run(site, &args)).ends_with(exit::OK);
         site.home.register_secret(&fs::read_to_string(&file).unwrap());
         file
     }

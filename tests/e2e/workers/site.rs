@@ -134,7 +134,7 @@ impl TestSite {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let file = self.home.path(&format!("secrets/join-{number}"));
         let args = [&["token", "create", "--group", group, "--out", file.to_str().unwrap()], more].concat();
-        self.home.deputy(&args).ends_with(exit::OK);
+        answered(|| self.home.deputy(&args)).ends_with(exit::OK);
         let text = fs::read_to_string(&file).unwrap();
         let join: JoinString = text.parse().unwrap();
         // In Base64, the letters that hold nothing but the secret: what stands around it may be known.
@@ -374,5 +374,16 @@ impl Drop for RunningWorker<'_> {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// Runs a command again while the state does not answer it in time, as etcd does not while its disk is busy.
+pub(crate) fn answered(run: impl Fn() -> CommandOutput) -> CommandOutput {
+    let begun = Instant::now();
+    loop {
+        let output = run();
+        if output.code != Some(exit::UNAVAILABLE) || begun.elapsed() > PATIENCE {
+            return output;
+        }
     }
 }
