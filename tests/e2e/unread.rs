@@ -157,7 +157,7 @@ fn audit_to_an_unread_stdout_stops_nothing_else() {
     for _ in 0..20 {
         let asked_at = Instant::now();
         assert_eq!(serving.status_of("/livez"), Some(200));
-        assert!(asked_at.elapsed() < PATIENCE, "{:?}", asked_at.elapsed());
+        assert!(asked_at.elapsed() < Duration::from_secs(4), "{:?}", asked_at.elapsed());
     }
     assert_eq!(serving.stop(), Some(0));
 }

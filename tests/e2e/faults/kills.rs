@@ -24,7 +24,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 
 /// For how long a lease may have ended after that, while another one is on its way on such a machine. (On one that is
 /// not, it is there half a second before the end.)
-const LATE: i64 = 4000;
+const LATE: i64 = 1500;
 
 /// From when a process ran, and until when.
 type Life = (Instant, Instant);

@@ -170,7 +170,7 @@ fn replicas_serve_workers_and_one_of_them_leads() {
     let removed = Instant::now();
     site.home.deputy(&["workers", "remove", &there_id]).ends_with(exit::OK);
     there.wait_until("it is removed", || !is_connected(&second.workers(), &there_id));
-    assert!(removed.elapsed() < Duration::from_secs(10), "{:?}", removed.elapsed());
+    assert!(removed.elapsed() < Duration::from_secs(5), "{:?}", removed.elapsed());
 
     // The workers of a coordinator that takes over stay connected.
     assert_eq!(also_following.stop(), Some(exit::OK));

@@ -385,5 +385,6 @@ pub(crate) fn answered(run: impl Fn() -> CommandOutput) -> CommandOutput {
         if output.code != Some(exit::UNAVAILABLE) || begun.elapsed() > PATIENCE {
             return output;
         }
+        thread::sleep(Duration::from_millis(100));
     }
 }
